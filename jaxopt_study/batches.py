@@ -1,0 +1,55 @@
+"""A data set in the order in which it is trained on, ready for the device."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = Any  # numpy before it is put on a device, jax after
+
+
+class Batches(NamedTuple):
+    """T steps of B examples, R remaining ones, V validation batches of A.
+
+    Attributes:
+        train: uint8 images ``[T, B, H, W, K]`` and labels ``[T, B]``.
+        rest: the last, smaller batch, ``[R, H, W, K]`` and ``[R]``; R may be 0.
+        val: images ``[V, A, H, W, K]``, labels ``[V, A]``, float32 weights ``[V, A]`` (0 where the last is padded).
+    """
+
+    train: tuple[Array, Array]
+    rest: tuple[Array, Array]
+    val: tuple[Array, Array, Array]
+
+
+def batches_of(
+    train_images: np.ndarray,
+    train_labels: np.ndarray,
+    val_images: np.ndarray,
+    val_labels: np.ndarray,
+    *,
+    batch_size: int,
+    val_batch_size: int,
+    seed: int,
+) -> Batches:
+    """Lays a data set out in batches, the training part shuffled once from the seed.
+
+    The order is the same in every epoch and for every run, so that it can be the order in memory.
+    """
+    order = np.random.default_rng(seed).permutation(len(train_images))
+    steps = len(order) // batch_size
+    full, rest = order[: steps * batch_size], order[steps * batch_size :]
+
+    shape = (steps, batch_size)
+    train = (
+        train_images[full].reshape(*shape, *train_images.shape[1:]),
+        train_labels[full].reshape(shape),
+    )
+    size = min(val_batch_size, len(val_images))
+    count = -(-len(val_images) // size)
+    padding = count * size - len(val_images)
+    weights = np.pad(np.ones(len(val_images), np.float32), (0, padding)).reshape(count, size)
+
+    def padded(x: np.ndarray) -> np.ndarray:
+        return np.pad(x, [(0, padding)] + [(0, 0)] * (x.ndim - 1), mode="edge").reshape(count, size, *x.shape[1:])
+
+    return Batches(train, (train_images[rest], train_labels[rest]), (padded(val_images), padded(val_labels), weights))

@@ -1,0 +1,185 @@
+"""Decoded pictures on disk: memory-mapped when they are wanted again, never stale, safe to delete at any time.
+
+An entry is a folder named by a hash of all that its pixels depend on, holding images.npy, labels.npy and meta.json. It
+is built beside its place and renamed into it when complete, so a reader sees a whole entry or none, and where two
+processes build the same one, the first to end publishes it. Reading checks the digest of the pixels, at the speed of
+memory, since a file that was cut or changed must not become a result.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxopt_study.data.dataset import Images, Labels, digest_of
+from jaxopt_study.errors import EnvironmentFault
+
+Allocate = Callable[[tuple[int, int, int, int]], Images]
+_ABANDONED_S = 24 * 3600.0
+
+
+class Decoded(NamedTuple):
+    """All pictures of a source, in its own order."""
+
+    images: Images  # [N, H, W, K]
+    labels: Labels  # [N]
+    classes: tuple[str, ...]
+    train_count: int  # how many of the first belong to training by the source's own split, 0 where it has none
+
+
+class _Unusable(Exception):
+    """The cache cannot be written; the message says why."""
+
+
+def default_folder() -> Path:
+    """$XDG_CACHE_HOME/jaxopt_study/data, or the same below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base or os.path.expanduser("~/.cache"), "jaxopt_study", "data")
+
+
+def through_cache(folder: Path, key: Mapping[str, Any], decode: Callable[[Allocate], Decoded]) -> tuple[Decoded, str]:
+    """What `decode` gives, from the cache where it is there.
+
+    Args:
+      folder: Of the cache; created when needed. Where it cannot be written, a warning, and everything stays in memory.
+      key: All that the result depends on, as JSON values, the list "files" among them.
+      decode: Called with a function that allocates the image array [N, H, W, K] to be filled.
+
+    Returns:
+      The pictures, images mapped read-only where they are on disk, and the digest of their pixels.
+
+    Raises:
+      EnvironmentFault: neither the cache nor the memory has room.
+      What `decode` raises; nothing half-built is left.
+    """
+    entry = folder / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    found = _read(entry)
+    if found is not None:
+        return found
+    try:
+        return _build(entry, key, decode)
+    except _Unusable as reason:
+        warnings.warn(f"decoded images are not kept: {reason}", RuntimeWarning, stacklevel=2)
+    decoded = decode(_allocate_in_memory)
+    return decoded, digest_of(decoded.images)
+
+
+def _read(entry: Path) -> tuple[Decoded, str] | None:
+    """The entry, or None where it is missing or damaged in any way."""
+    try:
+        meta = json.loads((entry / "meta.json").read_text())
+        images = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(entry / "labels.npy", allow_pickle=False)
+        decoded = Decoded(images, labels, tuple(meta["classes"]), int(meta["train_count"]))
+        whole = images.dtype == np.uint8 and images.ndim == 4 and digest_of(images) == meta["digest"]
+        whole = whole and _seal(decoded, meta["digest"]) == meta["seal"]
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    return (decoded, meta["digest"]) if whole else None
+
+
+def _build(entry: Path, key: Mapping[str, Any], decode: Callable[[Allocate], Decoded]) -> tuple[Decoded, str]:
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(entry.parent)
+        building = entry.parent / f".building-{os.getpid()}-{secrets.token_hex(4)}"
+        building.mkdir()
+    except OSError as error:
+        raise _Unusable(_reason(error)) from error
+    try:
+        decoded = decode(lambda shape: _allocate(building / "images.npy", shape))
+        digest = digest_of(decoded.images)
+        decoded = _write(building, key, decoded, digest)
+        _publish(building, entry)
+        return decoded, digest
+    finally:
+        # Where publishing was not needed or not possible the mapped file lives on without a name until it is closed.
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _allocate(file: Path, shape: tuple[int, int, int, int]) -> Images:
+    """A file of this shape, its space reserved: writing to a map on a full disk would kill the process."""
+    try:
+        images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with open(file, "r+b") as opened:
+                os.posix_fallocate(opened.fileno(), 0, os.path.getsize(file))
+    except (OSError, OverflowError) as error:
+        raise _Unusable(_reason(error)) from error
+    return images
+
+
+def _allocate_in_memory(shape: tuple[int, int, int, int]) -> Images:
+    try:
+        return np.empty(shape, np.uint8)
+    except (MemoryError, ValueError) as error:
+        raise EnvironmentFault(f"no memory for images of shape {shape}, {np.prod(shape, dtype=float):.2g} B") from error
+
+
+def _write(building: Path, key: Mapping[str, Any], decoded: Decoded, digest: str) -> Decoded:
+    try:
+        np.save(building / "labels.npy", decoded.labels, allow_pickle=False)
+        meta = {
+            "key": {name: value for name, value in key.items() if name != "files"},
+            "classes": decoded.classes,
+            "train_count": decoded.train_count,
+            "digest": digest,
+            "seal": _seal(decoded, digest),
+        }
+        (building / "meta.json").write_text(json.dumps(meta, indent=1))
+        if isinstance(decoded.images, np.memmap):
+            decoded.images.flush()
+        for file in [*building.iterdir(), building]:
+            _fsync(file)
+        images = np.load(building / "images.npy", mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise _Unusable(_reason(error)) from error
+    return decoded._replace(images=images)
+
+
+def _publish(building: Path, entry: Path) -> None:
+    try:
+        os.rename(building, entry)
+    except OSError:
+        if _read(entry) is not None:  # another process was faster
+            return
+        with contextlib.suppress(OSError):
+            os.rename(entry, building / "damaged")
+            os.rename(building, entry)
+            shutil.rmtree(entry / "damaged", ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what killed processes left half-built."""
+    for left in folder.glob(".building-*"):
+        with contextlib.suppress(OSError):  # another process may be removing it too
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _seal(decoded: Decoded, digest: str) -> str:
+    parts = (digest, decoded.labels.dtype.str, decoded.labels.tobytes(), list(decoded.classes), decoded.train_count)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    file = getattr(error, "filename", None)
+    return f"{text} ({file})" if file else text

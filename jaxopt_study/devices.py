@@ -1,0 +1,56 @@
+"""Which devices train, and where their compiled programs are kept."""
+
+import os
+from pathlib import Path
+from typing import Sequence
+
+import jax
+
+from jaxopt_study.errors import InputError
+
+
+def cpu_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this package."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxopt_study"
+
+
+def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True) -> None:
+    """Makes every core a device and keeps compiled programs; to be called before JAX first touches a device.
+
+    The cache is only for its owner to read and write: whoever can write there can run code as the user.
+
+    Args:
+        cpu_devices: host devices to make; one a core if None.
+        compilation_cache: whether to keep compiled programs on disk.
+    """
+    jax.config.update("jax_num_cpu_devices", cpu_devices or cpu_cores())
+    if not compilation_cache:
+        return
+    folder = cache_folder() / "xla"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError:
+        return  # no cache costs time, nothing else
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def choose(count: int | None) -> Sequence[jax.Device]:
+    """The first ``count`` devices of the default platform; all of them if None.
+
+    Raises:
+        InputError: there are not that many.
+    """
+    devices = jax.devices()
+    if count is None:
+        return devices
+    if not 1 <= count <= len(devices):
+        raise InputError("--devices", count, f"allowed is a whole number from 1 to {len(devices)} on this machine")
+    return devices[:count]

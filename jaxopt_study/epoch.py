@@ -1,0 +1,153 @@
+"""One epoch of one run: all training steps, the validation split, the stopping rule, in one compiled call."""
+
+import functools
+from typing import Any, Callable, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxopt_study import diagnostics, early_stopping
+from jaxopt_study.batches import Batches
+from jaxopt_study.early_stopping import RUNNING, Limits
+from jaxopt_study.losses import Loss
+from jaxopt_study.models.network import Network, Variables
+from jaxopt_study.step import (
+    EvalSums,
+    Hyperparameters,
+    MakeOptimizer,
+    RunState,
+    TrainSums,
+    eval_step,
+    train_step,
+)
+
+PyTree = Any
+# Turns ``f(carry, fixed, shared) -> carry`` of one run into the same function with a batching rule of its own; ``fixed``
+# is what the run only reads, ``shared`` what all runs read. The identity means: whatever the caller's vmap makes of it.
+Batched = Callable[[Callable[[PyTree, PyTree, PyTree], PyTree]], Callable[[PyTree, PyTree, PyTree], PyTree]]
+
+
+class EpochReport(NamedTuple):
+    """What the host reads after an epoch.
+
+    Attributes:
+        trained: bool, whether the run was running when the epoch began.
+        status: int32, after the epoch.
+        metrics: float32 ``[len(history.CURVES)]``, in that order.
+    """
+
+    trained: jax.Array
+    status: jax.Array
+    metrics: jax.Array
+
+
+class Program(NamedTuple):
+    """The static parts that an epoch is compiled from."""
+
+    network: Network
+    loss: Loss
+    make_optimizer: MakeOptimizer
+    diagnostics: bool
+    stop_on_nonfinite: bool
+    keep_best: bool
+    batched: Batched
+
+
+def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program) -> RunState:
+    """The state of a run before its first epoch; the weights depend on the seed alone."""
+    variables = program.network.init(jax.random.fold_in(jax.random.key(0), seed))
+    return RunState(
+        variables=variables,
+        opt_state=program.make_optimizer(hyperparameters).init(variables.params),
+        signs=diagnostics.no_signs(variables.params) if program.diagnostics else (),
+        seed=seed,
+        epoch=jnp.int32(0),
+        status=jnp.int32(RUNNING),
+        stopping=early_stopping.start(),
+        best=variables if program.keep_best else (),
+    )
+
+
+def epoch(
+    state: RunState, hyperparameters: Hyperparameters, limits: Limits, batches: Batches, program: Program
+) -> tuple[RunState, EpochReport]:
+    """Trains one run for one epoch and decides whether it goes on.
+
+    A run that is not running comes back with its epoch, status, stopping memory and best weights unchanged (its other
+    arrays may have changed: nothing reads them any more).
+    """
+    running = state.status == RUNNING
+    start = state.variables.params
+    state, train_loss, metrics = train_epoch(state, running, hyperparameters, batches, program)
+    val_loss, val_accuracy = validate(state.variables, running, batches, program)
+    distance = diagnostics.distance(start, state.variables.params) if program.diagnostics else jnp.float32(jnp.nan)
+
+    number = state.epoch + 1
+    finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss)
+    stopping, improved = early_stopping.observe(state.stopping, number, val_loss)
+    status = early_stopping.verdict(stopping, number, finite, limits, stop_on_nonfinite=program.stop_on_nonfinite)
+    best = select(running & improved, state.variables, state.best) if program.keep_best else ()
+    after = state._replace(
+        epoch=jnp.where(running, number, state.epoch),
+        status=jnp.where(running, status, state.status),
+        stopping=select(running, stopping, state.stopping),
+        best=best,
+    )
+    nan = jnp.float32(jnp.nan)
+    measured = [metrics.get(name, nan) for name in diagnostics.STEP_METRICS]
+    oscillation, update_size, *norms = measured
+    row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms])
+    return after, EpochReport(running, after.status, row)
+
+
+def train_epoch(
+    state: RunState, running: jax.Array, hyperparameters: Hyperparameters, batches: Batches, program: Program
+) -> tuple[RunState, jax.Array, dict[str, jax.Array]]:
+    """All steps of an epoch; the mean loss of its batches and the means of the diagnostics."""
+    network = program.network
+    one = functools.partial(train_step, network=network, loss=program.loss, make_optimizer=program.make_optimizer)
+
+    @program.batched
+    def step_of_run(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
+        return one(*carry, fixed[1], *shared)
+
+    def step(carry: PyTree, batch: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[PyTree, None]:
+        images, labels, index = batch
+        shared = (network.prepare(images, True), labels, index)
+        return step_of_run(carry, (running, hyperparameters), shared), None
+
+    zero = jnp.float32(0)
+    names = diagnostics.STEP_METRICS if program.diagnostics else ()
+    carry = (state, TrainSums(zero, dict.fromkeys(names, zero)))
+    steps = batches.train[0].shape[0]
+    if steps:
+        carry, _ = jax.lax.scan(step, carry, (*batches.train, jnp.arange(steps)))
+    if batches.rest[0].shape[0]:
+        carry, _ = step(carry, (*batches.rest, jnp.int32(steps)))
+        steps += 1
+    state, sums = carry
+    return state, sums.loss / steps, jax.tree.map(lambda x: x / steps, sums.metrics)
+
+
+def validate(
+    variables: Variables, running: jax.Array, batches: Batches, program: Program
+) -> tuple[jax.Array, jax.Array]:
+    """Mean loss and accuracy over the whole validation split."""
+    network = program.network
+
+    @program.batched
+    def step_of_run(sums: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
+        return eval_step(sums, fixed[1], *shared, network=network, loss=program.loss)
+
+    def step(sums: EvalSums, batch: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[EvalSums, None]:
+        images, labels, weights = batch
+        return step_of_run(sums, (running, variables), (network.prepare(images, False), labels, weights)), None
+
+    sums, _ = jax.lax.scan(step, EvalSums(jnp.float32(0), jnp.float32(0)), batches.val)
+    count = batches.val[2].sum()
+    return sums.loss / count, sums.correct / count
+
+
+def select(condition: jax.Array, new: PyTree, old: PyTree) -> PyTree:
+    """``new`` where the scalar condition holds, else ``old``."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)

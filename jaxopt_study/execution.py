@@ -1,0 +1,60 @@
+"""How a step of many runs is executed: as one batched program, or run after run.
+
+Both mean the same; which is faster depends on the device. An accelerator wants one large program. A CPU core wants the
+arrays of one run in its cache, so there the runs take turns inside the step, and a slot without a run costs nothing.
+"""
+
+from typing import Any, Callable
+
+import jax
+import jax.numpy as jnp
+from jax import custom_batching
+
+PyTree = Any
+OfRun = Callable[[PyTree, PyTree, PyTree], PyTree]
+
+
+def together(of_run: OfRun) -> OfRun:
+    """Leaves it to the caller's vmap: one batched operation for all runs."""
+    return of_run
+
+
+def in_turn(of_run: OfRun) -> OfRun:
+    """Under vmap, the runs take turns in a loop, and only those that are running take one.
+
+    Args:
+        of_run: ``(carry, fixed, shared) -> carry`` for one run, where ``fixed[0]`` is whether it is running. What of
+            ``shared`` is not batched is used by every run as it is, so that it is made once.
+
+    Returns:
+        The same function; under vmap the carry of a run that is not running comes back as it went in.
+    """
+
+    @custom_batching.custom_vmap
+    def one(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
+        return of_run(carry, fixed, shared)
+
+    @one.def_vmap  # type: ignore[untyped-decorator]  # jax leaves it untyped
+    def rule(size: int, batched: Any, carry: PyTree, fixed: PyTree, shared: PyTree) -> tuple[PyTree, PyTree]:
+        carry = jax.tree.map(lambda x, b: x if b else jnp.broadcast_to(x, (size, *x.shape)), carry, batched[0])
+        running = fixed[0] if batched[1][0] else jnp.broadcast_to(fixed[0], (size,))
+        turns = jnp.argsort(~running)  # stable: those that run first, in the order of their slots
+
+        def take(tree: PyTree, is_batched: PyTree, slot: jax.Array) -> PyTree:
+            return jax.tree.map(
+                lambda x, b: jax.lax.dynamic_index_in_dim(x, slot, keepdims=False) if b else x, tree, is_batched
+            )
+
+        def turn(i: jax.Array, carry: PyTree) -> PyTree:
+            slot = turns[i]
+            mine = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, slot, keepdims=False), carry)
+            new = of_run(mine, take(fixed, batched[1], slot), take(shared, batched[2], slot))
+            return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, slot, 0), carry, new)
+
+        carry = jax.lax.fori_loop(0, running.sum(), turn, carry)
+        return carry, jax.tree.map(lambda _: True, carry)
+
+    return one
+
+
+STRATEGIES: dict[str, Callable[[OfRun], OfRun]] = {"vmap": together, "map": in_turn}

@@ -1,0 +1,47 @@
+"""What is known of one trained run: the record that the store keeps and all analysis reads."""
+
+import dataclasses
+from typing import Mapping
+
+import numpy as np
+
+CURVES = (
+    "train_loss",
+    "val_loss",
+    "val_accuracy",
+    "oscillation",
+    "update_size",
+    "distance",
+    "grad_norm",
+    "update_norm",
+    "param_norm",
+)
+STATUSES = ("stopped", "finished", "diverged", "failed")
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """One finished run.
+
+    Attributes:
+        optimizer: name of the rule in the registry, e.g. ``"momentum"``.
+        hyperparameters: the rule's numbers by their Optax names.
+        seed: of the initial weights and the dropout masks.
+        status: ``stopped`` (patience ran out), ``finished`` (all epochs trained), ``diverged``
+            (a loss was not finite) or ``failed`` (the run could not be trained).
+        curves: float32 arrays ``[E]`` by the names in ``CURVES``; entry ``e`` belongs to epoch ``e + 1``.
+            The row of the epoch in which a run diverged is kept, non-finite as it was.
+        diverged_epoch: the first epoch, counted from 1, with a non-finite loss; None if there is none.
+    """
+
+    optimizer: str
+    hyperparameters: Mapping[str, float]
+    seed: int
+    status: str
+    curves: Mapping[str, np.ndarray]
+    diverged_epoch: int | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs trained."""
+        return len(self.curves["val_loss"])

@@ -1,0 +1,70 @@
+"""Losses per example, and which examples are right. Non-finite logits always give a non-finite loss."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Loss(NamedTuple):
+    """What is minimised and what is counted, for one batch of one run.
+
+    Axis letters: B batch, O outputs.
+
+    Attributes:
+        per_example: ``(logits [B, O], labels [B]) -> loss float32 [B]``.
+        correct: ``(logits [B, O], labels [B]) -> 1.0 where the prediction is right, else 0.0, float32 [B]``.
+    """
+
+    per_example: Callable[[jax.Array, jax.Array], jax.Array]
+    correct: Callable[[jax.Array, jax.Array], jax.Array]
+
+
+def sigmoid_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns binary cross-entropy, float32 [B], of logits [B, 1] and labels [B] that are 0 or 1.
+
+    ``max(x, 0) - x y + log(1 + exp(-|x|))`` is ``-log sigmoid(x)`` at y = 1 and ``-log (1 - sigmoid(x))`` at y = 0. It
+    neither overflows nor loses small losses, and an infinite logit gives NaN or infinity even where its limit is 0.
+    """
+    x = logits[:, 0].astype(jnp.float32)
+    y = labels.astype(jnp.float32)
+    return jnp.maximum(x, 0.0) - x * y + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+def sigmoid_correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns 1.0 where a probability above 0.5 meets label 1 or another meets label 0, float32 [B]; NaN is wrong."""
+    x = logits[:, 0]
+    return jnp.where(labels == 1, x > 0, x <= 0).astype(jnp.float32)
+
+
+def softmax_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns the negative log probability, float32 [B], that logits [B, O] give to labels [B] in 0..O-1."""
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32), axis=-1)
+    # Multiplied rather than gathered: 0 times minus infinity is NaN, so no output can hide that it diverged.
+    return -jnp.sum(jax.nn.one_hot(labels, logits.shape[-1]) * log_probabilities, axis=-1)
+
+
+def softmax_correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns 1.0 where the largest of the logits [B, O] is the label's, float32 [B]; NaN is wrong."""
+    right = jnp.argmax(logits, axis=-1) == labels
+    return (right & ~jnp.any(jnp.isnan(logits), axis=-1)).astype(jnp.float32)
+
+
+def mean_squared_error(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns the squared error, float32 [B], averaged over the outputs of [B, O]; labels are [B] or [B, O]."""
+    errors = logits.astype(jnp.float32) - labels.astype(jnp.float32).reshape(logits.shape)
+    return jnp.mean(jnp.square(errors), axis=-1)
+
+
+def never_correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns zeros, float32 [B]: accuracy means nothing in a regression."""
+    del labels
+    return jnp.zeros(logits.shape[0], jnp.float32)
+
+
+LOSSES: dict[str, Loss] = {
+    "sigmoid": Loss(sigmoid_cross_entropy, sigmoid_correct),
+    "softmax": Loss(softmax_cross_entropy, softmax_correct),
+    "squared_error": Loss(mean_squared_error, never_correct),
+}

@@ -1,0 +1,70 @@
+"""The article's figures of each experiment, drawn from its runs."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxopt_study.history import History
+from jaxopt_study.plots import recipes_momentum
+from jaxopt_study.plots.recipes import Picture, Recipe
+from jaxopt_study.plots.saving import save
+from jaxopt_study.plots.selection import NotDrawable
+
+EXPERIMENTS: Mapping[str, tuple[tuple[int, Recipe], ...]] = {
+    "momentum_grid": recipes_momentum.MOMENTUM_GRID,
+}
+
+
+class SavedFigure(NamedTuple):
+    """A figure that was written, with its words."""
+
+    name: str
+    png: Path
+    svg: Path
+    caption: str
+    alt_text: str
+
+
+def figures_for(
+    experiment: str, histories: Sequence[History], *, on_absent: Callable[[str], None] | None = None
+) -> Iterator[Picture]:
+    """The counterparts of the article's figures that these runs can show, in the article's order.
+
+    Args:
+        experiment: a key of ``EXPERIMENTS``.
+        histories: runs; those of rules that the experiment does not compare are passed over.
+        on_absent: is called with a sentence for each figure that is left out, e.g. ``notes.append``.
+
+    Yields:
+        ``(name, figure, caption, alt_text)``.
+
+    Raises:
+        ValueError: if there is no such experiment.
+    """
+    if experiment not in EXPERIMENTS:
+        raise ValueError(f"experiment={experiment}: one of {', '.join(sorted(EXPERIMENTS))}")
+    for number, recipe in EXPERIMENTS[experiment]:
+        try:
+            picture = recipe(histories)
+        except NotDrawable as why:
+            if on_absent:
+                on_absent(f"Figure {number} is left out: {why}.")
+        else:
+            yield picture
+
+
+def save_figures(
+    experiment: str, histories: Sequence[History], folder: str | os.PathLike[str]
+) -> tuple[list[SavedFigure], list[str]]:
+    """Draws and writes an experiment's figures.
+
+    Returns:
+        What was written, and a sentence for each figure that was left out.
+    """
+    notes: list[str] = []
+    saved = [
+        SavedFigure(p.name, *save(p.figure, folder, p.name), p.caption, p.alt_text)
+        for p in figures_for(experiment, histories, on_absent=notes.append)
+    ]
+    return saved, notes

@@ -1,0 +1,186 @@
+"""Tables in colour: a value over two hyperparameters, with its number in each cell."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from jaxopt_study.history import History
+from jaxopt_study.plots import labels, selection, style
+
+LOG_FROM = 6.0
+"""Colours are spread over the logarithm where the largest value is more than this multiple of the smallest."""
+
+
+class Cell(NamedTuple):
+    """What a cell shows of the seeds of one configuration."""
+
+    value: float
+    """Mean over the runs that did not diverge; NaN if there is none."""
+    low: float
+    high: float
+    runs: int
+    diverged: tuple[int, ...]
+    """Epochs in which runs diverged."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is a value and no run diverged."""
+        return bool(np.isfinite(self.value)) and not self.diverged
+
+
+def minimum(history: History, curve: str) -> float:
+    """The least finite value of a curve; NaN if there is none."""
+    values = np.asarray(history.curves[curve], np.float64)
+    values = values[np.isfinite(values)]
+    return float(values.min()) if values.size else float("nan")
+
+
+def cell(histories: Sequence[History], value: str) -> Cell:
+    """Sums up the seeds of one configuration.
+
+    Args:
+        histories: the runs, perhaps none.
+        value: ``min_train_loss``, ``min_val_loss``, or another curve's name with ``min_`` before it.
+    """
+    lost = tuple(selection.diverged(histories))
+    kept = [minimum(h, value.removeprefix("min_")) for h in histories if h.status not in ("diverged", "failed")]
+    kept = [one for one in kept if np.isfinite(one)]
+    if not kept:
+        return Cell(float("nan"), float("nan"), float("nan"), len(histories), lost)
+    return Cell(float(np.mean(kept)), min(kept), max(kept), len(histories), lost)
+
+
+def table(histories: Sequence[History], *, x: str, y: str, value: str) -> list[list[Cell]]:
+    """Cells ``[y][x]`` over all values of the two hyperparameters, ascending."""
+    groups = selection.grouped(histories, (y, x))
+    columns = selection.values(histories, x)
+    return [
+        [cell(groups.get((row, column), ()), value) for column in columns] for row in selection.values(histories, y)
+    ]
+
+
+def best_of(cells: Sequence[Cell]) -> list[int]:
+    """Indices of the least value, all of them in a tie; cells with a diverged run do not compete."""
+    whole = [c.value for c in cells if c.is_whole]
+    return [i for i, c in enumerate(cells) if c.is_whole and c.value == min(whole)]
+
+
+def heat_map(
+    histories: Sequence[History],
+    *,
+    x: str,
+    y: str,
+    value: str | Sequence[str] = ("min_train_loss", "min_val_loss"),
+    best: str = "row",
+    title: str = "",
+) -> Figure:
+    """A value over two hyperparameters, a panel a value, all on one scale of colours.
+
+    A cell gives the mean over the seeds and, below it, their range. The best of each row is framed and starred.
+    Diverged cells are hatched and name the epoch; cells that were not run stay empty and say so.
+
+    Args:
+        histories: runs of one rule.
+        x: hyperparameter of the columns; ``y``: of the rows.
+        value: as in ``cell``; one or several.
+        best: ``"row"``, ``"column"``, ``"all"`` or ``"none"``: among which cells the best is marked.
+        title: of the figure.
+
+    Raises:
+        NotDrawable: if there are no runs or they differ in more than ``x``, ``y`` and their seed.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value)
+    selection.matching(histories, {})
+    tables = [table(histories, x=x, y=y, value=name) for name in names]
+    norm = _norm([c.value for one in tables for row in one for c in row])
+    across, down = selection.values(histories, x), selection.values(histories, y)
+    with style.applied():
+        width, height = min(max(0.78 * len(across), 1.5), 9.0), min(max(0.52 * len(down), 0.9), 9.0)
+        scale = min(1.0, width / (0.78 * len(across)), height / (0.52 * len(down)))
+        figure, axes = style.panels(len(names), title, width=width, height=height, left=0.95, right=1.15)
+        for panel, name, cells in zip(axes, names, tables, strict=True):
+            _draw(panel, cells, norm, best, scale)
+            style.table_axes(panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(name))
+        _colour_bar(figure, axes[-1], norm)
+    return figure
+
+
+def _norm(shown: Sequence[float]) -> Normalize:
+    finite = [v for v in shown if np.isfinite(v)] or [0.0, 1.0]
+    low, high = min(finite), max(finite)
+    if low > 0 and high > LOG_FROM * low:
+        return LogNorm(low, high)
+    return Normalize(low, high if high > low else low + max(abs(low), 1.0) * 1e-3)
+
+
+def _draw(axes: Axes, cells: list[list[Cell]], norm: Normalize, best: str, scale: float) -> None:
+    chosen = _best(cells, best)
+    for r, row in enumerate(cells):
+        for c, one in enumerate(row):
+            _cell(axes, (r, c), one, norm, (r, c) in chosen, scale)
+
+
+def _best(cells: list[list[Cell]], among: str) -> set[tuple[int, int]]:
+    if among == "row":
+        return {(r, c) for r, row in enumerate(cells) for c in best_of(row)}
+    if among == "column":
+        return {(r, c) for c, column in enumerate(zip(*cells, strict=True)) for r in best_of(column)}
+    if among == "all":
+        return {divmod(i, len(cells[0])) for i in best_of([one for row in cells for one in row])}
+    return set()
+
+
+def _cell(axes: Axes, at: tuple[int, int], one: Cell, norm: Normalize, is_best: bool, scale: float) -> None:
+    r, c = at
+    colour = colormaps[style.HEAT](norm(one.value)) if np.isfinite(one.value) else style.MISSING
+    axes.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="white", hatch="////" if one.diverged else None))
+    if is_best:
+        axes.add_patch(Rectangle((c + 0.04, r + 0.05), 0.92, 0.9, fill=False, edgecolor=style.BEST, linewidth=2.2))
+    head, foot = cell_text(one, is_best)
+    ink = _ink(colour)
+    back = {"facecolor": colour, "edgecolor": "none", "pad": 0.6} if one.diverged else None
+    axes.text(
+        c + 0.5, r + (0.4 if foot else 0.5), head, ha="center", va="center", color=ink, bbox=back,
+        fontsize=8.5 * scale, fontweight="bold" if is_best else "normal",
+    )  # fmt: skip
+    if foot:
+        axes.text(c + 0.5, r + 0.75, foot, ha="center", va="center", color=ink, bbox=back, fontsize=6.2 * scale)
+
+
+def cell_text(one: Cell, is_best: bool = False) -> tuple[str, str]:
+    """The large and the small line of a cell."""
+    when = labels.spread(e for e in one.diverged if e) if any(one.diverged) else ""
+    if not one.runs:
+        return "", "not run"
+    if not np.isfinite(one.value):
+        return ("diverged", f"epoch {when}" if when else "") if one.diverged else ("", "no value")
+    head = labels.loss(one.value) + (" \N{BLACK STAR}" if is_best else "")
+    if one.diverged:
+        return head, f"{len(one.diverged)} of {one.runs} diverged"
+    return head, f"{labels.loss(one.low)}\N{EN DASH}{labels.loss(one.high)}" if one.high > one.low else ""
+
+
+def _ink(colour: str | tuple[float, float, float, float]) -> str:
+    if isinstance(colour, str):
+        return style.INK
+    return style.INK if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.5 else "white"
+
+
+def _colour_bar(figure: Figure, axes: Axes, norm: Normalize) -> None:
+    box, width = axes.get_position(), figure.get_figwidth()
+    bar_axes = figure.add_axes((box.x1 + 0.14 / width, box.y0, 0.14 / width, box.height))
+    ticks = {"ticks": LogLocator(subs=(1.0, 2.0, 5.0))} if isinstance(norm, LogNorm) else {}
+    bar = figure.colorbar(ScalarMappable(norm, style.HEAT), cax=bar_axes, **ticks)
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.number(value)))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.set_label("loss (nats)")
+    bar.outline.set_visible(False)

@@ -1,0 +1,104 @@
+"""Words and numbers as the figures write them: names of measures with their units, values, ranges."""
+
+from collections.abc import Iterable, Mapping
+
+LOSS_UNIT = "binary cross-entropy, nats"
+MEASURES: Mapping[str, str] = {
+    "train_loss": "training loss",
+    "val_loss": "validation loss",
+    "val_accuracy": "validation accuracy",
+    "oscillation": "oscillation",
+    "update_size": "update size",
+    "distance": "distance per epoch",
+    "grad_norm": "gradient norm",
+    "update_norm": "update norm",
+    "param_norm": "parameter norm",
+    "min_train_loss": "minimum training loss",
+    "min_val_loss": "minimum validation loss",
+}
+UNITS: Mapping[str, str] = {
+    "train_loss": LOSS_UNIT,
+    "val_loss": LOSS_UNIT,
+    "min_train_loss": LOSS_UNIT,
+    "min_val_loss": LOSS_UNIT,
+    "val_accuracy": "share of examples",
+    "oscillation": "share of parameters",
+    "update_size": "mean absolute value in a step",
+    "distance": "Euclidean, of the weights",
+    "grad_norm": "Euclidean",
+    "update_norm": "Euclidean",
+    "param_norm": "Euclidean",
+}
+HYPERPARAMETERS: Mapping[str, str] = {
+    "learning_rate": "learning rate",
+    "decay": "decay (rho)",
+    "b1": "beta 1",
+    "b2": "beta 2",
+    "eps": "epsilon",
+    "initial_accumulator_value": "initial accumulator",
+    "base_learning_rate": "base rate",
+    "max_learning_rate": "maximum rate",
+    "step_size": "step size (epochs)",
+}
+OPTIMIZERS: Mapping[str, str] = {
+    "sgd": "SGD",
+    "momentum": "SGD with momentum",
+    "momentum_ema": "momentum, average form",
+    "nesterov": "Nesterov momentum",
+    "rmsprop": "RMSprop",
+    "adam": "Adam",
+    "adagrad": "Adagrad",
+    "cyclical": "cyclical rate",
+}
+
+
+def measure(name: str) -> str:
+    """Name of a measure in words."""
+    return MEASURES.get(name, name.replace("_", " "))
+
+
+def axis(name: str) -> str:
+    """Label of an axis: the measure and, on a second line, its unit."""
+    return f"{measure(name)}\n({UNITS[name]})" if name in UNITS else measure(name)
+
+
+def hyperparameter(name: str) -> str:
+    """Name of a hyperparameter in words."""
+    return HYPERPARAMETERS.get(name, name.replace("_", " "))
+
+
+def optimizer(name: str) -> str:
+    """Name of an optimizer in words."""
+    return OPTIMIZERS.get(name, name.replace("_", " "))
+
+
+def number(value: float) -> str:
+    """A hyperparameter's or a tick's value, three significant digits: 0.0316, 0, 1e-07."""
+    return f"{value:.3g}"
+
+
+def loss(value: float) -> str:
+    """A loss to three decimals, or three significant digits where it is small or large."""
+    return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.2g}"
+
+
+def listing(items: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *head, last = list(items) or [""]
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def spread(values: Iterable[int]) -> str:
+    """``3`` for one value, ``3-7`` for several."""
+    low, *rest = sorted(set(values))
+    return f"{low}-{rest[-1]}" if rest else f"{low}"
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital at its beginning and the rest as it is."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,136 @@
+"""Which runs a figure shows: filters, groups of seeds, and the value a grid has nearest to the article's."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+from jaxopt_study.history import History
+from jaxopt_study.plots import labels
+
+Key = tuple[float | str, ...]
+MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
+"""Rules that are plain SGD at momentum 0."""
+
+
+class NotDrawable(ValueError):
+    """These runs do not hold what the figure shows; the message says what is missing."""
+
+
+def value_of(history: History, name: str) -> float | str:
+    """A hyperparameter, ``"optimizer"`` or ``"seed"`` of a run; numbers to six digits, so that float32 groups.
+
+    Raises:
+        NotDrawable: if the run has no such hyperparameter.
+    """
+    if name == "optimizer":
+        return history.optimizer
+    if name == "seed":
+        return history.seed
+    if name not in history.hyperparameters:
+        raise NotDrawable(f"{labels.optimizer(history.optimizer)} has no hyperparameter {name!r}")
+    return float(f"{history.hyperparameters[name]:.6g}")
+
+
+def matching(histories: Sequence[History], where: Mapping[str, float | str]) -> list[History]:
+    """The runs with these hyperparameters (to a thousandth) and, with the key ``"optimizer"``, of this rule.
+
+    Raises:
+        NotDrawable: if there are none; the message lists the values there are.
+    """
+    kept = [h for h in histories if all(_same(h, name, value) for name, value in where.items())]
+    if not kept:
+        wanted = labels.listing(f"{labels.hyperparameter(n)} {_text(v)}" for n, v in where.items())
+        raise NotDrawable(f"no run has {wanted}" if histories else "there are no runs")
+    return kept
+
+
+def _same(history: History, name: str, wanted: float | str) -> bool:
+    if name not in ("optimizer", "seed") and name not in history.hyperparameters:
+        return False
+    value = value_of(history, name)
+    if isinstance(value, str) or isinstance(wanted, str):
+        return value == wanted
+    return math.isclose(value, wanted, rel_tol=1e-3, abs_tol=1e-12)
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else labels.number(value)
+
+
+def of_rule(histories: Sequence[History], rule: str) -> list[History]:
+    """Runs of a rule; of a rule with momentum also the runs of SGD at its rates, which are its momentum 0.
+
+    Of two runs that are the same that way (and have the same seed) the first is kept. For ``"sgd"`` the runs with
+    momentum 0 of the other rules count likewise.
+
+    Raises:
+        NotDrawable: if there are none.
+    """
+    own = [h for h in histories if h.optimizer == rule]
+    rates = {value_of(h, "learning_rate") for h in own if "learning_rate" in h.hyperparameters}
+    if rule in MOMENTUM_RULES:
+        plain = [h for h in map(_plain, histories) if h.optimizer == "sgd" and value_of(h, "learning_rate") in rates]
+        own += [dataclasses.replace(h, optimizer=rule, hyperparameters={**h.hyperparameters, "momentum": 0.0}) for h in plain]
+    if rule == "sgd":
+        own += [h for h in map(_plain, histories) if h.optimizer == "sgd"]
+    kept: dict[object, History] = {}
+    for history in own:
+        kept.setdefault((configuration(history), history.seed), history)
+    if not kept:
+        raise NotDrawable(f"there is no run of {labels.optimizer(rule)}")
+    return list(kept.values())
+
+
+def _plain(history: History) -> History:
+    if history.optimizer not in MOMENTUM_RULES or history.hyperparameters.get("momentum") != 0.0:
+        return history
+    rest = {name: value for name, value in history.hyperparameters.items() if name != "momentum"}
+    return dataclasses.replace(history, optimizer="sgd", hyperparameters=rest)
+
+
+def values(histories: Sequence[History], name: str) -> list[float]:
+    """The different values of a hyperparameter, ascending; runs without it are passed over."""
+    return sorted({float(value_of(h, name)) for h in histories if name in h.hyperparameters})
+
+
+def grouped(histories: Sequence[History], by: Sequence[str]) -> dict[Key, list[History]]:
+    """Runs that differ in their seed alone, by the values of ``by``, ascending.
+
+    Raises:
+        NotDrawable: if two runs of a group differ in more than their seed: they must not be averaged.
+    """
+    groups: dict[Key, list[History]] = {}
+    for history in histories:
+        groups.setdefault(tuple(value_of(history, name) for name in by), []).append(history)
+    for key, members in groups.items():
+        if len({configuration(h) for h in members}) > 1:
+            raise NotDrawable(f"runs with {labels.listing(by)} {key} differ in more than their seed; narrow `where`")
+    return dict(sorted(groups.items(), key=lambda item: item[0]))
+
+
+def configuration(history: History) -> tuple[object, ...]:
+    """What a run has in common with its other seeds."""
+    return history.optimizer, tuple(sorted((n, value_of(history, n)) for n in history.hyperparameters))
+
+
+def nearest(present: Sequence[float], wanted: float) -> float:
+    """The value of a grid nearest to ``wanted``, by ratio where all are positive.
+
+    Raises:
+        NotDrawable: if the grid is empty.
+    """
+    if not present:
+        raise NotDrawable("the grid is empty")
+    if wanted > 0 and min(present) > 0:
+        return min(present, key=lambda value: abs(math.log(value / wanted)))
+    return min(present, key=lambda value: abs(value - wanted))
+
+
+def stands_for(value: float, wanted: float) -> bool:
+    """Whether ``value`` is the article's ``wanted`` as it rounds it (0.03 for 0.0316)."""
+    return math.isclose(value, wanted, rel_tol=0.06, abs_tol=1e-9)
+
+
+def diverged(histories: Sequence[History]) -> list[int]:
+    """Epochs in which the runs that diverged did so, ascending (0 where it is not known)."""
+    return sorted(h.diverged_epoch or 0 for h in histories if h.status == "diverged")

@@ -1,0 +1,172 @@
+"""The look of every figure: the one place that sets sizes, colours, line styles and markers.
+
+Colours are told apart by people with colour-blindness and fall from dark to light, so that they survive a
+black-and-white print; line styles and markers say the same a second time.
+"""
+
+import contextlib
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from jaxopt_study.plots import labels
+
+INK = "#1a1a1a"
+MUTED = "#5a5a5a"
+GRID = "#d9d9d9"
+MISSING = "#f0f0f0"
+BEST = "#d55e00"
+GOOD, BAD, NEITHER = "#9ad1b3", "#f2a58e", "#f6e08a"
+HEAT = "cividis_r"
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 3.2,
+    "hatch.linewidth": 0.6,
+    "hatch.color": "#8a8a8a",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 150,
+    "svg.hashsalt": "jaxopt_study",
+}
+_DASHES = ("-", (0, (5, 1.6)), (0, (7, 1.6, 1.4, 1.6)), (0, (1.4, 1.4)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+_OKABE_ITO = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
+
+
+class Look(NamedTuple):
+    """How one series is drawn."""
+
+    color: str | tuple[float, float, float, float]
+    linestyle: str | tuple[int, tuple[float, ...]]
+    marker: str
+
+
+@contextlib.contextmanager
+def applied() -> Iterator[None]:
+    """Within it, figures are made and written in the project's style; afterwards all is as it was."""
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def ordered_looks(count: int) -> list[Look]:
+    """Looks for ``count`` values of a hyperparameter, dark for the smallest, light for the largest."""
+    shades = colormaps["viridis"]
+    return [
+        Look(shades(0.86 * i / max(count - 1, 1)), _DASHES[i % len(_DASHES)], _MARKERS[i % len(_MARKERS)])
+        for i in range(count)
+    ]
+
+
+def named_look(name: str, index: int = 0) -> Look:
+    """The look of an optimizer, the same in every figure; other names are told apart by their ``index``."""
+    known = list(labels.OPTIMIZERS)
+    i = known.index(name) if name in known else index
+    return Look(_OKABE_ITO[i % len(_OKABE_ITO)], _DASHES[i % len(_DASHES)], _MARKERS[i % len(_MARKERS)])
+
+
+def panels(
+    count: int, title: str, *, width: float = 3.7, height: float = 2.9, left: float = 0.95, right: float = 2.1
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure with ``count`` panels side by side, room for a title above and a legend to the right.
+
+    Args:
+        count: number of panels.
+        title: is wrapped to the figure's width.
+        width: of a panel, inches; ``height`` likewise.
+        left: room for the labels on the left of each panel, inches.
+        right: room on the right of the last panel, inches.
+    """
+    total = count * (left + width) + right
+    lines = textwrap.wrap(title, int(total * 11.5)) or [""]
+    top, bottom = 0.42 + 0.2 * len(lines), 0.58
+    tall = top + height + bottom
+    figure = Figure(figsize=(total, tall))
+    FigureCanvasAgg(figure)
+    figure.text(0.12 / total, 1 - 0.12 / tall, "\n".join(lines), va="top", ha="left", fontsize=11, fontweight="bold")
+    boxes = [(left + i * (left + width)) / total for i in range(count)]
+    return figure, [figure.add_axes((x, bottom / tall, width / total, height / tall)) for x in boxes]
+
+
+def epochs_axis(axes: Axes, last: int) -> None:
+    """Whole epochs on the x axis: the first, and round numbers up to ``last``."""
+    axes.set_xlabel("epoch")
+    margin = 0.02 * (last - 1) if last > 1 else 0.5
+    axes.set_xlim(1 - margin, last + margin)
+    step = max(1, round(float(np.diff(MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, last))[0])))
+    axes.set_xticks([1, *(t for t in range(step, last + 1, step) if t > 1 + 0.4 * step)])
+
+
+def log_axis(axes: Axes, which: str, low: float, high: float) -> None:
+    """A logarithmic axis ``which`` (``"x"`` or ``"y"``) with plain numbers at readable distances."""
+    getattr(axes, f"set_{which}scale")("log", nonpositive="clip")
+    ratio = high / low
+    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if ratio < 8 else (1.0, 2.0, 5.0) if ratio < 300 else (1.0,)
+    line = getattr(axes, f"{which}axis")
+    line.set_major_locator(LogLocator(subs=subs, numticks=10))
+    line.set_major_formatter(FuncFormatter(lambda value, _: labels.number(value)))
+    line.set_minor_formatter(NullFormatter())
+
+
+def legend(figure: Figure, axes: Axes, title: str, *, width: float = 2.05) -> None:
+    """The legend of ``axes``, outside the panels, ``width`` inches from the figure's right edge."""
+    box = axes.get_position()
+    handles, names = axes.get_legend_handles_labels()
+    if handles:
+        anchor = (1 - width / figure.get_figwidth(), box.y1)
+        figure.legend(handles, names, title=title, loc="upper left", bbox_to_anchor=anchor, alignment="left")
+
+
+def loss_limits(axes: Axes) -> None:
+    """A little room around what is drawn, logarithmic where the largest value is many times the smallest."""
+    values = [np.asarray(line.get_ydata(), np.float64) for line in axes.lines if line.get_transform() == axes.transData]
+    drawn = np.concatenate(values) if values else np.zeros(0)
+    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
+    if not drawn.size:
+        return
+    low, high = float(drawn.min()), float(drawn.max())
+    if high > 6 * low:
+        log_axis(axes, "y", low, high)
+        axes.set_ylim(low / 1.2, high * 1.25)
+
+
+def table_axes(
+    axes: Axes, across: Sequence[float], down: Sequence[float], x: str, y: str, title: str
+) -> None:
+    """Axes of a table of cells of size 1: ``across`` names the columns, ``down`` the rows from the top."""
+    axes.grid(False)
+    axes.set_xlim(0, len(across))
+    axes.set_ylim(len(down), 0)
+    axes.set_xticks(np.arange(len(across)) + 0.5, [labels.number(v) for v in across])
+    axes.set_yticks(np.arange(len(down)) + 0.5, [labels.number(v) for v in down])
+    axes.tick_params(length=0)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_title(title, loc="left", pad=4)

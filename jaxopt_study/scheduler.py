@@ -1,0 +1,258 @@
+"""Which run sits in which slot: runs that end leave their slot to the next, stragglers close ranks.
+
+The host is one epoch behind: it reads the report of an epoch while the next one runs. A run whose end it has not read
+yet is known to have ended on the device, so nothing is trained past it.
+"""
+
+import dataclasses
+import time
+from collections import deque
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+import jax
+import numpy as np
+
+from jaxopt_study import grid
+from jaxopt_study.early_stopping import RUNNING, STATUS_NAMES, Limits
+from jaxopt_study.epoch import EpochReport
+from jaxopt_study.grid import Run
+from jaxopt_study.history import CURVES, History
+from jaxopt_study.step import RunState
+from jaxopt_study.sweep import Sweep
+
+PyTree = Any
+
+
+class Parked(NamedTuple):
+    """A run that was begun and waits for a slot: its rows so far, float32 ``[E, curves]``, and its state on the host."""
+
+    rows: np.ndarray
+    state: RunState
+
+
+class Snapshot(NamedTuple):
+    """All that is under way, on the host; what is finished is in the store.
+
+    Attributes:
+        runs: those in slots, then those that wait half-trained.
+        parked: their rows and states, in the same order.
+    """
+
+    runs: list[Run]
+    parked: list[Parked]
+
+
+@dataclasses.dataclass
+class Work:
+    """What was done: epochs of runs, epochs that the devices had room for, seconds of the loop without compilation."""
+
+    epochs_trained: int = 0
+    epochs_computed: int = 0
+    seconds: float = 0.0
+
+
+class Events(NamedTuple):
+    """What the caller wants to hear of.
+
+    Attributes:
+        epoch: ``(run, number of the epoch, {curve: value})`` after every epoch of every run.
+        end: ``(run, history, best)``, once a run; ``best`` is its best variables or None.
+        tick: ``(scheduler)``, whenever a report has been read.
+        snapshot_due: asked before every epoch; if it says so, the device is let finish and
+        snapshot: gets what is under way; may raise to interrupt.
+    """
+
+    epoch: Callable[[Run, int, Mapping[str, float]], None]
+    end: Callable[[Run, History, PyTree], None]
+    tick: Callable[["Scheduler"], None]
+    snapshot_due: Callable[[], bool]
+    snapshot: Callable[[Snapshot], None]
+
+
+class _Flight(NamedTuple):
+    report: EpochReport
+    slots: list[Run | None]
+
+
+class Scheduler:
+    """Trains runs of one rule in a number of slots.
+
+    Args:
+        sweep: the compiled engine.
+        runs: those to train, in this order.
+        slots: how many at once at most.
+        max_epochs: of every run.
+        patience: of every run, in epochs.
+        in_turn: whether a device trains its slots in turn, so that only running ones cost anything.
+        events: see Events.
+        parked: runs among ``runs`` that were begun before.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        runs: Sequence[Run],
+        *,
+        slots: int,
+        max_epochs: int,
+        patience: int,
+        in_turn: bool,
+        events: Events,
+        parked: Mapping[Run, Parked],
+    ) -> None:
+        self.sweep = sweep
+        self.events = events
+        self.in_turn = in_turn
+        self.max_epochs, self.patience = max_epochs, patience
+        self.parked = dict(parked)
+        self.pending = deque([run for run in runs if run in parked] + [run for run in runs if run not in parked])
+        self.rows: dict[Run, list[np.ndarray]] = {}
+        self.room = min(slots, len(runs))
+        self.slots: list[Run | None] = [None] * sweep.padded(self.room)
+        self.template = runs[0]
+        self.states = sweep.idle(self._hyperparameters(), len(self.slots))
+        self.work = Work()
+        self.tick_seconds = 0.0
+
+    @property
+    def active(self) -> int:
+        """Slots with a run."""
+        return sum(run is not None for run in self.slots)
+
+    def train(self) -> Work:
+        """Trains all runs to their end."""
+        begin, compiled = time.perf_counter(), self.sweep.compile_seconds
+        flight: _Flight | None = None
+        while self.pending or self.active:
+            due = self.events.snapshot_due()
+            if flight is not None and (due or self._ends_for_certain(flight)):
+                self._read(flight)
+                flight = None
+            if due:
+                self.events.snapshot(self.snapshot())
+            if not (self.pending or self.active):
+                break
+            self._place()
+            launched = self._launch()
+            if flight is not None:
+                self._read(flight)
+            flight = launched
+        if flight is not None:
+            self._read(flight)
+        self.work.seconds = time.perf_counter() - begin - (self.sweep.compile_seconds - compiled)
+        return self.work
+
+    def snapshot(self) -> Snapshot:
+        """What is under way, copied to the host; for use when no epoch is under way."""
+        states = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(self.states))
+        runs, parked = [], []
+        for slot, run in enumerate(self.slots):
+            if run is None:
+                continue
+            epochs = int(states.epoch[slot])
+            runs.append(run)
+            parked.append(Parked(self._rows_of(run)[:epochs], jax.tree.map(lambda x, s=slot: x[s], states)))
+        waiting = list(self.parked.items())
+        return Snapshot(runs + [run for run, _ in waiting], parked + [state for _, state in waiting])
+
+    def _ends_for_certain(self, flight: _Flight) -> bool:
+        """Whether a run reaches its last epoch in the one under way, so that it pays to wait for its slot."""
+        now = [run for run, before in zip(self.slots, flight.slots, strict=True) if run is not None and run == before]
+        return any(len(self.rows[run]) + 1 >= self.max_epochs for run in now)
+
+    def _launch(self) -> _Flight:
+        limits = Limits(*(np.full(len(self.slots), x, np.int32) for x in (self.max_epochs, self.patience)))
+        arguments = self.sweep.put((self._hyperparameters(), limits))
+        self.states, report = self.sweep.epoch(self.states, *arguments)
+        return _Flight(report, list(self.slots))
+
+    def _read(self, flight: _Flight) -> None:
+        begin = time.perf_counter()
+        report = jax.device_get(flight.report)
+        self.tick_seconds = time.perf_counter() - begin
+        self._count(report.trained)
+        for slot in np.flatnonzero(report.trained):
+            run = flight.slots[slot]
+            assert run is not None
+            self.rows[run].append(report.metrics[slot])
+            self.events.epoch(run, len(self.rows[run]), dict(zip(CURVES, report.metrics[slot].tolist(), strict=True)))
+            if report.status[slot] != RUNNING:
+                self._end(run, int(report.status[slot]))
+        self.events.tick(self)
+
+    def _count(self, trained: np.ndarray) -> None:
+        by_device = trained.reshape(len(self.sweep.devices), -1)
+        busiest = by_device.sum(1).max() if self.in_turn else by_device.shape[1]
+        self.work.epochs_trained += int(trained.sum())
+        self.work.epochs_computed += int(busiest) * len(by_device)
+
+    def _end(self, run: Run, status: int) -> None:
+        slot = self.slots.index(run)
+        best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
+        self.slots[slot] = None
+        self.events.end(run, to_history(run, np.stack(self.rows.pop(run)), status), best)
+
+    def _place(self) -> None:
+        """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
+        fresh, resumed = np.zeros(len(self.slots), bool), {}
+        while self.pending and self.active < self.room:
+            run, slot = self.pending.popleft(), self._free_slot()
+            self.slots[slot] = run
+            parked = self.parked.pop(run, None)
+            self.rows[run] = [] if parked is None else list(parked.rows)
+            if parked is None:
+                fresh[slot] = True
+            else:
+                resumed[slot] = parked.state
+        if fresh.any():
+            seeds = np.array([run.seed if run else 0 for run in self.slots], np.uint32)
+            self.states = self.sweep.fill(self.states, *self.sweep.put((self._hyperparameters(), seeds, fresh)))
+        if resumed:
+            self.states = self.sweep.insert(self.states, resumed)
+        if not self.pending and self.active:
+            self._close_ranks()
+
+    def _free_slot(self) -> int:
+        load = self._load()
+        return min((slot for slot, run in enumerate(self.slots) if run is None), key=lambda slot: (load[slot], slot))
+
+    def _load(self) -> np.ndarray:
+        """For each slot, how many runs its device has."""
+        occupied = np.array([run is not None for run in self.slots]).reshape(len(self.sweep.devices), -1)
+        return np.repeat(occupied.sum(1), occupied.shape[1])
+
+    def _close_ranks(self) -> None:
+        """Evens out the devices, and drops slots where an empty one costs as much as a full one."""
+        devices, load = len(self.sweep.devices), self._load()
+        size = len(self.slots)
+        if not self.in_turn:
+            size = min(size, self.sweep.padded(1 << (self.active - 1).bit_length()))
+        if load.max() - load.min() < 2 and size == len(self.slots):
+            return
+        occupied = [slot for slot, run in enumerate(self.slots) if run is not None]
+        target = np.full((devices, size // devices), -1)
+        for i, slot in enumerate(occupied):
+            target[i % devices, i // devices] = slot
+        moved = target.ravel()
+        self.states = self.sweep.move(self.states, moved)
+        self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
+
+    def _hyperparameters(self) -> dict[str, np.ndarray]:
+        return grid.stack([run or self.template for run in self.slots])
+
+    def _rows_of(self, run: Run) -> np.ndarray:
+        return np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
+
+
+def to_history(run: Run, rows: np.ndarray, status: int) -> History:
+    """The record of a run from its rows ``[E, curves]`` and its last status."""
+    curves = {name: rows[:, i] for i, name in enumerate(CURVES)}
+    bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
+    return History(
+        optimizer=run.optimizer,
+        hyperparameters=dict(run.hyperparameters),
+        seed=run.seed,
+        status=STATUS_NAMES[status],
+        curves=curves,
+        diverged_epoch=int(bad[0]) + 1 if len(bad) else None,
+    )

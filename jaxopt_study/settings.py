@@ -1,0 +1,57 @@
+"""What is the same for every run of a study: the static part of its description."""
+
+import dataclasses
+import math
+from typing import Any
+
+from jaxopt_study.errors import InputError
+
+# Raised when a change of the code changes what a run computes, so that stored runs are not mistaken for new ones.
+RESULTS_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings shared by all runs.
+
+    Attributes:
+        batch_size: training examples a step; the last, smaller batch of an epoch is trained on too.
+        max_epochs: a run ends after this many epochs at the latest.
+        patience: a run ends when its validation loss has not improved for this many epochs.
+        data_seed: seeds the one shuffle of the training examples, which is the same for every run and every epoch.
+        notebook_model: the network of the article's public notebook (dropout after the second dense layer and no
+            batch norm there) in place of the article's own.
+        stop_on_nonfinite: end a run in the epoch in which its loss stops being finite; otherwise it runs out its
+            patience as Keras has it.
+        diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
+        matmul_precision: of JAX, ``float32`` or a faster, less exact one.
+        activations: ``float32`` or ``bfloat16``, the type of what passes between the layers.
+    """
+
+    batch_size: int = 32
+    max_epochs: int = 1000
+    patience: int = 50
+    data_seed: int = 0
+    notebook_model: bool = False
+    stop_on_nonfinite: bool = True
+    diagnostics: bool = True
+    matmul_precision: str = "float32"
+    activations: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "max_epochs", "patience"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name}", getattr(self, name), "allowed is a whole number from 1")
+        if self.data_seed < 0:
+            raise InputError("--data_seed", self.data_seed, "allowed is a whole number from 0")
+
+    def identity(self) -> dict[str, Any]:
+        """Everything in here that a run's result depends on, for its fingerprint."""
+        return {**dataclasses.asdict(self), "results_version": RESULTS_VERSION}
+
+
+def positive(name: str, value: float) -> float:
+    """``value`` if it is finite and above 0, else an InputError."""
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(name, value, "allowed is a finite number above 0")
+    return value

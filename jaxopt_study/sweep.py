@@ -1,0 +1,177 @@
+"""Many runs at once: the only place with jit, vmap and shard_map.
+
+The run axis, length K, is split over the devices; each device trains its K / D slots with no word to the others.
+"""
+
+import functools
+import time
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxopt_study import early_stopping
+from jaxopt_study.batches import Batches
+from jaxopt_study.early_stopping import Limits
+from jaxopt_study.epoch import EpochReport, Program, epoch, init_run, select
+from jaxopt_study.step import Hyperparameters, RunState
+
+PyTree = Any
+AXIS = "runs"
+
+
+class Calls(NamedTuple):
+    """The jitted functions over K runs; ``states`` are donated.
+
+    Attributes:
+        fill: ``(states, hyperparameters [K], seeds [K], mask [K]) -> states`` with new runs where the mask is true.
+        insert: ``(states, incoming, mask [K]) -> states`` with the incoming states where the mask is true.
+        epoch: ``(states, hyperparameters, limits, batches) -> states, report``, all with axis K.
+        move: ``(states, slots [L]) -> states`` with axis L: slot i holds what slot ``slots[i]`` held, or is idle where
+            that is negative.
+    """
+
+    fill: Callable[..., RunState]
+    insert: Callable[..., RunState]
+    epoch: Any
+    move: Callable[..., RunState]
+
+
+class Sweep:
+    """K slots on the given devices.
+
+    Args:
+        program: what an epoch is made of.
+        batches: the data, on the host.
+        devices: of one platform; each holds the data.
+    """
+
+    def __init__(self, program: Program, batches: Batches, devices: Sequence[jax.Device]) -> None:
+        self.program = program
+        self.devices = tuple(devices)
+        self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
+        self.calls = calls(program, self.mesh)
+        self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
+        self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        self.compile_seconds = 0.0
+        self.memory_bytes = 0
+
+    def padded(self, slots: int) -> int:
+        """The number of slots that ``slots`` become, so that every device has the same number."""
+        each = -(-slots // len(self.devices))
+        return each * len(self.devices)
+
+    def put(self, tree: PyTree) -> PyTree:
+        """Host arrays with a leading run axis, laid out over the devices."""
+        return jax.device_put(tree, self.by_run)
+
+    def idle(self, hyperparameters: Hyperparameters, slots: int) -> RunState:
+        """States of ``slots`` slots without a run."""
+
+        def one(numbers: Hyperparameters) -> RunState:
+            return init_run(jnp.uint32(0), numbers, self.program)
+
+        shapes = jax.eval_shape(jax.vmap(one), hyperparameters)
+        zeros: RunState = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        placed: RunState = self.put(zeros._replace(status=np.full(slots, early_stopping.IDLE, np.int32)))
+        return placed
+
+    def fill(self, states: RunState, hyperparameters: Hyperparameters, seeds: PyTree, mask: PyTree) -> RunState:
+        """Begins new runs in the slots where the mask is true."""
+        return self.calls.fill(states, hyperparameters, seeds, mask)
+
+    def insert(self, states: RunState, incoming: Mapping[int, RunState]) -> RunState:
+        """Puts host states, by slot, into their slots."""
+        slots = len(states.status)
+        mask = np.isin(np.arange(slots), list(incoming))
+
+        def stacked(*leaves: np.ndarray) -> np.ndarray:
+            rows = np.zeros((slots, *leaves[0].shape), leaves[0].dtype)
+            rows[list(incoming)] = np.stack(leaves)
+            return rows
+
+        return self.calls.insert(states, *self.put((jax.tree.map(stacked, *incoming.values()), mask)))
+
+    def move(self, states: RunState, slots: np.ndarray) -> RunState:
+        """Rearranges slots: slot i of the result is ``slots[i]`` of the old, or idle where that is negative."""
+        return self.calls.move(states, self.put(slots.astype(np.int32)))
+
+    def compiled_epoch(self, states: RunState, hyperparameters: Hyperparameters, limits: Limits) -> Any:
+        """The epoch's executable for these shapes; compiled once a process, whatever the numbers."""
+        arguments = (states, hyperparameters, limits, self.batches)
+        structure = jax.tree.structure(arguments)
+        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments))
+        key = (self.program, self.mesh, structure, shapes)
+        if key not in _EXECUTABLES:
+            begin = time.perf_counter()
+            _EXECUTABLES[key] = self.calls.epoch.lower(*arguments).compile()
+            self.compile_seconds += time.perf_counter() - begin
+        executable = _EXECUTABLES[key]
+        self.memory_bytes = max(self.memory_bytes, memory_of(executable))
+        return executable
+
+    def epoch(
+        self, states: RunState, hyperparameters: Hyperparameters, limits: Limits
+    ) -> tuple[RunState, EpochReport]:
+        """Trains every running slot for an epoch; returns at once, the arrays follow."""
+        result: tuple[RunState, EpochReport] = self.compiled_epoch(states, hyperparameters, limits)(
+            states, hyperparameters, limits, self.batches
+        )
+        return result
+
+
+_EXECUTABLES: dict[Any, Any] = {}
+
+
+@functools.cache
+def calls(program: Program, mesh: Mesh) -> Calls:
+    """The jitted functions for a program; made once, so that a second grid finds them traced."""
+    runs, everywhere = PartitionSpec(AXIS), PartitionSpec()
+    by_run = NamedSharding(mesh, runs)
+
+    def one_init(hyperparameters: Hyperparameters, seed: jax.Array) -> RunState:
+        return init_run(seed, hyperparameters, program)
+
+    def fill(states: RunState, hyperparameters: Hyperparameters, seeds: jax.Array, mask: jax.Array) -> RunState:
+        fresh = jax.vmap(one_init)(hyperparameters, seeds)
+        filled: RunState = jax.vmap(select)(mask, fresh, states)
+        return filled
+
+    def insert(states: RunState, incoming: RunState, mask: jax.Array) -> RunState:
+        inserted: RunState = jax.vmap(select)(mask, incoming, states)
+        return inserted
+
+    def one_epoch(
+        state: RunState, hyperparameters: Hyperparameters, limits: Limits, batches: Batches
+    ) -> tuple[RunState, EpochReport]:
+        return epoch(state, hyperparameters, limits, batches, program)
+
+    def move(states: RunState, slots: jax.Array) -> RunState:
+        moved: RunState = jax.tree.map(lambda x: x[jnp.maximum(slots, 0)], states)
+        return moved._replace(status=jnp.where(slots < 0, early_stopping.IDLE, moved.status))
+
+    sharded = jax.shard_map(
+        jax.vmap(one_epoch, in_axes=(0, 0, 0, None)),
+        mesh=mesh,
+        in_specs=(runs, runs, runs, everywhere),
+        out_specs=runs,
+        check_vma=False,
+    )
+    return Calls(
+        fill=jax.jit(fill, donate_argnums=0, out_shardings=by_run),
+        insert=jax.jit(insert, donate_argnums=0, out_shardings=by_run),
+        epoch=jax.jit(sharded, donate_argnums=0),
+        move=jax.jit(move, out_shardings=by_run),
+    )
+
+
+def memory_of(executable: Any) -> int:
+    """Bytes that a device holds while the executable runs: arguments, results and temporaries, aliases once."""
+    analysis = executable.memory_analysis()
+    if analysis is None:  # not every backend tells
+        return 0
+    sizes = analysis.argument_size_in_bytes + analysis.output_size_in_bytes + analysis.temp_size_in_bytes
+    return int(sizes - analysis.alias_size_in_bytes)
+

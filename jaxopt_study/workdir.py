@@ -1,0 +1,81 @@
+"""A work directory: one process at a time, and the small files that say what was run and how it went."""
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Iterator
+
+from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.files import reason, write_text
+
+PACKAGES = ("jaxopt-study", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pyarrow", "matplotlib")
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Makes the directory and holds it; the lock goes with the process, however it ends.
+
+    Raises:
+        InputError: it cannot be a directory that this user writes to.
+        EnvironmentFault: another process holds it.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        handle = (workdir / ".lock").open("a+")
+    except OSError as error:
+        raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({reason(error)})") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            handle.seek(0)
+            holder = handle.read().strip() or "unknown"
+            raise EnvironmentFault(
+                f"--workdir={workdir}: another process ({holder}) is at work there; wait for it or choose another"
+            ) from error
+        handle.truncate(0)
+        handle.write(f"process {os.getpid()}")
+        handle.flush()
+        yield
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON atomically."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, default=str) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+        EnvironmentFault: the file cannot be read as JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"{path} cannot be read ({error})") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result may depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this package is imported from; None for an installed one."""
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
