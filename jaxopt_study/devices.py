@@ -1,5 +1,6 @@
 """Which devices train, and where their compiled programs are kept."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Sequence
@@ -28,6 +29,8 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True)
         cpu_devices: host devices to make; one a core if None.
         compilation_cache: whether to keep compiled programs on disk.
     """
+    # JAX tells at INFO which platforms it did not find; absl's app.run would show it.
+    logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
     jax.config.update("jax_num_cpu_devices", cpu_devices or cpu_cores())
     if not compilation_cache:
         return

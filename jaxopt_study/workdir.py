@@ -79,3 +79,14 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def check(workdir: Path) -> None:
+    """Refuses, before any work, a directory that cannot be written.
+
+    Raises:
+        InputError: it is a file, or it or the nearest folder above it cannot be written.
+    """
+    nearest = next(path for path in (workdir.absolute(), *workdir.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({nearest} cannot)")

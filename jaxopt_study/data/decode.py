@@ -50,7 +50,7 @@ def pixels(encoded: bytes | Path, channels: int, height: int, width: int) -> Ima
 
 
 def in_threads(count: int, work: Callable[[range], None], *, title: str, progress: bool) -> None:
-    """Calls work on consecutive ranges that make up 0..count-1, in threads: Pillow decodes without the interpreter's lock.
+    """Calls work on consecutive ranges that make up 0..count-1, in threads (Pillow decodes without holding the lock).
 
     Args:
       count: Number of items.

@@ -20,9 +20,9 @@ def resize(image: Images, height: int, width: int) -> Images:
 
     Each output pixel samples the four input pixels around its centre, output pixel i lying at
     (i + 1/2) * in / out - 1/2, and is rounded to the nearest whole number. This is `tf.image.resize(.., "bilinear")`
-    with its defaults, which the article used. Pillow's `Image.resize` widens the filter when it shrinks (antialiases) and
-    would give smoother, different pictures; its `Image.transform` samples the same points but rounds down, which darkens
-    by half a level.
+    with its defaults, which the article used. Pillow's `Image.resize` widens the filter when it shrinks (antialiases)
+    and would give smoother, different pictures; its `Image.transform` samples the same points but rounds down, which
+    darkens by half a level.
 
     Args:
       image: uint8 [h, w, K].

@@ -1,6 +1,6 @@
 """What is said beside a figure: how to read it, and for those who cannot see it, what it shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -50,34 +50,60 @@ def table(lead: str, histories: Sequence[History]) -> str:
     return " ".join(parts)
 
 
-def curves_alt(histories: Sequence[History], by: str, metrics: Sequence[str]) -> str:
-    """Alternative text of curves: each line's first, least and last value."""
+def curves_alt(groups: Mapping[str, Sequence[History]], metrics: Sequence[str]) -> str:
+    """Alternative text of curves: where each line starts and ends, a group a line."""
     told = [
-        f"{labels.measure(metric)} by epoch: "
-        + "; ".join(_line(key, runs, by, metric) for key, runs in _groups(histories, by))
+        f"{labels.measure(metric)} by epoch: " + "; ".join(_line(name, runs, metric) for name, runs in groups.items())
         for metric in metrics
     ]
+    return "Line chart. " + ". ".join(map(labels.sentence, told)) + "."
+
+
+def _line(name: str, runs: Sequence[History], metric: str) -> str:
+    rows = [np.asarray(h.curves.get(metric, ()), np.float64) for h in runs]
+    rows = [row[np.isfinite(row)] for row in rows]
+    rows = [row for row in rows if row.size]
+    lost = len(selection.diverged(runs))
+    tail = "" if not lost else ", diverged" if lost == len(runs) else f", {lost} of {len(runs)} diverged"
+    label = name.replace("\n", ", ")
+    if not rows:
+        return f"{label} no finite value{tail}"
+    first, last = (labels.loss(float(np.mean([row[i] for row in rows]))) for i in (0, -1))
+    return f"{label} from {first} to {last}{tail}"
+
+
+def minima(lead: str, histories: Sequence[History]) -> str:
+    """The caption of least losses against one hyperparameter."""
+    several = len({h.seed for h in histories}) > 1
+    bars = "Points are means over the seeds, bars their range." if several else "One seed, so there is no range."
+    lost = "Runs that diverged (crosses) are not in the means." if selection.diverged(histories) else ""
+    return " ".join(filter(None, (lead, bars, "The best is ringed.", lost)))
+
+
+def minima_alt(histories: Sequence[History], by: str) -> str:
+    """Alternative text of least losses against one hyperparameter."""
+    groups = selection.grouped(histories, (by,))
+    told = []
+    for value in ("min_train_loss", "min_val_loss"):
+        cells = [heatmaps.cell(runs, value) for runs in groups.values()]
+        points = (
+            f"{labels.loss(c.value) if np.isfinite(c.value) else 'none'} at {labels.number(float(key[0]))}"
+            for key, c in zip(groups, cells, strict=True)
+        )
+        told.append(f"{labels.sentence(labels.measure(value))} by {labels.hyperparameter(by)}: " + "; ".join(points))
     return "Line chart. " + ". ".join(told) + "."
 
 
-def _groups(histories: Sequence[History], by: str) -> list[tuple[str, list[History]]]:
-    found = selection.grouped(histories, (by,))
-    return [
-        (labels.optimizer(k) if isinstance(k, str) else f"{labels.hyperparameter(by)} {labels.number(k)}", runs)
-        for (k, *_), runs in found.items()
-    ]
+def dots(histories: Sequence[History]) -> str:
+    """How bars are to be read."""
+    count = len({h.seed for h in histories})
+    return "One seed a configuration." if count < 2 else f"Bars are means over up to {count} seeds, dots the seeds."
 
 
-def _line(name: str, runs: Sequence[History], by: str, metric: str) -> str:
-    del by
-    values = [v[np.isfinite(v)] for v in (np.asarray(h.curves.get(metric, ()), np.float64) for h in runs)]
-    values = [v for v in values if v.size]
-    lost = len(selection.diverged(runs))
-    tail = "" if not lost else ", diverged" if lost == len(runs) else f", {lost} of {len(runs)} diverged"
-    if not values:
-        return f"{name} no finite value{tail}"
-    first, last = (labels.loss(float(np.mean([v[i] for v in values]))) for i in (0, -1))
-    return f"{name} from {first} to {last}{tail}"
+def medians(histories: Sequence[History]) -> str:
+    """How the cells of convergence ratios sum up the seeds."""
+    count = len({h.seed for h in histories})
+    return "One seed." if count < 2 else f"Cells give the median over {count} seeds, each paired with itself."
 
 
 def table_alt(histories: Sequence[History], *, x: str, y: str, values: Sequence[str]) -> str:

@@ -45,6 +45,11 @@ def bars(entries: Sequence[Bar], *, unit: str, whole: bool = False, title: str =
     return figure
 
 
+def told(entries: Sequence[Bar], whole: bool) -> str:
+    """The bars in words."""
+    return "; ".join(f"{labels.optimizer(e.name)} ({e.detail}) {_said(e, _mean(e.seeds), whole)}" for e in entries)
+
+
 def _mean(seeds: Sequence[float]) -> float:
     finite = [v for v in seeds if np.isfinite(v)]
     return float(np.mean(finite)) if finite else float("nan")

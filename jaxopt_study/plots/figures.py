@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxopt_study.history import History
-from jaxopt_study.plots import recipes_momentum
+from jaxopt_study.plots import recipes_adaptive, recipes_compare, recipes_momentum, recipes_sgd
 from jaxopt_study.plots.recipes import Picture, Recipe
 from jaxopt_study.plots.saving import save
 from jaxopt_study.plots.selection import NotDrawable
 
 EXPERIMENTS: Mapping[str, tuple[tuple[int, Recipe], ...]] = {
+    "sgd_learning_rates": recipes_sgd.SGD_LEARNING_RATES,
     "momentum_grid": recipes_momentum.MOMENTUM_GRID,
+    "momentum_formulations": recipes_momentum.MOMENTUM_FORMULATIONS,
+    "nesterov_grid": recipes_momentum.NESTEROV_GRID,
+    "rmsprop_grid": recipes_adaptive.RMSPROP_GRID,
+    "adam_learning_rates": recipes_adaptive.ADAM_LEARNING_RATES,
+    "adam_betas": recipes_adaptive.ADAM_BETAS,
+    "adagrad_learning_rates": recipes_adaptive.ADAGRAD_LEARNING_RATES,
+    "cyclical_learning_rate": recipes_compare.CYCLICAL_LEARNING_RATE,
+    "compare": recipes_compare.COMPARE,
 }
 
 

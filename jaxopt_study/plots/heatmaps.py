@@ -108,7 +108,9 @@ def heat_map(
         figure, axes = style.panels(len(names), title, width=width, height=height, left=0.95, right=1.15)
         for panel, name, cells in zip(axes, names, tables, strict=True):
             _draw(panel, cells, norm, best, scale)
-            style.table_axes(panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(name))
+            style.table_axes(
+                panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(name)
+            )
         _colour_bar(figure, axes[-1], norm)
     return figure
 

@@ -40,6 +40,13 @@ HYPERPARAMETERS: Mapping[str, str] = {
     "max_learning_rate": "maximum rate",
     "step_size": "step size (epochs)",
 }
+SHORT: Mapping[str, str] = {
+    "learning_rate": "lr",
+    "decay": "rho",
+    "base_learning_rate": "base",
+    "max_learning_rate": "max",
+    "step_size": "step",
+}
 OPTIMIZERS: Mapping[str, str] = {
     "sgd": "SGD",
     "momentum": "SGD with momentum",
@@ -65,6 +72,11 @@ def axis(name: str) -> str:
 def hyperparameter(name: str) -> str:
     """Name of a hyperparameter in words."""
     return HYPERPARAMETERS.get(name, name.replace("_", " "))
+
+
+def short(name: str) -> str:
+    """Name of a hyperparameter for file names and small print."""
+    return SHORT.get(name, name)
 
 
 def optimizer(name: str) -> str:

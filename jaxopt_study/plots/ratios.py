@@ -1,6 +1,7 @@
 """The convergence ratio of two rules over a grid, as a table: the article's figure 25."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -95,9 +96,21 @@ def convergence_ratios(
                 for c, column in enumerate(across):
                     key = (row, column)
                     _cell(panel, (r, c), ratio(here.get(key, ()), there.get(key, ()), curve, epochs))
-            style.table_axes(panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(curve))
+            style.table_axes(
+                panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(curve)
+            )
         _legend(figure, axes[-1])
     return figure
+
+
+def counted(ours: Sequence[History], theirs: Sequence[History], *, x: str, y: str, epochs: int) -> str:
+    """How many cells are faster, slower and so on, for the training and for the validation loss, in words."""
+    here, there = selection.grouped(ours, (y, x)), selection.grouped(theirs, (y, x))
+    told = []
+    for curve in ("train_loss", "val_loss"):
+        verdicts = Counter(ratio(runs, there.get(key, ()), curve, epochs).verdict for key, runs in here.items())
+        told.append(f"{labels.measure(curve)}: " + ", ".join(f"{count} {word}" for word, count in verdicts.items()))
+    return ". ".join(map(labels.sentence, told)) + "."
 
 
 def _cell(axes: Axes, at: tuple[int, int], one: Ratio) -> None:
@@ -111,7 +124,7 @@ def _cell(axes: Axes, at: tuple[int, int], one: Ratio) -> None:
 
 def ratio_text(one: Ratio) -> tuple[str, str]:
     """The large and the small line of a cell."""
-    if not one.verdict in _SIGNS:
+    if one.verdict not in _SIGNS:
         return "", one.verdict.replace(" ", "\n")
     number = f"> {one.longest:.2g}" if math.isinf(one.value) else f"{one.value:.2f}"
     return f"{number} {_SIGNS[one.verdict]}", one.verdict
@@ -119,6 +132,10 @@ def ratio_text(one: Ratio) -> tuple[str, str]:
 
 def _legend(figure: Figure, axes: Axes) -> None:
     names = {f"{word} {_SIGNS.get(word, '')}".strip(): colour for word, colour in _COLOURS.items()}
-    handles = [Patch(facecolor=colour, edgecolor=style.MUTED, linewidth=0.6, label=name) for name, colour in names.items()]
+    handles = [
+        Patch(facecolor=colour, edgecolor=style.MUTED, linewidth=0.6, label=name) for name, colour in names.items()
+    ]
     box = axes.get_position()
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(1 - 1.7 / figure.get_figwidth(), box.y1), handlelength=1.4)
+    figure.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1 - 1.7 / figure.get_figwidth(), box.y1), handlelength=1.4
+    )

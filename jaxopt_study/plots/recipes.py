@@ -7,7 +7,9 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from jaxopt_study.history import History
-from jaxopt_study.plots import captions, epoch_curves, heatmaps, labels, selection
+from jaxopt_study.plots import captions, epoch_curves, heatmaps, labels, minima, selection
+
+LOSSES = ("train_loss", "val_loss")
 
 
 class Picture(NamedTuple):
@@ -23,8 +25,8 @@ class Picture(NamedTuple):
 Recipe = Callable[[Sequence[History]], Picture]
 
 
-class Rate(NamedTuple):
-    """The value of a hyperparameter that a figure uses, and the one that the article's figure has."""
+class Held(NamedTuple):
+    """A hyperparameter that a figure holds: the value it uses, and the one that the article's figure has."""
 
     name: str
     used: float
@@ -32,7 +34,7 @@ class Rate(NamedTuple):
 
     @property
     def title(self) -> str:
-        """``learning rate 0.02 (in the article 0.01)``."""
+        """``learning rate 0.02 (nearest to the article's 0.01)``."""
         text = f"{labels.hyperparameter(self.name)} {labels.number(self.used)}"
         same = selection.stands_for(self.used, self.wanted)
         return text if same else f"{text} (nearest to the article's {labels.number(self.wanted)})"
@@ -40,13 +42,12 @@ class Rate(NamedTuple):
     @property
     def file(self) -> str:
         """``lr0.02``."""
-        short = {"learning_rate": "lr", "decay": "rho"}.get(self.name, self.name)
-        return f"{short}{labels.number(self.used)}"
+        return f"{labels.short(self.name)}{labels.number(self.used)}"
 
 
-def rate(
+def at(
     histories: Sequence[History], wanted: float, *, others: Sequence[float] = (), name: str = "learning_rate"
-) -> Rate:
+) -> Held:
     """The value of a grid to draw a figure at.
 
     Args:
@@ -61,18 +62,52 @@ def rate(
     present = selection.values(histories, name)
     used = selection.nearest(present, wanted)
     for other in others:
-        taken = selection.nearest(present, other)
-        if taken == used and _distance(used, other) < _distance(used, wanted):
+        if selection.nearest(present, other) == used and _distance(used, other) < _distance(used, wanted):
             has = labels.listing(labels.number(v) for v in present)
             raise selection.NotDrawable(
-                f"it is drawn at {labels.hyperparameter(name)} {labels.number(wanted)} in the article; the grid has only "
-                f"{has}, and the nearest is shown in the figure for {labels.number(other)}"
+                f"the article draws it at {labels.hyperparameter(name)} {labels.number(wanted)}, the grid has {has}, and "
+                f"the nearest of these is shown in the figure for {labels.number(other)}"
             )
-    return Rate(name, used, wanted)
+    return Held(name, used, wanted)
 
 
 def _distance(used: float, wanted: float) -> float:
     return abs(math.log(used / wanted)) if used > 0 < wanted else abs(used - wanted)
+
+
+class Best(NamedTuple):
+    """The best configuration of a rule."""
+
+    rule: str
+    values: Mapping[str, float]
+    runs: list[History]
+    """A run a seed."""
+    value: float
+    """Least validation loss, mean over the seeds."""
+
+    @property
+    def text(self) -> str:
+        """``lr 0.01, momentum 0.5``; numbers that only guard against division by zero are left out."""
+        shown = {n: v for n, v in self.values.items() if n not in ("eps", "initial_accumulator_value")}
+        return ", ".join(f"{labels.short(name)} {labels.number(value)}" for name, value in shown.items())
+
+
+def best(histories: Sequence[History]) -> Best:
+    """The configuration with the least mean of the minimum validation losses, no seed of it diverged.
+
+    Raises:
+        NotDrawable: if every configuration diverged or there are none.
+    """
+    groups: dict[object, list[History]] = {}
+    for history in histories:
+        groups.setdefault(selection.configuration(history), []).append(history)
+    members = list(groups.values())
+    cells = [heatmaps.cell(runs, "min_val_loss") for runs in members]
+    found = heatmaps.best_of(cells)
+    if not found:
+        raise selection.NotDrawable("no configuration trained without diverging")
+    runs = members[found[0]]
+    return Best(runs[0].optimizer, runs[0].hyperparameters, runs, cells[found[0]].value)
 
 
 def curve_picture(
@@ -81,42 +116,70 @@ def curve_picture(
     lead: str,
     *,
     shows: str,
-    by: str,
-    at: Rate | None = None,
-    metrics: Sequence[str] = ("train_loss", "val_loss"),
-    where: Mapping[str, float | str] | None = None,
+    by: str | Sequence[str],
+    held: Sequence[Held] = (),
+    metrics: Sequence[str] = LOSSES,
 ) -> Picture:
     """Curves over the epochs, one line a value of ``by``.
 
     Args:
         number: the article's figure.
-        histories: runs of one rule.
+        histories: runs of one rule, or of several with ``by="optimizer"``.
         lead: first sentence of the caption.
         shows: what the file name says it shows, with underscores.
-        by: hyperparameter, or ``"optimizer"``.
-        at: the value at which the figure is drawn, if at one.
+        by: a hyperparameter, several, or ``"optimizer"``.
+        held: the values at which the figure is drawn.
         metrics: a panel each.
-        where: further hyperparameters that are held.
     """
-    held = {**(where or {}), **({at.name: at.used} if at else {})}
-    runs = selection.matching(histories, held)
+    runs = selection.matching(histories, {h.name: h.used for h in held})
+    names = (by,) if isinstance(by, str) else tuple(by)
+    rule = labels.listing(labels.optimizer(rule) for rule in dict.fromkeys(h.optimizer for h in runs))
     what = labels.listing(labels.measure(m) for m in metrics)
-    rule = "" if by == "optimizer" else f"{labels.optimizer(runs[0].optimizer)}: "
-    title = labels.sentence(f"{rule}{what} by {labels.hyperparameter(by)}" + (f", {at.title}" if at else ""))
-    figure = epoch_curves.curves(runs, metrics, by=by, title=title)
-    name = f"fig{number:02d}_{shows}" + (f"_{at.file}" if at else "")
-    return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(runs, by, metrics))
+    by_what = "" if names == ("optimizer",) else f" by {labels.listing(map(labels.hyperparameter, names))}"
+    title = labels.sentence(", ".join([f"{rule}: {what}{by_what}", *(h.title for h in held)]))
+    figure = epoch_curves.curves(runs, metrics, by=names, title=title)
+    name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])
+    return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(_named(runs, names), metrics))
+
+
+def _named(runs: Sequence[History], names: Sequence[str]) -> dict[str, list[History]]:
+    return {", ".join(map(str, key)): members for key, members in selection.grouped(runs, names).items()}
+
+
+def groups_picture(
+    number: int, groups: Mapping[str, Sequence[History]], lead: str, *, shows: str, title: str
+) -> Picture:
+    """Losses over the epochs of named groups, each the seeds of one configuration."""
+    runs = [h for members in groups.values() for h in members]
+    figure = epoch_curves.lines(groups, LOSSES, title=title)
+    return Picture(f"fig{number:02d}_{shows}", figure, captions.curves(lead, runs), captions.curves_alt(groups, LOSSES))
+
+
+def minimum_picture(number: int, histories: Sequence[History], lead: str, *, shows: str, by: str) -> Picture:
+    """The least losses against one hyperparameter."""
+    runs = selection.matching(histories, {})
+    title = labels.sentence(f"{labels.optimizer(runs[0].optimizer)}: least losses by {labels.hyperparameter(by)}")
+    figure = minima.minimum_by(runs, by=by, title=title)
+    return Picture(f"fig{number:02d}_{shows}", figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
 
 
 def table_picture(
-    number: int, histories: Sequence[History], lead: str, *, shows: str, x: str, y: str = "learning_rate"
+    number: int,
+    histories: Sequence[History],
+    lead: str,
+    *,
+    shows: str,
+    x: str,
+    y: str = "learning_rate",
+    held: Sequence[Held] = (),
 ) -> Picture:
-    """Minimum training and validation loss over two hyperparameters, ``x`` the columns and ``y`` the rows."""
+    """Least training and validation loss over two hyperparameters, ``x`` the columns and ``y`` the rows."""
     values = ("min_train_loss", "min_val_loss")
-    runs = selection.matching(histories, {})
+    runs = selection.matching(histories, {h.name: h.used for h in held})
+    over = f"{labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
     rule = labels.optimizer(runs[0].optimizer)
-    title = labels.sentence(f"{rule}: minimum losses over {labels.hyperparameter(y)} and {labels.hyperparameter(x)}")
+    title = labels.sentence(", ".join([f"{rule}: least losses over {over}", *(h.title for h in held)]))
     figure = heatmaps.heat_map(runs, x=x, y=y, value=values, title=title)
     alt = captions.table_alt(runs, x=x, y=y, values=values)
-    return Picture(f"fig{number:02d}_{shows}", figure, captions.table(lead, runs), alt)
-
+    name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])
+    return Picture(name, figure, captions.table(lead, runs), alt)

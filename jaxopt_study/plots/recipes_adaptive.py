@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from jaxopt_study.history import History
-from jaxopt_study.plots import captions, epoch_curves, labels, recipes, selection
+from jaxopt_study.plots import labels, recipes, selection
 from jaxopt_study.plots.recipes import Picture, Recipe
 
 ADAM_SHOWN_UP_TO = 0.034
@@ -18,7 +18,7 @@ def _rmsprop_without_memory(histories: Sequence[History]) -> Picture:
         raise selection.NotDrawable("it shows RMSprop at decay (rho) 0, which the grid does not have")
     lead = "Training loss of RMSprop without memory (rho 0), where a step is the rate times the gradient's sign."
     return recipes.curve_picture(
-        28, runs, lead, shows="train_loss_by_lr", by="learning_rate", at=rho, metrics=("train_loss",)
+        28, runs, lead, shows="train_loss_by_lr", by="learning_rate", held=[rho], metrics=("train_loss",)
     )
 
 
@@ -26,7 +26,7 @@ def _rmsprop_by_decay(histories: Sequence[History], *, number: int, wanted: floa
     runs = selection.of_rule(histories, "rmsprop")
     rate = recipes.at(runs, wanted, others=(0.001, 0.0316))
     lead = f"Training and validation loss of RMSprop at {rate.title}."
-    return recipes.curve_picture(number, runs, lead, shows="loss_by_rho", by="decay", at=rate)
+    return recipes.curve_picture(number, runs, lead, shows="loss_by_rho", by="decay", held=[rate])
 
 
 def _rmsprop_table(histories: Sequence[History]) -> Picture:
@@ -65,13 +65,13 @@ def _adam_betas(histories: Sequence[History]) -> tuple[list[History], recipes.He
 def _adam_losses_by_betas(histories: Sequence[History]) -> Picture:
     runs, rate = _adam_betas(histories)
     lead = f"Training and validation loss of Adam at {rate.title}, one line a pair of beta 1 and beta 2."
-    return recipes.curve_picture(36, runs, lead, shows="loss_by_betas", by=("b1", "b2"), at=rate)
+    return recipes.curve_picture(36, runs, lead, shows="loss_by_betas", by=("b1", "b2"), held=[rate])
 
 
 def _adam_table(histories: Sequence[History]) -> Picture:
     runs, rate = _adam_betas(histories)
     lead = f"Least training and validation loss of Adam over its betas at {rate.title}."
-    return recipes.table_picture(37, runs, lead, shows="minimum_loss_by_betas", x="b2", y="b1", at=rate)
+    return recipes.table_picture(37, runs, lead, shows="minimum_loss_by_betas", x="b2", y="b1", held=[rate])
 
 
 def _adagrad_losses(histories: Sequence[History]) -> Picture:
@@ -86,12 +86,10 @@ def _adagrad_against_sgd(histories: Sequence[History]) -> Picture:
     if not common:
         raise selection.NotDrawable("Adagrad and SGD have no learning rate in common")
     rate = labels.number(min(common))
-    runs = selection.matching([*adagrad, *sgd], {"learning_rate": min(common)})
-    lead = f"Adagrad and SGD at the same small learning rate ({rate}, the least they have in common)."
-    name = f"fig40_adagrad_against_sgd_lr{rate}"
-    title = f"Adagrad and SGD at learning rate {rate}"
-    figure = epoch_curves.curves(runs, by="optimizer", title=title)
-    return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(runs, ("optimizer",), recipes.LOSSES))
+    held = recipes.Held("learning_rate", min(common), min(common))
+    lead = f"Adagrad and SGD at the same small learning rate ({rate}, the least that both were run with)."
+    shows = "adagrad_against_sgd"
+    return recipes.curve_picture(40, [*adagrad, *sgd], lead, shows=shows, by="optimizer", held=[held])
 
 
 def _adagrad_large_rate(histories: Sequence[History]) -> Picture:
@@ -104,8 +102,9 @@ def _adagrad_large_rate(histories: Sequence[History]) -> Picture:
         f"Adagrad, lr {labels.number(rate.used)}": selection.matching(adagrad, {"learning_rate": rate.used}),
         f"SGD, lr {labels.number(best.values['learning_rate'])} (its best)": best.runs,
     }
+    title = f"Adagrad at {rate.title}, and SGD at its best rate"
     lead = f"Adagrad at {rate.title} beside SGD at its best rate of this grid."
-    return recipes.groups_picture(41, groups, lead, shows=f"adagrad_{rate.file}_against_best_sgd")
+    return recipes.groups_picture(41, groups, lead, shows=f"adagrad_{rate.file}_against_best_sgd", title=title)
 
 
 def _adagrad_minimum(histories: Sequence[History]) -> Picture:

@@ -1,13 +1,15 @@
-"""Figures of the article's sections 1 to 3: SGD, momentum and momentum's other form."""
+"""Figures of the article's sections 2 to 4: momentum, its other form, and Nesterov's momentum."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from jaxopt_study.history import History
-from jaxopt_study.plots import illustrations, labels, recipes, selection
-from jaxopt_study.plots.recipes import Picture, Recipe
+from jaxopt_study.plots import captions, illustrations, labels, ratios, recipes, selection, trajectories
+from jaxopt_study.plots.recipes import Held, Picture, Recipe
 
 ARTICLE_MOMENTA = (0.0, 0.5, 0.9, 0.95, 0.99)
+RATIO_EPOCHS = 50
+"""After which the article takes the loss of plain momentum for its figure 25."""
 _RATES = (0.001, 0.01, 0.1)
 
 
@@ -25,36 +27,91 @@ def _velocity(histories: Sequence[History], *, number: int, ema: bool) -> Pictur
     return Picture(f"fig{number:02d}_velocity_constant_gradient", figure, caption, alt)
 
 
-def _losses(histories: Sequence[History], *, number: int, wanted: float) -> Picture:
-    runs = selection.of_rule(histories, "momentum")
-    at = recipes.rate(runs, wanted, others=_RATES)
-    lead = f"Training and validation loss of momentum at {at.title}."
-    return recipes.curve_picture(number, runs, lead, shows="loss_by_momentum", by="momentum", at=at)
+def _losses(histories: Sequence[History], *, number: int, rule: str, wanted: float, others: Sequence[float]) -> Picture:
+    runs = selection.of_rule(histories, rule)
+    held = recipes.at(runs, wanted, others=others)
+    lead = f"Training and validation loss of {labels.optimizer(rule)} at {held.title}."
+    return recipes.curve_picture(number, runs, lead, shows="loss_by_momentum", by="momentum", held=[held])
 
 
 def _diagnostic(histories: Sequence[History], *, number: int, metric: str, lead: str) -> Picture:
     runs = selection.of_rule(histories, "momentum")
-    at = recipes.rate(runs, 0.01)
+    held = recipes.at(runs, 0.01)
+    told = f"{lead} Drawn at {held.title}."
+    shows = f"{metric}_by_momentum"
+    return recipes.curve_picture(number, runs, told, shows=shows, by="momentum", held=[held], metrics=(metric,))
+
+
+def _table(histories: Sequence[History], *, number: int, rule: str) -> Picture:
+    lead = f"Least training and validation loss of {labels.optimizer(rule)} over the grid."
+    runs = selection.of_rule(histories, rule)
+    return recipes.table_picture(number, runs, lead, shows="minimum_loss_by_lr_and_momentum", x="momentum")
+
+
+def _bowl(histories: Sequence[History]) -> Picture:
+    del histories  # computed, from no run
+    title = "Momentum and Nesterov momentum on a bowl-shaped loss (rate 0.03, momentum 0.9)"
+    caption = (
+        "Computed, no training: on a bowl twelve times steeper in y than in x both overshoot the minimum (star); "
+        "Nesterov's look-ahead damps the swings."
+    )
+    alt = "Two panels: the ways of both rules over the bowl's contours, and their losses by step; Nesterov's falls faster."
+    return Picture("fig22_bowl_trajectories", trajectories.bowl(title=title), caption, alt)
+
+
+def _against_momentum(histories: Sequence[History], *, number: int, momentum: float) -> Picture:
+    nesterov, plain = _both(histories)
+    held = [recipes.at(nesterov, 0.001), _momentum(nesterov, momentum)]
+    lead = f"Nesterov momentum and plain momentum at {labels.listing(h.title for h in held)}."
     return recipes.curve_picture(
-        number, runs, f"{lead} At {at.title}.", shows=f"{metric}_by_momentum", by="momentum", at=at, metrics=(metric,)
+        number, [*plain, *nesterov], lead, shows="nesterov_against_momentum", by="optimizer", held=held
     )
 
 
-def _momentum_table(histories: Sequence[History]) -> Picture:
-    lead = "Least training and validation loss of momentum over the grid."
-    runs = selection.of_rule(histories, "momentum")
-    return recipes.table_picture(17, runs, lead, shows="minimum_loss_by_lr_and_momentum", x="momentum")
+def _momentum(runs: Sequence[History], wanted: float) -> Held:
+    return recipes.at(runs, wanted, name="momentum", others=(0.95, 0.99))
+
+
+def _both(histories: Sequence[History]) -> tuple[list[History], list[History]]:
+    return selection.of_rule(histories, "nesterov"), selection.of_rule(histories, "momentum")
+
+
+def _ratios(histories: Sequence[History]) -> Picture:
+    nesterov, plain = _both(histories)
+    epochs = min(RATIO_EPOCHS, max(h.epochs for h in plain))
+    after = f"{epochs} epochs" + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
+    title = f"Convergence ratio of Nesterov momentum against plain momentum after {after}"
+    axes = {"x": "momentum", "y": "learning_rate"}
+    figure = ratios.convergence_ratios(nesterov, plain, **axes, epochs=epochs, title=title)
+    caption = (
+        f"Epochs that Nesterov momentum needs to reach the loss plain momentum has after {after}, divided by {epochs}: "
+        "below 1 (green, triangle down) it is faster, above 1 (red, triangle up) slower; yellow cells: neither converged. "
+        f"{captions.medians(nesterov)}"
+    )
+    counts = ratios.counted(nesterov, plain, **axes, epochs=epochs)
+    return Picture("fig25_convergence_ratio", figure, caption, f"Table in colour. {counts}")
 
 
 MOMENTUM_GRID: tuple[tuple[int, Recipe], ...] = (
     (9, partial(_velocity, number=9, ema=False)),
-    (11, partial(_losses, number=11, wanted=0.01)),
+    (11, partial(_losses, number=11, rule="momentum", wanted=0.01, others=_RATES)),
     (12, partial(_diagnostic, number=12, metric="oscillation",
                  lead="Share of the parameters whose update changed its sign since the step before.")),
     (13, partial(_diagnostic, number=13, metric="update_size", lead="Mean absolute update of a parameter in a step.")),
     (14, partial(_diagnostic, number=14, metric="distance",
                  lead="Euclidean distance between the weights at the start and at the end of each epoch.")),
-    (15, partial(_losses, number=15, wanted=0.001)),
-    (16, partial(_losses, number=16, wanted=0.1)),
-    (17, _momentum_table),
+    (15, partial(_losses, number=15, rule="momentum", wanted=0.001, others=_RATES)),
+    (16, partial(_losses, number=16, rule="momentum", wanted=0.1, others=_RATES)),
+    (17, partial(_table, number=17, rule="momentum")),
 )  # fmt: skip
+MOMENTUM_FORMULATIONS: tuple[tuple[int, Recipe], ...] = (
+    (19, partial(_losses, number=19, rule="momentum_ema", wanted=0.01, others=())),
+    (20, partial(_velocity, number=20, ema=True)),
+)
+NESTEROV_GRID: tuple[tuple[int, Recipe], ...] = (
+    (22, _bowl),
+    (23, partial(_against_momentum, number=23, momentum=0.95)),
+    (24, partial(_against_momentum, number=24, momentum=0.99)),
+    (25, _ratios),
+    (26, partial(_table, number=26, rule="nesterov")),
+)

@@ -70,7 +70,10 @@ def of_rule(histories: Sequence[History], rule: str) -> list[History]:
     rates = {value_of(h, "learning_rate") for h in own if "learning_rate" in h.hyperparameters}
     if rule in MOMENTUM_RULES:
         plain = [h for h in map(_plain, histories) if h.optimizer == "sgd" and value_of(h, "learning_rate") in rates]
-        own += [dataclasses.replace(h, optimizer=rule, hyperparameters={**h.hyperparameters, "momentum": 0.0}) for h in plain]
+        own += [
+            dataclasses.replace(h, optimizer=rule, hyperparameters={**h.hyperparameters, "momentum": 0.0})
+            for h in plain
+        ]
     if rule == "sgd":
         own += [h for h in map(_plain, histories) if h.optimizer == "sgd"]
     kept: dict[object, History] = {}

@@ -157,9 +157,7 @@ def loss_limits(axes: Axes) -> None:
         axes.set_ylim(low / 1.2, high * 1.25)
 
 
-def table_axes(
-    axes: Axes, across: Sequence[float], down: Sequence[float], x: str, y: str, title: str
-) -> None:
+def table_axes(axes: Axes, across: Sequence[float], down: Sequence[float], x: str, y: str, title: str) -> None:
     """Axes of a table of cells of size 1: ``across`` names the columns, ``down`` the rows from the top."""
     axes.grid(False)
     axes.set_xlim(0, len(across))

@@ -1,0 +1,181 @@
+"""What every experiment's command shares: flags, errors in one line, the run itself, what is written at the end."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Callable, Mapping, NoReturn, Sequence
+
+from absl import app, flags
+
+from jaxopt_study import devices, registry, workdir
+from jaxopt_study.data import load
+from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.grid import Run
+from jaxopt_study.history import History
+from jaxopt_study.progress import TrainingProgress
+from jaxopt_study.settings import Settings
+from jaxopt_study.study import Execution, Interrupted, Study, Watcher
+
+Preset = Mapping[str, Any]
+
+_OF_PRESET = "the preset's if not given"
+PRESET = flags.DEFINE_enum("preset", "quick", ["quick", "article"], "Which set of defaults all other flags override.")
+DATASET = flags.DEFINE_string("dataset", None, f"digits, tfds:NAME or folder:PATH; {_OF_PRESET}.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; TFDS's own if not given.")
+CACHE_DIR = flags.DEFINE_string("cache_dir", None, "Folder for decoded images; the user's cache folder if not given.")
+CLASSES = flags.DEFINE_list("classes", None, "Classes to tell apart, by name, or 'all'.")
+IMAGE_SIZE = flags.DEFINE_integer("image_size", None, f"Height and width in pixels, at least 2; {_OF_PRESET}.", 2)
+TRAIN_EXAMPLES = flags.DEFINE_integer("train_examples", None, "Use only the first so many training examples.", 1)
+VAL_EXAMPLES = flags.DEFINE_integer("val_examples", None, "Use only the first so many validation examples.", 1)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Training examples a step, at least 1.", 1)
+MAX_EPOCHS = flags.DEFINE_integer("max_epochs", None, f"Epochs a run trains at most, at least 1; {_OF_PRESET}.", 1)
+PATIENCE = flags.DEFINE_integer(
+    "patience", None, f"Epochs without a lower validation loss after which a run ends, at least 1; {_OF_PRESET}.", 1
+)
+SEEDS = flags.DEFINE_integer("seeds", None, f"Seeds 0 to this less 1 for every configuration; {_OF_PRESET}.", 1)
+DATA_SEED = flags.DEFINE_integer("data_seed", 0, "Seed of the order of the examples and of a folder's split.", 0)
+NOTEBOOK_MODEL = flags.DEFINE_bool("notebook_model", False, "The network of the article's notebook.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; workdir/EXPERIMENT if not given.")
+SLOTS = flags.DEFINE_integer("slots", None, "Runs that train at once; chosen from the memory if not given.", 1)
+DEVICES = flags.DEFINE_integer("devices", None, "Devices to use (CPU: cores); all if not given.", 1)
+STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "vmap", "map"], "How a device trains its runs.")
+KERNELS = flags.DEFINE_enum("kernels", "auto", ["auto", "fast", "plain"], "This project's layers or Flax's own.")
+DIAGNOSTICS = flags.DEFINE_bool("diagnostics", True, "Measure oscillation, update size, distance and norms.")
+STOP_ON_NONFINITE = flags.DEFINE_bool(
+    "stop_on_nonfinite", True, "End a run when its loss is not finite; otherwise it runs out its patience as in Keras."
+)
+CHECKPOINT_MINUTES = flags.DEFINE_float("checkpoint_minutes", 2.0, "Minutes between checkpoints, above 0.", 0.001)
+SAVE_BEST_WEIGHTS = flags.DEFINE_bool("save_best_weights", False, "Keep each run's weights at its best epoch.")
+
+
+def main(experiment: str, presets: Mapping[str, Preset], make_runs: Callable[[Preset, int], list[Run]]) -> None:
+    """Runs an experiment's command from flags to files; exits 0, or 2 and 1 with one line (see errors).
+
+    Args:
+        experiment: its name, for figures and the default work directory.
+        presets: by name, the values of flags that are not given.
+        make_runs: ``(preset, seeds) -> runs``; reads the experiment's own flags.
+    """
+
+    def body(_: Sequence[str]) -> None:
+        try:
+            run(experiment, presets[PRESET.value], make_runs)
+        except InputError as error:
+            leave(2, str(error))
+        except EnvironmentFault as error:
+            leave(1, str(error))
+        except Interrupted:
+            leave(130, "interrupted; what was begun is saved, the same command goes on from here")
+
+    app.run(body, flags_parser=parse)
+
+
+def parse(arguments: Sequence[str]) -> list[str]:
+    """Parses flags; what cannot be parsed ends the program with one line and exit status 2."""
+    try:
+        rest: list[str] = flags.FLAGS(arguments)
+        if len(rest) > 1:
+            raise flags.Error(f"{rest[1]!r} is not a flag")
+    except flags.Error as error:
+        leave(2, " ".join(str(error).split()))
+    return rest
+
+
+def leave(status: int, message: str) -> NoReturn:
+    """Ends the program with one line on stderr."""
+    print(f"error: {message}" if status < 100 else message, file=sys.stderr)
+    sys.exit(status)
+
+
+def run(experiment: str, preset: Preset, make_runs: Callable[[Preset, int], list[Run]]) -> None:
+    """Everything between the flags and the exit status."""
+    from experiments import outputs  # matplotlib takes its time to import: not before the flags are known to be good
+
+    folder = Path(WORKDIR.value or Path("workdir") / experiment).expanduser()
+    workdir.check(folder)
+    runs = make_runs(preset, given(SEEDS, preset))
+    settings = settings_of(preset)
+    devices.configure(cpu_devices=DEVICES.value)
+    dataset = load(
+        given(DATASET, preset),
+        image_size=given(IMAGE_SIZE, preset),
+        data_dir=DATA_DIR.value,
+        cache_dir=CACHE_DIR.value,
+        classes=CLASSES.value,
+        train_examples=TRAIN_EXAMPLES.value,
+        val_examples=VAL_EXAMPLES.value,
+        split_seed=DATA_SEED.value,
+    )
+    study = Study(settings, dataset, runs, folder, execution())
+    histories = train(study)
+    outputs.write(experiment, study, histories)
+
+
+def train(study: Study) -> list[History]:
+    """Trains with a progress line; an interrupt or a termination signal saves and stops."""
+    asked: list[int] = []
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with TrainingProgress() as progress:
+            watcher = Watcher(progress.begin, progress.epoch, progress.end, progress.tick, lambda: bool(asked))
+            return study.run(watcher)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def settings_of(preset: Preset) -> Settings:
+    """The flags that all runs share."""
+    return Settings(
+        batch_size=BATCH_SIZE.value,
+        max_epochs=given(MAX_EPOCHS, preset),
+        patience=given(PATIENCE, preset),
+        data_seed=DATA_SEED.value,
+        notebook_model=NOTEBOOK_MODEL.value,
+        stop_on_nonfinite=STOP_ON_NONFINITE.value,
+        diagnostics=DIAGNOSTICS.value,
+    )
+
+
+def execution() -> Execution:
+    """The flags that say how it is computed."""
+    return Execution(
+        slots=SLOTS.value,
+        devices=DEVICES.value,
+        strategy=STRATEGY.value,
+        kernels=KERNELS.value,
+        checkpoint_minutes=CHECKPOINT_MINUTES.value,
+        save_best_weights=SAVE_BEST_WEIGHTS.value,
+    )
+
+
+def given(holder: flags.FlagHolder[Any], preset: Preset) -> Any:
+    """A flag's value, or the preset's."""
+    return preset.get(holder.name) if holder.value is None else holder.value
+
+
+def axis(holder: flags.FlagHolder[Any], preset: Preset, optimizer: str, hyperparameter: str) -> list[float]:
+    """The values of a hyperparameter from a flag that lists them.
+
+    Raises:
+        InputError: an empty list, or a value that is not a number in the rule's range.
+    """
+    texts = given(holder, preset)
+    known = {h.name: h for h in registry.family(optimizer).hyperparameters}[hyperparameter]
+    allowed = f"allowed is a comma-separated list, each {known.allowed}"
+    if not texts:
+        raise InputError(f"--{holder.name}", "", allowed)
+    values = []
+    for text in texts:
+        try:
+            values.append(known.check(float(text)))
+        except ValueError:
+            raise InputError(f"--{holder.name}", text, allowed) from None
+    return list(dict.fromkeys(values))
+
+

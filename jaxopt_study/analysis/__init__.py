@@ -1,0 +1,64 @@
+"""From runs to numbers: selection, minima, speed, sensitivity and intervals over seeds. Nothing here needs jax."""
+
+from jaxopt_study.analysis.bootstrap import (
+    Band,
+    Estimate,
+    band,
+    bca_interval,
+    paired_differences,
+    percentile_interval,
+    seed_estimate,
+    student_interval,
+)
+from jaxopt_study.analysis.convergence import (
+    Ratio,
+    area_under_curve,
+    convergence_ratio,
+    convergence_table,
+    epochs_to,
+)
+from jaxopt_study.analysis.cycles import cycle_share
+from jaxopt_study.analysis.minima import (
+    Minimum,
+    best_cell,
+    halfway,
+    lowest,
+    mean_lowest,
+    minimum,
+    progress,
+    settled,
+)
+from jaxopt_study.analysis.runs import Cell, Runs, same_value
+from jaxopt_study.analysis.sensitivity import Range, Shares, sensitivity, variance_shares
+
+__all__ = [
+    "Band",
+    "Cell",
+    "Estimate",
+    "Minimum",
+    "Range",
+    "Ratio",
+    "Runs",
+    "Shares",
+    "area_under_curve",
+    "band",
+    "bca_interval",
+    "best_cell",
+    "convergence_ratio",
+    "convergence_table",
+    "cycle_share",
+    "epochs_to",
+    "halfway",
+    "lowest",
+    "mean_lowest",
+    "minimum",
+    "paired_differences",
+    "percentile_interval",
+    "progress",
+    "same_value",
+    "seed_estimate",
+    "sensitivity",
+    "settled",
+    "student_interval",
+    "variance_shares",
+]

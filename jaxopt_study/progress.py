@@ -1,0 +1,79 @@
+"""What a person sees while a study trains: one line on stderr, in a terminal or not."""
+
+import math
+import sys
+import time
+from typing import Mapping, Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from jaxopt_study.grid import Run
+from jaxopt_study.history import History
+from jaxopt_study.scheduler import Scheduler
+
+
+class TrainingProgress:
+    """A bar over epochs: done, runs active and finished, diverged, best validation loss, time left.
+
+    Where stderr is no terminal, a plain line every half minute. To be used as a context; ``begin``, ``epoch``, ``end`` and
+    ``tick`` are a study's Watcher.
+    """
+
+    PLAIN_SECONDS = 30.0
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.console = Console(file=stream or sys.stderr)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[runs]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            refresh_per_second=4,
+        )
+        self.task = self.bar.add_task("training", total=1, runs="", visible=False)
+        self.total_runs = self.finished = self.diverged = self.max_epochs = self.epochs = self.expected = 0
+        self.best = math.inf
+        self.spoke = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def begin(self, total: int, stored: int, max_epochs: int) -> None:
+        """The study is known: how many runs, how many of them are in the store, the most epochs of a run."""
+        self.total_runs, self.finished, self.max_epochs = total, stored, max_epochs
+        self.expected = (total - stored) * max_epochs
+        kept = f", {stored} of them already in the store" if stored else ""
+        self.console.print(f"{total} runs{kept}; compiling", highlight=False)
+        self.bar.update(self.task, total=max(self.expected, 1), visible=total > stored)
+
+    def epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
+        """A run has trained an epoch."""
+        self.epochs += 1
+        if metrics["val_loss"] < self.best:
+            self.best = metrics["val_loss"]
+
+    def end(self, run: Run, history: History) -> None:
+        """A run has ended: what it did not train is no longer expected."""
+        self.finished += 1
+        self.diverged += history.status == "diverged"
+        self.expected -= self.max_epochs - history.epochs
+
+    def tick(self, scheduler: Scheduler) -> None:
+        """All reports of an epoch have been read."""
+        diverged = f", {self.diverged} diverged" if self.diverged else ""
+        best = f"best val loss {self.best:.4f}" if self.best < math.inf else "no finite loss yet"
+        runs = f"{scheduler.active} active, {self.finished}/{self.total_runs} runs done{diverged}, {best}"
+        self.bar.update(self.task, completed=self.epochs, total=max(self.expected, 1), runs=runs)
+        if not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
+            self.spoke = time.monotonic()
+            self.console.print(f"epoch {self.epochs}/{self.expected}: {runs}", highlight=False)
