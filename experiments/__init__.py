@@ -1,0 +1,1 @@
+"""The article's experiments, each a command: python -m experiments.NAME."""

@@ -2,8 +2,9 @@
 
 import signal
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Mapping, NoReturn, Sequence
+from typing import Any, NoReturn
 
 from absl import app, flags
 
@@ -12,6 +13,7 @@ from jaxopt_study.data import load
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.grid import Run
 from jaxopt_study.history import History
+from jaxopt_study.models.build import article_model
 from jaxopt_study.progress import TrainingProgress
 from jaxopt_study.settings import Settings
 from jaxopt_study.study import Execution, Interrupted, Study, Watcher
@@ -106,7 +108,8 @@ def run(experiment: str, preset: Preset, make_runs: Callable[[Preset, int], list
         val_examples=VAL_EXAMPLES.value,
         split_seed=DATA_SEED.value,
     )
-    study = Study(settings, dataset, runs, folder, execution())
+    model = article_model(notebook=NOTEBOOK_MODEL.value, kernels=KERNELS.value)
+    study = Study(settings, dataset, runs, folder, model=model, execution=execution())
     histories = train(study)
     outputs.write(experiment, study, histories)
 
@@ -136,7 +139,6 @@ def settings_of(preset: Preset) -> Settings:
         max_epochs=given(MAX_EPOCHS, preset),
         patience=given(PATIENCE, preset),
         data_seed=DATA_SEED.value,
-        notebook_model=NOTEBOOK_MODEL.value,
         stop_on_nonfinite=STOP_ON_NONFINITE.value,
         diagnostics=DIAGNOSTICS.value,
     )
@@ -148,7 +150,6 @@ def execution() -> Execution:
         slots=SLOTS.value,
         devices=DEVICES.value,
         strategy=STRATEGY.value,
-        kernels=KERNELS.value,
         checkpoint_minutes=CHECKPOINT_MINUTES.value,
         save_best_weights=SAVE_BEST_WEIGHTS.value,
     )
@@ -177,5 +178,3 @@ def axis(holder: flags.FlagHolder[Any], preset: Preset, optimizer: str, hyperpar
         except ValueError:
             raise InputError(f"--{holder.name}", text, allowed) from None
     return list(dict.fromkeys(values))
-
-

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Console
@@ -90,7 +90,5 @@ def figures(group: Sequence[History]) -> tuple[float, float, float, float, float
 
 def endings(group: Sequence[History]) -> str:
     """How the runs of a configuration ended; divergence with its epoch."""
-    words = [
-        f"diverged in epoch {h.diverged_epoch}" if h.status == "diverged" else h.status for h in group
-    ]
+    words = [f"diverged in epoch {h.diverged_epoch}" if h.status == "diverged" else h.status for h in group]
     return ", ".join(f"{words.count(w)} x {w}" if len(set(words)) > 1 else w for w in dict.fromkeys(words))

@@ -1,4 +1,4 @@
-"""Runs under way, on disk: an Orbax checkpoint of the whole sweep, written beside the training and read after a kill."""
+"""Runs under way, on disk: Orbax checkpoints of the whole sweep, written beside the training, read after a kill."""
 
 import logging
 import time
@@ -24,7 +24,8 @@ class Checkpoints:
 
     Args:
         folder: made at the first save.
-        study: what the results depend on beside the run, as in the fingerprints; a checkpoint of another study is refused.
+        study: what the results depend on beside the run, as in the fingerprints; a checkpoint of another study is
+            refused.
     """
 
     def __init__(self, folder: Path, study: dict[str, Any]) -> None:
@@ -96,11 +97,11 @@ class Checkpoints:
         table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
         if table["study"] != self.study:
             names = sorted(
-                name
-                for name in self.study | table["study"]
-                if self.study.get(name) != table["study"].get(name)
+                name for name in self.study | table["study"] if self.study.get(name) != table["study"].get(name)
             )
-            different = ", ".join(f"{name} {table['study'].get(name)} there, {self.study.get(name)} here" for name in names)
+            different = ", ".join(
+                f"{name} {table['study'].get(name)} there, {self.study.get(name)} here" for name in names
+            )
             raise _OtherStudyError(
                 f"--workdir={self.folder.parent}: holds a checkpoint of another study ({different}); "
                 "finish that one with its own flags, or choose another --workdir"

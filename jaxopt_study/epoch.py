@@ -1,7 +1,8 @@
 """One epoch of one run: all training steps, the validation split, the stopping rule, in one compiled call."""
 
 import functools
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +23,10 @@ from jaxopt_study.step import (
 )
 
 PyTree = Any
-# Turns ``f(carry, fixed, shared) -> carry`` of one run into the same function with a batching rule of its own; ``fixed``
-# is what the run only reads, ``shared`` what all runs read. The identity means: whatever the caller's vmap makes of it.
-Batched = Callable[[Callable[[PyTree, PyTree, PyTree], PyTree]], Callable[[PyTree, PyTree, PyTree], PyTree]]
+# ``(carry, fixed, shared) -> carry`` of one run; ``fixed`` is what the run only reads, ``shared`` what all runs read.
+OfRun = Callable[[PyTree, PyTree, PyTree], PyTree]
+# Gives such a function a batching rule of its own; the identity leaves it to the caller's vmap.
+Batched = Callable[[OfRun], OfRun]
 
 
 class EpochReport(NamedTuple):
@@ -105,7 +107,9 @@ def train_epoch(
 ) -> tuple[RunState, jax.Array, dict[str, jax.Array]]:
     """All steps of an epoch; the mean loss of its batches and the means of the diagnostics."""
     network = program.network
-    one = functools.partial(train_step, network=network, loss=program.loss, make_optimizer=program.make_optimizer)
+    one: Callable[..., PyTree] = functools.partial(
+        train_step, network=network, loss=program.loss, make_optimizer=program.make_optimizer
+    )
 
     @program.batched
     def step_of_run(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:

@@ -4,7 +4,8 @@ Both mean the same; which is faster depends on the device. An accelerator wants 
 arrays of one run in its cache, so there the runs take turns inside the step, and a slot without a run costs nothing.
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +35,7 @@ def in_turn(of_run: OfRun) -> OfRun:
     def one(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
         return of_run(carry, fixed, shared)
 
-    @one.def_vmap  # type: ignore[untyped-decorator]  # jax leaves it untyped
+    @one.def_vmap
     def rule(size: int, batched: Any, carry: PyTree, fixed: PyTree, shared: PyTree) -> tuple[PyTree, PyTree]:
         carry = jax.tree.map(lambda x, b: x if b else jnp.broadcast_to(x, (size, *x.shape)), carry, batched[0])
         running = fixed[0] if batched[1][0] else jnp.broadcast_to(fixed[0], (size,))

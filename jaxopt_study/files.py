@@ -4,8 +4,8 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 from jaxopt_study.errors import EnvironmentFault
 

@@ -3,7 +3,8 @@
 import hashlib
 import itertools
 import json
-from typing import Any, Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,9 +38,7 @@ def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) ->
 def product(optimizer: str, axes: Mapping[str, Sequence[float]], seeds: int) -> list[Run]:
     """Every combination of the axes' values with every seed ``0 .. seeds - 1``; the seed varies fastest."""
     points = itertools.product(*axes.values())
-    return [
-        make_run(optimizer, dict(zip(axes, point, strict=True)), seed) for point in points for seed in range(seeds)
-    ]
+    return [make_run(optimizer, dict(zip(axes, point, strict=True)), seed) for point in points for seed in range(seeds)]
 
 
 def fingerprint(run: Run, study: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """What is known of one trained run: the record that the store keeps and all analysis reads."""
 
 import dataclasses
-from typing import Mapping
+from collections.abc import Mapping
 
 import numpy as np
 

@@ -3,7 +3,8 @@
 import math
 import sys
 import time
-from typing import Mapping, Self, TextIO
+from collections.abc import Mapping
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,8 +17,8 @@ from jaxopt_study.scheduler import Scheduler
 class TrainingProgress:
     """A bar over epochs: done, runs active and finished, diverged, best validation loss, time left.
 
-    Where stderr is no terminal, a plain line every half minute. To be used as a context; ``begin``, ``epoch``, ``end`` and
-    ``tick`` are a study's Watcher.
+    Where stderr is no terminal, a plain line every half minute. To be used as a context; ``begin``, ``epoch``, ``end``
+    and ``tick`` are a study's Watcher.
     """
 
     PLAIN_SECONDS = 30.0

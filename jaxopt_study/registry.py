@@ -14,6 +14,12 @@ from jaxopt_study.optimizers import adagrad, adam, momentum, momentum_ema, neste
 from jaxopt_study.optimizers.scalars import Scalar, as_float32
 
 
+def _as_used(value: float) -> float:
+    """Returns ``value`` as the float32 that the training uses."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float32(value))
+
+
 @dataclass(frozen=True)
 class Hyperparameter:
     """A number that an optimizer takes and that a grid may vary.
@@ -58,8 +64,7 @@ class Hyperparameter:
         return float(value) + 0.0  # -0.0 and 0.0 are one value and must have one name
 
     def _legal(self, value: float) -> bool:
-        with np.errstate(over="ignore", under="ignore"):
-            used = float(np.float32(value))
+        used = _as_used(value)
         above = used > self.low if self.low_open else used >= self.low
         below = used < self.high if self.high_open else used <= self.high
         return math.isfinite(used) and above and below
@@ -186,8 +191,9 @@ def canonical(optimizer: str, hyperparameters: Mapping[str, object]) -> tuple[st
         InputError: as :func:`family` and :func:`check`.
     """
     values = check(family(optimizer), hyperparameters)
-    if optimizer in ("momentum", "momentum_ema", "nesterov") and values["momentum"] == 0.0:
+    used = {name: _as_used(value) for name, value in values.items()}
+    if optimizer in ("momentum", "momentum_ema", "nesterov") and used["momentum"] == 0.0:
         return "sgd", {"learning_rate": values["learning_rate"]}
-    if optimizer == "cyclical" and values["base_learning_rate"] == values["max_learning_rate"]:
+    if optimizer == "cyclical" and used["base_learning_rate"] == used["max_learning_rate"]:
         return "sgd", {"learning_rate": values["base_learning_rate"]}
     return optimizer, values

@@ -7,7 +7,8 @@ yet is known to have ended on the device, so nothing is trained past it.
 import dataclasses
 import time
 from collections import deque
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -24,7 +25,7 @@ PyTree = Any
 
 
 class Parked(NamedTuple):
-    """A run that was begun and waits for a slot: its rows so far, float32 ``[E, curves]``, and its state on the host."""
+    """A run that was begun and waits for a slot: its rows, float32 ``[E, curves]``, and its state on the host."""
 
     rows: np.ndarray
     state: RunState
@@ -161,8 +162,8 @@ class Scheduler:
         return any(len(self.rows[run]) + 1 >= self.max_epochs for run in now)
 
     def _launch(self) -> _Flight:
-        limits = Limits(*(np.full(len(self.slots), x, np.int32) for x in (self.max_epochs, self.patience)))
-        arguments = self.sweep.put((self._hyperparameters(), limits))
+        limits: list[Any] = [np.full(len(self.slots), bound, np.int32) for bound in (self.max_epochs, self.patience)]
+        arguments = self.sweep.put((self._hyperparameters(), Limits(*limits)))
         self.states, report = self.sweep.epoch(self.states, *arguments)
         return _Flight(report, list(self.slots))
 

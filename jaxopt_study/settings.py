@@ -1,7 +1,6 @@
 """What is the same for every run of a study: the static part of its description."""
 
 import dataclasses
-import math
 from typing import Any
 
 from jaxopt_study.errors import InputError
@@ -19,8 +18,6 @@ class Settings:
         max_epochs: a run ends after this many epochs at the latest.
         patience: a run ends when its validation loss has not improved for this many epochs.
         data_seed: seeds the one shuffle of the training examples, which is the same for every run and every epoch.
-        notebook_model: the network of the article's public notebook (dropout after the second dense layer and no
-            batch norm there) in place of the article's own.
         stop_on_nonfinite: end a run in the epoch in which its loss stops being finite; otherwise it runs out its
             patience as Keras has it.
         diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
@@ -32,7 +29,6 @@ class Settings:
     max_epochs: int = 1000
     patience: int = 50
     data_seed: int = 0
-    notebook_model: bool = False
     stop_on_nonfinite: bool = True
     diagnostics: bool = True
     matmul_precision: str = "float32"
@@ -48,10 +44,3 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """Everything in here that a run's result depends on, for its fingerprint."""
         return {**dataclasses.asdict(self), "results_version": RESULTS_VERSION}
-
-
-def positive(name: str, value: float) -> float:
-    """``value`` if it is finite and above 0, else an InputError."""
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(name, value, "allowed is a finite number above 0")
-    return value

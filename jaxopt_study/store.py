@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -61,9 +62,7 @@ def to_table(fingerprint: str, history: History) -> pa.Table:
     columns: dict[str, Any] = {"epoch": pa.array(np.arange(1, epochs + 1, dtype=np.int32))}
     columns |= {name: pa.array(np.asarray(history.curves[name], np.float32)) for name in CURVES}
     columns["optimizer"] = pa.array([history.optimizer] * epochs)
-    columns |= {
-        name: pa.array(np.full(epochs, value, np.float64)) for name, value in history.hyperparameters.items()
-    }
+    columns |= {name: pa.array(np.full(epochs, value, np.float64)) for name, value in history.hyperparameters.items()}
     columns["seed"] = pa.array(np.full(epochs, history.seed, np.int64))
     columns["status"] = pa.array([history.status] * epochs)
     described = {

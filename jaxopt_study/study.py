@@ -3,8 +3,9 @@
 import dataclasses
 import functools
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import optax
@@ -14,11 +15,12 @@ from jaxopt_study.batches import batches_of
 from jaxopt_study.checkpoint import Checkpoints
 from jaxopt_study.data import Dataset
 from jaxopt_study.epoch import Program, init_run
+from jaxopt_study.errors import InputError
 from jaxopt_study.execution import STRATEGIES
 from jaxopt_study.grid import Run
 from jaxopt_study.history import History
 from jaxopt_study.losses import LOSSES
-from jaxopt_study.models.build import build
+from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
 from jaxopt_study.scheduler import Events, Parked, Scheduler, Snapshot, Work
 from jaxopt_study.settings import Settings
@@ -41,7 +43,6 @@ class Execution:
         slots: runs that train at once; None chooses.
         devices: number of devices; None takes all.
         strategy: ``auto``, ``vmap`` (all runs in one batched program) or ``map`` (a device trains its runs in turn).
-        kernels: ``auto``, ``fast`` (this project's layers) or ``plain`` (Flax's own).
         checkpoint_minutes: between two checkpoints.
         save_best_weights: keep each run's variables at its lowest validation loss.
     """
@@ -49,7 +50,6 @@ class Execution:
     slots: int | None = None
     devices: int | None = None
     strategy: str = "auto"
-    kernels: str = "auto"
     checkpoint_minutes: float = 2.0
     save_best_weights: bool = False
 
@@ -64,7 +64,7 @@ class Watcher(NamedTuple):
     interrupted: Callable[[], bool] = lambda: False
 
 
-class Interrupted(Exception):  # noqa: N818  # not an error: what was begun is saved
+class Interrupted(Exception):  # not an error: what was begun is saved
     """The study was asked to stop and has saved what was under way."""
 
 
@@ -76,21 +76,37 @@ class Study:
         dataset: the data.
         runs: in the order in which they are to be trained, of any rules; the same run may be named more than once.
         folder: the work directory.
+        model: the network; the article's if None.
         execution: how to compute it.
+
+    Raises:
+        InputError: the batch is larger than the training part.
     """
 
     def __init__(
-        self, settings: Settings, dataset: Dataset, runs: Sequence[Run], folder: Path, execution: Execution | None = None
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        runs: Sequence[Run],
+        folder: Path,
+        *,
+        model: Model | None = None,
+        execution: Execution | None = None,
     ) -> None:
         self.settings, self.dataset, self.folder = settings, dataset, folder
+        self.model = model or article_model()
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
-        outputs = 1 if len(dataset.classes) == 2 else len(dataset.classes)
-        self.loss = "sigmoid" if outputs == 1 else "softmax"
+        examples = len(dataset.train_labels)
+        if settings.batch_size > examples:
+            allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"
+            raise InputError("--batch_size", settings.batch_size, allowed)
+        self.outputs = 1 if len(dataset.classes) == 2 else len(dataset.classes)
+        self.loss = "sigmoid" if self.outputs == 1 else "softmax"
         self.identity = {
             "data": dataset.fingerprint,
-            "model": "article",
-            "outputs": outputs,
+            "model": self.model.identity,
+            "outputs": self.outputs,
             **settings.identity(),
         }
         self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
@@ -99,7 +115,11 @@ class Study:
     def pending(self) -> list[Run]:
         """The runs that are not in the store, each computation once."""
         first = {self.fingerprints[run]: run for run in reversed(self.runs)}
-        return [run for run in self.runs if first[self.fingerprints[run]] == run and self.fingerprints[run] not in self.store]
+        return [
+            run
+            for run in self.runs
+            if first[self.fingerprints[run]] == run and self.fingerprints[run] not in self.store
+        ]
 
     def histories(self) -> list[History]:
         """The finished runs among those of the study, under the names by which the study knows them."""
@@ -230,10 +250,7 @@ class Study:
     def network(self) -> Network:
         """The network of the study."""
         height, width, channels = self.dataset.train_images.shape[1:]
-        outputs = 1 if self.loss == "sigmoid" else len(self.dataset.classes)
-        settings = self.settings
-        shape = (height, width, channels)
-        return build(shape, outputs, settings.notebook_model, settings.batch_size, self.execution.kernels)
+        return self.model.build((height, width, channels), self.outputs, self.settings.batch_size)
 
     def _write_stats(self, sweep: Sweep, work: Work, slots: int, runs: int, seconds: float) -> None:
         """Adds a part of the work to stats.json and brings its totals up to date."""

@@ -5,7 +5,8 @@ The run axis, length K, is split over the devices; each device trains its K / D 
 
 import functools
 import time
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ class Sweep:
         """Host arrays with a leading run axis, laid out over the devices."""
         return jax.device_put(tree, self.by_run)
 
-    def idle(self, hyperparameters: Hyperparameters, slots: int) -> RunState:
+    def idle(self, hyperparameters: Mapping[str, np.ndarray], slots: int) -> RunState:
         """States of ``slots`` slots without a run."""
 
         def one(numbers: Hyperparameters) -> RunState:
@@ -75,7 +76,8 @@ class Sweep:
 
         shapes = jax.eval_shape(jax.vmap(one), hyperparameters)
         zeros: RunState = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-        placed: RunState = self.put(zeros._replace(status=np.full(slots, early_stopping.IDLE, np.int32)))
+        idle: Any = np.full(slots, early_stopping.IDLE, np.int32)
+        placed: RunState = self.put(zeros._replace(status=idle))
         return placed
 
     def fill(self, states: RunState, hyperparameters: Hyperparameters, seeds: PyTree, mask: PyTree) -> RunState:
@@ -112,9 +114,7 @@ class Sweep:
         self.memory_bytes = max(self.memory_bytes, memory_of(executable))
         return executable
 
-    def epoch(
-        self, states: RunState, hyperparameters: Hyperparameters, limits: Limits
-    ) -> tuple[RunState, EpochReport]:
+    def epoch(self, states: RunState, hyperparameters: Hyperparameters, limits: Limits) -> tuple[RunState, EpochReport]:
         """Trains every running slot for an epoch; returns at once, the arrays follow."""
         result: tuple[RunState, EpochReport] = self.compiled_epoch(states, hyperparameters, limits)(
             states, hyperparameters, limits, self.batches
@@ -174,4 +174,3 @@ def memory_of(executable: Any) -> int:
         return 0
     sizes = analysis.argument_size_in_bytes + analysis.output_size_in_bytes + analysis.temp_size_in_bytes
     return int(sizes - analysis.alias_size_in_bytes)
-

@@ -6,9 +6,10 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.files import reason, write_text

@@ -69,13 +69,13 @@ def test_every_kind_of_picture_becomes_eight_bit_rgb(photos: Path) -> None:
     (photos / "grey").mkdir()
     Image.new("L", (9, 9), 128).save(photos / "grey" / "l.png")
     Image.new("RGBA", (9, 9), (128, 128, 128, 3)).save(photos / "grey" / "rgba.png")
-    Image.new("RGB", (9, 9), (128, 128, 128)).convert("P").save(photos / "grey" / "p.png")
+    Image.new("RGB", (9, 9), (128, 128, 128)).quantize(2).save(photos / "grey" / "p.png")
     Image.new("CMYK", (9, 9), (0, 0, 0, 127)).save(photos / "grey" / "cmyk.jpg")
     Image.fromarray(np.full((9, 9), 128 * 256 + 77, np.uint16)).save(photos / "grey" / "sixteen.png")
     data = _load(photos, classes=("grey", "red"))
     greys = np.concatenate([data.train_images[data.train_labels == 0], data.val_images[data.val_labels == 0]])
     assert greys.shape == (5, 4, 4, 3)
-    assert np.abs(greys.astype(int) - 128).max() <= 3
+    assert np.abs(greys.astype(int) - 128).max() <= 5
 
 
 def test_the_orientation_mark_of_a_camera_is_obeyed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_shrinking_does_not_antialias() -> None:
     assert resize(row, 1, 2).ravel().tolist() == [15, 35]
 
 
-@pytest.mark.parametrize("height,width", [(375, 500), (31, 7), (8, 8), (1, 1), (128, 128)])
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (31, 7), (8, 8), (1, 1), (128, 128)])
 @pytest.mark.parametrize("size", [1, 8, 32, 61])
 def test_agrees_with_the_definition_in_double_precision(height: int, width: int, size: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)

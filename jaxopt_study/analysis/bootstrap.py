@@ -1,5 +1,6 @@
 """Intervals over seeds: how far another choice of seeds might move a mean."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
@@ -67,7 +68,7 @@ def bca_interval(
     if len(sample) < 2:
         return math.nan, math.nan
     mean = float(sample.mean())
-    if _no_spread(sample):
+    if no_spread(sample):
         return mean, mean
     means = _means(sample, resamples, seed)
     below = float(np.mean(means < mean) + np.mean(means == mean) / 2)
@@ -89,10 +90,13 @@ def student_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float,
     sample = np.asarray(values, np.float64)
     if len(sample) < 2:
         return math.nan, math.nan
+    if no_spread(sample):
+        return float(sample.mean()), float(sample.mean())
     half = student_quantile((1 + level) / 2, len(sample) - 1) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
     return float(sample.mean()) - half, float(sample.mean()) + half
 
 
+@functools.lru_cache
 def student_quantile(probability: float, freedom: int) -> float:
     """Quantile of Student's distribution, to 1e-6 relative, for a probability of at least one half.
 
@@ -113,7 +117,9 @@ def seed_estimate(values: ArrayLike, *, level: float = LEVEL, seed: int = 0) -> 
     """
     sample = np.asarray(values, np.float64)
     finite = sample[np.isfinite(sample)]
-    note = f"{len(sample) - len(finite)} of {len(sample)} seeds have no finite value" if len(finite) < len(sample) else ""
+    note = (
+        f"{len(sample) - len(finite)} of {len(sample)} seeds have no finite value" if len(finite) < len(sample) else ""
+    )
     if len(finite) == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, note or "no seeds")
     mean = float(finite.mean())
@@ -159,5 +165,7 @@ def _means(sample: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     return np.asarray(sample[picks].mean(axis=1))
 
 
-def _no_spread(sample: np.ndarray) -> bool:
-    return bool(np.ptp(sample) <= 1e-12 * max(1.0, float(np.abs(sample).max())))
+def no_spread(values: ArrayLike) -> bool:
+    """Whether all of some finite values are one up to rounding."""
+    sample = np.asarray(values, np.float64)
+    return bool(np.ptp(sample) <= 1e-12 * float(np.abs(sample).max()))

@@ -1,5 +1,6 @@
 """How low a run's loss got, when, and how that compares with guessing and with the best of the study."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -64,6 +65,7 @@ def settled(history: History) -> bool:
     return epoch is None or history.epochs - epoch >= min(PATIENCE, history.epochs / 2)
 
 
+@functools.lru_cache(maxsize=8)
 def halfway(runs: Runs, curve: str = "val_loss") -> float:
     """The loss half-way from guessing to the best configuration of the study: below it a run counts as converged.
 

@@ -110,7 +110,7 @@ class Runs:
         if optimizer == "sgd" and hyperparameters.get("momentum") == 0.0:
             hyperparameters = {name: value for name, value in hyperparameters.items() if name != "momentum"}
         matching = [cell for cell in found if _has(cell.hyperparameters, hyperparameters)]
-        return sorted(matching, key=lambda cell: tuple(cell.hyperparameters.values()))
+        return sorted(matching, key=lambda cell: [value for _, value in sorted(cell.hyperparameters.items())])
 
     def select(self, optimizer: str, *, seed: int | None = None, **hyperparameters: float) -> list[History]:
         """The runs of :meth:`cells`, of one seed or of all, labelled as they were asked for."""

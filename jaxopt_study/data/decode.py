@@ -2,8 +2,9 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -61,23 +62,29 @@ def in_threads(count: int, work: Callable[[range], None], *, title: str, progres
     Raises:
       What the first failing call raised; calls not yet begun are dropped.
     """
-    from rich.console import Console  # only needed while decoding, and slow to import
-    from rich.progress import Progress
-
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with (
-        Progress(console=Console(stderr=True), disable=not progress) as bar,
+        _bar(title, count) if progress else nullcontext(lambda advance: None) as advance,
         ThreadPoolExecutor(min(max(2, os.cpu_count() or 1), _MOST_THREADS)) as pool,
     ):
-        task = bar.add_task(title, total=count)
         running = {pool.submit(work, chunk): len(chunk) for chunk in chunks}
         try:
             for done in as_completed(running):
                 done.result()
-                bar.advance(task, running[done])
+                advance(running[done])
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _bar(title: str, count: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console  # slow to import, and only needed here
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=count)
+        yield lambda advance: progress.advance(task, advance)
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -1,12 +1,36 @@
-"""The network of a study, from its settings."""
+"""Which network a study trains: a name for the fingerprints and how to build it for the data at hand."""
 
 import functools
+from typing import Callable, NamedTuple
 
 from jaxopt_study.models import article
 from jaxopt_study.models.network import Network
 
 
+class Model(NamedTuple):
+    """A network before the shape of the data is known.
+
+    Attributes:
+        identity: tells two models with different results apart; part of every run's fingerprint.
+        build: ``(image_shape (height, width, channels), outputs, batch_size) -> Network``; must give the same object for
+            the same arguments, or programs are traced again.
+    """
+
+    identity: str
+    build: Callable[[tuple[int, int, int], int, int], Network]
+
+
 @functools.cache
-def build(image_shape: tuple[int, int, int], outputs: int, notebook: bool, batch_size: int, kernels: str) -> Network:
-    """The article's network for images ``(height, width, channels)``; the same object for the same arguments."""
-    return article.plain(image_shape, outputs=outputs, notebook=notebook)
+def article_model(*, notebook: bool = False, kernels: str = "auto") -> Model:
+    """The article's network.
+
+    Args:
+        notebook: the variant of its public notebook.
+        kernels: ``fast`` (this project's layers), ``plain`` (Flax's own) or ``auto``; the results are the same.
+    """
+
+    @functools.cache
+    def build(image_shape: tuple[int, int, int], outputs: int, batch_size: int) -> Network:
+        return article.plain(image_shape, outputs=outputs, notebook=notebook)
+
+    return Model("article, notebook variant" if notebook else "article", build)

@@ -13,7 +13,7 @@ def seeds(histories: Sequence[History]) -> str:
     count = len({h.seed for h in histories})
     if count < 2:
         return "One seed, so there is no band."
-    return f"Lines are means over {count} seeds, bands reach from the least to the greatest of them."
+    return f"Lines are means over {count} seeds, bands reach from the lowest to the highest."
 
 
 def divergence(histories: Sequence[History]) -> str:
@@ -21,13 +21,16 @@ def divergence(histories: Sequence[History]) -> str:
     lost = len(selection.diverged(histories))
     if not lost:
         return ""
-    return f"{labels.counted(lost, 'run')} of {len(histories)} diverged: thin lines, not in the means, with a cross at the upper edge at the epoch."
+    which = f"{labels.counted(lost, 'run')} of {len(histories)} diverged"
+    return f"{which}: thin lines, not in the means, with a cross near the upper edge at the epoch."
 
 
 def endings(histories: Sequence[History]) -> str:
     """That lines grow thin, where seeds of one configuration ended at different epochs; else empty."""
     lengths: dict[tuple[object, ...], set[int]] = {}
     for h in histories:
+        if h.status == "diverged":
+            continue
         lengths.setdefault((h.optimizer, *sorted(h.hyperparameters.items())), set()).add(h.epochs)
     if all(len(found) == 1 for found in lengths.values()):
         return ""
@@ -73,7 +76,7 @@ def _line(name: str, runs: Sequence[History], metric: str) -> str:
 
 
 def minima(lead: str, histories: Sequence[History]) -> str:
-    """The caption of least losses against one hyperparameter."""
+    """The caption of minimum losses against one hyperparameter."""
     several = len({h.seed for h in histories}) > 1
     bars = "Points are means over the seeds, bars their range." if several else "One seed, so there is no range."
     lost = "Runs that diverged (crosses) are not in the means." if selection.diverged(histories) else ""
@@ -81,7 +84,7 @@ def minima(lead: str, histories: Sequence[History]) -> str:
 
 
 def minima_alt(histories: Sequence[History], by: str) -> str:
-    """Alternative text of least losses against one hyperparameter."""
+    """Alternative text of minimum losses against one hyperparameter."""
     groups = selection.grouped(histories, (by,))
     told = []
     for value in ("min_train_loss", "min_val_loss"):

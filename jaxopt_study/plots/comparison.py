@@ -22,7 +22,7 @@ class Bar(NamedTuple):
 
 
 def bars(entries: Sequence[Bar], *, unit: str, whole: bool = False, title: str = "") -> Figure:
-    """Bars from 0 to the mean over the seeds, a dot a seed; the least is starred.
+    """Bars from 0 to the mean over the seeds, a dot a seed; the lowest is starred.
 
     Args:
         entries: from top to bottom.

@@ -1,5 +1,6 @@
 """Curves over the epochs, one line a configuration, with a band over its seeds."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,10 +13,10 @@ from jaxopt_study.plots import labels, selection, style
 
 CLIP = 10.0
 """A curve is cut off above this multiple of the 95th percentile, so that one spike does not flatten the rest."""
+LONG = 300
+"""Epochs from which lines are thinner, as the noise of single epochs would make them a smear."""
 SHARES = ("oscillation", "val_accuracy")
 """Measures between 0 and 1, always on a linear axis."""
-LOG_FROM = 6.0
-"""The y axis is logarithmic where the largest value is more than this multiple of the smallest."""
 
 
 class Band(NamedTuple):
@@ -29,16 +30,20 @@ class Band(NamedTuple):
 
 
 def band(histories: Sequence[History], metric: str) -> Band:
-    """Mean, minimum and maximum over the seeds that are still training and finite, epoch by epoch; ``[0]`` for no run."""
+    """Mean, minimum and maximum over the seeds that are still training and finite, epoch by epoch.
+
+    Arrays are ``[0]`` where there is no run.
+    """
     rows = [np.asarray(h.curves.get(metric, ()), np.float64) for h in histories]
     stack = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
     for i, row in enumerate(rows):
         stack[i, : len(row)] = row
     if not stack.size:
-        return Band(*[np.zeros(stack.shape[1])] * 3, np.zeros(stack.shape[1], bool))
+        empty = np.zeros(stack.shape[1])
+        return Band(empty, empty, empty, empty.astype(bool))
     finite = np.ma.masked_invalid(stack)
-    low, high = finite.min(axis=0), finite.max(axis=0)
-    return Band(*(np.ma.filled(x, np.nan) for x in (finite.mean(axis=0), low, high)), np.isfinite(stack).all(axis=0))
+    mean, low, high = (np.ma.filled(x, np.nan) for x in (finite.mean(axis=0), finite.min(axis=0), finite.max(axis=0)))
+    return Band(mean, low, high, np.isfinite(stack).all(axis=0))
 
 
 def curves(
@@ -65,12 +70,17 @@ def curves(
         NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
     """
     names = (by,) if isinstance(by, str) else tuple(by)
-    groups = selection.grouped(selection.matching(histories, where or {}), names)
-    heading = "optimizer" if names == ("optimizer",) else ", ".join(map(labels.hyperparameter, names))
-    shades = style.ordered_looks(len(groups))
-    looks = [style.named_look(str(key[0]), i) if isinstance(key[0], str) else shades[i] for i, key in enumerate(groups)]
-    named = {", ".join(_name(part) for part in key): members for key, members in groups.items()}
-    return lines(named, metrics, legend=heading, title=title, looks=looks)
+    groups = named_groups(selection.matching(histories, where or {}), names)
+    if names == ("optimizer",):
+        looks = [style.named_look(members[0].optimizer, i) for i, members in enumerate(groups.values())]
+    else:
+        looks = style.ordered_looks(len(groups))
+    return lines(groups, metrics, legend=", ".join(map(labels.hyperparameter, names)), title=title, looks=looks)
+
+
+def named_groups(histories: Sequence[History], by: Sequence[str]) -> dict[str, list[History]]:
+    """As ``selection.grouped``, with the values as figures write them: ``0.9``, or ``0.9, 0.999``."""
+    return {", ".join(map(_name, key)): members for key, members in selection.grouped(histories, by).items()}
 
 
 def _name(part: float | str) -> str:
@@ -84,18 +94,33 @@ def lines(
     legend: str = "",
     title: str = "",
     looks: Sequence[style.Look] | None = None,
+    events: Sequence[float] = (),
 ) -> Figure:
-    """As ``curves``, of groups that were made and named by the caller, each the seeds of one configuration."""
+    """As ``curves``, of groups that were made and named by the caller, each the seeds of one configuration.
+
+    Args:
+        groups: runs by the text of the legend.
+        metrics: a panel each; panels of losses share one scale.
+        legend: its heading.
+        title: of the figure.
+        looks: one a group.
+        events: epochs that a dotted vertical line marks.
+    """
     chosen = looks or [style.named_look("", i) for i in range(len(groups))]
     with style.applied():
         figure, axes = style.panels(len(metrics), title)
-        for panel, metric in zip(axes, metrics, strict=True):
-            _panel(panel, groups, metric, chosen)
+        drawn = [_panel(panel, groups, metric, chosen) for panel, metric in zip(axes, metrics, strict=True)]
+        for panel, metric, own in zip(axes, metrics, drawn, strict=True):
+            shared = [values for values, other in zip(drawn, metrics, strict=True) if _on_one_scale(metric, other)]
+            _limits(panel, own, np.concatenate(shared), may_be_log=metric not in SHARES)
+            for event in events:
+                panel.axvline(event, color=style.MUTED, linewidth=0.7, linestyle=":", zorder=0)
         style.legend(figure, axes[-1], legend)
     return figure
 
 
-def _panel(axes: Axes, groups: Mapping[str, Sequence[History]], metric: str, looks: Sequence[style.Look]) -> None:
+def _panel(axes: Axes, groups: Mapping[str, Sequence[History]], metric: str, looks: Sequence[style.Look]) -> np.ndarray:
+    """Draws a panel and returns all values that are in it."""
     drawn = []
     for i, (name, members) in enumerate(groups.items()):
         lost = [h for h in members if h.status == "diverged"]
@@ -105,11 +130,11 @@ def _panel(axes: Axes, groups: Mapping[str, Sequence[History]], metric: str, loo
         drawn += [one.low, one.high, *alone]
     style.epochs_axis(axes, max((h.epochs for members in groups.values() for h in members), default=1) or 1)
     axes.set_ylabel(labels.axis(metric))
-    _limits(axes, np.concatenate(drawn), may_be_log=metric not in SHARES)
+    return np.concatenate(drawn)
 
 
 def _label(name: str, members: Sequence[History]) -> str:
-    lost = len(selection.diverged(members))
+    name, lost = textwrap.fill(name, 22), len(selection.diverged(members))
     if not lost:
         return name
     return f"{name} (diverged)" if lost == len(members) else f"{name} ({lost} of {len(members)} diverged)"
@@ -120,12 +145,13 @@ def _line(axes: Axes, one: Band, look: style.Look, label: str, place: tuple[int,
     every = max(1, len(epochs) // 8)
     whole = np.where(one.complete, one.mean, np.nan)
     marks = (place[0] * every // place[1], every)
-    axes.plot(epochs, whole, markevery=marks, label=label, **look._asdict())
+    width = 1.6 if len(epochs) <= LONG else 1.0
+    axes.plot(epochs, whole, markevery=marks, label=label, linewidth=width, **look._asdict())
     if not one.complete.all():
         # One epoch of overlap, or the thin part would begin after a gap.
         rest = ~one.complete | np.append(~one.complete[1:], False)
         thin = np.where(rest, one.mean, np.nan)
-        axes.plot(epochs, thin, linewidth=0.8, **look._replace(marker="")._asdict())
+        axes.plot(epochs, thin, linewidth=0.6, **look._replace(marker="")._asdict())
     if np.any(one.high > one.low):
         axes.fill_between(epochs, one.low, one.high, color=look.color, alpha=0.16, linewidth=0)
 
@@ -134,7 +160,7 @@ def _lost(axes: Axes, history: History, metric: str, look: style.Look, height: f
     """Draws a run that diverged by itself, and a cross at ``height``; returns what was drawn."""
     values = np.asarray(history.curves.get(metric, ()), np.float64)
     values = np.where(np.isfinite(values), values, np.nan)
-    axes.plot(np.arange(1, len(values) + 1), values, linewidth=0.8, **look._replace(marker="")._asdict())
+    axes.plot(np.arange(1, len(values) + 1), values, linewidth=0.6, **look._replace(marker="")._asdict())
     if history.diverged_epoch:
         axes.plot(
             [history.diverged_epoch], [height], "x", color=look.color, markersize=6, markeredgewidth=1.8,
@@ -143,24 +169,22 @@ def _lost(axes: Axes, history: History, metric: str, look: style.Look, height: f
     return values
 
 
-def _limits(axes: Axes, drawn: np.ndarray, *, may_be_log: bool) -> None:
-    values = drawn[np.isfinite(drawn)]
+def _on_one_scale(metric: str, other: str) -> bool:
+    return metric == other or (metric.endswith("_loss") and other.endswith("_loss"))
+
+
+def _limits(axes: Axes, own: np.ndarray, shared: np.ndarray, *, may_be_log: bool) -> None:
+    """Room for the values of all panels on one scale; a spike is cut off, and said so where it is the panel's own."""
+    values = shared[np.isfinite(shared)]
+    if not np.isfinite(own).any():
+        axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", va="center", color=style.MUTED)
     if not values.size:
         axes.set_yticks([])
-        axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", va="center", color=style.MUTED)
         return
     typical, top = float(np.quantile(values, 0.95)), float(values.max())
-    cut = top > CLIP * typical > 0
-    high = 2 * typical if cut else top
-    positive = values[(values > 0) & (values <= high)]
-    low = float(values.min())
-    if may_be_log and positive.size and high > LOG_FROM * float(positive.min()):
-        low = max(float(positive.min()), 1e-12 * high)
-        style.log_axis(axes, "y", low, high)
-        axes.set_ylim(low / (high / low) ** 0.04, high * (high / low) ** 0.06)
-    else:
-        room = (high - low) or abs(high) or 1.0
-        axes.set_ylim(low - 0.05 * room, high + 0.08 * room)
-    if cut:
-        text = f"cut off above; largest value {labels.number(top)}"
+    high = 2 * typical if top > CLIP * typical > 0 else top
+    style.scale(axes, values[values <= high], may_be_log=may_be_log)
+    largest = float(np.max(own, initial=-np.inf, where=np.isfinite(own)))
+    if largest > high:
+        text = f"cut off above; largest value {labels.number(largest)}"
         axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", fontsize=7.5, color=style.MUTED)

@@ -1,5 +1,6 @@
 """The article's figures of each experiment, drawn from its runs."""
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 from jaxopt_study.history import History
 from jaxopt_study.plots import recipes_adaptive, recipes_compare, recipes_momentum, recipes_sgd
-from jaxopt_study.plots.recipes import Picture, Recipe
+from jaxopt_study.plots.recipes import Picture, Recipe, Source
 from jaxopt_study.plots.saving import save
 from jaxopt_study.plots.selection import NotDrawable
 
@@ -36,13 +37,18 @@ class SavedFigure(NamedTuple):
 
 
 def figures_for(
-    experiment: str, histories: Sequence[History], *, on_absent: Callable[[str], None] | None = None
+    experiment: str,
+    histories: Sequence[History],
+    *,
+    chance: float = math.log(2),
+    on_absent: Callable[[str], None] | None = None,
 ) -> Iterator[Picture]:
     """The counterparts of the article's figures that these runs can show, in the article's order.
 
     Args:
         experiment: a key of ``EXPERIMENTS``.
         histories: runs; those of rules that the experiment does not compare are passed over.
+        chance: loss of guessing, nats: the natural logarithm of the number of classes.
         on_absent: is called with a sentence for each figure that is left out, e.g. ``notes.append``.
 
     Yields:
@@ -55,7 +61,7 @@ def figures_for(
         raise ValueError(f"experiment={experiment}: one of {', '.join(sorted(EXPERIMENTS))}")
     for number, recipe in EXPERIMENTS[experiment]:
         try:
-            picture = recipe(histories)
+            picture = recipe(Source(histories, chance))
         except NotDrawable as why:
             if on_absent:
                 on_absent(f"Figure {number} is left out: {why}.")
@@ -64,16 +70,15 @@ def figures_for(
 
 
 def save_figures(
-    experiment: str, histories: Sequence[History], folder: str | os.PathLike[str]
+    experiment: str, histories: Sequence[History], folder: str | os.PathLike[str], *, chance: float = math.log(2)
 ) -> tuple[list[SavedFigure], list[str]]:
     """Draws and writes an experiment's figures.
 
     Returns:
         What was written, and a sentence for each figure that was left out.
     """
-    notes: list[str] = []
-    saved = [
-        SavedFigure(p.name, *save(p.figure, folder, p.name), p.caption, p.alt_text)
-        for p in figures_for(experiment, histories, on_absent=notes.append)
-    ]
+    saved, notes = [], list[str]()
+    for picture in figures_for(experiment, histories, chance=chance, on_absent=notes.append):
+        png, svg = save(picture.figure, folder, picture.name)
+        saved.append(SavedFigure(picture.name, png, svg, picture.caption, picture.alt_text))
     return saved, notes

@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection, style
 
-LOG_FROM = 6.0
-"""Colours are spread over the logarithm where the largest value is more than this multiple of the smallest."""
+SMALL = 0.75
+"""Where cells are drawn smaller than this share of their full size, the line with the range is left out."""
 
 
 class Cell(NamedTuple):
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 def minimum(history: History, curve: str) -> float:
-    """The least finite value of a curve; NaN if there is none."""
+    """The lowest finite value of a curve; NaN if there is none."""
     values = np.asarray(history.curves[curve], np.float64)
     values = values[np.isfinite(values)]
     return float(values.min()) if values.size else float("nan")
@@ -68,7 +68,7 @@ def table(histories: Sequence[History], *, x: str, y: str, value: str) -> list[l
 
 
 def best_of(cells: Sequence[Cell]) -> list[int]:
-    """Indices of the least value, all of them in a tie; cells with a diverged run do not compete."""
+    """Indices of the lowest value, all of them in a tie; cells with a diverged run do not compete."""
     whole = [c.value for c in cells if c.is_whole]
     return [i for i, c in enumerate(cells) if c.is_whole and c.value == min(whole)]
 
@@ -111,14 +111,15 @@ def heat_map(
             style.table_axes(
                 panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(name)
             )
-        _colour_bar(figure, axes[-1], norm)
+        if any(np.isfinite(c.value) for one in tables for row in one for c in row):
+            _colour_bar(figure, axes[-1], norm)
     return figure
 
 
 def _norm(shown: Sequence[float]) -> Normalize:
     finite = [v for v in shown if np.isfinite(v)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
-    if low > 0 and high > LOG_FROM * low:
+    if low > 0 and high > style.LOG_FROM * low:
         return LogNorm(low, high)
     return Normalize(low, high if high > low else low + max(abs(low), 1.0) * 1e-3)
 
@@ -147,6 +148,7 @@ def _cell(axes: Axes, at: tuple[int, int], one: Cell, norm: Normalize, is_best: 
     if is_best:
         axes.add_patch(Rectangle((c + 0.04, r + 0.05), 0.92, 0.9, fill=False, edgecolor=style.BEST, linewidth=2.2))
     head, foot = cell_text(one, is_best)
+    foot = foot if scale > SMALL or not head else ""
     ink = _ink(colour)
     back = {"facecolor": colour, "edgecolor": "none", "pad": 0.6} if one.diverged else None
     axes.text(
@@ -179,8 +181,8 @@ def _ink(colour: str | tuple[float, float, float, float]) -> str:
 def _colour_bar(figure: Figure, axes: Axes, norm: Normalize) -> None:
     box, width = axes.get_position(), figure.get_figwidth()
     bar_axes = figure.add_axes((box.x1 + 0.14 / width, box.y0, 0.14 / width, box.height))
-    ticks = {"ticks": LogLocator(subs=(1.0, 2.0, 5.0))} if isinstance(norm, LogNorm) else {}
-    bar = figure.colorbar(ScalarMappable(norm, style.HEAT), cax=bar_axes, **ticks)
+    ticks = LogLocator(subs=(1.0, 2.0, 5.0)) if isinstance(norm, LogNorm) else None
+    bar = figure.colorbar(ScalarMappable(norm, style.HEAT), cax=bar_axes, ticks=ticks)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.number(value)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.ax.yaxis.set_minor_locator(NullLocator())

@@ -41,6 +41,7 @@ def constant_gradient(momenta: Sequence[float], *, ema: bool, steps: int = 300, 
             axes.plot(np.arange(1, steps + 1), shown, label=label, markevery=marks, **look._asdict())
             axes.axhline(limit, color=look.color, linewidth=0.8, linestyle=":")
         style.log_axis(axes, "x", 1, steps)
+        axes.set_xlim(0.93, 1.07 * steps)
         axes.set_xlabel("step (logarithmic)")
         axes.set_ylabel("velocity\n(multiples of the gradient)" if ema else "velocity\n(multiples of rate x gradient)")
         if ema:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-LOSS_UNIT = "binary cross-entropy, nats"
+LOSS_UNIT = "cross-entropy, nats"
 MEASURES: Mapping[str, str] = {
     "train_loss": "training loss",
     "val_loss": "validation loss",
@@ -50,12 +50,12 @@ SHORT: Mapping[str, str] = {
 OPTIMIZERS: Mapping[str, str] = {
     "sgd": "SGD",
     "momentum": "SGD with momentum",
-    "momentum_ema": "momentum, average form",
+    "momentum_ema": "SGD with averaged momentum",
     "nesterov": "Nesterov momentum",
     "rmsprop": "RMSprop",
     "adam": "Adam",
     "adagrad": "Adagrad",
-    "cyclical": "cyclical rate",
+    "cyclical": "cyclical learning rate",
 }
 
 

@@ -1,4 +1,4 @@
-"""The least loss against one hyperparameter."""
+"""The minimum loss against one hyperparameter."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 from jaxopt_study.history import History
 from jaxopt_study.plots import heatmaps, labels, selection, style
 
-LOG_FROM = 8.0
-"""The axis of the hyperparameter is logarithmic where its values span more than this multiple."""
 _SERIES = {
     "min_train_loss": style.Look("#0072b2", (0, (5, 1.6)), "s"),
     "min_val_loss": style.Look("#000000", "-", "o"),
@@ -25,7 +23,7 @@ def minimum_by(
     where: Mapping[str, float | str] | None = None,
     title: str = "",
 ) -> Figure:
-    """The least losses against a hyperparameter: means over the seeds, bars from the least to the greatest of them.
+    """Minimum losses against a hyperparameter: means over the seeds, bars from the lowest to the highest of them.
 
     The best of each line is ringed. Crosses at the upper edge mark values at which runs diverged; those runs are
     not in the means.
@@ -44,9 +42,12 @@ def minimum_by(
     places = np.array([float(key[0]) for key in groups])
     with style.applied():
         figure, (axes,) = style.panels(1, title, width=5.2, height=3.2, right=2.6)
-        for i, name in enumerate(values):
-            look = _SERIES.get(name, style.named_look("", i))
-            _series(axes, places, [heatmaps.cell(runs, name) for runs in groups.values()], name, look)
+        cells = {name: [heatmaps.cell(runs, name) for runs in groups.values()] for name in values}
+        for i, (name, own) in enumerate(cells.items()):
+            _series(axes, places, own, name, _SERIES.get(name, style.named_look("", i)))
+        ends = np.array([end for own in cells.values() for c in own for end in (c.low, c.high) if np.isfinite(end)])
+        if ends.size:
+            style.scale(axes, ends)
         _diverged(axes, places, list(groups.values()))
         _scales(axes, places, by)
         style.legend(figure, axes, "", width=2.55)
@@ -63,7 +64,7 @@ def _series(axes: Axes, places: np.ndarray, cells: Sequence[heatmaps.Cell], name
         told = labels.listing(labels.number(places[i]) for i in best)
         axes.plot(
             places[best], mean[best], "o", markersize=12, markerfacecolor="none", markeredgecolor=style.BEST,
-            markeredgewidth=1.8, label=f"best: {labels.loss(mean[best[0]])} at {told}",
+            markeredgewidth=1.8, label=f"its best: {labels.loss(mean[best[0]])} at {told}",
         )  # fmt: skip
 
 
@@ -77,12 +78,11 @@ def _diverged(axes: Axes, places: np.ndarray, groups: Sequence[Sequence[History]
 
 
 def _scales(axes: Axes, places: np.ndarray, by: str) -> None:
-    if places[0] > 0 and places[-1] > LOG_FROM * places[0]:
+    if places[0] > 0 and places[-1] > style.LOG_FROM * places[0]:
         style.log_axis(axes, "x", places[0], places[-1])
         axes.set_xlim(places[0] / 1.3, places[-1] * 1.3)
     if len(places) <= 10:
         axes.set_xticks(places, [labels.number(v) for v in places])
         axes.minorticks_off()
     axes.set_xlabel(labels.hyperparameter(by))
-    axes.set_ylabel(f"least loss\n({labels.LOSS_UNIT})")
-    style.loss_limits(axes)
+    axes.set_ylabel(f"minimum loss\n({labels.LOSS_UNIT})")

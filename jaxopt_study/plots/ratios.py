@@ -1,8 +1,8 @@
-"""The convergence ratio of two rules over a grid, as a table: the article's figure 25."""
+"""Convergence ratios over a grid, as a table in three colours: the article's figure 25."""
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,132 +10,99 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from jaxopt_study.history import History
+from jaxopt_study.analysis.convergence import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio
 from jaxopt_study.plots import labels, selection, style
 
-CONVERGED = 0.95 * math.log(2)
-"""A run has converged that got below this loss: a twentieth less than guessing between two classes."""
-_COLOURS = {"faster": style.GOOD, "as fast": "#ffffff", "slower": style.BAD, "neither converged": style.NEITHER}
-_SIGNS = {"faster": "\N{BLACK DOWN-POINTING TRIANGLE}", "slower": "\N{BLACK UP-POINTING TRIANGLE}", "as fast": "="}
+Table = Mapping[tuple[float, float], Mapping[int, Ratio]]
+"""Ratios by (row, column), then by seed, as ``analysis.convergence_table`` gives them."""
+_COLOURS = {FASTER: style.GOOD, SAME: "#ffffff", SLOWER: style.BAD, NEITHER: style.NEITHER, TOO_SHORT: style.MISSING}
+_SIGNS = {FASTER: "\N{BLACK DOWN-POINTING TRIANGLE}", SLOWER: "\N{BLACK UP-POINTING TRIANGLE}", SAME: "="}
 
 
-class Ratio(NamedTuple):
-    """How long one rule takes for what the other reaches in ``epochs``."""
+class Summary(NamedTuple):
+    """A cell over its seeds."""
 
-    value: float
-    """Median over the seeds; infinite where the loss is not reached, NaN where there is no pair of runs."""
-    verdict: str
-    """``faster``, ``slower``, ``as fast``, ``neither converged`` or ``not run``."""
-    longest: float
-    """Epochs trained, over ``epochs``: where the value is infinite it is at least this."""
-
-
-def ratio(ours: Sequence[History], theirs: Sequence[History], curve: str, epochs: int) -> Ratio:
-    """Epochs that ``ours`` needs to the loss ``theirs`` has after ``epochs``, over ``epochs``, seed by seed."""
-    pairs = [(a, b) for a in ours for b in theirs if a.seed == b.seed]
-    if not pairs:
-        return Ratio(math.nan, "not run", math.nan)
-    if all(_least(h, curve) > CONVERGED for pair in pairs for h in pair):
-        return Ratio(math.nan, "neither converged", math.nan)
-    found = float(np.median([_needed(a, _after(b, curve, epochs), curve) for a, b in pairs])) / epochs
-    verdict = "faster" if found < 1 else "slower" if found > 1 else "as fast"
-    return Ratio(found, verdict, max(a.epochs for a, _ in pairs) / epochs)
+    ratio: float
+    """Median; infinite where the loss is not reached, NaN where there is no ratio."""
+    category: str
+    agree: int
+    """Seeds of this category."""
+    seeds: int
 
 
-def _values(history: History, curve: str) -> np.ndarray:
-    values = np.asarray(history.curves[curve], np.float64)
-    return np.where(np.isfinite(values), values, np.inf)
+def summary(by_seed: Mapping[int, Ratio]) -> Summary:
+    """The median of the ratios and what it means; where at least half the seeds have none, why."""
+    having = [one.ratio for one in by_seed.values() if not math.isnan(one.ratio)]
+    counts = Counter(one.category for one in by_seed.values())
+    if not by_seed:
+        return Summary(math.nan, "not run", 0, 0)
+    if 2 * len(having) <= len(by_seed):
+        category = max((NEITHER, TOO_SHORT), key=lambda name: counts[name])
+        return Summary(math.nan, category, counts[category], len(by_seed))
+    median = float(np.quantile(having, 0.5, method="higher"))
+    category = FASTER if median < 1 else SLOWER if median > 1 else SAME
+    return Summary(median, category, counts[category], len(by_seed))
 
 
-def _least(history: History, curve: str) -> float:
-    return float(_values(history, curve).min(initial=np.inf))
-
-
-def _after(history: History, curve: str, epochs: int) -> float:
-    values = _values(history, curve)[:epochs]
-    return float(values[-1]) if values.size else math.inf
-
-
-def _needed(history: History, target: float, curve: str) -> float:
-    reached = np.flatnonzero(_values(history, curve) <= target)
-    return float(reached[0] + 1) if reached.size else math.inf
-
-
-def convergence_ratios(
-    ours: Sequence[History],
-    theirs: Sequence[History],
-    *,
-    x: str,
-    y: str,
-    epochs: int,
-    curves: Sequence[str] = ("train_loss", "val_loss"),
-    title: str = "",
-) -> Figure:
-    """The ratio over two hyperparameters, a panel a curve: green and a triangle down where ``ours`` is faster.
+def convergence_ratios(tables: Mapping[str, Table], *, x: str, y: str, title: str = "") -> Figure:
+    """Ratios over two hyperparameters, a panel a curve: green with a triangle down where the rule is faster.
 
     Args:
-        ours: runs of the rule that is judged.
-        theirs: runs of the rule that it is judged against, with the same hyperparameters.
+        tables: by the name of the curve.
         x: hyperparameter of the columns; ``y``: of the rows.
-        epochs: after which the losses of ``theirs`` are taken.
-        curves: names of losses.
         title: of the figure.
 
     Raises:
-        NotDrawable: if there are no runs of either, or runs of a cell differ in more than their seed.
+        NotDrawable: if all tables are empty.
     """
-    here, there = selection.grouped(ours, (y, x)), selection.grouped(theirs, (y, x))
-    if not set(here) & set(there):
+    keys = {key for table in tables.values() for key in table}
+    if not keys:
         raise selection.NotDrawable("no two runs of the rules compared have the same hyperparameters and seed")
-    across, down = (sorted({float(key[i]) for key in set(here) | set(there)}) for i in (1, 0))
+    down, across = (sorted({key[i] for key in keys}) for i in (0, 1))
+    names = labels.hyperparameter(x), labels.hyperparameter(y)
     with style.applied():
-        width, height = max(0.85 * len(across), 1.7), max(0.52 * len(down), 1.0)
-        figure, axes = style.panels(len(curves), title, width=width, height=height, left=0.95, right=1.75)
-        for panel, curve in zip(axes, curves, strict=True):
+        width, height = max(0.85 * len(across), 1.7), max(0.52 * len(down), 1.1)
+        figure, axes = style.panels(len(tables), title, width=width, height=height, right=1.75)
+        for panel, (curve, table) in zip(axes, tables.items(), strict=True):
+            style.table_axes(panel, across, down, *names, labels.measure(curve))
             for r, row in enumerate(down):
                 for c, column in enumerate(across):
-                    key = (row, column)
-                    _cell(panel, (r, c), ratio(here.get(key, ()), there.get(key, ()), curve, epochs))
-            style.table_axes(
-                panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(curve)
-            )
+                    _cell(panel, (r, c), summary(table.get((row, column), {})))
         _legend(figure, axes[-1])
     return figure
 
 
-def counted(ours: Sequence[History], theirs: Sequence[History], *, x: str, y: str, epochs: int) -> str:
-    """How many cells are faster, slower and so on, for the training and for the validation loss, in words."""
-    here, there = selection.grouped(ours, (y, x)), selection.grouped(theirs, (y, x))
-    told = []
-    for curve in ("train_loss", "val_loss"):
-        verdicts = Counter(ratio(runs, there.get(key, ()), curve, epochs).verdict for key, runs in here.items())
-        told.append(f"{labels.measure(curve)}: " + ", ".join(f"{count} {word}" for word, count in verdicts.items()))
-    return ". ".join(map(labels.sentence, told)) + "."
-
-
-def _cell(axes: Axes, at: tuple[int, int], one: Ratio) -> None:
+def _cell(axes: Axes, at: tuple[int, int], one: Summary) -> None:
     r, c = at
-    colour = _COLOURS.get(one.verdict, style.MISSING)
+    colour = _COLOURS.get(one.category, style.MISSING)
     axes.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
-    head, foot = ratio_text(one)
-    axes.text(c + 0.5, r + (0.4 if head else 0.5), head, ha="center", va="center")
+    head, foot = cell_text(one)
+    axes.text(c + 0.5, r + 0.4, head, ha="center", va="center")
     axes.text(c + 0.5, r + (0.75 if head else 0.5), foot, ha="center", va="center", fontsize=6.5, linespacing=1.1)
 
 
-def ratio_text(one: Ratio) -> tuple[str, str]:
+def cell_text(one: Summary) -> tuple[str, str]:
     """The large and the small line of a cell."""
-    if one.verdict not in _SIGNS:
-        return "", one.verdict.replace(" ", "\n")
-    number = f"> {one.longest:.2g}" if math.isinf(one.value) else f"{one.value:.2f}"
-    return f"{number} {_SIGNS[one.verdict]}", one.verdict
+    few = f"{one.agree} of {one.seeds} seeds" if one.agree < one.seeds else ""
+    if one.category not in _SIGNS:
+        return "", "\n".join(filter(None, (one.category.replace(" ", "\n", 1), few)))
+    number = "never" if math.isinf(one.ratio) else f"{one.ratio:.2f}"
+    return f"{number} {_SIGNS[one.category]}", few or one.category
+
+
+def told(tables: Mapping[str, Table]) -> str:
+    """How many cells are faster, slower and so on, curve by curve, in words."""
+    parts = []
+    for curve, table in tables.items():
+        counts = Counter(summary(by_seed).category for by_seed in table.values())
+        parts.append(f"{labels.measure(curve)}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    return ". ".join(map(labels.sentence, parts)) + "."
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    names = {f"{word} {_SIGNS.get(word, '')}".strip(): colour for word, colour in _COLOURS.items()}
     handles = [
-        Patch(facecolor=colour, edgecolor=style.MUTED, linewidth=0.6, label=name) for name, colour in names.items()
+        Patch(facecolor=_COLOURS[name], edgecolor=style.MUTED, linewidth=0.6, label=f"{name} {_SIGNS.get(name, '')}")
+        for name in (FASTER, SAME, SLOWER, NEITHER)
     ]
-    box = axes.get_position()
-    figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(1 - 1.7 / figure.get_figwidth(), box.y1), handlelength=1.4
-    )
+    anchor = (1 - 1.7 / figure.get_figwidth(), axes.get_position().y1)
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=anchor, handlelength=1.4)

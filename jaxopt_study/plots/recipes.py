@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from jaxopt_study.history import History
-from jaxopt_study.plots import captions, epoch_curves, heatmaps, labels, minima, selection
+from jaxopt_study.plots import captions, epoch_curves, heatmaps, labels, minima, selection, style
 
 LOSSES = ("train_loss", "val_loss")
 
@@ -22,7 +22,15 @@ class Picture(NamedTuple):
     alt_text: str
 
 
-Recipe = Callable[[Sequence[History]], Picture]
+class Source(NamedTuple):
+    """What figures are drawn from."""
+
+    histories: Sequence[History]
+    chance: float = math.log(2)
+    """Loss of guessing, nats."""
+
+
+Recipe = Callable[[Source], Picture]
 
 
 class Held(NamedTuple):
@@ -65,49 +73,14 @@ def at(
         if selection.nearest(present, other) == used and _distance(used, other) < _distance(used, wanted):
             has = labels.listing(labels.number(v) for v in present)
             raise selection.NotDrawable(
-                f"the article draws it at {labels.hyperparameter(name)} {labels.number(wanted)}, the grid has {has}, and "
-                f"the nearest of these is shown in the figure for {labels.number(other)}"
+                f"the article draws it at {labels.hyperparameter(name)} {labels.number(wanted)}, the grid has {has}, "
+                f"and the nearest of these is shown in the figure for {labels.number(other)}"
             )
     return Held(name, used, wanted)
 
 
 def _distance(used: float, wanted: float) -> float:
     return abs(math.log(used / wanted)) if used > 0 < wanted else abs(used - wanted)
-
-
-class Best(NamedTuple):
-    """The best configuration of a rule."""
-
-    rule: str
-    values: Mapping[str, float]
-    runs: list[History]
-    """A run a seed."""
-    value: float
-    """Least validation loss, mean over the seeds."""
-
-    @property
-    def text(self) -> str:
-        """``lr 0.01, momentum 0.5``; numbers that only guard against division by zero are left out."""
-        shown = {n: v for n, v in self.values.items() if n not in ("eps", "initial_accumulator_value")}
-        return ", ".join(f"{labels.short(name)} {labels.number(value)}" for name, value in shown.items())
-
-
-def best(histories: Sequence[History]) -> Best:
-    """The configuration with the least mean of the minimum validation losses, no seed of it diverged.
-
-    Raises:
-        NotDrawable: if every configuration diverged or there are none.
-    """
-    groups: dict[object, list[History]] = {}
-    for history in histories:
-        groups.setdefault(selection.configuration(history), []).append(history)
-    members = list(groups.values())
-    cells = [heatmaps.cell(runs, "min_val_loss") for runs in members]
-    found = heatmaps.best_of(cells)
-    if not found:
-        raise selection.NotDrawable("no configuration trained without diverging")
-    runs = members[found[0]]
-    return Best(runs[0].optimizer, runs[0].hyperparameters, runs, cells[found[0]].value)
 
 
 def curve_picture(
@@ -139,26 +112,31 @@ def curve_picture(
     title = labels.sentence(", ".join([f"{rule}: {what}{by_what}", *(h.title for h in held)]))
     figure = epoch_curves.curves(runs, metrics, by=names, title=title)
     name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])
-    return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(_named(runs, names), metrics))
-
-
-def _named(runs: Sequence[History], names: Sequence[str]) -> dict[str, list[History]]:
-    return {", ".join(map(str, key)): members for key, members in selection.grouped(runs, names).items()}
+    groups = epoch_curves.named_groups(runs, names)
+    return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(groups, metrics))
 
 
 def groups_picture(
-    number: int, groups: Mapping[str, Sequence[History]], lead: str, *, shows: str, title: str
+    number: int,
+    groups: Mapping[str, Sequence[History]],
+    lead: str,
+    *,
+    shows: str,
+    title: str,
+    events: Sequence[float] = (),
 ) -> Picture:
     """Losses over the epochs of named groups, each the seeds of one configuration."""
     runs = [h for members in groups.values() for h in members]
-    figure = epoch_curves.lines(groups, LOSSES, title=title)
+    rules = [members[0].optimizer for members in groups.values()]
+    looks = [style.named_look(rule) for rule in rules] if len(set(rules)) == len(rules) else None
+    figure = epoch_curves.lines(groups, LOSSES, title=title, looks=looks, events=events)
     return Picture(f"fig{number:02d}_{shows}", figure, captions.curves(lead, runs), captions.curves_alt(groups, LOSSES))
 
 
 def minimum_picture(number: int, histories: Sequence[History], lead: str, *, shows: str, by: str) -> Picture:
-    """The least losses against one hyperparameter."""
+    """The minimum losses against one hyperparameter."""
     runs = selection.matching(histories, {})
-    title = labels.sentence(f"{labels.optimizer(runs[0].optimizer)}: least losses by {labels.hyperparameter(by)}")
+    title = labels.sentence(f"{labels.optimizer(runs[0].optimizer)}: minimum losses by {labels.hyperparameter(by)}")
     figure = minima.minimum_by(runs, by=by, title=title)
     return Picture(f"fig{number:02d}_{shows}", figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
 
@@ -173,12 +151,12 @@ def table_picture(
     y: str = "learning_rate",
     held: Sequence[Held] = (),
 ) -> Picture:
-    """Least training and validation loss over two hyperparameters, ``x`` the columns and ``y`` the rows."""
+    """Minimum training and validation loss over two hyperparameters, ``x`` the columns and ``y`` the rows."""
     values = ("min_train_loss", "min_val_loss")
     runs = selection.matching(histories, {h.name: h.used for h in held})
     over = f"{labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
     rule = labels.optimizer(runs[0].optimizer)
-    title = labels.sentence(", ".join([f"{rule}: least losses over {over}", *(h.title for h in held)]))
+    title = labels.sentence(", ".join([f"{rule}: minimum losses over {over}", *(h.title for h in held)]))
     figure = heatmaps.heat_map(runs, x=x, y=y, value=values, title=title)
     alt = captions.table_alt(runs, x=x, y=y, values=values)
     name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])

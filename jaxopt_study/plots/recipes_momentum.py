@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from functools import partial
 
+from jaxopt_study import article
+from jaxopt_study.analysis.convergence import AFTER as RATIO_EPOCHS
+from jaxopt_study.analysis.convergence import convergence_table
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.history import History
 from jaxopt_study.plots import captions, illustrations, labels, ratios, recipes, selection, trajectories
-from jaxopt_study.plots.recipes import Held, Picture, Recipe
+from jaxopt_study.plots.recipes import Held, Picture, Recipe, Source
 
-ARTICLE_MOMENTA = (0.0, 0.5, 0.9, 0.95, 0.99)
-RATIO_EPOCHS = 50
-"""After which the article takes the loss of plain momentum for its figure 25."""
 _RATES = (0.001, 0.01, 0.1)
 
 
-def _velocity(histories: Sequence[History], *, number: int, ema: bool) -> Picture:
-    momenta = selection.values(histories, "momentum") or ARTICLE_MOMENTA
+def _velocity(source: Source, *, number: int, ema: bool) -> Picture:
+    momenta = selection.values(source.histories, "momentum") or article.MOMENTA
     form = "average form" if ema else "rate inside the velocity"
     title = f"Velocity of momentum under a constant gradient ({form})"
     figure = illustrations.constant_gradient(momenta, ema=ema, title=title)
@@ -27,40 +28,40 @@ def _velocity(histories: Sequence[History], *, number: int, ema: bool) -> Pictur
     return Picture(f"fig{number:02d}_velocity_constant_gradient", figure, caption, alt)
 
 
-def _losses(histories: Sequence[History], *, number: int, rule: str, wanted: float, others: Sequence[float]) -> Picture:
-    runs = selection.of_rule(histories, rule)
+def _losses(source: Source, *, number: int, rule: str, wanted: float, others: Sequence[float]) -> Picture:
+    runs = selection.of_rule(source.histories, rule)
     held = recipes.at(runs, wanted, others=others)
     lead = f"Training and validation loss of {labels.optimizer(rule)} at {held.title}."
     return recipes.curve_picture(number, runs, lead, shows="loss_by_momentum", by="momentum", held=[held])
 
 
-def _diagnostic(histories: Sequence[History], *, number: int, metric: str, lead: str) -> Picture:
-    runs = selection.of_rule(histories, "momentum")
+def _diagnostic(source: Source, *, number: int, metric: str, lead: str) -> Picture:
+    runs = selection.of_rule(source.histories, "momentum")
     held = recipes.at(runs, 0.01)
     told = f"{lead} Drawn at {held.title}."
     shows = f"{metric}_by_momentum"
     return recipes.curve_picture(number, runs, told, shows=shows, by="momentum", held=[held], metrics=(metric,))
 
 
-def _table(histories: Sequence[History], *, number: int, rule: str) -> Picture:
-    lead = f"Least training and validation loss of {labels.optimizer(rule)} over the grid."
-    runs = selection.of_rule(histories, rule)
+def _table(source: Source, *, number: int, rule: str) -> Picture:
+    lead = f"Minimum training and validation loss of {labels.optimizer(rule)} over the grid."
+    runs = selection.of_rule(source.histories, rule)
     return recipes.table_picture(number, runs, lead, shows="minimum_loss_by_lr_and_momentum", x="momentum")
 
 
-def _bowl(histories: Sequence[History]) -> Picture:
-    del histories  # computed, from no run
+def _bowl(source: Source) -> Picture:
+    del source  # computed, from no run
     title = "Momentum and Nesterov momentum on a bowl-shaped loss (rate 0.03, momentum 0.9)"
     caption = (
         "Computed, no training: on a bowl twelve times steeper in y than in x both overshoot the minimum (star); "
         "Nesterov's look-ahead damps the swings."
     )
-    alt = "Two panels: the ways of both rules over the bowl's contours, and their losses by step; Nesterov's falls faster."
+    alt = "Two panels: the ways of both over the bowl's contours, and their losses by step; Nesterov's falls faster."
     return Picture("fig22_bowl_trajectories", trajectories.bowl(title=title), caption, alt)
 
 
-def _against_momentum(histories: Sequence[History], *, number: int, momentum: float) -> Picture:
-    nesterov, plain = _both(histories)
+def _against_momentum(source: Source, *, number: int, momentum: float) -> Picture:
+    nesterov, plain = _both(source)
     held = [recipes.at(nesterov, 0.001), _momentum(nesterov, momentum)]
     lead = f"Nesterov momentum and plain momentum at {labels.listing(h.title for h in held)}."
     return recipes.curve_picture(
@@ -72,24 +73,25 @@ def _momentum(runs: Sequence[History], wanted: float) -> Held:
     return recipes.at(runs, wanted, name="momentum", others=(0.95, 0.99))
 
 
-def _both(histories: Sequence[History]) -> tuple[list[History], list[History]]:
-    return selection.of_rule(histories, "nesterov"), selection.of_rule(histories, "momentum")
+def _both(source: Source) -> tuple[list[History], list[History]]:
+    return selection.of_rule(source.histories, "nesterov"), selection.of_rule(source.histories, "momentum")
 
 
-def _ratios(histories: Sequence[History]) -> Picture:
-    nesterov, plain = _both(histories)
+def _ratios(source: Source) -> Picture:
+    nesterov, plain = _both(source)
     epochs = min(RATIO_EPOCHS, max(h.epochs for h in plain))
-    after = f"{epochs} epochs" + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
+    after = labels.counted(epochs, "epoch") + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
+    runs = Runs([*nesterov, *plain], chance=source.chance)
+    tables = {curve: convergence_table(runs, curve, after=epochs) for curve in recipes.LOSSES}
     title = f"Convergence ratio of Nesterov momentum against plain momentum after {after}"
-    axes = {"x": "momentum", "y": "learning_rate"}
-    figure = ratios.convergence_ratios(nesterov, plain, **axes, epochs=epochs, title=title)
+    figure = ratios.convergence_ratios(tables, x="momentum", y="learning_rate", title=title)
     caption = (
-        f"Epochs that Nesterov momentum needs to reach the loss plain momentum has after {after}, divided by {epochs}: "
-        "below 1 (green, triangle down) it is faster, above 1 (red, triangle up) slower; yellow cells: neither converged. "
+        f"Epochs that Nesterov momentum needs to reach the loss that plain momentum has after {after}, divided by "
+        f"{epochs}: below 1 (green, triangle down) it is faster, above 1 (red, triangle up) slower. Yellow: neither "
+        "got halfway from guessing to the best loss of the grid. Momentum 0, where both are SGD, is left out. "
         f"{captions.medians(nesterov)}"
     )
-    counts = ratios.counted(nesterov, plain, **axes, epochs=epochs)
-    return Picture("fig25_convergence_ratio", figure, caption, f"Table in colour. {counts}")
+    return Picture("fig25_convergence_ratio", figure, caption, f"Table in colour. {ratios.told(tables)}")
 
 
 MOMENTUM_GRID: tuple[tuple[int, Recipe], ...] = (

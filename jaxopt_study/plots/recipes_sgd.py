@@ -1,22 +1,20 @@
 """Figures of the article's section 1: SGD over the learning rate."""
 
-from collections.abc import Sequence
 from functools import partial
 
-from jaxopt_study.history import History
 from jaxopt_study.plots import recipes, selection
-from jaxopt_study.plots.recipes import Picture, Recipe
+from jaxopt_study.plots.recipes import Picture, Recipe, Source
 
 
-def _losses(histories: Sequence[History], *, number: int, metric: str) -> Picture:
-    runs = selection.of_rule(histories, "sgd")
+def _losses(source: Source, *, number: int, metric: str) -> Picture:
+    runs = selection.of_rule(source.histories, "sgd")
     lead = f"{'Training' if metric == 'train_loss' else 'Validation'} loss of plain SGD, one line a learning rate."
     return recipes.curve_picture(number, runs, lead, shows=f"{metric}_by_lr", by="learning_rate", metrics=(metric,))
 
 
-def _minimum(histories: Sequence[History]) -> Picture:
-    runs = selection.of_rule(histories, "sgd")
-    lead = "Least training and validation loss of plain SGD at each learning rate."
+def _minimum(source: Source) -> Picture:
+    runs = selection.of_rule(source.histories, "sgd")
+    lead = "Minimum training and validation loss of plain SGD at each learning rate."
     return recipes.minimum_picture(7, runs, lead, shows="minimum_loss_by_lr", by="learning_rate")
 
 

@@ -16,7 +16,7 @@ def cycle(base: float, top: float, step_size: float, *, cycles: int = 3, title: 
     """The learning rate over the first cycles.
 
     Args:
-        base: the least rate; ``top``: the greatest.
+        base: the lowest rate; ``top``: the highest.
         step_size: half a cycle, epochs.
         cycles: how many are shown.
         title: of the figure.

@@ -4,12 +4,11 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from jaxopt_study.analysis.runs import MOMENTUM_RULES
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 
 Key = tuple[float | str, ...]
-MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
-"""Rules that are plain SGD at momentum 0."""
 
 
 class NotDrawable(ValueError):
@@ -28,7 +27,12 @@ def value_of(history: History, name: str) -> float | str:
         return history.seed
     if name not in history.hyperparameters:
         raise NotDrawable(f"{labels.optimizer(history.optimizer)} has no hyperparameter {name!r}")
-    return float(f"{history.hyperparameters[name]:.6g}")
+    return rounded(history.hyperparameters[name])
+
+
+def rounded(value: float) -> float:
+    """A number to six digits."""
+    return float(f"{value:.6g}")
 
 
 def matching(histories: Sequence[History], where: Mapping[str, float | str]) -> list[History]:
@@ -82,6 +86,10 @@ def of_rule(histories: Sequence[History], rule: str) -> list[History]:
     if not kept:
         raise NotDrawable(f"there is no run of {labels.optimizer(rule)}")
     return list(kept.values())
+
+
+def _with_momentum(history: History, rule: str) -> History:
+    return dataclasses.replace(history, optimizer=rule, hyperparameters={**history.hyperparameters, "momentum": 0.0})
 
 
 def _plain(history: History) -> History:

@@ -7,7 +7,7 @@ black-and-white print; line styles and markers say the same a second time.
 import contextlib
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -26,7 +26,9 @@ MISSING = "#f0f0f0"
 BEST = "#d55e00"
 GOOD, BAD, NEITHER = "#9ad1b3", "#f2a58e", "#f6e08a"
 HEAT = "cividis_r"
-RC = {
+LOG_FROM = 6.0
+"""An axis or a scale of colours is logarithmic where the largest value is more than this multiple of the smallest."""
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -54,6 +56,7 @@ RC = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "savefig.dpi": 150,
+    "path.simplify_threshold": 0.3,
     "svg.hashsalt": "jaxopt_study",
 }
 _DASHES = ("-", (0, (5, 1.6)), (0, (7, 1.6, 1.4, 1.6)), (0, (1.4, 1.4)))
@@ -93,7 +96,7 @@ def named_look(name: str, index: int = 0) -> Look:
 
 
 def panels(
-    count: int, title: str, *, width: float = 3.7, height: float = 2.9, left: float = 0.95, right: float = 2.1
+    count: int, title: str, *, width: float = 3.7, height: float = 2.9, left: float = 0.95, right: float = 2.2
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with ``count`` panels side by side, room for a title above and a legend to the right.
 
@@ -105,8 +108,8 @@ def panels(
         right: room on the right of the last panel, inches.
     """
     total = count * (left + width) + right
-    lines = textwrap.wrap(title, int(total * 11.5)) or [""]
-    top, bottom = 0.42 + 0.2 * len(lines), 0.58
+    lines = textwrap.wrap(title, int(total * 10.5)) or [""]
+    top, bottom = 0.36 + 0.2 * len(lines), 0.58
     tall = top + height + bottom
     figure = Figure(figsize=(total, tall))
     FigureCanvasAgg(figure)
@@ -135,26 +138,29 @@ def log_axis(axes: Axes, which: str, low: float, high: float) -> None:
     line.set_minor_formatter(NullFormatter())
 
 
-def legend(figure: Figure, axes: Axes, title: str, *, width: float = 2.05) -> None:
+def legend(figure: Figure, axes: Axes, title: str, *, width: float = 2.15) -> None:
     """The legend of ``axes``, outside the panels, ``width`` inches from the figure's right edge."""
     box = axes.get_position()
     handles, names = axes.get_legend_handles_labels()
     if handles:
         anchor = (1 - width / figure.get_figwidth(), box.y1)
-        figure.legend(handles, names, title=title, loc="upper left", bbox_to_anchor=anchor, alignment="left")
+        size = min(8.5, 8.5 * 17 * box.height * figure.get_figheight() / (2.9 * len(handles)))
+        figure.legend(
+            handles, names, title=title, loc="upper left", bbox_to_anchor=anchor, alignment="left", fontsize=size
+        )
 
 
-def loss_limits(axes: Axes) -> None:
-    """A little room around what is drawn, logarithmic where the largest value is many times the smallest."""
-    values = [np.asarray(line.get_ydata(), np.float64) for line in axes.lines if line.get_transform() == axes.transData]
-    drawn = np.concatenate(values) if values else np.zeros(0)
-    drawn = drawn[np.isfinite(drawn) & (drawn > 0)]
-    if not drawn.size:
-        return
-    low, high = float(drawn.min()), float(drawn.max())
-    if high > 6 * low:
+def scale(axes: Axes, values: np.ndarray, *, may_be_log: bool = True) -> None:
+    """A y axis with a little room around finite ``values``, logarithmic where their ratio asks for it."""
+    low, high = float(values.min()), float(values.max())
+    positive = values[values > 0]
+    if may_be_log and positive.size and high > LOG_FROM * float(positive.min()):
+        low = max(float(positive.min()), 1e-12 * high)
         log_axis(axes, "y", low, high)
-        axes.set_ylim(low / 1.2, high * 1.25)
+        axes.set_ylim(low / (high / low) ** 0.04, high * (high / low) ** 0.06)
+    else:
+        room = (high - low) or abs(high) or 1.0
+        axes.set_ylim(low - 0.05 * room, high + 0.08 * room)
 
 
 def table_axes(axes: Axes, across: Sequence[float], down: Sequence[float], x: str, y: str, title: str) -> None:

@@ -1,0 +1,23 @@
+"""Every test runs on CPU with four devices, with warnings and silent rank promotion as errors."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import jax  # after the environment is set
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def cats_vs_dogs() -> Path:
+    """The prepared photographs beside the checkout; a test that needs them is skipped elsewhere."""
+    folder = Path(__file__).parents[2] / "shared" / "data" / "tfds"
+    if not (folder / "cats_vs_dogs").is_dir():
+        pytest.skip("the prepared cats_vs_dogs data set is not there")
+    return folder
