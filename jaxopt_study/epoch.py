@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxopt_study import diagnostics, early_stopping
 from jaxopt_study.batches import Batches
 from jaxopt_study.early_stopping import RUNNING, Limits
+from jaxopt_study.history import CURVES
 from jaxopt_study.losses import Loss
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.step import (
@@ -44,7 +45,7 @@ class EpochReport(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The static parts that an epoch is compiled from."""
+    """The static parts that an epoch is compiled from; ``steps`` is the number of training steps in it."""
 
     network: Network
     loss: Loss
@@ -52,6 +53,7 @@ class Program(NamedTuple):
     diagnostics: bool
     stop_on_nonfinite: bool
     keep_best: bool
+    steps: int
     batched: Batched
 
 
@@ -80,32 +82,68 @@ def epoch(
     """
     running = state.status == RUNNING
     start = state.variables.params
-    state, train_loss, metrics = train_epoch(state, running, hyperparameters, batches, program)
-    val_loss, val_accuracy = validate(state.variables, running, batches, program)
-    distance = diagnostics.distance(start, state.variables.params) if program.diagnostics else jnp.float32(jnp.nan)
+    state, train_sums = train_epoch(state, running, hyperparameters, batches, program)
+    val_sums = validate(state.variables, running, batches, program)
+
+    # A run's turn like any step: what is computed for one run is then the same code however many runs there are.
+    @program.batched
+    def end_of_run(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
+        return conclude(carry[0], *fixed, shared, program)
+
+    row = jnp.zeros(len(CURVES), jnp.float32)
+    count = batches.val[2].sum()
+    after, row = end_of_run((state, row), (running, start, train_sums, val_sums, limits), count)
+    return after, EpochReport(running, after.status, row)
+
+
+def conclude(
+    state: RunState,
+    running: jax.Array,
+    start: PyTree,
+    train_sums: TrainSums,
+    val_sums: EvalSums,
+    limits: Limits,
+    count: jax.Array,
+    program: Program,
+) -> tuple[RunState, jax.Array]:
+    """The end of an epoch: its row of figures, the stopping rule, the best weights.
+
+    Args:
+        state: after the last step.
+        running: whether it was at the start.
+        start: the weights then.
+        train_sums: of the epoch.
+        val_sums: over the validation split, of ``count`` examples.
+        limits: of the run.
+        count: float32 scalar.
+        program: static.
+    """
+    train_loss, metrics = train_sums.loss / program.steps, train_sums.metrics
+    val_loss, val_accuracy = val_sums.loss / count, val_sums.correct / count
+    nan = jnp.float32(jnp.nan)
+    distance = diagnostics.distance(start, state.variables.params) if program.diagnostics else nan
+    oscillation, update_size, *norms = (
+        metrics[name] / program.steps if program.diagnostics else nan for name in diagnostics.STEP_METRICS
+    )
+    row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms])
 
     number = state.epoch + 1
     finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss)
     stopping, improved = early_stopping.observe(state.stopping, number, val_loss)
     status = early_stopping.verdict(stopping, number, finite, limits, stop_on_nonfinite=program.stop_on_nonfinite)
-    best = select(running & improved, state.variables, state.best) if program.keep_best else ()
     after = state._replace(
         epoch=jnp.where(running, number, state.epoch),
         status=jnp.where(running, status, state.status),
         stopping=select(running, stopping, state.stopping),
-        best=best,
+        best=select(running & improved, state.variables, state.best) if program.keep_best else (),
     )
-    nan = jnp.float32(jnp.nan)
-    measured = [metrics.get(name, nan) for name in diagnostics.STEP_METRICS]
-    oscillation, update_size, *norms = measured
-    row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms])
-    return after, EpochReport(running, after.status, row)
+    return after, row
 
 
 def train_epoch(
     state: RunState, running: jax.Array, hyperparameters: Hyperparameters, batches: Batches, program: Program
-) -> tuple[RunState, jax.Array, dict[str, jax.Array]]:
-    """All steps of an epoch; the mean loss of its batches and the means of the diagnostics."""
+) -> tuple[RunState, TrainSums]:
+    """All steps of an epoch; sums over them."""
     network = program.network
     one: Callable[..., PyTree] = functools.partial(
         train_step, network=network, loss=program.loss, make_optimizer=program.make_optimizer
@@ -128,15 +166,11 @@ def train_epoch(
         carry, _ = jax.lax.scan(step, carry, (*batches.train, jnp.arange(steps)))
     if batches.rest[0].shape[0]:
         carry, _ = step(carry, (*batches.rest, jnp.int32(steps)))
-        steps += 1
-    state, sums = carry
-    return state, sums.loss / steps, jax.tree.map(lambda x: x / steps, sums.metrics)
+    return carry
 
 
-def validate(
-    variables: Variables, running: jax.Array, batches: Batches, program: Program
-) -> tuple[jax.Array, jax.Array]:
-    """Mean loss and accuracy over the whole validation split."""
+def validate(variables: Variables, running: jax.Array, batches: Batches, program: Program) -> EvalSums:
+    """Losses and hits over the whole validation split."""
     network = program.network
 
     @program.batched
@@ -148,8 +182,7 @@ def validate(
         return step_of_run(sums, (running, variables), (network.prepare(images, False), labels, weights)), None
 
     sums, _ = jax.lax.scan(step, EvalSums(jnp.float32(0), jnp.float32(0)), batches.val)
-    count = batches.val[2].sum()
-    return sums.loss / count, sums.correct / count
+    return sums
 
 
 def select(condition: jax.Array, new: PyTree, old: PyTree) -> PyTree:

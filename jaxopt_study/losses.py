@@ -24,12 +24,12 @@ class Loss(NamedTuple):
 def sigmoid_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """Returns binary cross-entropy, float32 [B], of logits [B, 1] and labels [B] that are 0 or 1.
 
-    ``max(x, 0) - x y + log(1 + exp(-|x|))`` is ``-log sigmoid(x)`` at y = 1 and ``-log (1 - sigmoid(x))`` at y = 0. It
-    neither overflows nor loses small losses, and an infinite logit gives NaN or infinity even where its limit is 0.
+    It is ``log(1 + exp(-x))`` at label 1 and ``log(1 + exp(x))`` at label 0. Neither large nor small losses are lost,
+    nor small gradients, and an infinite logit gives NaN even where the limit is 0.
     """
     x = logits[:, 0].astype(jnp.float32)
-    y = labels.astype(jnp.float32)
-    return jnp.maximum(x, 0.0) - x * y + jnp.log1p(jnp.exp(-jnp.abs(x)))
+    away_from_label = jnp.where(labels == 1, -x, x)
+    return jnp.where(jnp.isfinite(x), jax.nn.softplus(away_from_label), jnp.nan)
 
 
 def sigmoid_correct(logits: jax.Array, labels: jax.Array) -> jax.Array:

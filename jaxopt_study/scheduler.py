@@ -81,7 +81,7 @@ class Scheduler:
     Args:
         sweep: the compiled engine.
         runs: those to train, in this order.
-        slots: how many at once at most.
+        slots: how many at once.
         max_epochs: of every run.
         patience: of every run, in epochs.
         in_turn: whether a device trains its slots in turn, so that only running ones cost anything.
@@ -108,7 +108,7 @@ class Scheduler:
         self.parked = dict(parked)
         self.pending = deque([run for run in runs if run in parked] + [run for run in runs if run not in parked])
         self.rows: dict[Run, list[np.ndarray]] = {}
-        self.room = min(slots, len(runs))
+        self.room = slots
         self.slots: list[Run | None] = [None] * sweep.padded(self.room)
         self.template = runs[0]
         self.states = sweep.idle(self._hyperparameters(), len(self.slots))

@@ -205,6 +205,8 @@ class Study:
         checkpoints: Checkpoints,
         watcher: Watcher,
     ) -> tuple[Work, int]:
+        # Of all runs of the rule, stored ones too: what is resumed runs in the program in which it was begun.
+        family = sum(run.optimizer == runs[0].optimizer for run in self.runs)
         auto = AUTO_SLOTS.get(sweep.devices[0].platform, AUTO_SLOTS_ELSEWHERE)
         saved = time.monotonic()
 
@@ -226,7 +228,7 @@ class Study:
         scheduler = Scheduler(
             sweep,
             runs,
-            slots=self.execution.slots or auto,
+            slots=min(self.execution.slots or auto, family),
             max_epochs=self.settings.max_epochs,
             patience=self.settings.patience,
             in_turn=strategy == "map",
@@ -237,13 +239,15 @@ class Study:
 
     def program(self, optimizer: str, strategy: str) -> Program:
         """The static parts of an epoch for one rule; equal for equal arguments, so that nothing is traced twice."""
+        steps = -(-len(self.dataset.train_labels) // self.settings.batch_size)
         return Program(
             network=self.network(),
             loss=LOSSES[self.loss],
-            make_optimizer=maker(optimizer, -(-len(self.dataset.train_labels) // self.settings.batch_size)),
+            make_optimizer=maker(optimizer, steps),
             diagnostics=self.settings.diagnostics,
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
             keep_best=self.execution.save_best_weights,
+            steps=steps,
             batched=STRATEGIES[strategy],
         )
 

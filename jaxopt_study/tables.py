@@ -11,7 +11,6 @@ import numpy as np
 
 from jaxopt_study import article
 from jaxopt_study.analysis import Cell, Runs, best_cell, minimum, seed_estimate
-from jaxopt_study.analysis.runs import MOMENTUM_RULES
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 
@@ -53,18 +52,14 @@ def best_runs(runs: Runs) -> Table:
     interval for the validation loss, the epoch is the mean epoch of the smallest validation loss, and the training
     loss is the smallest, with dropout on. Momentum 0 counts as SGD. Cells of optimizers without runs are empty.
     """
-    columns = ("optimizer", "article_val_loss", "article_train_loss", "article_epoch", "article_hyperparameters")
-    columns += ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
-    return Table(columns, [_best_row(runs, row) for row in article.BEST_RUNS])
+    theirs = ("optimizer", "article_val_loss", "article_train_loss", "article_epoch", "article_hyperparameters")
+    ours = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
+    return Table((*theirs, *ours), [_best_row(runs, row) for row in article.BEST_RUNS])
 
 
 def _best_row(runs: Runs, row: article.BestRun) -> tuple[Value, ...]:
     theirs = (row.title, row.val_loss, row.train_loss, row.epoch, _numbers(row.hyperparameters.items()))
-    cells = [
-        each
-        for each in runs.cells(row.optimizer)
-        if row.optimizer not in MOMENTUM_RULES or each.hyperparameters["momentum"] > 0
-    ]
+    cells = runs.family(row.optimizer)
     if not cells:
         return (*theirs, None, None, None, None, None, "", 0, "not run")
     return (*theirs, *_ours(best_cell(runs, cells)))

@@ -108,10 +108,12 @@ def test_the_fingerprint_does_not_depend_on_where_the_folder_lies_or_when_it_was
 
 
 def test_a_changed_picture_is_never_served_from_the_cache(photos: Path) -> None:
-    before = _load(photos)
     file = photos / "red" / "3.png"
-    Image.new("RGB", (23, 10), GREEN).save(file)
+    Image.new("RGB", (23, 10), RED).save(file, compress_level=0)
+    before, size = _load(photos), file.stat().st_size
+    Image.new("RGB", (23, 10), GREEN).save(file, compress_level=0)
     os.utime(file, ns=(2, 2))  # however coarse the clock of the file system
+    assert file.stat().st_size == size, "the picture must not be told apart by its size"
     after = _load(photos)
     assert not (before.train_images == GREEN).all(axis=(1, 2, 3)).any()
     everything = np.concatenate([after.train_images, after.val_images])

@@ -1,11 +1,14 @@
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from jaxopt_study.data import load
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import EnvironmentFault, InputError
 
 
 def test_digits_are_all_there_with_the_right_values() -> None:
@@ -101,3 +104,21 @@ def test_digits_load_without_importing_the_slow_packages() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_digits_are_found_where_scikit_learn_keeps_them_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sklearn import datasets  # noqa: F401  (before find_spec is replaced)
+
+    usual = load("digits")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda _: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    )
+    assert load("digits").fingerprint == usual.fingerprint
+
+
+def test_digits_without_scikit_learn_are_a_fault_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(EnvironmentFault, match="run pip install scikit-learn"):
+        load("digits")

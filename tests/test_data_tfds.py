@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxopt_study.data import Dataset, load
+from jaxopt_study.data import Dataset, decode, load
 from jaxopt_study.errors import EnvironmentFault, InputError
 
-PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "data" / "tfds"
 COUNT = 27  # of which 80% are 21.6
 
 
@@ -217,10 +216,11 @@ def test_a_set_without_a_train_split_is_refused(data_dir: Path) -> None:
     assert _refusal(data_dir).endswith("it has no train split")
 
 
-def test_an_unknown_class_is_refused_before_anything_is_decoded(data_dir: Path) -> None:
-    folder = _write_set(data_dir)
-    for file in folder.glob("*array_record*"):
-        file.write_bytes(file.read_bytes()[:-1] + b"x")  # decoding would fail
+def test_an_unknown_class_is_refused_before_anything_is_decoded(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write_set(data_dir)
+    monkeypatch.setattr(decode, "in_threads", lambda *_, **__: pytest.fail("decoded"))
     assert _refusal(data_dir, classes=("ant", "elk")) == "--classes=ant,elk: no class 'elk'; there are ant, bee, cow"
 
 
@@ -254,7 +254,7 @@ def test_unprepared_without_tensorflow_names_the_two_commands(data_dir: Path, mo
     with pytest.raises(EnvironmentFault) as raised:
         _load(data_dir, "cats_vs_dogs")
     assert str(raised.value) == (
-        f"tfds:cats_vs_dogs is not prepared in {data_dir}, which takes TensorFlow once: "
+        f"tfds:cats_vs_dogs is not prepared in {data_dir} and preparing it takes TensorFlow: "
         'run  pip install "jaxopt-study[prepare]"  and then this same command again'
     )
     assert list(data_dir.iterdir()) == []
@@ -294,10 +294,8 @@ def test_a_failed_download_is_a_fault_of_the_environment(data_dir: Path, monkeyp
     assert str(raised.value) == f"tfds:tiny could not be prepared in {data_dir}: no route to host"
 
 
-def test_the_photographs_load_with_the_articles_sizes(tmp_path: Path) -> None:
-    if not PHOTOGRAPHS.is_dir():
-        pytest.skip("the prepared cats_vs_dogs is not beside this checkout")
-    data = load("tfds:cats_vs_dogs", image_size=8, data_dir=str(PHOTOGRAPHS), cache_dir=str(tmp_path), progress=False)
+def test_the_photographs_load_with_the_articles_sizes(cats_vs_dogs: Path, tmp_path: Path) -> None:
+    data = load("tfds:cats_vs_dogs", image_size=8, data_dir=str(cats_vs_dogs), cache_dir=str(tmp_path), progress=False)
     assert data.classes == ("cat", "dog")
     assert data.train_images.shape == (18610, 8, 8, 3)
     assert data.val_images.shape == (4652, 8, 8, 3)

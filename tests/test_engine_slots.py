@@ -48,7 +48,9 @@ def test_stragglers_close_ranks_where_an_empty_slot_costs_as_much_as_a_full_one(
 
 def test_at_most_the_given_number_of_slots_is_used(tmp_path):
     active = []
-    small.study(tmp_path, small.grid(), epochs=3, slots=5, devices=4).run(Watcher(tick=lambda s: active.append(s.active)))
+    small.study(tmp_path, small.grid(), epochs=3, slots=5, devices=4).run(
+        Watcher(tick=lambda s: active.append(s.active))
+    )
     assert max(active) <= 5
 
 

@@ -117,9 +117,8 @@ def seed_estimate(values: ArrayLike, *, level: float = LEVEL, seed: int = 0) -> 
     """
     sample = np.asarray(values, np.float64)
     finite = sample[np.isfinite(sample)]
-    note = (
-        f"{len(sample) - len(finite)} of {len(sample)} seeds have no finite value" if len(finite) < len(sample) else ""
-    )
+    lost = len(sample) - len(finite)
+    note = f"{lost} of {len(sample)} seeds have no finite value" if lost else ""
     if len(finite) == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, note or "no seeds")
     mean = float(finite.mean())

@@ -112,6 +112,11 @@ class Runs:
         matching = [cell for cell in found if _has(cell.hyperparameters, hyperparameters)]
         return sorted(matching, key=lambda cell: [value for _, value in sorted(cell.hyperparameters.items())])
 
+    def family(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
+        """As :meth:`cells`, but momentum 0 belongs to ``sgd`` alone: what a rule with momentum has for its own."""
+        found = self.cells(optimizer, **hyperparameters)
+        return [c for c in found if optimizer not in MOMENTUM_RULES or c.hyperparameters["momentum"] > 0]
+
     def select(self, optimizer: str, *, seed: int | None = None, **hyperparameters: float) -> list[History]:
         """The runs of :meth:`cells`, of one seed or of all, labelled as they were asked for."""
         return [

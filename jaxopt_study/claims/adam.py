@@ -6,8 +6,8 @@ from jaxopt_study import article
 from jaxopt_study.analysis import Cell, Runs, halfway, minimum
 from jaxopt_study.claims.claim import Claim
 from jaxopt_study.claims.find import best, cell, require_learning, unsettled
-from jaxopt_study.claims.parts import attempt, higher_minimum, more_epochs_to
-from jaxopt_study.claims.verdict import Part, Verdict, decide
+from jaxopt_study.claims.parts import higher_minimum, more_epochs_to
+from jaxopt_study.claims.verdict import Part, Verdict, attempt, decide
 
 _RATES = article.half_decades(-4, 0)
 _BEST = _RATES.index(0.001)

@@ -10,9 +10,9 @@ from jaxopt_study.analysis import Cell, Runs, best_cell, lowest, mean_lowest, va
 from jaxopt_study.claims.adam import slower_to
 from jaxopt_study.claims.claim import Claim
 from jaxopt_study.claims.find import best, cell, common_seeds, family, unsettled
-from jaxopt_study.claims.parts import attempt, higher_minimum, later_minimum, slower
+from jaxopt_study.claims.parts import higher_minimum, later_minimum, slower
 from jaxopt_study.claims.rates import rates
-from jaxopt_study.claims.verdict import Part, Undecided, Verdict, both, decide
+from jaxopt_study.claims.verdict import Part, Undecided, Verdict, attempt, both, decide
 
 _ALL = tuple(run.optimizer for run in article.BEST_RUNS)
 _FOLLOWERS = ("nesterov", "adam", "momentum", "rmsprop")
@@ -26,9 +26,8 @@ _LEAST_OPTIMIZERS = 4
 
 def x1(runs: Runs) -> Verdict:
     """Every other optimizer against SGD."""
-    return decide(
-        [attempt(lambda o: higher_minimum(runs, best(runs, o), best(runs, "sgd")), o) for o in _without("sgd")]
-    )
+    first = best(runs, "sgd")
+    return decide([attempt(lambda o: higher_minimum(runs, best(runs, o), first), o) for o in _without("sgd")])
 
 
 def x2(runs: Runs) -> Verdict:

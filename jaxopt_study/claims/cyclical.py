@@ -4,8 +4,8 @@ from jaxopt_study.analysis import Runs, cycle_share
 from jaxopt_study.analysis.cycles import CYCLES
 from jaxopt_study.claims.claim import Claim
 from jaxopt_study.claims.find import best
-from jaxopt_study.claims.parts import attempt, higher_minimum
-from jaxopt_study.claims.verdict import Part, Undecided, Verdict, decide
+from jaxopt_study.claims.parts import higher_minimum
+from jaxopt_study.claims.verdict import Part, Undecided, Verdict, attempt, decide
 
 OSCILLATES = 0.5
 """Share of a curve's variance around its trend above which it oscillates with the cycle: most of it."""

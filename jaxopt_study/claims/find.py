@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from jaxopt_study import article
 from jaxopt_study.analysis import Cell, Runs, best_cell, halfway, settled
-from jaxopt_study.analysis.runs import MOMENTUM_RULES, describe
+from jaxopt_study.analysis.runs import describe
 from jaxopt_study.claims.verdict import Undecided
 
 MIN_EPOCHS = 10
@@ -35,9 +35,7 @@ def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
     Raises:
         Undecided: there are none.
     """
-    found = runs.cells(optimizer, **numbers)
-    if optimizer in MOMENTUM_RULES:
-        found = [each for each in found if each.hyperparameters["momentum"] > 0]
+    found = runs.family(optimizer, **numbers)
     if not found:
         raise Undecided(f"grid does not cover it: no run of {describe(optimizer, numbers)}")
     return found

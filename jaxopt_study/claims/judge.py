@@ -30,10 +30,11 @@ def judge(runs: Runs | Iterable[History]) -> list[Judgement]:
         runs: the finished runs; plain histories are taken to be of a two-class problem that is not the article's.
     """
     study = runs if isinstance(runs, Runs) else Runs(runs)
-    return [_judgement(claim, study) for claim in CLAIMS]
+    return [judgement(claim, study) for claim in CLAIMS]
 
 
-def _judgement(claim: Claim, runs: Runs) -> Judgement:
+def judgement(claim: Claim, runs: Runs) -> Judgement:
+    """The verdict on one claim."""
     try:
         verdict = claim.judge(runs)
     except Undecided as reason:

@@ -20,7 +20,6 @@ from jaxopt_study.claims.find import (
 )
 from jaxopt_study.claims.parts import (
     CONVERGED,
-    attempt,
     converges,
     early,
     higher_minimum,
@@ -30,7 +29,7 @@ from jaxopt_study.claims.parts import (
     tenth,
     trend,
 )
-from jaxopt_study.claims.verdict import Part, Undecided, Verdict, decide
+from jaxopt_study.claims.verdict import Part, Undecided, Verdict, attempt, decide
 
 _RATE = 0.01
 
@@ -112,8 +111,10 @@ def m8(runs: Runs) -> Verdict:
     decades = np.log10(rates)
     by_rate = [float(np.polyfit(decades, share, 1)[0]) for share in converged.mean(axis=2)]
     by_momentum = [float(np.polyfit(np.arange(len(momenta)), share, 1)[0]) for share in converged.mean(axis=1)]
-    meanings = ("share of momenta that converge, change per decade of the learning rate",)
-    meanings += ("share of learning rates that converge, change per step of momentum",)
+    meanings = (
+        "share of momenta that converge, change per decade of the learning rate",
+        "share of learning rates that converge, change per step of momentum",
+    )
     return decide(
         [
             Part(meaning, values, -math.inf, 0.0, no_support=moving, no_contradiction=moving)

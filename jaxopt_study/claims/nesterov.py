@@ -34,7 +34,7 @@ def n3(runs: Runs) -> Verdict:
     for seed in common_seeds([plain, ours]):
         curves = [each.by_seed[seed].curves["train_loss"] for each in (plain, ours)]
         ratio = convergence_ratio(curves[0], curves[1], after=epochs).ratio
-        values.append(min(ratio, 1 + 1 / epochs) if len(curves[1]) <= epochs else min(ratio, len(curves[1]) / epochs))
+        values.append(min(ratio, (len(curves[1]) + 1) / epochs))
     meaning = f"convergence ratio on training loss after {epochs} epochs: {ours.label} over momentum"
     return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True)])
 
@@ -44,9 +44,7 @@ def _most(runs: Runs, curve: str) -> Verdict:
     epochs = horizon(_shared(runs))
     table = convergence_table(runs, curve, after=epochs)
     if len(table) < _LEAST:
-        raise Undecided(
-            f"grid does not cover it: {len(table)} of the article's {2 * _LEAST} cells, {_LEAST} are needed"
-        )
+        raise Undecided(f"grid does not cover it: {len(table)} cells with momentum, {_LEAST} are needed")
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in table.values())))
     if not seeds:
         raise Undecided("too few seeds: none in common for all cells")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxopt_study.analysis import Cell, Runs, area_under_curve, epochs_to, lowest, minimum, progress, settled
+from jaxopt_study.analysis import Cell, Runs, area_under_curve, epochs_to, lowest, minimum, progress
 from jaxopt_study.claims.find import common_seeds, diverged, horizon, require_learning, unsettled
 from jaxopt_study.claims.verdict import Part
 from jaxopt_study.history import History
@@ -107,33 +107,22 @@ def _finite_mean(values: np.ndarray) -> float:
 
 
 def more_epochs_to(target: float, behind: Cell, ahead: Cell) -> Part:
-    """That ``behind`` needs more epochs to a validation loss.
+    """That ``behind`` needs more epochs to a validation loss; open while a run of either still improves.
 
-    A run that never reaches it counts one epoch more than either run has, if it had at least as many epochs as the
-    other needed or early stopping ended it. Otherwise nobody knows, and the part is open.
+    Where a run never reaches it, one epoch more than either of the pair has is counted.
     """
     cells = [behind, ahead]
-    values = [_times(behind.by_seed[seed], ahead.by_seed[seed], target) for seed in common_seeds(cells)]
-    unknown = unsettled(cells) if any(math.isnan(value) for value in values) else ""
-    missed = [
-        f"{each.label} does not reach it in every seed"
-        for each in cells
-        if any(epochs_to(run.curves["val_loss"], target) is None for run in each.by_seed.values())
-    ]
+    values, missed = [], set()
+    for seed in common_seeds(cells):
+        pair = [each.by_seed[seed] for each in cells]
+        reached = [epochs_to(run.curves["val_loss"], target) for run in pair]
+        missed |= {each.label for each, epoch in zip(cells, reached, strict=True) if epoch is None}
+        slow, fast = (epoch or 1 + max(run.epochs for run in pair) for epoch in reached)
+        values.append(slow / fast)
+    moving = unsettled(cells)
+    note = f"not reached in every seed: {', '.join(sorted(missed))}" if missed else ""
     meaning = f"epochs to a validation loss of {target:.4f}: {behind.label} over {ahead.label}"
-    return Part(
-        meaning, values, low=1.0, ratio=True, no_support=unknown, no_contradiction=unknown, note=", ".join(missed)
-    )
-
-
-def _times(behind: History, ahead: History, target: float) -> float:
-    slow, fast = (epochs_to(run.curves["val_loss"], target) for run in (behind, ahead))
-    never = 1 + max(behind.epochs, ahead.epochs)
-    if slow is None and (settled(behind) or (fast is not None and behind.epochs >= fast)):
-        return (never if settled(behind) else behind.epochs + 1) / (fast or (never if settled(ahead) else math.nan))
-    if fast is None and (settled(ahead) or (slow is not None and ahead.epochs >= slow)):
-        return slow / (never if settled(ahead) else ahead.epochs + 1) if slow else math.nan
-    return slow / fast if slow and fast else math.nan
+    return Part(meaning, values, low=1.0, ratio=True, no_support=moving, no_contradiction=moving, note=note)
 
 
 def later_minimum(late_one: Cell, early_one: Cell) -> Part:

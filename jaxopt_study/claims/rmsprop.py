@@ -1,14 +1,16 @@
 """Claims of section 5: RMSprop over the learning rate and its decay rho."""
 
+import functools
+
 import numpy as np
 
 from jaxopt_study import article
 from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
 from jaxopt_study.claims.claim import Claim
 from jaxopt_study.claims.find import along, best, cell, common_seeds, family, unsettled
-from jaxopt_study.claims.parts import attempt, converges, higher_minimum, trend
+from jaxopt_study.claims.parts import converges, higher_minimum, trend
 from jaxopt_study.claims.rates import HALF_STEP, ratio_of_best_rates
-from jaxopt_study.claims.verdict import Part, Undecided, Verdict, decide
+from jaxopt_study.claims.verdict import Part, Undecided, Verdict, attempt, decide
 
 _RATE = 0.001
 _RATES = article.half_decades(-2, 0)
@@ -30,7 +32,7 @@ def r2(runs: Runs) -> Verdict:
     cells = along(runs, "rmsprop", "decay", article.DECAYS, learning_rate=_RATE)
     moving = unsettled(cells)
     parts = [
-        trend(cells, lambda run, curve=curve: lowest(runs, run, curve), f"smallest {curve}", rises=False)
+        trend(cells, functools.partial(lowest, runs, curve=curve), f"smallest {curve}", rises=False)
         for curve in ("val_loss", "train_loss")
     ]
     parts.append(attempt(_diminishing, runs))

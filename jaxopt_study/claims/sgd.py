@@ -6,7 +6,7 @@ from jaxopt_study import article
 from jaxopt_study.analysis import Cell, Runs, best_cell
 from jaxopt_study.analysis.runs import RELATIVE_TOLERANCE
 from jaxopt_study.claims.claim import Claim
-from jaxopt_study.claims.find import cell, common_seeds, family
+from jaxopt_study.claims.find import cell, common_seeds, family, horizon
 from jaxopt_study.claims.parts import higher_minimum, slower
 from jaxopt_study.claims.verdict import Part, Undecided, Verdict, decide
 from jaxopt_study.history import History
@@ -44,6 +44,7 @@ def s4(runs: Runs) -> Verdict:
     cells = [found[0] for rate in article.SGD_RATES if (found := runs.cells("sgd", learning_rate=rate))]
     if not cells:
         raise Undecided("grid does not cover it: no run of sgd at the article's rates")
+    horizon(cells)
     values = [float(np.mean([_below(each.by_seed[seed]) for each in cells])) for seed in common_seeds(cells)]
     meaning = f"share of epochs with the validation loss below the training loss, sgd, mean of {len(cells)} rates"
     return decide([Part(meaning, values, low=OFTEN)])

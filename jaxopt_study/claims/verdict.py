@@ -130,16 +130,24 @@ def _judge(part: Part, for_level: float, against_level: float) -> _Outcome:
         reason = f"too few seeds: one seed has no interval (its value {'fits' if inside else 'does not fit'} the claim)"
         return _Outcome(UNDECIDED, part, shown, reason)
     supporting, opposing = _estimate(part, for_level), _estimate(part, against_level)
-    holds = part.low < supporting.low and supporting.high < part.high
-    fails = opposing.low > part.high or opposing.high < part.low
+    holds, fails = _inside(part, supporting), _outside(part, opposing)
     verdict = SUPPORTED if holds else CONTRADICTED if fails else UNDECIDED
     hindrance = part.no_support if holds else part.no_contradiction if fails else ""
     if (holds or fails) and shown.low == shown.high and shown.seeds < MIN_EQUAL_SEEDS:
         hindrance = f"too few seeds: {shown.seeds} agree exactly, which takes {MIN_EQUAL_SEEDS} to judge"
     if hindrance:
         return _Outcome(UNDECIDED, part, shown, hindrance)
-    level = for_level if holds else against_level if fails else max(for_level, against_level)
+    between = max(for_level, against_level) if _inside(part, shown) or _outside(part, shown) else LEVEL
+    level = for_level if holds else against_level if fails else between
     return _Outcome(verdict, part, shown, _reason(part, verdict, _estimate(part, level), level))
+
+
+def _inside(part: Part, estimate: Estimate) -> bool:
+    return part.low < estimate.low and estimate.high < part.high
+
+
+def _outside(part: Part, estimate: Estimate) -> bool:
+    return estimate.low > part.high or estimate.high < part.low
 
 
 def _estimate(part: Part, level: float) -> Estimate:
@@ -147,7 +155,8 @@ def _estimate(part: Part, level: float) -> Estimate:
         return seed_estimate(part.values, level=level)
     logs = [math.log(value) if 0 < value < math.inf else math.nan for value in part.values]
     estimate = seed_estimate(logs, level=level)
-    return estimate._replace(**{end: math.exp(getattr(estimate, end)) for end in ("value", "low", "high")})
+    ends = (math.exp(estimate.value), math.exp(estimate.low), math.exp(estimate.high))
+    return Estimate(*ends, estimate.seeds, estimate.note)
 
 
 def _reason(part: Part, verdict: str, estimate: Estimate, level: float) -> str:

@@ -30,14 +30,16 @@ def prepare(name: str, data_dir: Path, *, progress: bool) -> None:
         raise InputError("--dataset", f"tfds:{name}", f"no such set in TFDS and none prepared in {data_dir}; {hint}")
     if importlib.util.find_spec("tensorflow") is None:
         raise EnvironmentFault(
-            f"tfds:{name} is not prepared in {data_dir}, which takes TensorFlow once: "
+            f"tfds:{name} is not prepared in {data_dir} and preparing it takes TensorFlow: "
             'run  pip install "jaxopt-study[prepare]"  and then this same command again'
         )
     if not progress:
         tfds.disable_progress_bar()
     try:
+        # What TFDS keeps prepared in its bucket is not array_record; asking costs a connection.
+        from_source = tfds.download.DownloadConfig(try_download_gcs=False)
         builder = tfds.builder(name, data_dir=data_dir)
-        builder.download_and_prepare(file_format="array_record")
+        builder.download_and_prepare(download_config=from_source, file_format="array_record")
     except Exception as error:  # anything from a refused connection to a full disk or a missing extra package
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise EnvironmentFault(f"tfds:{name} could not be prepared in {data_dir}: {reason}") from error

@@ -10,11 +10,12 @@ def triangular(base_learning_rate: Scalar, max_learning_rate: Scalar, step_size:
     r"""Returns a rate that climbs from base to maximum in ``step_size`` steps, falls back in as many, and so on.
 
     .. math::
-        phase &= (count \bmod 2 \cdot step\_size) / step\_size \\
-        rate &= base\_learning\_rate + (max\_learning\_rate - base\_learning\_rate) \cdot (1 - |phase - 1|)
+        position &= count \bmod 2 \cdot step\_size \\
+        rate &= base\_learning\_rate + slope \cdot (step\_size - |position - step\_size|) \\
+        slope &= (max\_learning\_rate - base\_learning\_rate) / step\_size
 
-    The first step has the base rate, the one after ``step_size`` steps the maximum. The remainder is taken before the
-    division, which keeps the corners exact for 2^24 steps.
+    The first step has the base rate, the one after ``step_size`` steps the maximum. The remainder is taken first, which
+    is exact for 2^24 steps; dividing ``count`` would lose digits as training goes on.
 
     The article's own implementation is a Keras callback after Smith's paper, PyTorch's is ``CyclicLR``; both are this.
     Optax has none, its piecewise schedules need every corner in advance.
@@ -28,11 +29,13 @@ def triangular(base_learning_rate: Scalar, max_learning_rate: Scalar, step_size:
         Smith, Cyclical learning rates for training neural networks, 2015, https://arxiv.org/abs/1506.01186
     """
     base = as_float32("base_learning_rate", base_learning_rate)
-    rise = as_float32("max_learning_rate", max_learning_rate) - base
     half_cycle = as_float32("step_size", step_size)
+    # Divided here and not in the schedule: XLA turns the division of a variable by a constant into a product, which
+    # does not round like the division by a traced number.
+    slope = (as_float32("max_learning_rate", max_learning_rate) - base) / half_cycle
 
     def schedule(count: jax.Array) -> jax.Array:
-        phase = jnp.mod(jnp.asarray(count, jnp.float32), 2.0 * half_cycle) / half_cycle
-        return base + rise * (1.0 - jnp.abs(phase - 1.0))
+        position = jnp.mod(jnp.asarray(count, jnp.float32), 2.0 * half_cycle)
+        return base + slope * (half_cycle - jnp.abs(position - half_cycle))
 
     return schedule

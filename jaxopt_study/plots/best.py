@@ -30,13 +30,13 @@ class Best(NamedTuple):
 def best(source: Source, rule: str) -> Best:
     """The configuration of a rule with the smallest mean of the minimum validation losses.
 
-    The rules with momentum are SGD at momentum 0, which does not count as theirs.
+    Momentum 0 is SGD and does not count as a rule with momentum.
 
     Raises:
         NotDrawable: if the rule has no run.
     """
     runs = Runs(source.histories, chance=source.chance)
-    cells = [c for c in runs.cells(rule) if rule == "sgd" or c.hyperparameters.get("momentum") != 0.0]
+    cells = runs.family(rule)
     if not cells:
         raise selection.NotDrawable(f"there is no run of {labels.optimizer(rule)}")
     chosen = best_cell(runs, cells)

@@ -1,0 +1,116 @@
+"""What the report's summary says: what was run, on what, how long, and what came out."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jaxopt_study.report import wording
+from jaxopt_study.tables import Table
+
+VERDICTS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{MULTIPLICATION SIGN}", "undecided": "?"}
+"""With their signs, so that colour is not all that tells them apart."""
+
+
+class Origin(NamedTuple):
+    """A work directory that runs came from.
+
+    Attributes:
+        name: what to call it.
+        config: its config.json.
+        stats: its stats.json; empty if nothing was trained.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    stats: Mapping[str, Any]
+
+
+def records(table: Table) -> list[dict[str, Any]]:
+    """Its rows by the names of the columns."""
+    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def column(table: Table, name: str) -> list[Any]:
+    """The values of a column; none if there is no such column."""
+    return [row[name] for row in records(table) if name in row]
+
+
+def facts(origins: Sequence[Origin], runs: Table, claims: Table, best: Table) -> list[tuple[str, str]]:
+    """What the summary says, as pairs of a heading and a sentence."""
+    told = [
+        ("Claims", _verdict_counts(claims)),
+        ("Lowest validation loss", _lowest(best)),
+        ("Runs", _run_counts(runs)),
+        ("Data", _each(origins, _data)),
+        ("Time", _each(origins, _time)),
+        ("Speed", _each(origins, _speed)),
+        ("Device", _each(origins, _device)),
+    ]
+    return [(heading, text) for heading, text in told if text]
+
+
+def _verdict_counts(claims: Table) -> str:
+    counts = Counter(column(claims, "verdict"))
+    told = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
+    return f"{told}, of {len(claims.rows)} of the article's" if claims.rows else ""
+
+
+def _lowest(best: Table) -> str:
+    rows: list[dict[str, Any]] = records(best)
+    measured = [row for row in rows if not wording.empty(row["val_loss"])]
+    if not measured:
+        return ""
+    row = min(measured, key=lambda each: each["val_loss"])
+    between = wording.interval(row["val_low"], row["val_high"])
+    spread = f" (95% interval {between}, {row['seeds']} seeds)" if between else " (one seed, no interval)"
+    return f"{wording.loss(row['val_loss'])}{spread}: {row['optimizer']}, {row['hyperparameters']}"
+
+
+def _run_counts(runs: Table) -> str:
+    counts = Counter(map(str, column(runs, "status")))
+    seeds = len(set(column(runs, "seed")))
+    told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    return f"{len(runs.rows)} runs with {seeds} seed{'s' if seeds != 1 else ''} ({told})" if runs.rows else "none"
+
+
+def _each(origins: Sequence[Origin], tell: Callable[[Origin], str]) -> str:
+    """What is true of every work directory, once; else each by its name."""
+    told = {origin.name: tell(origin) for origin in origins}
+    texts = list(dict.fromkeys(text for text in told.values() if text))
+    if len(texts) < 2:
+        return "".join(texts)
+    return "; ".join(f"{name}: {text}" for name, text in told.items() if text)
+
+
+def _data(origin: Origin) -> str:
+    data = origin.config.get("dataset") or {}
+    if not isinstance(data, Mapping):
+        return str(data)
+    shape = " x ".join(map(str, data.get("image_shape", ())))
+    counts = f"{data.get('train_examples', '?')} training and {data.get('val_examples', '?')} validation examples"
+    return f"{data['name']}: {counts}" + (f" of {shape}" if shape else "") if "name" in data else ""
+
+
+def _time(origin: Origin) -> str:
+    stats = origin.stats
+    if "seconds" not in stats:
+        return ""
+    compiling = f", {wording.duration(stats['compile_seconds'])} of it compiling" if "compile_seconds" in stats else ""
+    return wording.duration(stats["seconds"]) + compiling
+
+
+def _speed(origin: Origin) -> str:
+    stats = origin.stats
+    told = []
+    if "examples_per_second" in stats:
+        told.append(f"{stats['examples_per_second']:,.0f} examples x configurations a second")
+    if "goodput" in stats:
+        told.append(f"goodput {stats['goodput']:.2f}")
+    if stats.get("peak_memory_bytes"):
+        told.append(f"{wording.size(stats['peak_memory_bytes'])} at most")
+    return ", ".join(told)
+
+
+def _device(origin: Origin) -> str:
+    counts = Counter(map(str, origin.config.get("devices") or ()))
+    return ", ".join(f"{count} x {name}" for name, count in counts.items())

@@ -1,0 +1,132 @@
+"""The page: what the template shows, from plain data."""
+
+import base64
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from jaxopt_study.files import write_text
+from jaxopt_study.report import wording
+from jaxopt_study.report.facts import VERDICTS, Origin, column, facts, records
+from jaxopt_study.report.pictures import Illustration
+from jaxopt_study.tables import Table
+
+SECTIONS = (
+    (1, "SGD"),
+    (8, "SGD with momentum"),
+    (18, "The other formulation of momentum"),
+    (21, "Nesterov momentum"),
+    (27, "RMSprop"),
+    (33, "Adam"),
+    (38, "Adagrad"),
+    (43, "Cyclical learning rate"),
+    (45, "Comparison"),
+)
+"""First figure of each of the article's sections."""
+
+
+def render(
+    *,
+    title: str,
+    origins: Sequence[Origin],
+    best_runs: Table,
+    claims: Table,
+    runs: Table,
+    figures: Sequence[Illustration] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """The page as HTML. Every text is escaped; nothing is loaded from outside it.
+
+    Args:
+        title: of the page.
+        origins: what was run, on what, how long; one or several work directories.
+        best_runs: as ``tables.best_runs`` gives it.
+        claims: as ``claims.table`` gives it; without rows the section says so.
+        runs: as ``tables.summary`` gives it.
+        figures: in any order; they are shown in the article's, those without a number last.
+        notes: sentences, such as why a figure is left out.
+    """
+    numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
+    script = _source("report.js")
+    return _environment().get_template("report.html.j2").render(
+        title=title,
+        style=Markup(_source("report.css")),  # the package's own file
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        facts=facts(origins, runs, claims, best_runs),
+        best=records(best_runs),
+        claims=records(claims),
+        verdicts=VERDICTS,
+        shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
+        sections=_sections(numbered),
+        notes=notes,
+        runs=runs,
+        numeric=[_numeric(runs, at) for at in range(len(runs.columns))],
+        statuses=_statuses(runs),
+        origins=[_origin(origin) for origin in origins],
+    )  # fmt: skip
+
+
+def write(path: str | os.PathLike[str], **content: Any) -> Path:
+    """Writes the page atomically; the arguments are those of ``render``.
+
+    Raises:
+        EnvironmentFault: it cannot be written.
+    """
+    write_text(Path(path), render(**content))
+    return Path(path)
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("jaxopt_study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals.update(wording=wording, isinstance=isinstance)
+    return environment
+
+
+def _source(name: str) -> str:
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0]
+
+
+def _sections(figures: Sequence[Illustration]) -> list[tuple[str, list[Illustration]]]:
+    """Figures under the article's headings; those without a number under ``Further figures``."""
+    found: dict[str, list[Illustration]] = {}
+    for one in figures:
+        heading = "Further figures"
+        for first, name in SECTIONS:
+            if one.number is not None and one.number >= first:
+                heading = name
+        found.setdefault(heading, []).append(one)
+    return list(found.items())
+
+
+def _numeric(table: Table, at: int) -> bool:
+    return all(wording.empty(row[at]) or isinstance(row[at], int | float) for row in table.rows)
+
+
+def _statuses(runs: Table) -> list[str]:
+    return sorted({str(status) for status in column(runs, "status")})
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    versions = origin.config.get("versions") or {}
+    rest = {name: value for name, value in origin.config.items() if name != "versions"}
+    return {
+        "name": origin.name,
+        "settings": list(wording.flat(rest)),
+        "versions": list(wording.flat(versions)),
+        "stats": list(wording.flat({n: v for n, v in origin.stats.items() if n != "parts"})),
+        "json": json.dumps({"config": origin.config, "stats": origin.stats}, indent=1, default=str),
+    }

@@ -1,0 +1,74 @@
+"""Numbers and names as the page writes them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+COLUMNS: Mapping[str, str] = {
+    "learning_rate": "learning rate",
+    "b1": "beta 1",
+    "b2": "beta 2",
+    "decay": "decay (rho)",
+    "min_val_loss": "min val loss",
+    "min_val_epoch": "at epoch",
+    "train_loss_at_min_val": "train loss there",
+    "min_train_loss": "min train loss",
+    "min_train_epoch": "at epoch (train)",
+    "diverged_epoch": "diverged at",
+}
+_LONGEST_LIST = 24
+
+
+def empty(value: object) -> bool:
+    """Whether there is nothing to show: None, NaN or an empty text."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def cell(value: object) -> str:
+    """A value for a table; an empty one is empty."""
+    if empty(value):
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def loss(value: float | None) -> str:
+    """A loss to four decimals, an en dash where there is none."""
+    return "\N{EN DASH}" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def interval(low: float | None, high: float | None, digits: str = ".4f") -> str:
+    """``0.2010 to 0.2095``; empty without one."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return ""
+    return f"{low:{digits}} to {high:{digits}}"
+
+
+def column(name: str) -> str:
+    """A column's heading."""
+    return COLUMNS.get(name, name.replace("_", " "))
+
+
+def duration(seconds: float) -> str:
+    """``41 s``, ``12 min 5 s``, ``3 h 20 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """Bytes as ``640 MB``."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as lines ``settings.batch_size``, ``32``; long lists by their length."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        short = len(value) <= _LONGEST_LIST and not any(isinstance(one, Mapping) for one in value)
+        yield name, ", ".join(map(str, value)) if short else f"{len(value)} entries"
+    else:
+        yield name, "none" if value is None else str(value)

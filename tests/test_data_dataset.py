@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from jaxopt_study.data.dataset import Dataset, Source, assemble, digest_of
+from jaxopt_study.errors import InputError
+
+IMAGES = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+
+
+def _source(labels: list[int], images: np.ndarray = IMAGES, classes: tuple[str, ...] = ("a", "b", "c")) -> Source:
+    indices = np.arange(10)
+    return Source(images, np.array(labels, np.int32), classes, indices[:7], indices[7:], digest_of(images))
+
+
+def _assemble(source: Source, train_examples: int | None = None, classes: tuple[str, ...] | None = None) -> Dataset:
+    return assemble("set", source, classes=classes, train_examples=train_examples, val_examples=None)
+
+
+def test_one_changed_label_pixel_or_class_name_changes_the_fingerprint() -> None:
+    labels = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    brighter = IMAGES.copy()
+    brighter[9] += 1
+    sources = [
+        _source(labels),
+        _source([1, *labels[1:]]),
+        _source([*labels[:-1], 1]),
+        _source(labels, images=brighter),
+        _source(labels, classes=("a", "b", "d")),
+        _source(labels)._replace(train=np.arange(7)[::-1]),
+    ]
+    assert len({_assemble(source).fingerprint for source in sources}) == len(sources)
+
+
+def test_a_run_of_examples_is_not_copied() -> None:
+    source = _source([0, 1, 2, 0, 1, 2, 0, 1, 2, 0])
+    assert np.shares_memory(_assemble(source).train_images, source.images)
+    scattered = _assemble(source, classes=("a", "c"))
+    assert scattered.train_images.ravel().tolist() == [0, 2, 3, 5, 6]
+    assert scattered.val_images.ravel().tolist() == [8, 9]
+
+
+def test_two_classes_must_be_left_for_training() -> None:
+    source = _source([0, 0, 0, 0, 0, 0, 0, 1, 2, 0])
+    with pytest.raises(InputError, match=r"^--dataset=set: the training part must hold at least two classes$"):
+        _assemble(source)
+    with pytest.raises(InputError, match=r"^--train_examples=2: must leave at least two classes in the training part$"):
+        _assemble(_source([0, 0, 0, 1, 2, 0, 1, 1, 2, 0]), train_examples=2)
+
+
+def test_something_must_be_left_for_validation() -> None:
+    with pytest.raises(InputError, match=r"^--dataset=set: no example of the chosen classes is left for validation$"):
+        _assemble(_source([0, 1, 0, 1, 0, 1, 0, 2, 2, 2]), classes=("a", "b"))
+
+
+def test_long_lists_of_classes_are_cut_in_messages() -> None:
+    source = _source([0] * 10, classes=tuple(f"c{i}" for i in range(100)))
+    with pytest.raises(InputError, match=r"^--classes=x,c1: no class 'x'; there are c0, .*, c11 and 88 more$"):
+        _assemble(source, classes=("x", "c1"))
