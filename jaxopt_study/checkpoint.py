@@ -153,7 +153,7 @@ class Checkpoints:
 
             logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every step at INFO and WARNING
             self._manager = ocp.CheckpointManager(
-                self.folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, enable_async_checkpointing=True)
+                self.folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
             )
         return self._manager
 

@@ -215,7 +215,8 @@ class Study:
 
         def snapshot(taken: Snapshot) -> None:
             nonlocal saved
-            checkpoints.save(runs[0].optimizer, taken)
+            if taken.runs:
+                checkpoints.save(runs[0].optimizer, taken)
             saved = time.monotonic()
             if watcher.interrupted():
                 checkpoints.wait()

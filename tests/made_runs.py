@@ -43,9 +43,9 @@ def history(optimizer="sgd", seed=0, status="stopped", val=None, train=None, div
     return History(optimizer, numbers or {"learning_rate": 0.01}, seed, status, curves, diverged_epoch)
 
 
-def made(truth, optimizer, numbers, seed, *, epochs=EPOCHS, noise=0.002, status="stopped", key=None):
+def made(truth, optimizer, numbers, seed, *, epochs=EPOCHS, noise=0.002, status="stopped"):
     """A run of a truth whose numbers move by ``noise`` (relative) from seed to seed."""
-    rng = np.random.default_rng([zlib.crc32(repr(key or (optimizer, numbers)).encode()), seed])
+    rng = np.random.default_rng([zlib.crc32(repr(_key(optimizer, numbers)).encode()), seed])
     shaken = {name: getattr(truth, name) * (1 + noise * rng.standard_normal()) for name in _SHAKEN}
     t = dataclasses.replace(truth, **shaken)
     e = np.arange(1, epochs + 1)
@@ -144,7 +144,11 @@ def truth(optimizer, numbers):
 def configurations():
     """All configurations of the article, each once."""
     grids = itertools.chain(*article.GRIDS.values())
-    points = [(g.optimizer, dict(zip(g.axes, p, strict=True))) for g in grids for p in itertools.product(*g.axes.values())]
+    points = [
+        (grid.optimizer, dict(zip(grid.axes, point, strict=True)))
+        for grid in grids
+        for point in itertools.product(*grid.axes.values())
+    ]
     return [point for at, point in enumerate(points) if point not in points[:at]]
 
 
@@ -158,7 +162,7 @@ def matches(optimizer, numbers, where):
 @functools.cache
 def _article_runs(seeds, epochs, noise, status):
     return tuple(
-        made(truth(rule, numbers), rule, numbers, seed, epochs=epochs, noise=noise, status=status, key=_key(rule, numbers))
+        made(truth(rule, numbers), rule, numbers, seed, epochs=epochs, noise=noise, status=status)
         for rule, numbers in configurations()
         for seed in range(seeds)
     )
@@ -171,7 +175,7 @@ def _key(rule, numbers):
         return "momentum", round(math.log10(rate), 3), numbers["momentum"]
     if rule == "momentum":
         return rule, round(math.log10(numbers["learning_rate"]), 3), numbers["momentum"]
-    return None
+    return rule, numbers
 
 
 def world(*changes, seeds=5, epochs=EPOCHS, noise=0.002, status="stopped"):

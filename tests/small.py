@@ -42,7 +42,9 @@ def dataset(train: int = 70, val: int = 21) -> Dataset:
     return Dataset("made", *parts, ("dark", "light"), f"made-{train}-{val}")
 
 
-def grid(rates: tuple[float, ...] = (0.001, 0.03, 0.3), momenta: tuple[float, ...] = (0.0, 0.9), seeds: int = 1) -> list[Run]:
+def grid(
+    rates: tuple[float, ...] = (0.001, 0.03, 0.3), momenta: tuple[float, ...] = (0.0, 0.9), seeds: int = 1
+) -> list[Run]:
     return product("momentum", {"learning_rate": rates, "momentum": momenta}, seeds)
 
 

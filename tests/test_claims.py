@@ -1,8 +1,10 @@
 """The 43 claims, each judged both ways on made runs with known truth, and undecided where nothing can be said."""
 
 import csv
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 from made_runs import world
 
@@ -149,7 +151,10 @@ def test_claim_is_undecided_after_five_epochs(claim):
     assert found.verdict == "undecided", found
 
 
-@pytest.mark.parametrize("claim", ["S2", "S3", "M9", "R1", "R2", "R5", "R6", "D1", "D3", "D4", "X1", "X2", "X3", "X4", "X7", "X8"])
+FINAL = ["S2", "S3", "M9", "R1", "R2", "R5", "R6", "D1", "D3", "D4", "D5", "X1", "X2", "X3", "X4", "X5", "X7", "X8"]
+
+
+@pytest.mark.parametrize("claim", FINAL)
 def test_minima_of_runs_that_still_improve_decide_nothing(claim):
     found = judged(claim, world(epochs=60, status="finished"))
     assert found.verdict == "undecided"
@@ -164,9 +169,9 @@ def test_a_run_that_converged_early_shows_it_before_its_end():
     assert judged("R3", world(*OPPOSITES["R3"], epochs=60, status="finished")).verdict == "contradicted"
 
 
-@pytest.mark.parametrize("claim", ["S2", "M1", "R6", "D3", "D4", "X1", "X4"])
+@pytest.mark.parametrize("claim", ["M1", "R6", "D3", "D4", "X1"])
 def test_claim_is_undecided_where_seeds_differ_more_than_configurations(claim):
-    found = judged(claim, world(noise=0.6, seeds=3))
+    found = judged(claim, world(noise=0.3, seeds=3))
     assert found.verdict == "undecided", found
     assert "does not tell" in found.reason
 
@@ -197,7 +202,8 @@ def test_diverged_seeds_are_said():
 
 
 def test_a_best_rate_at_the_edge_of_the_grid_is_not_taken_for_the_best():
-    runs = [run for run in world((at("sgd", 0.1), {"floor": 0.15})) if run.hyperparameters.get("learning_rate", 0) < 0.2]
+    best_at_the_edge = world((at("sgd", 0.1), {"floor": 0.15}))
+    runs = [run for run in best_at_the_edge if run.hyperparameters.get("learning_rate", 0.0) < 0.2]
     found = judged("R5", runs)
     assert found.verdict == "undecided"
     assert "sgd (learning_rate 0.1) is best at the edge of its grid" in found.reason
@@ -207,6 +213,36 @@ def test_no_runs_leave_every_claim_undecided_with_a_reason():
     found = claims.judge([])
     assert {each.verdict for each in found} == {"undecided"}
     assert all(each.reason for each in found)
+
+
+def spoiled(run, rng):
+    """A run with something wrong or unusual about it, or as it was."""
+    curves = {name: np.array(curve) for name, curve in run.curves.items()}
+    last = int(rng.integers(1, run.epochs + 1))
+    kind = rng.choice(["as it was", "cut", "diverged", "flat", "huge", "failed"], p=[0.5, 0.1, 0.2, 0.1, 0.05, 0.05])
+    if kind in ("cut", "diverged"):
+        curves = {name: curve[:last] for name, curve in curves.items()}
+    if kind == "diverged":
+        curves["val_loss"][-1] = np.nan  # the training loss may be finite still
+        return dataclasses.replace(run, curves=curves, status="diverged", diverged_epoch=last)
+    if kind == "flat":
+        curves = {name: np.zeros_like(curve) for name, curve in curves.items()}
+    if kind == "huge":
+        curves = {name: np.full_like(curve, 1e30) for name, curve in curves.items()}
+    status = "failed" if kind == "failed" else str(rng.choice(["stopped", "finished"]))
+    return dataclasses.replace(run, curves=curves, status=status)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_the_runs_every_claim_gets_a_verdict_within_its_interval_and_a_reason_on_one_line(seed):
+    rng = np.random.default_rng(seed)
+    kept = [spoiled(run, rng) for run in world(seeds=int(rng.integers(1, 4))) if rng.random() < rng.choice([0.7, 0.97])]
+    for found in claims.judge(kept):
+        assert found.verdict in ("supported", "contradicted", "undecided")
+        assert found.reason
+        assert "\n" not in found.reason
+        assert math.isnan(found.low) or found.low <= found.effect <= found.high
+        assert found.verdict == "undecided" or math.isfinite(found.effect)
 
 
 def test_verdicts_are_the_same_every_time():

@@ -54,6 +54,16 @@ def test_a_checkpoint_can_be_resumed_with_other_slots_and_a_larger_grid(tmp_path
     assert sum(number <= 3 for number in numbers) == 2 * 3  # only the new rate's runs begin at the beginning
 
 
+def test_an_interrupt_between_two_sets_of_runs_has_nothing_to_save(tmp_path):
+    options = {"epochs": 2, "slots": 6, "devices": 1}
+    done = []
+    with pytest.raises(Interrupted):
+        small.study(tmp_path, small.grid(seeds=2), **options).run(
+            Watcher(end=lambda run, history: done.append(run), interrupted=lambda: len(done) == 6)
+        )
+    assert len(small.study(tmp_path, small.grid(seeds=2), **options).run()) == 12
+
+
 def test_a_checkpoint_of_another_study_is_refused_in_one_line(tmp_path):
     interrupt(small.study(tmp_path, small.grid(), epochs=8), 2)
     with pytest.raises(EnvironmentFault, match=r"another study \(max_epochs 8 there, 9 here\)") as refused:

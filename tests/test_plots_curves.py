@@ -101,3 +101,17 @@ def test_configurations_are_never_averaged():
 def test_named_groups_are_drawn_under_their_names():
     axes = lines({"one": [run(epochs=3)], "two": [run(epochs=5)]}).axes[0]
     assert [len(drawn(axes, name)[0]) for name in ("one", "two")] == [3, 5]
+
+
+def test_losses_above_the_ceiling_are_cut_off_and_the_rest_keeps_its_scale():
+    runs = [run(momentum=0.5), run(momentum=0.99)]
+    runs[1].curves["train_loss"][:] = 1e4
+    left, right = curves(runs, by="momentum", ceiling=2.0).axes
+    assert left.get_ylim()[1] < 2
+    assert "1e+04" in left.texts[0].get_text()
+    assert not right.texts
+
+
+def test_a_ceiling_below_everything_cuts_nothing():
+    axes = curves([run(momentum=0.5)], by="momentum", ceiling=1e-3).axes[0]
+    assert axes.get_ylim()[1] > 0.5

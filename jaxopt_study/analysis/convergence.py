@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxopt_study.analysis.minima import halfway
+from jaxopt_study.analysis.minima import halfway, losses
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import InputError
 
@@ -96,7 +96,7 @@ def convergence_table(
         for twin in twins:
             table[numbers["learning_rate"], numbers["momentum"]] = {
                 seed: convergence_ratio(
-                    history.curves[curve], twin.by_seed[seed].curves[curve], after=after, converged_below=below
+                    losses(history, curve), losses(twin.by_seed[seed], curve), after=after, converged_below=below
                 )
                 for seed, history in cell.by_seed.items()
                 if seed in twin.by_seed

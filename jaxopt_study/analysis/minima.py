@@ -37,9 +37,17 @@ def minimum(curve: ArrayLike) -> Minimum:
     return Minimum(float(values[at]), at + 1)
 
 
+def losses(history: History, curve: str = "val_loss") -> np.ndarray:
+    """A loss curve ``[E]``, not finite in the epoch in which the run diverged even if only the other loss was."""
+    values = np.array(history.curves[curve], np.float64)
+    if history.status == "diverged":
+        values[(history.diverged_epoch or len(values)) - 1 :] = math.nan
+    return values
+
+
 def lowest(runs: Runs, history: History, curve: str = "val_loss") -> float:
     """Smallest loss of a run, at most that of guessing, which is also what a run without a finite loss gets."""
-    value = minimum(history.curves[curve]).value
+    value = minimum(losses(history, curve)).value
     return runs.chance if math.isnan(value) else min(value, runs.chance)
 
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from jaxopt_study import article
-from jaxopt_study.analysis import Runs
+from jaxopt_study.analysis import Runs, losses
 from jaxopt_study.claims.claim import Claim
 from jaxopt_study.claims.find import best, cell, common_seeds, diverged, horizon
-from jaxopt_study.claims.parts import early, late, slower, tenth
+from jaxopt_study.claims.parts import early, late, over, slower, tenth
 from jaxopt_study.claims.rates import HALF_STEP, ratio_of_best_rates
 from jaxopt_study.claims.verdict import Part, Verdict, decide
 from jaxopt_study.history import History
@@ -36,9 +36,9 @@ def g1(runs: Runs) -> Verdict:
 def _ratio(runs: Runs, ours: History, plain: History, *, last: bool) -> float:
     epochs = min(ours.epochs, plain.epochs)
     part = slice(epochs - tenth(epochs), epochs) if last else slice(0, tenth(epochs))
-    curves = [np.asarray(run.curves["train_loss"][part], np.float64) for run in (ours, plain)]
+    curves = [losses(run, "train_loss")[part] for run in (ours, plain)]
     first, second = (float(np.where(np.isfinite(curve), curve, runs.chance).mean()) for curve in curves)
-    return first / second if second > 0 else math.nan
+    return over(first, second)
 
 
 def g2(runs: Runs) -> Verdict:
@@ -56,7 +56,9 @@ def g4(runs: Runs) -> Verdict:
     """Update size of the best rate in the last tenth of the epochs over that in the first."""
     ours = best(runs, "adagrad")
     horizon([ours])
-    values = [late(run, "update_size") / early(run, "update_size", tenth(run.epochs)) for run in ours.by_seed.values()]
+    values = [
+        over(late(run, "update_size"), early(run, "update_size", tenth(run.epochs))) for run in ours.by_seed.values()
+    ]
     meaning = f"update size in the last tenth of the epochs over that in the first: {ours.label}"
     return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True, note=diverged([ours]))])
 

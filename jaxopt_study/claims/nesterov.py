@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from jaxopt_study import article
-from jaxopt_study.analysis import Cell, Ratio, Runs, convergence_ratio, convergence_table
+from jaxopt_study.analysis import Cell, Ratio, Runs, convergence_ratio, convergence_table, losses
 from jaxopt_study.analysis.convergence import FASTER, NEITHER, TOO_SHORT
 from jaxopt_study.claims.claim import Claim
 from jaxopt_study.claims.find import cell, common_seeds, family, horizon, require_learning
@@ -32,7 +32,7 @@ def n3(runs: Runs) -> Verdict:
     epochs = horizon([plain, ours])
     values = []
     for seed in common_seeds([plain, ours]):
-        curves = [each.by_seed[seed].curves["train_loss"] for each in (plain, ours)]
+        curves = [losses(each.by_seed[seed], "train_loss") for each in (plain, ours)]
         ratio = convergence_ratio(curves[0], curves[1], after=epochs).ratio
         values.append(min(ratio, (len(curves[1]) + 1) / epochs))
     meaning = f"convergence ratio on training loss after {epochs} epochs: {ours.label} over momentum"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jaxopt_study.analysis import Cell, Runs, area_under_curve, epochs_to, lowest, minimum, progress
+from jaxopt_study.analysis import Cell, Runs, area_under_curve, epochs_to, losses, lowest, minimum, progress
 from jaxopt_study.claims.find import common_seeds, diverged, horizon, require_learning, unsettled
 from jaxopt_study.claims.verdict import Part
 from jaxopt_study.history import History
@@ -40,7 +40,7 @@ def slower(runs: Runs, behind: Cell, ahead: Cell) -> Part:
 
 def mean_loss(runs: Runs, history: History, epochs: int) -> float:
     """Mean training loss of the first epochs, no loss above that of guessing."""
-    area = area_under_curve(history.curves["train_loss"], epochs, ceiling=runs.chance)
+    area = area_under_curve(losses(history, "train_loss"), epochs, ceiling=runs.chance)
     return area / (epochs - 1)
 
 
@@ -99,6 +99,11 @@ def tenth(epochs: int) -> int:
 def log(value: float) -> float:
     """Natural logarithm; NaN for what has none."""
     return math.log(value) if 0 < value < math.inf else math.nan
+
+
+def over(value: float, reference: float) -> float:
+    """The ratio of two positive numbers; NaN where the second is not positive."""
+    return value / reference if reference > 0 else math.nan
 
 
 def _finite_mean(values: np.ndarray) -> float:

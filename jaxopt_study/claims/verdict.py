@@ -24,6 +24,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from jaxopt_study.analysis import Estimate, seed_estimate
 
 LEVEL = 0.95
@@ -36,7 +38,8 @@ class Verdict(NamedTuple):
 
     Attributes:
         verdict: ``supported``, ``contradicted`` or ``undecided``.
-        effect: mean over the seeds of the part that decided, or of the first open one; NaN if nothing was measured.
+        effect: mean over the seeds of the part that decided, of the first open one, or where all parts agree of the
+            one that agrees by least; NaN if nothing was measured.
         low: lower end of its 95% interval; NaN without one.
         high: upper end.
         meaning: what the effect is and in which unit.
@@ -97,11 +100,11 @@ def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
     levels = (strict, LEVEL) if some else (LEVEL, strict)
     outcomes = [_judge(part, *levels) for part in parts]
     one, all_of = (SUPPORTED, CONTRADICTED) if some else (CONTRADICTED, SUPPORTED)
-    alone = [outcome for outcome in outcomes if outcome.verdict == one]
-    still_open = [outcome for outcome in outcomes if outcome.verdict == UNDECIDED]
-    if alone:
-        return _verdict(one, alone, len(parts))
-    return _verdict(UNDECIDED, still_open, len(parts)) if still_open else _verdict(all_of, outcomes, len(parts))
+    for verdict in (one, UNDECIDED):
+        deciding = [outcome for outcome in outcomes if outcome.verdict == verdict]
+        if deciding:
+            return _verdict(verdict, deciding, len(parts))
+    return _verdict(all_of, sorted(outcomes, key=_safety), len(parts))
 
 
 def both(first: Verdict, second: Verdict) -> Verdict:
@@ -155,8 +158,9 @@ def _estimate(part: Part, level: float) -> Estimate:
         return seed_estimate(part.values, level=level)
     logs = [math.log(value) if 0 < value < math.inf else math.nan for value in part.values]
     estimate = seed_estimate(logs, level=level)
-    ends = (math.exp(estimate.value), math.exp(estimate.low), math.exp(estimate.high))
-    return Estimate(*ends, estimate.seeds, estimate.note)
+    with np.errstate(over="ignore", under="ignore"):  # of two seeds far apart the interval may reach to infinity
+        value, low, high = np.exp([estimate.value, estimate.low, estimate.high]).tolist()
+    return Estimate(value, low, high, estimate.seeds, estimate.note)
 
 
 def _reason(part: Part, verdict: str, estimate: Estimate, level: float) -> str:
@@ -168,10 +172,18 @@ def _reason(part: Part, verdict: str, estimate: Estimate, level: float) -> str:
     return f"{interval} {says} {claimed}"
 
 
+def _safety(outcome: _Outcome) -> float:
+    """How far the interval stays away from the nearer bound, as a share of the mean's distance; 1 without spread."""
+    part, shown = outcome.part, outcome.shown
+    ends = [(bound, abs(shown.value - bound)) for bound in (part.low, part.high) if math.isfinite(bound)]
+    bound, distance = min(ends, key=lambda end: end[1])
+    return min(abs(shown.low - bound), abs(shown.high - bound)) / distance
+
+
 def _verdict(verdict: str, outcomes: Sequence[_Outcome], count: int) -> Verdict:
     """The verdict with the first of the outcomes that gave it."""
     first = outcomes[0]
-    word = {SUPPORTED: "hold", CONTRADICTED: "fail", UNDECIDED: "are open"}[verdict]
-    counted = f"{len(outcomes)} of {count} parts {word}; the first: {first.reason}" if count > 1 else first.reason
+    word = {SUPPORTED: "held", CONTRADICTED: "failed", UNDECIDED: "open"}[verdict]
+    counted = f"{len(outcomes)} of {count} parts {word}, first {first.reason}" if count > 1 else first.reason
     reason = "; ".join(filter(None, [counted, first.part.note, first.shown.note if first.shown.seeds > 1 else ""]))
     return Verdict(verdict, first.shown.value, first.shown.low, first.shown.high, first.part.meaning, reason)

@@ -44,7 +44,8 @@ def adam(
         nu &\leftarrow b2 \cdot nu + (1 - b2) \cdot g^2 \\
         w &\leftarrow w - learning\_rate \cdot \frac{\sqrt{1 - b2^t}}{1 - b1^t} \cdot mu / (\sqrt{nu} + eps)
 
-    The first step is ``learning_rate`` against the sign of the gradient, whatever its size above some 1e-5.
+    The first step is ``learning_rate`` against the sign of the gradient, whatever its size; only where that nears 3e-6
+    does ``eps`` shorten it, to half at 3.2e-6.
 
     ``eps`` is added to the root of the uncorrected ``nu`` as in Keras ("epsilon hat" in section 2 of the paper). Optax
     and PyTorch add it, 1e-8 by default, to the root of the corrected one, which is the same as dividing ours by

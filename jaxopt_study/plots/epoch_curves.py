@@ -53,6 +53,7 @@ def curves(
     by: str | Sequence[str],
     where: Mapping[str, float | str] | None = None,
     title: str = "",
+    ceiling: float = np.inf,
 ) -> Figure:
     """Curves of runs, one line a value of ``by``: the mean over the seeds, with a band from minimum to maximum.
 
@@ -65,6 +66,7 @@ def curves(
         by: a hyperparameter, several of them, or ``"optimizer"``.
         where: hyperparameters (or ``"optimizer"``) by their values.
         title: of the figure.
+        ceiling: losses above it are cut off, so that a run that explodes does not flatten the others.
 
     Raises:
         NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
@@ -75,7 +77,8 @@ def curves(
         looks = [style.named_look(members[0].optimizer, i) for i, members in enumerate(groups.values())]
     else:
         looks = style.ordered_looks(len(groups))
-    return lines(groups, metrics, legend=", ".join(map(labels.hyperparameter, names)), title=title, looks=looks)
+    heading = ", ".join(map(labels.hyperparameter, names))
+    return lines(groups, metrics, legend=heading, title=title, looks=looks, ceiling=ceiling)
 
 
 def named_groups(histories: Sequence[History], by: Sequence[str]) -> dict[str, list[History]]:
@@ -95,6 +98,7 @@ def lines(
     title: str = "",
     looks: Sequence[style.Look] | None = None,
     events: Sequence[float] = (),
+    ceiling: float = np.inf,
 ) -> Figure:
     """As ``curves``, of groups that were made and named by the caller, each the seeds of one configuration.
 
@@ -105,6 +109,7 @@ def lines(
         title: of the figure.
         looks: one a group.
         events: epochs that a dotted vertical line marks.
+        ceiling: losses above it are cut off.
     """
     chosen = looks or [style.named_look("", i) for i in range(len(groups))]
     with style.applied():
@@ -112,7 +117,8 @@ def lines(
         drawn = [_panel(panel, groups, metric, chosen) for panel, metric in zip(axes, metrics, strict=True)]
         for panel, metric, own in zip(axes, metrics, drawn, strict=True):
             shared = [values for values, other in zip(drawn, metrics, strict=True) if _on_one_scale(metric, other)]
-            _limits(panel, own, np.concatenate(shared), may_be_log=metric not in SHARES)
+            top = ceiling if metric.endswith("_loss") else np.inf
+            _limits(panel, own, np.concatenate(shared), top, may_be_log=metric not in SHARES)
             for event in events:
                 panel.axvline(event, color=style.MUTED, linewidth=0.7, linestyle=":", zorder=0)
         style.legend(figure, axes[-1], legend)
@@ -173,18 +179,15 @@ def _on_one_scale(metric: str, other: str) -> bool:
     return metric == other or (metric.endswith("_loss") and other.endswith("_loss"))
 
 
-def _limits(axes: Axes, own: np.ndarray, shared: np.ndarray, *, may_be_log: bool) -> None:
-    """Room for the values of all panels on one scale; a spike is cut off, and said so where it is the panel's own."""
+def _limits(axes: Axes, own: np.ndarray, shared: np.ndarray, ceiling: float, *, may_be_log: bool) -> None:
+    """Room for the values of all panels on one scale; what is cut off is said where it is the panel's own."""
     values = shared[np.isfinite(shared)]
     if not np.isfinite(own).any():
         axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", va="center", color=style.MUTED)
     if not values.size:
         axes.set_yticks([])
         return
-    typical, top = float(np.quantile(values, 0.95)), float(values.max())
-    high = 2 * typical if top > CLIP * typical > 0 else top
-    style.scale(axes, values[values <= high], may_be_log=may_be_log)
-    largest = float(np.max(own, initial=-np.inf, where=np.isfinite(own)))
-    if largest > high:
-        text = f"cut off above; largest value {labels.number(largest)}"
-        axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", fontsize=7.5, color=style.MUTED)
+    typical = float(np.quantile(values, 0.95))
+    spiked = float(values.max()) > CLIP * typical > 0
+    high = style.scale(axes, values, min(ceiling, 2 * typical if spiked else np.inf), may_be_log=may_be_log)
+    style.cut_note(axes, own, high)

@@ -81,6 +81,7 @@ def heat_map(
     value: str | Sequence[str] = ("min_train_loss", "min_val_loss"),
     best: str = "row",
     title: str = "",
+    ceiling: float = np.inf,
 ) -> Figure:
     """A value over two hyperparameters, a panel a value, all on one scale of colours.
 
@@ -93,6 +94,7 @@ def heat_map(
         value: as in ``cell``; one or several.
         best: ``"row"``, ``"column"``, ``"all"`` or ``"none"``: among which cells the best is marked.
         title: of the figure.
+        ceiling: all values above it have the last colour; the loss of guessing is a good choice.
 
     Raises:
         NotDrawable: if there are no runs or they differ in more than ``x``, ``y`` and their seed.
@@ -100,26 +102,27 @@ def heat_map(
     names = (value,) if isinstance(value, str) else tuple(value)
     selection.matching(histories, {})
     tables = [table(histories, x=x, y=y, value=name) for name in names]
-    norm = _norm([c.value for one in tables for row in one for c in row])
+    shown = np.array([c.value for one in tables for row in one for c in row])
+    norm = _norm(shown[np.isfinite(shown)], ceiling)
     across, down = selection.values(histories, x), selection.values(histories, y)
     with style.applied():
         width, height = min(max(0.78 * len(across), 1.5), 9.0), min(max(0.52 * len(down), 0.9), 9.0)
         scale = min(1.0, width / (0.78 * len(across)), height / (0.52 * len(down)))
-        figure, axes = style.panels(len(names), title, width=width, height=height, left=0.95, right=1.15)
+        figure, axes = style.panels(len(names), title, width=width, height=height, right=1.3)
         for panel, name, cells in zip(axes, names, tables, strict=True):
             _draw(panel, cells, norm, best, scale)
             style.table_axes(
                 panel, across, down, labels.hyperparameter(x), labels.hyperparameter(y), labels.measure(name)
             )
-        if any(np.isfinite(c.value) for one in tables for row in one for c in row):
-            _colour_bar(figure, axes[-1], norm)
+        if np.isfinite(shown).any():
+            _colour_bar(figure, axes[-1], norm, beyond=bool((shown > float(norm.vmax or 0.0)).any()))
     return figure
 
 
-def _norm(shown: Sequence[float]) -> Normalize:
-    finite = [v for v in shown if np.isfinite(v)] or [0.0, 1.0]
-    low, high = min(finite), max(finite)
-    if low > 0 and high > style.LOG_FROM * low:
+def _norm(values: np.ndarray, ceiling: float) -> Normalize:
+    low = float(values.min(initial=np.inf)) if values.size else 0.0
+    high = min(float(values.max(initial=-np.inf)), max(ceiling, low)) if values.size else 1.0
+    if 0 < style.LOG_FROM * low < high:
         return LogNorm(low, high)
     return Normalize(low, high if high > low else low + max(abs(low), 1.0) * 1e-3)
 
@@ -143,7 +146,7 @@ def _best(cells: list[list[Cell]], among: str) -> set[tuple[int, int]]:
 
 def _cell(axes: Axes, at: tuple[int, int], one: Cell, norm: Normalize, is_best: bool, scale: float) -> None:
     r, c = at
-    colour = colormaps[style.HEAT](norm(one.value)) if np.isfinite(one.value) else style.MISSING
+    colour = colormaps[style.HEAT](float(norm(one.value))) if np.isfinite(one.value) else style.MISSING
     axes.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="white", hatch="////" if one.diverged else None))
     if is_best:
         axes.add_patch(Rectangle((c + 0.04, r + 0.05), 0.92, 0.9, fill=False, edgecolor=style.BEST, linewidth=2.2))
@@ -178,7 +181,7 @@ def _ink(colour: str | tuple[float, float, float, float]) -> str:
     return style.INK if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.5 else "white"
 
 
-def _colour_bar(figure: Figure, axes: Axes, norm: Normalize) -> None:
+def _colour_bar(figure: Figure, axes: Axes, norm: Normalize, *, beyond: bool) -> None:
     box, width = axes.get_position(), figure.get_figwidth()
     bar_axes = figure.add_axes((box.x1 + 0.14 / width, box.y0, 0.14 / width, box.height))
     ticks = LogLocator(subs=(1.0, 2.0, 5.0)) if isinstance(norm, LogNorm) else None
@@ -186,5 +189,5 @@ def _colour_bar(figure: Figure, axes: Axes, norm: Normalize) -> None:
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.number(value)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.set_label("loss (nats)")
+    bar.set_label("loss (nats)" + (f", {labels.number(float(norm.vmax or 0.0))} or more at the top" if beyond else ""))
     bar.outline.set_visible(False)

@@ -22,6 +22,7 @@ def minimum_by(
     values: Sequence[str] = ("min_train_loss", "min_val_loss"),
     where: Mapping[str, float | str] | None = None,
     title: str = "",
+    ceiling: float = np.inf,
 ) -> Figure:
     """Minimum losses against a hyperparameter: means over the seeds, bars from the lowest to the highest of them.
 
@@ -34,6 +35,7 @@ def minimum_by(
         values: a line each, as in ``heatmaps.cell``.
         where: hyperparameters (or ``"optimizer"``) by their values; other runs are passed over.
         title: of the figure.
+        ceiling: losses above it are cut off.
 
     Raises:
         NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
@@ -47,7 +49,7 @@ def minimum_by(
             _series(axes, places, own, name, _SERIES.get(name, style.named_look("", i)))
         ends = np.array([end for own in cells.values() for c in own for end in (c.low, c.high) if np.isfinite(end)])
         if ends.size:
-            style.scale(axes, ends)
+            style.cut_note(axes, ends, style.scale(axes, ends, ceiling))
         _diverged(axes, places, list(groups.values()))
         _scales(axes, places, by)
         style.legend(figure, axes, "", width=2.55)

@@ -10,6 +10,8 @@ from jaxopt_study.history import History
 from jaxopt_study.plots import captions, epoch_curves, heatmaps, labels, minima, selection, style
 
 LOSSES = ("train_loss", "val_loss")
+SHOWN_LOSS = 3.0
+"""Curves are cut off above this multiple of the loss of guessing."""
 
 
 class Picture(NamedTuple):
@@ -28,6 +30,10 @@ class Source(NamedTuple):
     histories: Sequence[History]
     chance: float = math.log(2)
     """Loss of guessing, nats."""
+
+    def of(self, histories: Sequence[History]) -> "Source":
+        """The same with these runs."""
+        return self._replace(histories=histories)
 
 
 Recipe = Callable[[Source], Picture]
@@ -85,7 +91,7 @@ def _distance(used: float, wanted: float) -> float:
 
 def curve_picture(
     number: int,
-    histories: Sequence[History],
+    source: Source,
     lead: str,
     *,
     shows: str,
@@ -97,20 +103,20 @@ def curve_picture(
 
     Args:
         number: the article's figure.
-        histories: runs of one rule, or of several with ``by="optimizer"``.
+        source: runs of one rule, or of several with ``by="optimizer"``.
         lead: first sentence of the caption.
         shows: what the file name says it shows, with underscores.
         by: a hyperparameter, several, or ``"optimizer"``.
         held: the values at which the figure is drawn.
         metrics: a panel each.
     """
-    runs = selection.matching(histories, {h.name: h.used for h in held})
+    runs = selection.matching(source.histories, {h.name: h.used for h in held})
     names = (by,) if isinstance(by, str) else tuple(by)
     rule = labels.listing(labels.optimizer(rule) for rule in dict.fromkeys(h.optimizer for h in runs))
     what = labels.listing(labels.measure(m) for m in metrics)
     by_what = "" if names == ("optimizer",) else f" by {labels.listing(map(labels.hyperparameter, names))}"
     title = labels.sentence(", ".join([f"{rule}: {what}{by_what}", *(h.title for h in held)]))
-    figure = epoch_curves.curves(runs, metrics, by=names, title=title)
+    figure = epoch_curves.curves(runs, metrics, by=names, title=title, ceiling=SHOWN_LOSS * source.chance)
     name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])
     groups = epoch_curves.named_groups(runs, names)
     return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(groups, metrics))
@@ -121,6 +127,7 @@ def groups_picture(
     groups: Mapping[str, Sequence[History]],
     lead: str,
     *,
+    chance: float,
     shows: str,
     title: str,
     events: Sequence[float] = (),
@@ -129,21 +136,21 @@ def groups_picture(
     runs = [h for members in groups.values() for h in members]
     rules = [members[0].optimizer for members in groups.values()]
     looks = [style.named_look(rule) for rule in rules] if len(set(rules)) == len(rules) else None
-    figure = epoch_curves.lines(groups, LOSSES, title=title, looks=looks, events=events)
+    figure = epoch_curves.lines(groups, LOSSES, title=title, looks=looks, events=events, ceiling=SHOWN_LOSS * chance)
     return Picture(f"fig{number:02d}_{shows}", figure, captions.curves(lead, runs), captions.curves_alt(groups, LOSSES))
 
 
-def minimum_picture(number: int, histories: Sequence[History], lead: str, *, shows: str, by: str) -> Picture:
+def minimum_picture(number: int, source: Source, lead: str, *, shows: str, by: str) -> Picture:
     """The minimum losses against one hyperparameter."""
-    runs = selection.matching(histories, {})
+    runs = selection.matching(source.histories, {})
     title = labels.sentence(f"{labels.optimizer(runs[0].optimizer)}: minimum losses by {labels.hyperparameter(by)}")
-    figure = minima.minimum_by(runs, by=by, title=title)
+    figure = minima.minimum_by(runs, by=by, title=title, ceiling=SHOWN_LOSS * source.chance)
     return Picture(f"fig{number:02d}_{shows}", figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
 
 
 def table_picture(
     number: int,
-    histories: Sequence[History],
+    source: Source,
     lead: str,
     *,
     shows: str,
@@ -153,11 +160,11 @@ def table_picture(
 ) -> Picture:
     """Minimum training and validation loss over two hyperparameters, ``x`` the columns and ``y`` the rows."""
     values = ("min_train_loss", "min_val_loss")
-    runs = selection.matching(histories, {h.name: h.used for h in held})
+    runs = selection.matching(source.histories, {h.name: h.used for h in held})
     over = f"{labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
     rule = labels.optimizer(runs[0].optimizer)
     title = labels.sentence(", ".join([f"{rule}: minimum losses over {over}", *(h.title for h in held)]))
-    figure = heatmaps.heat_map(runs, x=x, y=y, value=values, title=title)
+    figure = heatmaps.heat_map(runs, x=x, y=y, value=values, title=title, ceiling=source.chance)
     alt = captions.table_alt(runs, x=x, y=y, values=values)
     name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])
     return Picture(name, figure, captions.table(lead, runs), alt)

@@ -37,7 +37,9 @@ def _cyclical_losses(source: Source) -> Picture:
     lead = "Training and validation loss under the cyclical learning rate."
     lead += " Dotted: the rate is back at its base." if shown else ""
     title = f"Cyclical learning rate: training loss and validation loss, {chosen.text}"
-    return recipes.groups_picture(44, {"cyclical": chosen.runs}, lead, shows="cyclical_loss", title=title, events=shown)
+    return recipes.groups_picture(
+        44, {"cyclical": chosen.runs}, lead, chance=source.chance, shows="cyclical_loss", title=title, events=shown
+    )
 
 
 def _all_best(source: Source) -> list[Best]:
@@ -105,7 +107,7 @@ def _sgd_and_momentum(source: Source) -> Picture:
     groups[f"momentum, {momentum.text} (its best)"] = momentum.runs
     lead = f"SGD at its best rate and at {low.title}, and momentum at its best."
     title = "SGD and momentum: training loss and validation loss"
-    return recipes.groups_picture(49, groups, lead, shows="sgd_and_momentum", title=title)
+    return recipes.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)
 
 
 CYCLICAL_LEARNING_RATE: tuple[tuple[int, Recipe], ...] = ((43, _cycle), (44, _cyclical_losses))

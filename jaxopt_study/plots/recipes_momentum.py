@@ -32,7 +32,7 @@ def _losses(source: Source, *, number: int, rule: str, wanted: float, others: Se
     runs = selection.of_rule(source.histories, rule)
     held = recipes.at(runs, wanted, others=others)
     lead = f"Training and validation loss of {labels.optimizer(rule)} at {held.title}."
-    return recipes.curve_picture(number, runs, lead, shows="loss_by_momentum", by="momentum", held=[held])
+    return recipes.curve_picture(number, source.of(runs), lead, shows="loss_by_momentum", by="momentum", held=[held])
 
 
 def _diagnostic(source: Source, *, number: int, metric: str, lead: str) -> Picture:
@@ -40,13 +40,15 @@ def _diagnostic(source: Source, *, number: int, metric: str, lead: str) -> Pictu
     held = recipes.at(runs, 0.01)
     told = f"{lead} Drawn at {held.title}."
     shows = f"{metric}_by_momentum"
-    return recipes.curve_picture(number, runs, told, shows=shows, by="momentum", held=[held], metrics=(metric,))
+    return recipes.curve_picture(
+        number, source.of(runs), told, shows=shows, by="momentum", held=[held], metrics=(metric,)
+    )
 
 
 def _table(source: Source, *, number: int, rule: str) -> Picture:
     lead = f"Minimum training and validation loss of {labels.optimizer(rule)} over the grid."
     runs = selection.of_rule(source.histories, rule)
-    return recipes.table_picture(number, runs, lead, shows="minimum_loss_by_lr_and_momentum", x="momentum")
+    return recipes.table_picture(number, source.of(runs), lead, shows="minimum_loss_by_lr_and_momentum", x="momentum")
 
 
 def _bowl(source: Source) -> Picture:
@@ -65,7 +67,7 @@ def _against_momentum(source: Source, *, number: int, momentum: float) -> Pictur
     held = [recipes.at(nesterov, 0.001), _momentum(nesterov, momentum)]
     lead = f"Nesterov momentum and plain momentum at {labels.listing(h.title for h in held)}."
     return recipes.curve_picture(
-        number, [*plain, *nesterov], lead, shows="nesterov_against_momentum", by="optimizer", held=held
+        number, source.of([*plain, *nesterov]), lead, shows="nesterov_against_momentum", by="optimizer", held=held
     )
 
 

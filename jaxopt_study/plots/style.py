@@ -96,7 +96,7 @@ def named_look(name: str, index: int = 0) -> Look:
 
 
 def panels(
-    count: int, title: str, *, width: float = 3.7, height: float = 2.9, left: float = 0.95, right: float = 2.2
+    count: int, title: str, *, width: float = 3.7, height: float = 2.9, left: float = 1.05, right: float = 2.2
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with ``count`` panels side by side, room for a title above and a legend to the right.
 
@@ -150,8 +150,19 @@ def legend(figure: Figure, axes: Axes, title: str, *, width: float = 2.15) -> No
         )
 
 
-def scale(axes: Axes, values: np.ndarray, *, may_be_log: bool = True) -> None:
-    """A y axis with a little room around finite ``values``, logarithmic where their ratio asks for it."""
+def scale(axes: Axes, values: np.ndarray, ceiling: float = np.inf, *, may_be_log: bool = True) -> float:
+    """A y axis with a little room around finite ``values``, logarithmic where their ratio asks for it.
+
+    Args:
+        axes: whose axis it is.
+        values: finite.
+        ceiling: values above it are cut off, unless all are.
+        may_be_log: whether it may be logarithmic.
+
+    Returns:
+        The largest value that is not cut off.
+    """
+    values = values[values <= ceiling] if (values <= ceiling).any() else values
     low, high = float(values.min()), float(values.max())
     positive = values[values > 0]
     if may_be_log and positive.size and high > LOG_FROM * float(positive.min()):
@@ -161,6 +172,15 @@ def scale(axes: Axes, values: np.ndarray, *, may_be_log: bool = True) -> None:
     else:
         room = (high - low) or abs(high) or 1.0
         axes.set_ylim(low - 0.05 * room, high + 0.08 * room)
+    return high
+
+
+def cut_note(axes: Axes, drawn: np.ndarray, high: float) -> None:
+    """Says above the panel that values are cut off, and the largest of them, where any ``drawn`` exceeds ``high``."""
+    largest = float(np.max(drawn, initial=-np.inf, where=np.isfinite(drawn)))
+    if largest > high:
+        text = f"cut off above; largest value {labels.number(largest)}"
+        axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", fontsize=7.5, color=MUTED)
 
 
 def table_axes(axes: Axes, across: Sequence[float], down: Sequence[float], x: str, y: str, title: str) -> None:

@@ -54,6 +54,7 @@ def render(
         notes: sentences, such as why a figure is left out.
     """
     numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
+    listed = _with_configuration(runs)
     script = _source("report.js")
     return _environment().get_template("report.html.j2").render(
         title=title,
@@ -67,8 +68,8 @@ def render(
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
         sections=_sections(numbered),
         notes=notes,
-        runs=runs,
-        numeric=[_numeric(runs, at) for at in range(len(runs.columns))],
+        runs=listed,
+        numeric=[_numeric(listed, at) for at in range(len(listed.columns))],
         statuses=_statuses(runs),
         origins=[_origin(origin) for origin in origins],
     )  # fmt: skip
@@ -110,6 +111,18 @@ def _sections(figures: Sequence[Illustration]) -> list[tuple[str, list[Illustrat
                 heading = name
         found.setdefault(heading, []).append(one)
     return list(found.items())
+
+
+def _with_configuration(runs: Table) -> Table:
+    """The runs with their hyperparameters in one column in front, and each again at the end, to be sorted by."""
+    fixed = [name for name in runs.columns if name in wording.FIXED_COLUMNS]
+    own = [name for name in runs.columns if name not in wording.FIXED_COLUMNS]
+    rows = []
+    for row in records(runs):
+        front = wording.numbers({name: row[name] for name in own})
+        values = [row[name] for name in (*fixed, *own)]
+        rows.append((values[0], front, *values[1:]))
+    return Table((*fixed[:1], "configuration", *fixed[1:], *own), rows) if fixed else runs
 
 
 def _numeric(table: Table, at: int) -> bool:

@@ -4,6 +4,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+FIXED_COLUMNS = (
+    "optimizer",
+    "seed",
+    "min_val_loss",
+    "min_val_epoch",
+    "train_loss_at_min_val",
+    "min_train_loss",
+    "min_train_epoch",
+    "epochs",
+    "status",
+    "diverged_epoch",
+)
+"""Of the table of runs; every other column is a hyperparameter."""
 COLUMNS: Mapping[str, str] = {
     "learning_rate": "learning rate",
     "b1": "beta 1",
@@ -24,10 +37,12 @@ def empty(value: object) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
-def cell(value: object) -> str:
-    """A value for a table; an empty one is empty."""
+def cell(value: object, name: str = "") -> str:
+    """A value for a table, of the column ``name``; an empty one is empty."""
     if empty(value):
         return ""
+    if name.endswith("_loss") and isinstance(value, float) and 0.001 <= value < 1000:
+        return loss(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -41,6 +56,11 @@ def interval(low: float | None, high: float | None, digits: str = ".4f") -> str:
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
     return f"{low:{digits}} to {high:{digits}}"
+
+
+def numbers(items: Mapping[str, object]) -> str:
+    """``learning rate 0.01, momentum 0.9``; empty ones are left out."""
+    return ", ".join(f"{column(name)} {cell(value)}" for name, value in items.items() if not empty(value))
 
 
 def column(name: str) -> str:
@@ -69,6 +89,6 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
             yield from flat(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, Sequence) and not isinstance(value, str):
         short = len(value) <= _LONGEST_LIST and not any(isinstance(one, Mapping) for one in value)
-        yield name, ", ".join(map(str, value)) if short else f"{len(value)} entries"
+        yield name, ", ".join(map(str, value)) if short else f"{len(value)} entr{'y' if len(value) == 1 else 'ies'}"
     else:
-        yield name, "none" if value is None else str(value)
+        yield name, "none" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -25,7 +25,7 @@
     const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent.trim();
     const numeric = table.tHead.rows[0].cells[column].classList.contains("number");
     const number = (text) => ({ inf: Infinity, "-inf": -Infinity })[text] ?? Number(text);
-    const order = (a, b) => numeric ? number(a) - number(b) || 0 : a.localeCompare(b, "en");
+    const order = (a, b) => numeric ? number(a) - number(b) || 0 : a.localeCompare(b, "en", { numeric: true });
     const sorted = rows(table).map((row) => [key(row), row]).sort(([a], [b]) =>
       a === "" || b === "" ? (a === "") - (b === "") : descending ? order(b, a) : order(a, b));
     table.tBodies[0].append(...sorted.map(([, row]) => row));

@@ -1,0 +1,249 @@
+"""Minima, speed, sensitivity and the selection of runs, on curves whose answers are known."""
+
+import math
+
+import numpy as np
+import pytest
+from made_runs import CHANCE, history
+
+from jaxopt_study import analysis
+from jaxopt_study.analysis import Runs
+from jaxopt_study.errors import InputError
+
+NAN, INF = math.nan, math.inf
+
+
+def test_minimum_is_at_the_first_of_equal_epochs():
+    assert analysis.minimum([0.5, 0.3, 0.3, 0.4]) == (0.3, 2)
+
+
+@pytest.mark.parametrize("curve", [[], [NAN, NAN], [INF, NAN]])
+def test_curve_without_a_finite_value_has_no_minimum(curve):
+    value, epoch = analysis.minimum(curve)
+    assert math.isnan(value)
+    assert epoch is None
+
+
+def test_minimum_leaves_out_values_that_are_not_finite():
+    assert analysis.minimum([NAN, 0.4, -INF, 0.6]) == (0.4, 2)
+
+
+@pytest.mark.parametrize(("target", "epoch"), [(0.5, 2), (0.3, 4), (0.31, 4), (0.1, None), (1.0, 1)])
+def test_epochs_to_a_target_counts_from_one_and_knows_never(target, epoch):
+    assert analysis.epochs_to([0.6, 0.5, NAN, 0.3], target) == epoch
+
+
+def test_area_under_a_straight_line_is_that_of_the_trapezium():
+    assert analysis.area_under_curve([4.0, 3.0, 2.0, 1.0], 4) == pytest.approx(7.5)
+    assert analysis.area_under_curve([4.0, 3.0, 2.0, 1.0], 2) == pytest.approx(3.5)
+
+
+def test_epochs_after_divergence_count_as_the_ceiling():
+    assert analysis.area_under_curve([0.5, NAN], 4, ceiling=0.7) == pytest.approx(0.6 + 0.7 + 0.7)
+    assert analysis.area_under_curve([0.5, 9.0, 0.5], 3, ceiling=0.7) == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_area_refuses_epochs_that_a_curve_does_not_have(epochs):
+    with pytest.raises(InputError, match=f"epochs={epochs}: allowed is 2 to 4"):
+        analysis.area_under_curve([4.0, 3.0, 2.0, 1.0], epochs)
+
+
+SLOW = np.linspace(1.0, 0.1, 10)
+FAST = np.linspace(1.0, 0.1, 5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "other", "ratio", "category"),
+    [
+        (SLOW, np.append(FAST, [0.1] * 5), 0.5, "faster"),
+        (np.append(FAST, [0.1] * 5), np.append(SLOW, [0.05] * 5), 1.0, "same"),
+        (FAST, SLOW, 2.0, "slower"),
+        (FAST, SLOW + 0.1, INF, "slower"),
+        ([0.9, NAN], SLOW, 0.2, "faster"),
+        (SLOW, [0.9, NAN], INF, "slower"),
+        ([0.9, NAN], [0.8, NAN], NAN, "neither converged"),
+        (SLOW + 0.5, SLOW + 0.5, NAN, "neither converged"),
+        (FAST[:3] - 0.5, SLOW, NAN, "too few epochs"),
+    ],
+)
+def test_convergence_ratio_and_its_category(reference, other, ratio, category):
+    after = 5 if len(reference) < 10 else 10
+    found = analysis.convergence_ratio(reference, other, after=after, converged_below=0.5)
+    assert found.category == category
+    assert found.ratio == pytest.approx(ratio, nan_ok=True)
+
+
+def test_convergence_table_pairs_seeds_and_leaves_momentum_zero_out():
+    runs = [
+        history(r, s, val=c, train=c, learning_rate=0.1, momentum=0.9)
+        for r, c in (("momentum", SLOW), ("nesterov", np.append(FAST, [0.1] * 5)))
+        for s in (0, 1)
+    ]
+    runs += [
+        history("sgd", 0, val=SLOW, learning_rate=0.1),
+        history("nesterov", 2, val=SLOW, learning_rate=0.1, momentum=0.9),
+    ]
+    table = analysis.convergence_table(Runs(runs), after=10)
+    assert table == {(0.1, 0.9): {0: (0.5, "faster"), 1: (0.5, "faster")}}
+
+
+def test_sensitivity_interpolates_on_the_log_scale_between_inside_and_outside():
+    found = analysis.sensitivity([0.001, 0.01, 0.1, 1.0], [2.0, 1.0, 1.05, 1.15], factor=1.1)
+    assert found.best == 0.01
+    assert math.log10(found.low) == pytest.approx(-2.1)
+    assert math.log10(found.high) == pytest.approx(-0.5)
+    assert found.decades == pytest.approx(1.6)
+    assert (found.open_low, found.open_high) == (False, False)
+
+
+def test_sensitivity_says_where_the_grid_ends_before_the_range_does():
+    found = analysis.sensitivity([0.1, 0.001, 0.01], [1.5, 1.0, 1.02])
+    assert found.open_low
+    assert not found.open_high
+    assert found.low == pytest.approx(0.001)
+
+
+def test_sensitivity_ends_at_the_last_value_before_one_that_diverged():
+    found = analysis.sensitivity([0.001, 0.01, 0.1], [1.05, 1.0, NAN])
+    assert found.high == pytest.approx(0.01)
+    assert not found.open_high
+
+
+def test_sensitivity_takes_the_first_of_equally_good_values_and_a_grid_of_one():
+    assert analysis.sensitivity([0.1, 0.01], [1.0, 1.0]).best == 0.01
+    assert analysis.sensitivity([0.1], [1.0]) == pytest.approx((0.0, 0.1, 0.1, 0.1, True, True))
+
+
+@pytest.mark.parametrize(
+    ("values", "losses", "factor", "message"),
+    [
+        ([0.0, 0.1], [1, 1], 1.1, "allowed are numbers above 0"),
+        ([0.1], [1], 0.9, "factor=0.9: allowed is a number of at least 1"),
+        ([0.1], [NAN], 1.1, "at least one must be finite"),
+    ],
+)
+def test_sensitivity_refuses_what_has_no_answer(values, losses, factor, message):
+    with pytest.raises(InputError, match=message):
+        analysis.sensitivity(values, losses, factor=factor)
+
+
+def test_variance_is_the_rates_where_optimizers_tuned_are_equal_and_the_optimizers_where_rates_do_not_matter():
+    rates = {"a": {0.1: 1.0, 0.01: 2.0}, "b": {0.1: 2.0, 0.01: 1.0}}
+    assert analysis.variance_shares(rates) == (1.0, 0.0)
+    assert analysis.variance_shares({"a": {0.1: 1.0, 0.01: 1.0}, "b": {0.1: 2.0, 0.01: 2.0}}) == (0.0, 1.0)
+
+
+def test_variance_shares_by_hand():
+    # Variances over rates 0.5 and 2, mean 1.25; between the bests 1 and 2 it is 0.5; the rate at 0.001 is too far off.
+    losses = {"a": {0.1: 1.0, 0.01: 2.0, 0.0001: 9.0}, "b": {0.1: 4.0, 0.01: 2.0}}
+    assert analysis.variance_shares(losses).learning_rate == pytest.approx(1.25 / 1.75)
+
+
+def test_a_wave_of_the_cycle_is_told_from_others_and_from_a_trend():
+    e = np.arange(1, 97)
+    trend = 0.3 + 0.4 * np.exp(-e / 10)
+    wave, other = (0.02 * np.cos(2 * np.pi * e / period) for period in (8, 3))
+    assert analysis.cycle_share(trend + wave, 8) > 0.95
+    assert analysis.cycle_share(trend + other, 8) < 0.05
+    assert analysis.cycle_share(trend + wave + other, 8) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("curve", [np.ones(96), np.arange(31.0), np.append(np.arange(20.0), [NAN] * 20)])
+def test_cycle_share_is_unknown_for_flat_and_short_curves(curve):
+    assert math.isnan(analysis.cycle_share(curve, 8))
+
+
+def test_one_value_is_found_however_it_was_rounded():
+    assert analysis.same_value("learning_rate", 0.0316, 10**-1.5)
+    assert analysis.same_value("learning_rate", 0.032, 10**-1.5)
+    assert not analysis.same_value("learning_rate", 0.03, 10**-1.5)
+    assert analysis.same_value("momentum", float(np.float32(0.99)), 0.99)
+    assert analysis.same_value("momentum", 0.0, 0.0)
+
+
+def test_decays_near_one_are_told_apart():
+    assert not analysis.same_value("b2", 0.999, 0.99)
+    assert not analysis.same_value("momentum", 0.99, 0.995)
+
+
+@pytest.mark.parametrize("label", ["sgd", "momentum", "momentum_ema", "nesterov"])
+def test_momentum_zero_is_found_as_sgd_and_sgd_as_momentum_zero(label):
+    numbers = {"learning_rate": 0.1} if label == "sgd" else {"learning_rate": 0.1, "momentum": 0.0}
+    runs = Runs([history(label, **numbers), history("momentum", learning_rate=0.1, momentum=0.9)])
+    assert [run.hyperparameters for run in runs.select("sgd", learning_rate=0.1)] == [{"learning_rate": 0.1}]
+    assert len(runs.select("sgd", momentum=0.0)) == 1
+    for rule in ("momentum", "momentum_ema", "nesterov"):
+        (found,) = runs.select(rule, momentum=0.0)
+        assert (found.optimizer, found.hyperparameters) == (rule, {"learning_rate": 0.1, "momentum": 0.0})
+    assert runs.axis("momentum", "momentum") == [0.0, 0.9]
+    assert [cell.hyperparameters["momentum"] for cell in runs.family("momentum")] == [0.9]
+
+
+def test_one_run_under_two_names_is_kept_once_and_the_longer_one():
+    runs = Runs(
+        [history("sgd", val=[0.5, 0.4], learning_rate=0.1), history("momentum", learning_rate=0.1, momentum=0.0)]
+    )
+    assert [run.epochs for run in runs.select("sgd")] == [2]
+
+
+def test_a_number_that_is_not_given_is_the_articles_default():
+    runs = Runs([history("adam", learning_rate=0.001), history("adam", learning_rate=0.001, b1=0.5)])
+    assert len(runs.select("adam", b1=0.9, b2=0.999)) == 1
+    assert len(runs.select("adam", b1=0.9, b2=0.99)) == 0
+    assert len(runs.select("adam")) == 2
+
+
+def test_seeds_of_one_configuration_are_one_cell_and_can_be_asked_for():
+    runs = Runs(history(seed=seed, learning_rate=rate) for seed, rate in ((1, 0.0316), (0, 10**-1.5), (0, 0.1)))
+    assert [cell.seeds for cell in runs.cells("sgd")] == [[0, 1], [0]]
+    assert [run.seed for run in runs.select("sgd", learning_rate=0.0316, seed=1)] == [1]
+
+
+def test_failed_runs_are_set_aside():
+    runs = Runs([history(status="failed", val=[]), history(status="failed", val=[0.1])])
+    assert len(runs.failed) == 2
+    assert runs.optimizers == []
+
+
+@pytest.mark.parametrize(
+    ("status", "val", "settled"),
+    [
+        ("stopped", [0.5, 0.4], True),
+        ("diverged", [0.5, NAN], True),
+        ("finished", [0.5, 0.4], False),
+        ("finished", [0.4, 0.5], True),
+        ("finished", [0.5] * 49 + [0.4] + [0.5] * 40, False),
+        ("finished", [0.5] * 99 + [0.4] + [0.5] * 50, True),
+    ],
+)
+def test_a_run_is_settled_when_more_epochs_would_hardly_help(status, val, settled):
+    assert analysis.settled(history(status=status, val=val)) is settled
+
+
+def test_progress_is_zero_at_guessing_one_at_the_best_and_zero_for_a_run_that_diverged():
+    good, bad = history(val=[0.2], learning_rate=0.1), history(val=[3.0], learning_rate=0.2)
+    burst = history(val=[0.3, NAN], learning_rate=0.3, status="diverged", diverged_epoch=2)
+    runs = Runs([good, bad, burst])
+    assert analysis.halfway(runs) == pytest.approx((CHANCE + 0.2) / 2)
+    assert [analysis.progress(runs, run) for run in (good, bad, burst)] == pytest.approx([1.0, 0.0, 0.0])
+
+
+def test_nothing_has_converged_where_nothing_gets_below_guessing():
+    assert math.isnan(analysis.halfway(Runs([history(val=[0.65])])))
+    assert math.isnan(analysis.halfway(Runs([])))
+
+
+def test_a_run_without_a_finite_loss_counts_as_guessing():
+    assert analysis.lowest(Runs([], chance=2.0), history(val=[NAN, NAN])) == 2.0
+
+
+def test_the_epoch_of_divergence_counts_as_not_finite_in_both_losses():
+    run = history(val=[0.5, NAN], train=[0.5, 0.1], status="diverged", diverged_epoch=2)
+    assert np.isnan(analysis.losses(run, "train_loss")).tolist() == [False, True]
+    assert run.curves["train_loss"][1] == np.float32(0.1)
+
+
+def test_best_configuration_is_the_one_with_the_smallest_mean_not_the_luckiest_seed():
+    runs = Runs(history(seed=s, val=[v], learning_rate=r) for s, v, r in ((0, 0.1, 1.0), (1, 0.6, 1.0), (0, 0.3, 0.1)))
+    assert analysis.best_cell(runs, runs.cells("sgd")).hyperparameters == {"learning_rate": 0.1}
