@@ -1,5 +1,6 @@
 """Runs under way, on disk: Orbax checkpoints of the whole sweep, written beside the training, read after a kill."""
 
+import hashlib
 import logging
 import time
 import warnings
@@ -11,7 +12,6 @@ import numpy as np
 
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grid import Run
-from jaxopt_study.history import CURVES
 from jaxopt_study.scheduler import Parked, Snapshot
 from jaxopt_study.step import RunState
 
@@ -40,28 +40,31 @@ class Checkpoints:
     def save(self, optimizer: str, snapshot: Snapshot) -> None:
         """Starts writing; returns while Orbax goes on in the background.
 
+        The arrays go as one: a few large writes instead of many small ones, and one place where damage shows.
+
         Raises:
             EnvironmentFault: the checkpoint before this one could not be written.
         """
         from orbax import checkpoint as ocp
 
-        longest = max((len(run.rows) for run in snapshot.parked), default=0)
-        rows = np.full((len(snapshot.runs), longest, len(CURVES)), np.nan, np.float32)
-        for i, parked in enumerate(snapshot.parked):
-            rows[i, : len(parked.rows)] = parked.rows
         states = jax.tree.map(lambda *x: np.stack(x), *(parked.state for parked in snapshot.parked))
+        leaves = [np.concatenate([parked.rows for parked in snapshot.parked]), *jax.tree.leaves(states)]
+        packed = np.concatenate([np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8) for x in leaves])
         table = {
             "study": self.study,
             "optimizer": optimizer,
             "runs": [[list(map(list, run.hyperparameters)), run.seed] for run in snapshot.runs],
             "epochs": [len(parked.rows) for parked in snapshot.parked],
-            "shapes": [[list(x.shape), str(x.dtype)] for x in jax.tree.leaves(states)],
+            "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
+            "bytes": packed.size,
+            "sha256": hashlib.sha256(packed).hexdigest(),
         }
-        arrays = {"rows": rows, "states": dict(_numbered(states))}
         try:
             self.manager.save(
                 time.time_ns() // 1_000_000,
-                args=ocp.args.Composite(arrays=ocp.args.StandardSave(arrays), table=ocp.args.JsonSave(table)),
+                args=ocp.args.Composite(
+                    arrays=ocp.args.StandardSave({"packed": packed}), table=ocp.args.JsonSave(table)
+                ),
             )
         except (OSError, ValueError) as error:
             raise EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {_line(error)}") from error
@@ -108,23 +111,22 @@ class Checkpoints:
             )
         if table["optimizer"] not in templates:
             return {}
-        arrays = self.manager.restore(
-            step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(self._blank(table)))
-        ).arrays
+        blank = {"packed": np.zeros(table["bytes"], np.uint8)}
+        arrays = self.manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank))).arrays
+        packed = np.asarray(arrays["packed"])
+        if hashlib.sha256(packed).hexdigest() != table["sha256"]:
+            raise ValueError("its bytes are not those that were written")
+        rows, *leaves = _unpack(packed, table["leaves"])
         structure = jax.tree.structure(templates[table["optimizer"]])
-        leaves = [arrays["states"][name] for name, _ in _numbered(table["shapes"])]
+        ends = np.cumsum(table["epochs"])
         result = {}
-        for i, ((hyperparameters, seed), epochs) in enumerate(zip(table["runs"], table["epochs"], strict=True)):
+        for i, ((hyperparameters, seed), end, epochs) in enumerate(
+            zip(table["runs"], ends, table["epochs"], strict=True)
+        ):
             run = Run(table["optimizer"], tuple((name, value) for name, value in hyperparameters), seed)
             state = jax.tree.unflatten(structure, [leaf[i] for leaf in leaves])
-            result[run] = Parked(arrays["rows"][i, :epochs], state)
+            result[run] = Parked(rows[end - epochs : end], state)
         return result
-
-    def _blank(self, table: dict[str, Any]) -> PyTree:
-        longest = max(table["epochs"], default=0)
-        rows = np.zeros((len(table["runs"]), longest, len(CURVES)), np.float32)
-        states = {name: np.zeros(shape, dtype) for name, (shape, dtype) in _numbered(table["shapes"])}
-        return {"rows": rows, "states": states}
 
     def clear(self) -> None:
         """Removes all checkpoints: nothing is under way any more."""
@@ -162,10 +164,14 @@ class _OtherStudyError(Exception):
     pass
 
 
-def _numbered(values: PyTree) -> list[tuple[str, Any]]:
-    """The leaves of a tree by position, so that what is read needs no class of ours."""
-    leaves = values if isinstance(values, list) else jax.tree.leaves(values)
-    return [(f"{i:04d}", leaf) for i, leaf in enumerate(leaves)]
+def _unpack(packed: np.ndarray, leaves: list[tuple[list[int], str]]) -> list[np.ndarray]:
+    """The arrays that lie one after another in ``packed``, of the given shapes and types."""
+    arrays, begin = [], 0
+    for shape, dtype in leaves:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        arrays.append(np.frombuffer(packed[begin : begin + size].tobytes(), dtype).reshape(shape))
+        begin += size
+    return arrays
 
 
 def _line(error: Exception) -> str:

@@ -32,6 +32,7 @@ class Truth:
     train_wave: float = 0.0
     val_wave: float = 0.0
     other_wave: float = 0.0
+    train_noise: float = 0.0
 
 
 def history(optimizer="sgd", seed=0, status="stopped", val=None, train=None, diverged_epoch=None, **numbers):
@@ -54,7 +55,7 @@ def made(truth, optimizer, numbers, seed, *, epochs=EPOCHS, noise=0.002, status=
     val = t.floor + (CHANCE - t.floor) * fall + t.val_wave * wave + t.other_wave * other
     val = val + 0.002 * np.maximum(0, e - t.turn) - 1e-5 * np.minimum(e, t.turn)
     train = t.floor + t.train_gap + (CHANCE - t.floor - t.train_gap) * fall + t.train_wave * wave
-    train = train + (0.0 if t.train_wave else t.other_wave) * other
+    train = train + (0.0 if t.train_wave else t.other_wave) * other + t.train_noise * rng.standard_normal(epochs)
     update = t.first_update * (t.last_update / t.first_update) ** ((e - 1) / (epochs - 1))
     curves = {name: np.ones(epochs) for name in CURVES}
     curves |= {"val_loss": val, "train_loss": train, "update_size": update}

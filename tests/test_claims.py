@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from made_runs import world
+from made_runs import Truth, made, world
 
 from jaxopt_study import article, claims
 from jaxopt_study.analysis import Runs
@@ -88,6 +88,29 @@ OPPOSITES = {
     + [(at("adam", 0.001, b1=0.9, b2=b2), {"floor": 0.3}) for b2 in (0.9, 0.99)],
 }
 
+# Other ways in which claims of several parts are false: each is one part alone.
+ONE_PART_FALSE = [
+    ("S3", [(at("sgd", 0.001), {"floor": 0.15, "speed": 0.2})]),
+    ("M1", [(at("momentum", 0.01, momentum=0.5), {"speed": 0.001})]),
+    ("M2", [(at("momentum", 0.01, momentum=0.95), {"speed": 1.0})]),
+    ("M4", [(at("momentum", 0.01), {"first_update": lambda n: 1e-3 / (1 + step(n))})]),
+    ("M6", [(at("momentum", 0.001, momentum=m), FAILS) for m in article.MOMENTA[1:]]),
+    ("M7", [(at("momentum", 0.1, momentum=0.95), LEARNS)]),
+    ("R2", [(at("rmsprop", 0.001), {"floor": lambda n: {0.9: 0.39, 0.95: 0.3, 0.99: 0.2}.get(n["decay"], 0.4)})]),
+    ("R2", [(at("rmsprop", 0.001), {"train_gap": lambda n: 0.3 * n["decay"]})]),
+    ("R4", [(at("rmsprop", 1.0, decay=0.9), LEARNS)]),
+    ("D1", [(at("adam", 10**-3.5), {"floor": 0.2})]),
+    ("D2", [(at("adam", 0.001), {"train_gap": 0.1})]),
+    ("D5", [(at("cyclical"), {"speed": 3.0})]),
+    ("G1", [(at("adagrad", 0.001), {"train_gap": 0.5, "speed": 0.5})]),
+    ("C1", [(at("cyclical"), {"train_wave": 0.0, "val_wave": 0.0, "other_wave": 0.02})]),
+    ("C1", [(at("cyclical"), {"val_wave": 0.02, "other_wave": 0.0, "train_noise": 0.007})]),
+    ("X2", [(at("sgd"), {"floor": 0.3})]),
+    ("X3", [(at("adagrad"), {"floor": 0.15})]),
+    ("X4", [(at("sgd"), {"turn": 60})]),
+    ("X8", [(at("rmsprop", 0.001, decay=rho), {"floor": 0.4}) for rho in (0.95, 0.99)]),
+]
+
 # The rules without whose runs a claim cannot be judged.
 NEEDS = {"S": ["sgd"], "M": ["momentum"], "A": ["momentum_ema"], "N": ["nesterov"], "R": ["rmsprop"], "D": ["adam"]}
 NEEDS |= {"G": ["adagrad"], "C": ["cyclical"], "X": ["adam"], "X6": ["momentum"], "X7": ["adam", "rmsprop", "adagrad"]}
@@ -115,6 +138,12 @@ def test_claim_is_supported_where_the_article_is_right(claim):
 @pytest.mark.parametrize("claim", IDS)
 def test_claim_is_contradicted_where_the_article_is_wrong(claim):
     found = judged(claim, world(*OPPOSITES[claim]))
+    assert found.verdict == "contradicted", found
+
+
+@pytest.mark.parametrize(("claim", "changes"), ONE_PART_FALSE)
+def test_claim_is_contradicted_where_one_of_its_parts_alone_is_wrong(claim, changes):
+    found = judged(claim, world(*changes))
     assert found.verdict == "contradicted", found
 
 
@@ -207,6 +236,35 @@ def test_a_best_rate_at_the_edge_of_the_grid_is_not_taken_for_the_best():
     found = judged("R5", runs)
     assert found.verdict == "undecided"
     assert "sgd (learning_rate 0.1) is best at the edge of its grid" in found.reason
+
+
+def test_a_best_rate_at_the_other_edge_does_not_refute_a_larger_one():
+    found = judged(
+        "G3", world((at("adagrad", 1.0), {"floor": 0.1}), (at("sgd", 10**-0.5), {"floor": 0.1, "speed": 0.2}))
+    )
+    assert found.verdict == "undecided"
+    assert "adagrad (learning_rate 1) is best at the edge of its grid" in found.reason
+
+
+def test_a_few_cells_say_nothing_of_most_cases():
+    runs = [run for run in world() if run.optimizer != "nesterov" or run.hyperparameters["momentum"] == 0.9]
+    found = judged("N1", runs)
+    assert (found.verdict, found.reason) == (
+        "undecided",
+        "grid does not cover it: 5 cells with momentum, 10 are needed",
+    )
+
+
+def test_one_configuration_that_still_improves_keeps_open_that_none_converges():
+    falling = made(Truth(0.6, 0.01), "rmsprop", {"learning_rate": 10**-1.5, "decay": 0.5}, 0, status="finished")
+    runs = [run for run in world() if not (rate(run) == 10**-1.5 and run.hyperparameters.get("decay") in (0.5, 0.99))]
+    assert judged("R3", runs).verdict == "supported"
+    worse = [dataclasses.replace(falling, seed=seed) for seed in range(5)]
+    assert "too few epochs" in judged("R3", [*runs, *worse]).reason
+
+
+def rate(run):
+    return run.hyperparameters.get("learning_rate")
 
 
 def test_no_runs_leave_every_claim_undecided_with_a_reason():

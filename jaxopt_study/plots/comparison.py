@@ -22,7 +22,7 @@ class Bar(NamedTuple):
 
 
 def bars(entries: Sequence[Bar], *, unit: str, whole: bool = False, title: str = "") -> Figure:
-    """Bars from 0 to the mean over the seeds, a dot a seed; the lowest is starred.
+    """Bars from 0 to the mean over the seeds, a dot a seed; the lowest of those with a value for every seed is starred.
 
     Args:
         entries: from top to bottom.
@@ -31,11 +31,12 @@ def bars(entries: Sequence[Bar], *, unit: str, whole: bool = False, title: str =
         title: of the figure.
     """
     means = [_mean(entry.seeds) for entry in entries]
-    finite = [m for m in means if np.isfinite(m)]
+    # A seed without a value is worse than any, so its optimizer cannot be the lowest.
+    competing = [m for m, entry in zip(means, entries, strict=True) if np.isfinite(entry.seeds).all()]
     with style.applied():
-        figure, (axes,) = style.panels(1, title, width=4.9, height=0.46 * max(len(entries), 2), left=2.15, right=1.4)
+        figure, (axes,) = style.panels(1, title, width=4.9, height=0.46 * max(len(entries), 2), left=2.15, right=1.6)
         for row, (entry, mean) in enumerate(zip(entries, means, strict=True)):
-            _bar(axes, row, entry, mean, whole, bool(finite) and mean == min(finite))
+            _bar(axes, row, entry, mean, whole, mean in competing and mean == min(competing))
         axes.set_yticks(range(len(entries)), [_name(entry) for entry in entries], fontsize=8.5)
         axes.set_ylim(len(entries) - 0.5, -0.5)
         axes.set_xlim(0, 1.02 * max([v for e in entries for v in e.seeds if np.isfinite(v)], default=1.0))

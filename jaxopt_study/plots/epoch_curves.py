@@ -140,7 +140,8 @@ def _panel(axes: Axes, groups: Mapping[str, Sequence[History]], metric: str, loo
 
 
 def _label(name: str, members: Sequence[History]) -> str:
-    name, lost = textwrap.fill(name, 22), len(selection.diverged(members))
+    name = "\n".join(textwrap.fill(line, 22) for line in name.split("\n"))
+    lost = len(selection.diverged(members))
     if not lost:
         return name
     return f"{name} (diverged)" if lost == len(members) else f"{name} ({lost} of {len(members)} diverged)"

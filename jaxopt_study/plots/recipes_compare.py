@@ -101,10 +101,10 @@ def _sgd_and_momentum(source: Source) -> Picture:
     sgd, momentum = best(source, "sgd"), best(source, "momentum")
     runs = selection.of_rule(source.histories, "sgd")
     low = recipes.at(runs, 0.01)
-    groups = {f"SGD, {sgd.text} (its best)": sgd.runs}
+    groups = {f"SGD (its best)\n{sgd.text}": sgd.runs}
     if low.used != selection.rounded(sgd.numbers["learning_rate"]):
-        groups[f"SGD, lr {labels.number(low.used)}"] = selection.matching(runs, {"learning_rate": low.used})
-    groups[f"momentum, {momentum.text} (its best)"] = momentum.runs
+        groups[f"SGD\nlr {labels.number(low.used)}"] = selection.matching(runs, {"learning_rate": low.used})
+    groups["\n".join(["momentum (its best)", *momentum.text.split(", ")])] = momentum.runs
     lead = f"SGD at its best rate and at {low.title}, and momentum at its best."
     title = "SGD and momentum: training loss and validation loss"
     return recipes.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)

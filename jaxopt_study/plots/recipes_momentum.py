@@ -15,7 +15,8 @@ _RATES = (0.001, 0.01, 0.1)
 
 
 def _velocity(source: Source, *, number: int, ema: bool) -> Picture:
-    momenta = selection.values(source.histories, "momentum") or article.MOMENTA
+    momenta = sorted({0.0, *selection.values(source.histories, "momentum")})
+    momenta = momenta if len(momenta) > 1 else list(article.MOMENTA)
     form = "average form" if ema else "rate inside the velocity"
     title = f"Velocity of momentum under a constant gradient ({form})"
     figure = illustrations.constant_gradient(momenta, ema=ema, title=title)
