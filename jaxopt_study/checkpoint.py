@@ -57,7 +57,7 @@ class Checkpoints:
             "epochs": [len(parked.rows) for parked in snapshot.parked],
             "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
             "bytes": packed.size,
-            "sha256": hashlib.sha256(packed).hexdigest(),
+            "sha256": hashlib.sha256(packed.data).hexdigest(),
         }
         try:
             self.manager.save(
@@ -114,7 +114,7 @@ class Checkpoints:
         blank = {"packed": np.zeros(table["bytes"], np.uint8)}
         arrays = self.manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank))).arrays
         packed = np.asarray(arrays["packed"])
-        if hashlib.sha256(packed).hexdigest() != table["sha256"]:
+        if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
             raise ValueError("its bytes are not those that were written")
         rows, *leaves = _unpack(packed, table["leaves"])
         structure = jax.tree.structure(templates[table["optimizer"]])

@@ -45,11 +45,13 @@ class EpochReport(NamedTuple):
 
 
 class Program(NamedTuple):
-    """The static parts that an epoch is compiled from; ``steps`` is the number of training steps in it."""
+    """The static parts that an epoch is compiled from; ``hyperparameters`` are the names that the rule
+    takes, ``steps`` is the number of training steps in it."""
 
     network: Network
     loss: Loss
     make_optimizer: MakeOptimizer
+    hyperparameters: tuple[str, ...]
     diagnostics: bool
     stop_on_nonfinite: bool
     keep_best: bool

@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,11 @@ def fingerprint(run: Run, study: Mapping[str, Any]) -> str:
     exact = {name: np.float32(value).tobytes().hex() for name, value in numbers.items()}
     text = json.dumps({"study": study, "optimizer": optimizer, "numbers": exact, "seed": run.seed}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def digest(fingerprints: Iterable[str]) -> str:
+    """20 hex digits of a set of runs, in any order."""
+    return hashlib.sha256(" ".join(sorted(fingerprints)).encode()).hexdigest()[:20]
 
 
 def stack(runs: Sequence[Run]) -> dict[str, np.ndarray]:

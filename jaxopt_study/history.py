@@ -16,7 +16,7 @@ CURVES = (
     "update_norm",
     "param_norm",
 )
-STATUSES = ("stopped", "finished", "diverged", "failed")
+STATUSES = ("stopped", "finished", "diverged", "failed", "halved")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,8 @@ class History:
         hyperparameters: the rule's numbers by their Optax names.
         seed: of the initial weights and the dropout masks.
         status: ``stopped`` (patience ran out), ``finished`` (all epochs trained), ``diverged``
-            (a loss was not finite) or ``failed`` (the run could not be trained).
+            (a loss was not finite), ``failed`` (the run could not be trained) or ``halved`` (others were better when
+            successive halving compared them).
         curves: float32 arrays ``[E]`` by the names in ``CURVES``; entry ``e`` belongs to epoch ``e + 1``.
             The row of the epoch in which a run diverged is kept, non-finite as it was.
         diverged_epoch: the first epoch, counted from 1, with a non-finite loss; None if there is none.

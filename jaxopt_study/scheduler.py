@@ -84,6 +84,8 @@ class Scheduler:
         slots: how many at once.
         max_epochs: of every run.
         patience: of every run, in epochs.
+        total: runs of the whole grid, those that are not to be trained any more too.
+        halving: if given, only the best 1 / halving of the runs go on at every rung of epochs (see ``rungs``).
         in_turn: whether a device trains its slots in turn, so that only running ones cost anything.
         events: see Events.
         parked: runs among ``runs`` that were begun before.
@@ -97,6 +99,8 @@ class Scheduler:
         slots: int,
         max_epochs: int,
         patience: int,
+        total: int,
+        halving: int | None = None,
         in_turn: bool,
         events: Events,
         parked: Mapping[Run, Parked],
@@ -104,14 +108,20 @@ class Scheduler:
         self.sweep = sweep
         self.events = events
         self.in_turn = in_turn
-        self.max_epochs, self.patience = max_epochs, patience
+        self.patience = patience
+        self.total, self.halving = total, halving
+        self.rungs = rungs(max_epochs, halving, total)
+        self.total_rungs = len(self.rungs)
         self.parked = dict(parked)
+        self.waiting: list[Run] = []
         self.pending = deque([run for run in runs if run in parked] + [run for run in runs if run not in parked])
+        if halving:
+            self._find_rung()
         self.rows: dict[Run, list[np.ndarray]] = {}
         self.room = slots
         self.slots: list[Run | None] = [None] * sweep.padded(self.room)
         self.template = runs[0]
-        self.states = sweep.idle(self._hyperparameters(), len(self.slots))
+        self.states = sweep.idle(len(self.slots))
         self.work = Work()
         self.tick_seconds = 0.0
 
@@ -124,7 +134,7 @@ class Scheduler:
         """Trains all runs to their end."""
         begin, compiled = time.perf_counter(), self.sweep.compile_seconds
         flight: _Flight | None = None
-        while self.pending or self.active:
+        while self.pending or self.active or self.waiting:
             due = self.events.snapshot_due()
             if flight is not None and (due or self._ends_for_certain(flight)):
                 self._read(flight)
@@ -132,7 +142,8 @@ class Scheduler:
             if due:
                 self.events.snapshot(self.snapshot())
             if not (self.pending or self.active):
-                break
+                self._promote()
+                continue
             self._place()
             launched = self._launch()
             if flight is not None:
@@ -159,10 +170,10 @@ class Scheduler:
     def _ends_for_certain(self, flight: _Flight) -> bool:
         """Whether a run reaches its last epoch in the one under way, so that it pays to wait for its slot."""
         now = [run for run, before in zip(self.slots, flight.slots, strict=True) if run is not None and run == before]
-        return any(len(self.rows[run]) + 1 >= self.max_epochs for run in now)
+        return any(len(self.rows[run]) + 1 >= self.rungs[0] for run in now)
 
     def _launch(self) -> _Flight:
-        limits: list[Any] = [np.full(len(self.slots), bound, np.int32) for bound in (self.max_epochs, self.patience)]
+        limits: list[Any] = [np.full(len(self.slots), bound, np.int32) for bound in (self.rungs[0], self.patience)]
         arguments = self.sweep.put((self._hyperparameters(), Limits(*limits)))
         self.states, report = self.sweep.epoch(self.states, *arguments)
         return _Flight(report, list(self.slots))
@@ -178,7 +189,7 @@ class Scheduler:
             self.rows[run].append(report.metrics[slot])
             self.events.epoch(run, len(self.rows[run]), dict(zip(CURVES, report.metrics[slot].tolist(), strict=True)))
             if report.status[slot] != RUNNING:
-                self._end(run, int(report.status[slot]))
+                self._leave(run, STATUS_NAMES[int(report.status[slot])])
         self.events.tick(self)
 
     def _count(self, trained: np.ndarray) -> None:
@@ -187,11 +198,41 @@ class Scheduler:
         self.work.epochs_trained += int(trained.sum())
         self.work.epochs_computed += int(busiest) * len(by_device)
 
-    def _end(self, run: Run, status: int) -> None:
+    def _leave(self, run: Run, status: str) -> None:
+        """Frees a run's slot: it has ended, or waits for the others at a rung."""
         slot = self.slots.index(run)
-        best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
         self.slots[slot] = None
-        self.events.end(run, to_history(run, np.stack(self.rows.pop(run)), status), best)
+        rows = np.stack(self.rows.pop(run))
+        if status == "finished" and len(self.rungs) > 1:
+            # The epoch that ends at a rung is read before the next one is launched: this is the state after it.
+            state = jax.tree.map(lambda x: np.asarray(x[slot]), self.states)
+            self.parked[run] = Parked(rows, state._replace(status=np.int32(RUNNING)))
+            self.waiting.append(run)
+        else:
+            best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
+            self.events.end(run, to_history(run, rows, status), best)
+
+    def _promote(self) -> None:
+        """At a rung, when all runs have come to it: the best go on, the others end as ``halved``."""
+        kept = max(1, self.total // (self.halving or 1) ** (self.total_rungs - len(self.rungs) + 1))
+        ranked = sorted(self.waiting, key=lambda run: (float(self.parked[run].state.stopping.best_loss), run))
+        for run in ranked[kept:]:
+            parked = self.parked.pop(run)
+            self.events.end(run, to_history(run, parked.rows, "halved"), parked.state.best or None)
+        self.pending.extend(run for run in self.waiting if run in self.parked)
+        self.waiting = []
+        self.rungs.pop(0)
+        self.slots = [None] * self.sweep.padded(self.room)
+        self.states = self.sweep.idle(len(self.slots))
+
+    def _find_rung(self) -> None:
+        """After a resume: which rung the runs are at, and which of them wait there already."""
+        done = {run: len(parked.rows) for run, parked in self.parked.items()}
+        while len(self.rungs) > 1 and max(done.values(), default=0) > self.rungs[0]:
+            self.rungs.pop(0)
+        if len(self.rungs) > 1:
+            self.waiting = [run for run in self.pending if done.get(run) == self.rungs[0]]
+            self.pending = deque(run for run in self.pending if run not in self.waiting)
 
     def _place(self) -> None:
         """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
@@ -245,15 +286,26 @@ class Scheduler:
         return np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
 
 
-def to_history(run: Run, rows: np.ndarray, status: int) -> History:
-    """The record of a run from its rows ``[E, curves]`` and its last status."""
+def rungs(max_epochs: int, halving: int | None, total: int) -> list[int]:
+    """Epochs after which runs are compared, the last of them ``max_epochs``: each ``halving`` times the one before.
+
+    There are as many as leave one run at the last: Jamieson and Talwalkar 2016, arXiv 1502.07943.
+    """
+    found = [max_epochs]
+    while halving and total >= halving ** len(found) and found[0] >= halving:
+        found.insert(0, found[0] // halving)
+    return found
+
+
+def to_history(run: Run, rows: np.ndarray, status: str) -> History:
+    """The record of a run from its rows ``[E, curves]``."""
     curves = {name: rows[:, i] for i, name in enumerate(CURVES)}
     bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
     return History(
         optimizer=run.optimizer,
         hyperparameters=dict(run.hyperparameters),
         seed=run.seed,
-        status=STATUS_NAMES[status],
+        status=status,
         curves=curves,
         diverged_epoch=int(bad[0]) + 1 if len(bad) else None,
     )

@@ -20,6 +20,7 @@ class Settings:
         data_seed: seeds the one shuffle of the training examples, which is the same for every run and every epoch.
         stop_on_nonfinite: end a run in the epoch in which its loss stops being finite; otherwise it runs out its
             patience as Keras has it.
+        halving: if given, successive halving: the best 1 / halving of a rule's runs go on at every rung of epochs.
         diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
         matmul_precision: of JAX, ``float32`` or a faster, less exact one.
         activations: ``float32`` or ``bfloat16``, the type of what passes between the layers.
@@ -30,6 +31,7 @@ class Settings:
     patience: int = 50
     data_seed: int = 0
     stop_on_nonfinite: bool = True
+    halving: int | None = None
     diagnostics: bool = True
     matmul_precision: str = "float32"
     activations: str = "float32"
@@ -38,6 +40,8 @@ class Settings:
         for name in ("batch_size", "max_epochs", "patience"):
             if getattr(self, name) < 1:
                 raise InputError(f"--{name}", getattr(self, name), "allowed is a whole number from 1")
+        if self.halving is not None and self.halving < 2:
+            raise InputError("--halving", self.halving, "allowed is a whole number from 2")
         if self.data_seed < 0:
             raise InputError("--data_seed", self.data_seed, "allowed is a whole number from 0")
 

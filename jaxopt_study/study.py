@@ -2,16 +2,16 @@
 
 import dataclasses
 import functools
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
-from jaxopt_study import devices, grid, registry, workdir
-from jaxopt_study.batches import batches_of
+from jaxopt_study import devices, grid, registry, training, weights, workdir
+from jaxopt_study.batches import Batches, batches_of
 from jaxopt_study.checkpoint import Checkpoints
 from jaxopt_study.data import Dataset
 from jaxopt_study.epoch import Program, init_run
@@ -22,17 +22,17 @@ from jaxopt_study.history import History
 from jaxopt_study.losses import LOSSES
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
-from jaxopt_study.scheduler import Events, Parked, Scheduler, Snapshot, Work
 from jaxopt_study.settings import Settings
 from jaxopt_study.step import Hyperparameters, MakeOptimizer, RunState
 from jaxopt_study.store import Store
 from jaxopt_study.sweep import Sweep
+from jaxopt_study.training import Interrupted, Watcher
+
+__all__ = ["Execution", "Interrupted", "Study", "Watcher"]
 
 # Measured on CPU: larger validation batches leave the cache; accelerators want them large.
 VAL_BATCH = {"cpu": 64}
 VAL_BATCH_ELSEWHERE = 256
-AUTO_SLOTS = {"cpu": 32}
-AUTO_SLOTS_ELSEWHERE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,20 +52,6 @@ class Execution:
     strategy: str = "auto"
     checkpoint_minutes: float = 2.0
     save_best_weights: bool = False
-
-
-class Watcher(NamedTuple):
-    """Who is told of the progress; see scheduler.Events."""
-
-    begin: Callable[[int, int, int], None] = lambda total, stored, max_epochs: None
-    epoch: Callable[[Run, int, Mapping[str, float]], None] = lambda run, number, metrics: None
-    end: Callable[[Run, History], None] = lambda run, history: None
-    tick: Callable[[Scheduler], None] = lambda scheduler: None
-    interrupted: Callable[[], bool] = lambda: False
-
-
-class Interrupted(Exception):  # not an error: what was begun is saved
-    """The study was asked to stop and has saved what was under way."""
 
 
 class Study:
@@ -110,6 +96,9 @@ class Study:
             **settings.identity(),
         }
         self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
+        if settings.halving:  # who goes on depends on the others: such runs are theirs alone
+            self.identity["grid"] = grid.digest(self.fingerprints.values())
+            self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
         self.store = Store(folder / "runs")
 
     def pending(self) -> list[Run]:
@@ -139,18 +128,18 @@ class Study:
             Interrupted: the watcher asked for it.
         """
         watcher = watcher or Watcher()
-        begin = time.perf_counter()
         with workdir.locked(self.folder):
             pending = self.pending()
             watcher.begin(len(self.runs), len(self.runs) - len(pending), self.settings.max_epochs)
             if pending:
                 workdir.write_json(self.folder / "config.json", self.describe())
-                self._train_all(pending, watcher, begin)
+                self._train(pending, watcher)
             return self.histories()
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
         return {
+            "identity": self.identity,
             "settings": dataclasses.asdict(self.settings),
             "execution": dataclasses.asdict(self.execution),
             "dataset": {
@@ -167,76 +156,53 @@ class Study:
             "git_commit": workdir.git_commit(),
         }
 
-    def _train_all(self, pending: list[Run], watcher: Watcher, begin: float) -> None:
-        families = list(dict.fromkeys(run.optimizer for run in pending))
-        chosen = devices.choose(self.execution.devices)
-        strategy = self.execution.strategy
-        if strategy == "auto":
-            strategy = "map" if chosen[0].platform == "cpu" else "vmap"
+    def _train(self, pending: list[Run], watcher: Watcher) -> None:
         checkpoints = Checkpoints(self.folder / "checkpoints", self.identity)
-        programs = {name: self.program(name, strategy) for name in families}
+        batches = self.batches()
         try:
-            begun = checkpoints.load({name: template(name, program) for name, program in programs.items()})
-            batches = batches_of(
-                self.dataset.train_images,
-                self.dataset.train_labels,
-                self.dataset.val_images,
-                self.dataset.val_labels,
-                batch_size=self.settings.batch_size,
-                val_batch_size=VAL_BATCH.get(chosen[0].platform, VAL_BATCH_ELSEWHERE),
-                seed=self.settings.data_seed,
-            )
-            for name in families:
+            for name in dict.fromkeys(run.optimizer for run in pending):
                 runs = [run for run in pending if run.optimizer == name]
-                sweep = Sweep(programs[name], batches, chosen)
-                work, slots = self._train_family(sweep, runs, begun, strategy, checkpoints, watcher)
-                self._write_stats(sweep, work, slots, len(runs), time.perf_counter() - begin)
-                begin = time.perf_counter()
+                training.train(self.job(name, batches), runs, checkpoints, watcher, self.folder / "stats.json")
             checkpoints.clear()
         finally:
             checkpoints.close()
 
-    def _train_family(
-        self,
-        sweep: Sweep,
-        runs: list[Run],
-        begun: Mapping[Run, Parked],
-        strategy: str,
-        checkpoints: Checkpoints,
-        watcher: Watcher,
-    ) -> tuple[Work, int]:
-        # Of all runs of the rule, stored ones too: what is resumed runs in the program in which it was begun.
-        family = sum(run.optimizer == runs[0].optimizer for run in self.runs)
-        auto = AUTO_SLOTS.get(sweep.devices[0].platform, AUTO_SLOTS_ELSEWHERE)
-        saved = time.monotonic()
-
-        def due() -> bool:
-            return watcher.interrupted() or time.monotonic() - saved > 60 * self.execution.checkpoint_minutes
-
-        def snapshot(taken: Snapshot) -> None:
-            nonlocal saved
-            if taken.runs:
-                checkpoints.save(runs[0].optimizer, taken)
-            saved = time.monotonic()
-            if watcher.interrupted():
-                checkpoints.wait()
-                raise Interrupted
-
-        def end(run: Run, history: History, best: Any) -> None:
-            self.store.write(self.fingerprints[run], history)
-            watcher.end(run, history)
-
-        scheduler = Scheduler(
-            sweep,
-            runs,
-            slots=min(self.execution.slots or auto, family),
-            max_epochs=self.settings.max_epochs,
-            patience=self.settings.patience,
+    def job(self, optimizer: str, batches: Batches) -> training.Job:
+        """What training one rule's runs takes."""
+        chosen = devices.choose(self.execution.devices)
+        strategy = self.strategy(chosen[0].platform)
+        program = self.program(optimizer, strategy)
+        return training.Job(
+            sweep=Sweep(program, batches, chosen),
+            total=sum(run.optimizer == optimizer for run in self.runs),
+            slots=self.execution.slots,
             in_turn=strategy == "map",
-            events=Events(watcher.epoch, end, watcher.tick, due, snapshot),
-            parked={run: begun[run] for run in runs if run in begun},
+            settings=self.settings,
+            template=template(program),
+            checkpoint_minutes=self.execution.checkpoint_minutes,
+            keep=self._keep,
         )
-        return scheduler.train(), scheduler.room
+
+    def strategy(self, platform: str) -> str:
+        """How a device of this platform trains its runs."""
+        if self.execution.strategy != "auto":
+            return self.execution.strategy
+        return "map" if platform == "cpu" else "vmap"
+
+    def batches(self, steps: int | None = None) -> Batches:
+        """The data in the order of training; only the first ``steps`` batches and as many of validation, if given."""
+        data, size = self.dataset, self.settings.batch_size
+        val_size = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE)
+        train, val = (None, None) if steps is None else (steps * size, steps * val_size)
+        return batches_of(
+            data.train_images[:train],
+            data.train_labels[:train],
+            data.val_images[:val],
+            data.val_labels[:val],
+            batch_size=size,
+            val_batch_size=val_size,
+            seed=self.settings.data_seed,
+        )
 
     def program(self, optimizer: str, strategy: str) -> Program:
         """The static parts of an epoch for one rule; equal for equal arguments, so that nothing is traced twice."""
@@ -245,6 +211,7 @@ class Study:
             network=self.network(),
             loss=LOSSES[self.loss],
             make_optimizer=maker(optimizer, steps),
+            hyperparameters=tuple(h.name for h in registry.family(optimizer).hyperparameters),
             diagnostics=self.settings.diagnostics,
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
             keep_best=self.execution.save_best_weights,
@@ -257,42 +224,11 @@ class Study:
         height, width, channels = self.dataset.train_images.shape[1:]
         return self.model.build((height, width, channels), self.outputs, self.settings.batch_size)
 
-    def _write_stats(self, sweep: Sweep, work: Work, slots: int, runs: int, seconds: float) -> None:
-        """Adds a part of the work to stats.json and brings its totals up to date."""
-        path = self.folder / "stats.json"
-        parts = workdir.read_json(path)["parts"] if path.exists() else []
-        parts.append(
-            {
-                "seconds": seconds,
-                "compile_seconds": sweep.compile_seconds,
-                "training_seconds": work.seconds,
-                "examples": work.epochs_trained * len(self.dataset.train_labels),
-                "epochs_trained": work.epochs_trained,
-                "epochs_computed": work.epochs_computed,
-                "runs": runs,
-                "slots": slots,
-                "devices": len(sweep.devices),
-                "peak_memory_bytes": sweep.memory_bytes * len(sweep.devices),
-            }
-        )
-        workdir.write_json(path, {**totals(parts), "parts": parts})
-
-
-def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The figures of stats.json from those of its parts (one a rule and call)."""
-    sums = {name: sum(part[name] for part in parts) for name in parts[0]}
-    return {
-        "seconds": sums["seconds"],
-        "compile_seconds": sums["compile_seconds"],
-        "examples_per_second": sums["examples"] / max(sums["training_seconds"], 1e-9),
-        "goodput": sums["epochs_trained"] / max(sums["epochs_computed"], 1),
-        "epochs_trained": sums["epochs_trained"],
-        "epochs_computed": sums["epochs_computed"],
-        "runs": sums["runs"],
-        "slots": max(part["slots"] for part in parts),
-        "devices": max(part["devices"] for part in parts),
-        "peak_memory_bytes": max(part["peak_memory_bytes"] for part in parts),
-    }
+    def _keep(self, run: Run, history: History, best: Any) -> None:
+        fingerprint = self.fingerprints[run]
+        if best is not None:
+            weights.write(self.folder / "weights" / fingerprint, best)
+        self.store.write(fingerprint, history)
 
 
 @functools.cache
@@ -306,13 +242,12 @@ def maker(optimizer: str, steps_per_epoch: int) -> MakeOptimizer:
     return make
 
 
-def template(optimizer: str, program: Program) -> RunState:
+def template(program: Program) -> RunState:
     """Shapes and types of a run's state."""
-    family = registry.family(optimizer)
-    numbers = {h.name: jax.ShapeDtypeStruct((), "float32") for h in family.hyperparameters}
+    number = jax.ShapeDtypeStruct((), jnp.float32)
     state: RunState = jax.eval_shape(
         lambda seed, hyperparameters: init_run(seed, hyperparameters, program),
-        jax.ShapeDtypeStruct((), "uint32"),
-        numbers,
+        jax.ShapeDtypeStruct((), jnp.uint32),
+        dict.fromkeys(program.hyperparameters, number),
     )
     return state

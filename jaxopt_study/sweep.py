@@ -68,14 +68,25 @@ class Sweep:
         """Host arrays with a leading run axis, laid out over the devices."""
         return jax.device_put(tree, self.by_run)
 
-    def idle(self, hyperparameters: Mapping[str, np.ndarray], slots: int) -> RunState:
-        """States of ``slots`` slots without a run."""
+    def arguments(self, slots: int) -> tuple[RunState, Hyperparameters, Limits, Batches]:
+        """Shapes, types and layout of what an epoch of so many slots takes."""
 
-        def one(numbers: Hyperparameters) -> RunState:
+        def state(numbers: Hyperparameters) -> RunState:
             return init_run(jnp.uint32(0), numbers, self.program)
 
-        shapes = jax.eval_shape(jax.vmap(one), hyperparameters)
-        zeros: RunState = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+        def of_run(x: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((slots, *x.shape), x.dtype, sharding=self.by_run)
+
+        number: Any
+        whole: Any
+        number, whole = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
+        numbers = dict.fromkeys(self.program.hyperparameters, number)
+        shapes = jax.tree.map(of_run, (jax.eval_shape(state, numbers), numbers, Limits(whole, whole)))
+        return (*shapes, self.batches)
+
+    def idle(self, slots: int) -> RunState:
+        """States of ``slots`` slots without a run."""
+        zeros: RunState = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self.arguments(slots)[0])
         idle: Any = np.full(slots, early_stopping.IDLE, np.int32)
         placed: RunState = self.put(zeros._replace(status=idle))
         return placed
@@ -100,12 +111,11 @@ class Sweep:
         """Rearranges slots: slot i of the result is ``slots[i]`` of the old, or idle where that is negative."""
         return self.calls.move(states, self.put(slots.astype(np.int32)))
 
-    def compiled_epoch(self, states: RunState, hyperparameters: Hyperparameters, limits: Limits) -> Any:
-        """The epoch's executable for these shapes; compiled once a process, whatever the numbers."""
-        arguments = (states, hyperparameters, limits, self.batches)
-        structure = jax.tree.structure(arguments)
+    def compiled_epoch(self, slots: int) -> Any:
+        """The epoch's executable for so many slots; compiled once a process, whatever the numbers."""
+        arguments = self.arguments(slots)
         shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments))
-        key = (self.program, self.mesh, structure, shapes)
+        key = (self.program, self.mesh, shapes)
         if key not in _EXECUTABLES:
             begin = time.perf_counter()
             _EXECUTABLES[key] = self.calls.epoch.lower(*arguments).compile()
@@ -116,9 +126,8 @@ class Sweep:
 
     def epoch(self, states: RunState, hyperparameters: Hyperparameters, limits: Limits) -> tuple[RunState, EpochReport]:
         """Trains every running slot for an epoch; returns at once, the arrays follow."""
-        result: tuple[RunState, EpochReport] = self.compiled_epoch(states, hyperparameters, limits)(
-            states, hyperparameters, limits, self.batches
-        )
+        executable = self.compiled_epoch(len(states.status))
+        result: tuple[RunState, EpochReport] = executable(states, hyperparameters, limits, self.batches)
         return result
 
 

@@ -77,12 +77,7 @@ def test_devices_train_without_a_word_to_each_other(tmp_path, strategy):
     program = study.program("momentum", strategy)
     batches = batches_of(*study.dataset[1:5], batch_size=16, val_batch_size=8, seed=0)
     engine = sweep.Sweep(program, batches, choose(4))
-    from jaxopt_study.grid import stack
-
-    numbers = stack(study.runs + study.runs[:2])
-    states = engine.idle(numbers, 8)
-    limits = sweep.Limits(*engine.put([np.full(8, 3, np.int32)] * 2))
-    text = engine.compiled_epoch(states, engine.put(numbers), limits).as_text()
+    text = engine.compiled_epoch(8).as_text()
     assert "while" in text
     for collective in ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter"):
         assert collective not in text
@@ -120,3 +115,82 @@ def test_a_report_is_read_while_the_next_epoch_is_under_way(tmp_path, monkeypatc
     monkeypatch.setattr(Scheduler, "_read", lambda self, flight: (order.append("read"), read(self, flight))[1])
     small.study(tmp_path, small.grid((0.01,)), epochs=4).run()
     assert order == ["launch", "launch", "read", "launch", "read", "launch", "read", "read"]
+
+
+def test_out_of_memory_halves_the_slots_and_the_study_goes_on(tmp_path, monkeypatch):
+    import jax
+
+    epoch = sweep.Sweep.epoch
+    asked = []
+
+    def limited(self, states, *rest):
+        asked.append(len(states.status))
+        if len(states.status) > 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
+        return epoch(self, states, *rest)
+
+    whole = small.study(tmp_path / "a", small.grid(), devices=1).run()
+    monkeypatch.setattr(sweep.Sweep, "epoch", limited)
+    with pytest.warns(UserWarning, match="out of memory with 6 slots; going on with 3"):
+        histories = small.study(tmp_path / "b", small.grid(), devices=1).run()
+    assert asked[0] == 6
+    assert set(asked[1:]) == {3}
+    for one, other in zip(whole, histories, strict=True):
+        np.testing.assert_array_equal(one.curves["val_loss"], other.curves["val_loss"])
+
+
+def test_slots_are_chosen_from_what_the_program_needs_and_the_device_has(tmp_path, monkeypatch):
+    from jaxopt_study import capacity
+    from jaxopt_study.sweep import memory_of
+
+    study = small.study(tmp_path, small.grid(seeds=4), devices=1)
+    engine = study.job("momentum", study.batches()).sweep
+    assert capacity.slots_for(engine, 24) == 24
+    needs = {slots: memory_of(engine.compiled_epoch(slots)) for slots in (8, 24)}
+    data = sum(x.nbytes for part in engine.batches for x in part)
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: int(needs[8] / capacity.MARGIN) - data)
+    chosen = capacity.slots_for(engine, 24)
+    assert 6 <= chosen <= 8
+    assert memory_of(engine.compiled_epoch(chosen)) <= needs[8]
+    monkeypatch.setattr(capacity, "free_bytes", lambda device: 0)
+    assert capacity.slots_for(engine, 24) == 1
+
+
+def test_halving_gives_the_epochs_to_the_best_third_at_every_rung(tmp_path):
+    import dataclasses
+
+    from jaxopt_study.study import Study
+
+    runs = small.grid(rates=(1e-4, 1e-3, 0.03), momenta=(0.0, 0.5, 0.9))
+    plain = small.study(tmp_path / "a", runs, epochs=9)
+    halved = Study(
+        dataclasses.replace(plain.settings, halving=3), plain.dataset, runs, tmp_path / "b", model=small.MODEL
+    )
+    assert not set(plain.fingerprints.values()) & set(halved.fingerprints.values())
+    histories = halved.run()
+    assert sorted((h.epochs, h.status) for h in histories) == [(1, "halved")] * 6 + [(3, "halved")] * 2 + [
+        (9, "finished")
+    ]
+    whole = plain.run()
+    first = sorted(range(9), key=lambda i: whole[i].curves["val_loss"][0])[:3]
+    assert {i for i in range(9) if histories[i].epochs > 1} == set(first)
+    for one, other in zip(whole, histories, strict=True):
+        np.testing.assert_array_equal(one.curves["val_loss"][: other.epochs], other.curves["val_loss"])
+
+
+def test_best_weights_are_those_of_the_lowest_validation_loss_and_predict(tmp_path):
+    from jaxopt_study.weights import load_model
+
+    study = small.study(tmp_path, small.grid((0.01, 0.3), (0.5,)), epochs=8, save_best_weights=True)
+    for history in study.run():
+        rate = history.hyperparameters["learning_rate"]
+        predict = load_model(tmp_path, {"learning_rate": rate}, model=small.MODEL)
+        probabilities = predict(study.dataset.val_images)
+        assert probabilities.shape == (21, 2)
+        chosen = probabilities[np.arange(21), study.dataset.val_labels]
+        best = history.curves["val_loss"].argmin()
+        np.testing.assert_allclose(-np.log(chosen).mean(), history.curves["val_loss"][best], rtol=1e-5)
+    with pytest.raises(ValueError, match="2 of 2 fit"):
+        load_model(tmp_path, {"momentum": 0.5}, model=small.MODEL)
+    with pytest.raises(ValueError, match="0 of 2 fit"):
+        load_model(tmp_path, {"learning_rate": 7.0}, model=small.MODEL)

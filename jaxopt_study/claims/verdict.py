@@ -15,6 +15,7 @@ the range in which its mean must lie for the part to hold.
    improving when their epochs ended (``analysis.settled``), where more epochs could turn it.
 6. More, less, faster and slower are judged by direction alone; the effect shows how much. Where a claim needs a
    size ("close together", "about a tenth"), its range stands in the claim's sentence or beside its function.
+7. One claim, A2, is an identity of update rules: it is judged pair of runs by pair of runs and needs no interval.
 
 The best of a grid is chosen by its mean over the seeds and compared on the same seeds, which flatters the larger
 grid a little. Of 43 claims judged at 95%, one or two can come out wrong by luck alone.
