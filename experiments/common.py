@@ -1,17 +1,17 @@
-"""What every experiment's command shares: flags, errors in one line, the run itself, what is written at the end."""
+"""What every experiment's command shares: the flags, and the way from them to the work directory."""
 
 import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from absl import app, flags
+from absl import flags
 
-from jaxopt_study import devices, registry, workdir
+from experiments import command
+from experiments.experiment import Axis, Experiment, Values
+from jaxopt_study import devices, registry, watching, workdir
 from jaxopt_study.data import load
-from jaxopt_study.errors import EnvironmentFault, InputError
-from jaxopt_study.grid import Run
+from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 from jaxopt_study.models.build import article_model
 from jaxopt_study.progress import TrainingProgress
@@ -47,56 +47,39 @@ STOP_ON_NONFINITE = flags.DEFINE_bool(
     "stop_on_nonfinite", True, "End a run when its loss is not finite; otherwise it runs out its patience as in Keras."
 )
 CHECKPOINT_MINUTES = flags.DEFINE_float("checkpoint_minutes", 2.0, "Minutes between checkpoints, above 0.", 0.001)
+TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
 SAVE_BEST_WEIGHTS = flags.DEFINE_bool("save_best_weights", False, "Keep each run's weights at its best epoch.")
 
 
-def main(experiment: str, presets: Mapping[str, Preset], make_runs: Callable[[Preset, int], list[Run]]) -> None:
-    """Runs an experiment's command from flags to files; exits 0, or 2 and 1 with one line (see errors).
-
-    Args:
-        experiment: its name, for figures and the default work directory.
-        presets: by name, the values of flags that are not given.
-        make_runs: ``(preset, seeds) -> runs``; reads the experiment's own flags.
-    """
-
-    def body(_: Sequence[str]) -> None:
-        try:
-            run(experiment, presets[PRESET.value], make_runs)
-        except InputError as error:
-            leave(2, str(error))
-        except EnvironmentFault as error:
-            leave(1, str(error))
-        except Interrupted:
-            leave(130, "interrupted; what was begun is saved, the same command goes on from here")
-
-    app.run(body, flags_parser=parse)
+def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
+    """Runs an experiment's command from flags to files and ends the program; see command.start."""
+    for name, axis in experiment.axes.items():
+        define_axis(name, axis)
+    command.start(lambda: run(experiment), argv)
 
 
-def parse(arguments: Sequence[str]) -> list[str]:
-    """Parses flags; what cannot be parsed ends the program with one line and exit status 2."""
-    try:
-        rest: list[str] = flags.FLAGS(arguments)
-        if len(rest) > 1:
-            raise flags.Error(f"{rest[1]!r} is not a flag")
-    except flags.Error as error:
-        leave(2, " ".join(str(error).split()))
-    return rest
+def define_axis(name: str, axis: Axis) -> None:
+    """Defines the flag that lists an axis's values: only by the module that is run, so that names may be shared."""
+    allowed = hyperparameter(axis).allowed
+    usual = ",".join(f"{value:.4g}" for value in axis.values)
+    what = axis.hyperparameter.replace("_", " ") + (f" of {axis.of}" if axis.of else "")
+    text = f"Values of the {what}, comma-separated, each {allowed}; {usual} if not given."
+    flags.DEFINE_list(name, None, text, allow_override=True)
 
 
-def leave(status: int, message: str) -> NoReturn:
-    """Ends the program with one line on stderr."""
-    print(f"error: {message}" if status < 100 else message, file=sys.stderr)
-    sys.exit(status)
-
-
-def run(experiment: str, preset: Preset, make_runs: Callable[[Preset, int], list[Run]]) -> None:
+def run(experiment: Experiment) -> None:
     """Everything between the flags and the exit status."""
-    from experiments import outputs  # matplotlib takes its time to import: not before the flags are known to be good
-
-    folder = Path(WORKDIR.value or Path("workdir") / experiment).expanduser()
+    preset = experiment.preset(PRESET.value)
+    folder = Path(WORKDIR.value or Path("workdir") / experiment.name).expanduser()
     workdir.check(folder)
-    runs = make_runs(preset, given(SEEDS, preset))
+    values = {name: axis_values(name, axis) for name, axis in experiment.axes.items()}
+    seeds = given(SEEDS, preset)
+    runs = experiment.make_runs(values, seeds)
     settings = settings_of(preset)
+    callbacks = [watching.TensorBoard(folder / "tensorboard")] if TENSORBOARD.value else []
+    # These take their time to import: not before the flags are known to be good.
+    from experiments import outputs, results
+
     devices.configure(cpu_devices=DEVICES.value)
     dataset = load(
         given(DATASET, preset),
@@ -110,12 +93,21 @@ def run(experiment: str, preset: Preset, make_runs: Callable[[Preset, int], list
     )
     model = article_model(notebook=NOTEBOOK_MODEL.value, kernels=KERNELS.value)
     study = Study(settings, dataset, runs, folder, model=model, execution=execution())
-    histories = train(study)
-    outputs.write(experiment, study, histories)
+    if experiment.choose:
+        runs = experiment.choose(results.finished(study), runs, seeds)
+        study = Study(settings, dataset, runs, folder, model=model, execution=execution())
+    before = results.read_config(folder)
+    histories = train(study, callbacks)
+    results.record(study, experiment.drawn(values), before)
+    outputs.write([folder], folder, histories)
 
 
-def train(study: Study) -> list[History]:
-    """Trains with a progress line; an interrupt or a termination signal saves and stops."""
+def train(study: Study, callbacks: Sequence[watching.Callback] = ()) -> list[History]:
+    """Trains with a progress line; an interrupt or a termination signal saves and stops.
+
+    Raises:
+        command.Stopped: it was asked to stop.
+    """
     asked: list[int] = []
 
     def ask(number: int, _: object) -> None:
@@ -126,7 +118,10 @@ def train(study: Study) -> list[History]:
     try:
         with TrainingProgress() as progress:
             watcher = Watcher(progress.begin, progress.epoch, progress.end, progress.tick, lambda: bool(asked))
-            return study.run(watcher)
+            return study.run(watching.watcher(*callbacks, also=watcher))
+    except Interrupted:
+        message = "interrupted; what was begun is saved, the same command goes on from here"
+        raise command.Stopped(message) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -160,21 +155,28 @@ def given(holder: flags.FlagHolder[Any], preset: Preset) -> Any:
     return preset.get(holder.name) if holder.value is None else holder.value
 
 
-def axis(holder: flags.FlagHolder[Any], preset: Preset, optimizer: str, hyperparameter: str) -> list[float]:
-    """The values of a hyperparameter from a flag that lists them.
+def hyperparameter(axis: Axis) -> registry.Hyperparameter:
+    """What the registry says of an axis."""
+    return {each.name: each for each in registry.family(axis.optimizer).hyperparameters}[axis.hyperparameter]
+
+
+def axis_values(name: str, axis: Axis) -> list[float]:
+    """The values of an axis from its flag, each once, or the axis's own.
 
     Raises:
         InputError: an empty list, or a value that is not a number in the rule's range.
     """
-    texts = given(holder, preset)
-    known = {h.name: h for h in registry.family(optimizer).hyperparameters}[hyperparameter]
+    texts = flags.FLAGS[name].value
+    if texts is None:
+        return list(axis.values)
+    known = hyperparameter(axis)
     allowed = f"allowed is a comma-separated list, each {known.allowed}"
     if not texts:
-        raise InputError(f"--{holder.name}", "", allowed)
+        raise InputError(f"--{name}", "", allowed)
     values = []
     for text in texts:
         try:
             values.append(known.check(float(text)))
         except ValueError:
-            raise InputError(f"--{holder.name}", text, allowed) from None
+            raise InputError(f"--{name}", text, allowed) from None
     return list(dict.fromkeys(values))

@@ -90,7 +90,8 @@ def epoch(
     # A run's turn like any step: what is computed for one run is then the same code however many runs there are.
     @program.batched
     def end_of_run(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
-        return conclude(carry[0], *fixed, shared, program)
+        running, start, train_sums, val_sums, limits = fixed
+        return conclude(carry[0], running, start, train_sums, val_sums, limits, shared, program)
 
     row = jnp.zeros(len(CURVES), jnp.float32)
     count = batches.val[2].sum()

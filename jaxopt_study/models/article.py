@@ -42,7 +42,7 @@ class ArticleNet(nn.Module):
         x = self._norm(x, train)
         for layer in range(blocks(x.shape[1:3])):
             x = nn.Conv(FILTERS[layer], (3, 3), kernel_init=nn.initializers.glorot_uniform())(x)
-            x = nn.relu(nn.max_pool(x, (2, 2), strides=(2, 2)))  # type: ignore[no-untyped-call]  # Flax has no type
+            x = nn.relu(nn.max_pool(x, (2, 2), strides=(2, 2)))  # Flax has no type
             x = self._norm(x, train)
             x = _drop(x, seed, layer, BLOCK_DROPOUT[layer])
         x = x.reshape(x.shape[0], -1)
