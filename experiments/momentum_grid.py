@@ -7,42 +7,32 @@ Expected: at a small rate momentum up to 0.9 speeds training up; the larger the 
 that still converges. Figures 9 and 11 to 17.
 """
 
-from absl import flags
+from collections.abc import Sequence
 
-from experiments import common
-from jaxopt_study import grid
+from experiments.experiment import Axis, Experiment, Values
+from jaxopt_study import article, grid
 from jaxopt_study.grid import Run
 
-LEARNING_RATES = flags.DEFINE_list("learning_rates", None, "Learning rates, comma-separated, each above 0.")
-MOMENTA = flags.DEFINE_list("momenta", None, "Momenta, comma-separated, each in [0, 1).")
-
-RATES = [str(10**exponent) for exponent in (-3, -2.5, -2, -1.5, -1)]
-AXES = {"learning_rates": RATES, "momenta": ["0", "0.5", "0.9", "0.95", "0.99"]}
-PRESETS = {
-    "quick": {"dataset": "digits", "max_epochs": 30, "patience": 50, "seeds": 2, **AXES},
-    "article": {
-        "dataset": "tfds:cats_vs_dogs",
-        "image_size": 128,
-        "max_epochs": 1000,
-        "patience": 50,
-        "seeds": 1,
-        **AXES,
-    },
+AXES = {
+    "learning_rates": Axis("momentum", "learning_rate", article.SGD_RATES),
+    "momenta": Axis("momentum", "momentum", article.MOMENTA),
 }
 
 
-def make_runs(preset: common.Preset, seeds: int) -> list[Run]:
-    """The grid: rates x momenta x seeds."""
-    axes = {
-        "learning_rate": common.axis(LEARNING_RATES, preset, "momentum", "learning_rate"),
-        "momentum": common.axis(MOMENTA, preset, "momentum", "momentum"),
-    }
+def make_runs(values: Values, seeds: int) -> list[Run]:
+    """Rates x momenta x seeds."""
+    axes = {"learning_rate": values["learning_rates"], "momentum": values["momenta"]}
     return grid.product("momentum", axes, seeds)
 
 
-def main() -> None:
+EXPERIMENT = Experiment("momentum_grid", "SGD with momentum", AXES, make_runs)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    common.main("momentum_grid", PRESETS, make_runs)
+    from experiments import common  # its flags are for the module that is run, not for those that import this one
+
+    common.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -1,94 +1,98 @@
-"""What an experiment leaves: summary.csv, the figures, and a table for the person at the terminal."""
+"""What an experiment leaves in its work directory besides the runs: tables, figures, verdicts and the report."""
 
-import os
-import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-
-from jaxopt_study import registry, summary, workdir
+from experiments import catalogue, results, terminal
+from experiments.results import Results
+from jaxopt_study import claims, report, tables
+from jaxopt_study.claims import Judgement
 from jaxopt_study.history import History
-from jaxopt_study.plots import save_figures
-from jaxopt_study.study import Study
+from jaxopt_study.plots import SavedFigure, save_figures
+
+_BEST_IN_PRINT = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "train_loss", "epoch",
+                  "hyperparameters", "seeds")  # fmt: skip
+_CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning")
 
 
-def write(experiment: str, study: Study, histories: Sequence[History]) -> None:
-    """Writes the files into the work directory and prints the table."""
-    summary.write_csv(study.folder / "summary.csv", histories)
-    _, notes = save_figures(experiment, histories, study.folder / "figures")
-    console = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120")), highlight=False)
-    console.print(table(histories))
-    for note in notes:
-        console.print(note)
-    console.print(closing_line(study))
+def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | None = None) -> None:
+    """Reads work directories, writes everything that is made of their runs, and prints a table.
+
+    Args:
+        folders: of one set of data, network and settings.
+        output: where to write; may be one of them.
+        histories: those of the printed table; all if None.
+
+    Raises:
+        InputError: the directories cannot be reported on together.
+        EnvironmentFault: a file cannot be read or written.
+    """
+    found = results.read(folders)
+    judgements = claims.judge(found.runs)
+    best_runs = tables.best_runs(found.runs)
+    write_tables(output, found, best_runs, judgements)
+    saved, notes = draw(found, output / "figures")
+    if found.foreign:
+        notes.append(f"{found.foreign} runs of other settings in the work directory are left out.")
+    report.write(
+        output / "report.html",
+        title=title(found),
+        origins=[report.Origin(folder.name, config, stats) for folder, config, stats in found.origins],
+        best_runs=best_runs,
+        claims=claims.table(judgements),
+        runs=tables.summary(found.histories),
+        figures=report.illustrations(saved),
+        notes=notes,
+    )
+    terminal.show(found.histories if histories is None else histories, best_runs, judgements, notes, output)
 
 
-def closing_line(study: Study) -> str:
-    """Where it is and how fast it went."""
-    path = study.folder / "stats.json"
-    speed = ""
-    if path.exists():
-        stats = workdir.read_json(path)
-        speed = (
-            f"; {stats['seconds']:.0f} s ({stats['compile_seconds']:.0f} s compiling), "
-            f"{stats['examples_per_second']:,.0f} examples/s, goodput {stats['goodput']:.2f}"
-        )
-    return f"{study.folder}: summary.csv, figures/, runs/*.parquet{speed}"
+def write_tables(output: Path, found: Results, best_runs: tables.Table, judgements: Sequence[Judgement]) -> None:
+    """The tables as CSV and as LaTeX; of wide ones the columns that a page has room for."""
+    runs, verdicts = tables.summary(found.histories), claims.table(judgements)
+    tables.write_csv(output / "summary.csv", runs)
+    claims.write_csv(output / "claims.csv", judgements)
+    folder = output / "tables"
+    tables.write_csv(folder / "best_runs.csv", best_runs)
+    for name, table, caption in (
+        ("best_runs", columns(best_runs, _BEST_IN_PRINT), "Best configuration of each optimizer."),
+        ("claims", columns(verdicts, _CLAIMS_IN_PRINT), "Verdicts on the article's claims, with 95% intervals."),
+        ("summary", runs, "Every run."),
+    ):
+        tables.write_latex(folder / f"{name}.tex", table, caption=caption, label=f"tab:{name}")
 
 
-def table(histories: Sequence[History]) -> Table:
-    """A row a configuration, over its seeds: lowest validation loss, its epoch, how the runs ended."""
-    configurations: dict[tuple[str, tuple[tuple[str, float], ...]], list[History]] = {}
-    for history in histories:
-        key = (history.optimizer, tuple(history.hyperparameters.items()))
-        configurations.setdefault(key, []).append(history)
-    names = varied(histories)
-    result = Table(title="Lowest validation loss of each configuration (mean over seeds, lowest to highest)")
-    for name in names:
-        result.add_column(name, justify="right")
-    for name in ("min val loss", "range", "at epoch", "train loss there", "epochs", "status"):
-        result.add_column(name, justify="left" if name == "status" else "right")
-    cells = {key: figures(group) for key, group in configurations.items()}
-    best = min((c[0] for c in cells.values() if np.isfinite(c[0])), default=np.nan)
-    for (optimizer, numbers), group in configurations.items():
-        loss, low, high, epoch, train = cells[optimizer, numbers]
-        values = {"optimizer": registry.family(optimizer).title, **{n: f"{v:.4g}" for n, v in numbers}}
-        mark = " *" if loss == best else ""
-        result.add_row(
-            *(values.get(name, "") for name in names),
-            f"{loss:.4f}{mark}" if np.isfinite(loss) else "none",
-            f"{low:.4f} - {high:.4f}" if len(group) > 1 and np.isfinite(loss) else "",
-            f"{epoch:.0f}" if np.isfinite(loss) else "",
-            f"{train:.4f}" if np.isfinite(loss) else "",
-            "-".join(dict.fromkeys(str(f(h.epochs for h in group)) for f in (min, max))),
-            endings(group),
-            style="bold" if mark else None,
-        )
-    result.caption = "* the lowest"
-    return result
+def columns(table: tables.Table, names: Sequence[str]) -> tables.Table:
+    """The table with these columns only."""
+    places = [table.columns.index(name) for name in names]
+    return tables.Table(tuple(names), [tuple(row[place] for place in places) for row in table.rows])
 
 
-def varied(histories: Sequence[History]) -> list[str]:
-    """Names of what differs between the configurations."""
-    names = dict.fromkeys(name for history in histories for name in history.hyperparameters)
-    several = [n for n in names if len({history.hyperparameters.get(n) for history in histories}) > 1]
-    optimizers = {history.optimizer for history in histories}
-    return (["optimizer"] if len(optimizers) > 1 or not several else []) + several
+def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
+    """Draws the figures of the directories' experiments, or all that can be drawn where these are not known.
+
+    Figures of earlier runs that are not drawn any more are removed.
+
+    Returns:
+        What was written, and a sentence for each figure that was left out.
+    """
+    saved, notes = list[SavedFigure](), list[str]()
+    for name in catalogue.NAMES:
+        if found.drawn and name not in found.drawn:
+            continue
+        drawn, absent = save_figures(name, catalogue.runs_of(name, found), folder, chance=found.chance)
+        saved += drawn
+        notes += absent
+    kept = {path for figure in saved for path in (figure.png, figure.svg)}
+    for path in folder.glob("fig[0-9][0-9]_*.*"):
+        if path.suffix in (".png", ".svg") and path not in kept:
+            path.unlink(missing_ok=True)
+    return saved, notes
 
 
-def figures(group: Sequence[History]) -> tuple[float, float, float, float, float]:
-    """Mean, lowest and highest of the minima over seeds, mean epoch of the minimum, mean training loss there."""
-    rows = [row for row in map(summary.row, group) if row["min_val_loss"] is not None]
-    if not rows:
-        return (np.nan,) * 5
-    losses = [row["min_val_loss"] for row in rows]
-    epochs, train = ([row[name] for row in rows] for name in ("min_val_epoch", "train_loss_at_min_val"))
-    return float(np.mean(losses)), min(losses), max(losses), float(np.mean(epochs)), float(np.mean(train))
-
-
-def endings(group: Sequence[History]) -> str:
-    """How the runs of a configuration ended; divergence with its epoch."""
-    words = [f"diverged in epoch {h.diverged_epoch}" if h.status == "diverged" else h.status for h in group]
-    return ", ".join(f"{words.count(w)} x {w}" if len(set(words)) > 1 else w for w in dict.fromkeys(words))
+def title(found: Results) -> str:
+    """Of the report: what was run, on what data."""
+    names = list(found.drawn)
+    what = catalogue.title(names[0]) if len(names) == 1 else "Optimizers and their hyperparameters"
+    data = next((config["dataset"]["name"] for _, config, _ in found.origins if "dataset" in config), "")
+    return f"{what} on {data}" if data else what

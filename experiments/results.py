@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.experiment import Values
-from jaxopt_study import article, grid, registry, workdir
+from jaxopt_study import grid, registry, workdir
 from jaxopt_study.analysis import Runs
 from jaxopt_study.errors import InputError
 from jaxopt_study.grid import Run
@@ -22,6 +22,7 @@ Drawn = Mapping[str, Values | None]
 
 _ARTICLE_SHAPE = [128, 128, 3]
 _ARTICLE_EXAMPLES = (18610, 4652)
+_ARTICLE_BATCH = 32
 
 
 class Results(NamedTuple):
@@ -74,9 +75,7 @@ def read(folders: Sequence[Path]) -> Results:
     drawn: dict[str, Values | None] = {}
     for config in configs:
         drawn |= config.get("experiments", {})
-    return Results(
-        list(zip(folders, configs, stats, strict=True)), sorted(found.values(), key=_place), foreign, drawn
-    )
+    return Results(list(zip(folders, configs, stats, strict=True)), sorted(found.values(), key=_place), foreign, drawn)
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
@@ -170,7 +169,7 @@ def is_the_articles(config: Mapping[str, Any]) -> bool:
         and data.get("image_shape") == _ARTICLE_SHAPE
         and (data.get("train_examples"), data.get("val_examples")) == _ARTICLE_EXAMPLES
         and identity.get("model") == "article"
-        and identity.get("batch_size") == article.BATCH_SIZE
+        and identity.get("batch_size") == _ARTICLE_BATCH
     )
 
 

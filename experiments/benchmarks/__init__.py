@@ -1,0 +1,1 @@
+"""Measurements of this project: speed against its peers, resumption after kills."""

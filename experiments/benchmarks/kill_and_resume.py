@@ -1,0 +1,115 @@
+"""Is anything lost when a study is killed? Kills it at random moments, resumes it, compares every run bit for bit.
+
+    python -m experiments.benchmarks.kill_and_resume --kills=50      # about 15 minutes on two cores
+
+Each trial starts a small momentum grid in an empty work directory, sends SIGKILL at a moment drawn uniformly from the
+time that the undisturbed study takes, gives the same command again, and compares the store with the undisturbed one.
+Expected: all runs of all trials identical.
+"""
+
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import app, flags
+from rich.console import Console
+from rich.table import Table
+
+KILLS = flags.DEFINE_integer("kills", 50, "Trials, at least 1.", 1)
+SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
+COMMAND = (
+    "experiments.momentum_grid",
+    "--learning_rates=0.003,0.03",
+    "--momenta=0,0.9",
+    "--seeds=2",
+    "--slots=4",
+    "--max_epochs=40",
+    "--checkpoint_minutes=0.02",
+)
+
+
+class Trial(NamedTuple):
+    """One kill: when, how many runs had ended by then, whether a checkpoint was there, how many runs came out equal."""
+
+    second: float
+    ended: int
+    checkpoint: bool
+    identical: int
+    resume_seconds: float
+
+
+def start(workdir: Path) -> subprocess.Popen[bytes]:
+    """Starts the study."""
+    command = [sys.executable, "-m", *COMMAND, f"--workdir={workdir}"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def finish(workdir: Path) -> float:
+    """Runs the study to its end; seconds."""
+    begin = time.monotonic()
+    if status := start(workdir).wait():
+        raise RuntimeError(f"the study in {workdir} ended with status {status}")
+    return time.monotonic() - begin
+
+
+def trial(whole: Path, workdir: Path, second: float) -> Trial:
+    """Kills a study after so many seconds, resumes it and compares."""
+    process = start(workdir)
+    time.sleep(second)
+    process.kill()
+    process.wait()
+    ended = len(list((workdir / "runs").glob("*.parquet")))
+    checkpoints = workdir / "checkpoints"
+    checkpoint = checkpoints.is_dir() and any(path.name.isdigit() for path in checkpoints.iterdir())
+    seconds = finish(workdir)
+    return Trial(second, ended, checkpoint, identical(whole, workdir), seconds)
+
+
+def identical(one: Path, other: Path) -> int:
+    """How many runs are in both stores with equal bits; the schema's metadata counts too."""
+    left, right = ({path.name: path for path in (folder / "runs").glob("*.parquet")} for folder in (one, other))
+    if left.keys() != right.keys():
+        return len(left.keys() & right.keys()) - len(left.keys() ^ right.keys())
+    return sum(left[name].read_bytes() == right[name].read_bytes() for name in left)
+
+
+def main(_: list[str]) -> None:
+    """The command."""
+    moments = random.Random(SEED.value)
+    console = Console(width=100)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole"
+        finish(Path(folder) / "warm")  # fills the compilation cache
+        seconds = finish(whole)
+        runs = len(list((whole / "runs").glob("*.parquet")))
+        trials = []
+        for i in range(KILLS.value):
+            trials.append(trial(whole, Path(folder) / str(i), moments.uniform(0, seconds)))
+            console.print(f"{i + 1}: {trials[-1]}")
+    console.print(summary(trials, runs, seconds))
+    sys.exit(any(each.identical != runs for each in trials))
+
+
+def summary(trials: list[Trial], runs: int, seconds: float) -> Table:
+    """Trials by what there was to resume from."""
+    table = Table(title=f"{runs} runs, undisturbed {seconds:.1f} s")
+    for name in ("killed", "trials", "all runs identical", "resuming took, s (median)"):
+        table.add_column(name, justify="right")
+    groups = {
+        "before anything was saved": [t for t in trials if not t.checkpoint and not t.ended],
+        "with a checkpoint": [t for t in trials if t.checkpoint and not t.ended],
+        "with finished runs": [t for t in trials if t.ended],
+        "in all": trials,
+    }
+    for name, group in groups.items():
+        middle = sorted(t.resume_seconds for t in group)[len(group) // 2] if group else float("nan")
+        table.add_row(name, str(len(group)), str(sum(t.identical == runs for t in group)), f"{middle:.1f}")
+    return table
+
+
+if __name__ == "__main__":
+    app.run(main)

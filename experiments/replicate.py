@@ -1,0 +1,40 @@
+"""What of the article holds? All its experiments in one study, its figures, and a verdict on each of its claims.
+
+    python -m experiments.replicate --preset=quick       # scikit-learn's digits, about five minutes on two cores
+    python -m experiments.replicate --preset=article     # cats_vs_dogs at 128 x 128, for a GPU or a TPU
+
+Every configuration that several experiments share is trained once, and rules with momentum 0 are trained as one. Expected:
+report.html with more than forty figures and 43 verdicts; with few seeds and epochs many of them are undecided.
+"""
+
+from collections.abc import Sequence
+
+from experiments import catalogue
+from experiments.experiment import Experiment, Values
+from experiments.plain import first_as_momentum
+from jaxopt_study.grid import Run
+
+
+def make_runs(values: Values, seeds: int) -> list[Run]:
+    """The runs of all grids."""
+    return first_as_momentum([run for each in catalogue.GRIDS for run in each.make_runs(each.defaults, seeds)])
+
+
+EXPERIMENT = Experiment(
+    "replicate",
+    "The article's experiments",
+    {},
+    make_runs,
+    parts={**{each.name: each.defaults for each in catalogue.GRIDS}, "compare": None},
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    from experiments import common  # its flags are for the module that is run, not for those that import this one
+
+    common.main(EXPERIMENT, argv)
+
+
+if __name__ == "__main__":
+    main()
