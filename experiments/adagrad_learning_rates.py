@@ -1,6 +1,6 @@
 """How does Adagrad depend on its learning rate, and how does it compare with SGD? (section 7 of the article)
 
-    python -m experiments.adagrad_learning_rates                      # scikit-learn's digits, half a minute on two cores
+    python -m experiments.adagrad_learning_rates                      # scikit-learn's digits, half a minute
     python -m experiments.adagrad_learning_rates --preset=article     # cats_vs_dogs at 128 x 128
 
 Expected: its best rate is at least ten times SGD's; at a small rate it falls behind SGD, since its updates shrink.

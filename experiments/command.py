@@ -33,7 +33,7 @@ def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> NoRetu
         except Stopped as stopped:
             leave(130, str(stopped))
 
-    app.run(guarded, argv=argv, flags_parser=parse)
+    app.run(guarded, argv=None if argv is None else list(argv), flags_parser=parse)
     raise AssertionError("app.run ends the program")
 
 

@@ -1,6 +1,7 @@
 """What every experiment's command shares: the flags, and the way from them to the work directory."""
 
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from absl import flags
 
 from experiments import command
-from experiments.experiment import Axis, Experiment, Values
+from experiments.experiment import Axis, Experiment
 from jaxopt_study import devices, registry, watching, workdir
 from jaxopt_study.data import load
 from jaxopt_study.errors import InputError
@@ -55,6 +56,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     """Runs an experiment's command from flags to files and ends the program; see command.start."""
     for name, axis in experiment.axes.items():
         define_axis(name, axis)
+    for flag in flags.FLAGS.get_key_flags_for_module(sys.modules[__name__]):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
     command.start(lambda: run(experiment), argv)
 
 
@@ -81,6 +84,7 @@ def run(experiment: Experiment) -> None:
     from experiments import outputs, results
 
     devices.configure(cpu_devices=DEVICES.value)
+    devices.choose(DEVICES.value)
     dataset = load(
         given(DATASET, preset),
         image_size=given(IMAGE_SIZE, preset),

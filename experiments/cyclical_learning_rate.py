@@ -9,7 +9,7 @@ Expected: the training loss goes up and down with the cycle, the validation loss
 from collections.abc import Sequence
 
 from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import article, grid
+from jaxopt_study import grid
 from jaxopt_study.errors import InputError
 from jaxopt_study.grid import Run
 

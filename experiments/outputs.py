@@ -82,7 +82,7 @@ def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
             continue
         drawn, absent = save_figures(name, catalogue.runs_of(name, found), folder, chance=found.chance)
         saved += drawn
-        notes += absent
+        notes += absent if drawn or found.drawn else []
     kept = {path for figure in saved for path in (figure.png, figure.svg)}
     for path in folder.glob("fig[0-9][0-9]_*.*"):
         if path.suffix in (".png", ".svg") and path not in kept:

@@ -1,10 +1,10 @@
-"""What of the article holds? All its experiments in one study, its figures, and a verdict on each of its claims.
+"""What of the article holds? (all its sections: one study, their figures, and a verdict on each of the claims)
 
     python -m experiments.replicate --preset=quick       # scikit-learn's digits, about five minutes on two cores
     python -m experiments.replicate --preset=article     # cats_vs_dogs at 128 x 128, for a GPU or a TPU
 
-Every configuration that several experiments share is trained once, and rules with momentum 0 are trained as one. Expected:
-report.html with more than forty figures and 43 verdicts; with few seeds and epochs many of them are undecided.
+A configuration that several experiments share is trained once, and so is momentum 0 of all rules. Expected: report.html
+with about forty figures and 43 verdicts; with few seeds and epochs many of them are undecided.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What work directories hold: the finished runs of one set of data, network and settings, and which figures they give."""
+"""What work directories hold: finished runs of one set of data, network and settings, and which figures they give."""
 
 import dataclasses
 import math

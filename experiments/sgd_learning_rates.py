@@ -1,7 +1,7 @@
 """How does plain SGD depend on its learning rate? (section 1 of the article)
 
     python -m experiments.sgd_learning_rates                      # scikit-learn's digits, seconds
-    python -m experiments.sgd_learning_rates --preset=article     # cats_vs_dogs at 128 x 128, until the patience runs out
+    python -m experiments.sgd_learning_rates --preset=article     # cats_vs_dogs at 128 x 128
 
 Expected: the smallest rate is slow, the largest does not reach the lowest loss, and the best lies between them.
 Figures 5 to 7.

@@ -28,7 +28,6 @@ own name, is a few lines::
 MLflow, trackio and others go the same way. A callback runs between two epochs of all runs: it should not take long.
 """
 
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +35,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxopt_study import registry
+from jaxopt_study import registry, summary
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import reason
 from jaxopt_study.grid import Run
@@ -109,15 +108,16 @@ class TensorBoard:
 
     def __init__(self, folder: Path) -> None:
         try:
-            from tensorboardX import event_file_writer, proto, summary
+            from tensorboardX import event_file_writer
             from tensorboardX.proto import event_pb2, summary_pb2
+            from tensorboardX.summary import hparams
         except ImportError as error:
             message = "TensorBoard files are written by tensorboardX, which is not installed: "
             raise EnvironmentFault(message + "run pip install 'jaxopt-study[tensorboard]'") from error
-        del proto
         self.folder = folder
-        self._writer, self._hparams = event_file_writer.EventsWriter, summary.hparams
-        self._events, self._summaries = event_pb2, summary_pb2
+        # Not its SummaryWriter, which takes two threads and a pipe for every run that is open.
+        self._writer = event_file_writer.EventsWriter
+        self._hparams, self._events, self._summaries = hparams, event_pb2, summary_pb2
         self._open: dict[Run, Any] = {}
         self._flushed = time.monotonic()
 
@@ -125,8 +125,7 @@ class TensorBoard:
         """Writes the epoch's scalars; see Callback."""
         if run not in self._open:
             self._begin(run, epoch)
-        values = [self._summaries.Summary.Value(tag=name, simple_value=value) for name, value in metrics.items()]
-        self._write(run, epoch, summary=self._summaries.Summary(value=values))
+        self._write(run, epoch, summary=self._scalars(metrics))
         if time.monotonic() - self._flushed > self.FLUSH_SECONDS:
             self._flushed = time.monotonic()
             for writer in self._open.values():
@@ -134,7 +133,10 @@ class TensorBoard:
 
     def on_run_end(self, run: Run, history: History) -> None:
         """Writes the lowest losses and closes the run's file; see Callback."""
+        row = summary.row(history)
+        lowest = {name: row[name] for name in ("min_val_loss", "min_train_loss") if row[name] is not None}
         _, _, end = self._hparams({}, {})
+        self._write(run, history.epochs, summary=self._scalars(lowest))
         self._write(run, history.epochs, summary=end)
         self._open.pop(run).close()
 
@@ -146,11 +148,18 @@ class TensorBoard:
         except OSError as error:
             raise EnvironmentFault(f"cannot write {folder}: {reason(error)}") from error
         if epoch > 1:  # epochs after the checkpoint that were written before the interruption are hidden
-            start = self._events.SessionLog(status=self._events.SessionLog.START)
-            self._write(run, epoch, session_log=start)
+            self._write(run, epoch, session_log=self._events.SessionLog(status=self._events.SessionLog.START))
         numbers = {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed}
         _, begin, _ = self._hparams(numbers, {})
         self._write(run, epoch, summary=begin)
 
+    def _scalars(self, values: Mapping[str, float]) -> Any:
+        summaries = self._summaries.Summary
+        return summaries(value=[summaries.Value(tag=name, simple_value=value) for name, value in values.items()])
+
     def _write(self, run: Run, epoch: int, **what: Any) -> None:
-        self._open[run].write_event(self._events.Event(wall_time=time.time(), step=epoch, **what))
+        event = self._events.Event(wall_time=time.time(), step=epoch, **what)
+        try:
+            self._open[run].write_event(event)
+        except OSError as error:
+            raise EnvironmentFault(f"cannot write {self.folder / run_name(run)}: {reason(error)}") from error

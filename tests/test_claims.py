@@ -233,6 +233,12 @@ def test_claims_find_momentum_zero_under_the_name_of_plain_sgd():
     assert all(judged(claim, runs).verdict == "supported" for claim in ("M1", "M3", "M8", "A1"))
 
 
+def test_where_everything_converges_there_is_no_trend_in_how_much_does():
+    found = judged("M8", world((at("momentum"), LEARNS), (at("sgd"), LEARNS)))
+    assert found.verdict == "undecided"
+    assert found.effect == 0.0
+
+
 def test_diverged_seeds_are_said():
     found = judged("M7", world())
     assert "diverged in 5 of 5 seeds" in found.reason

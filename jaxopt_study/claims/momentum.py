@@ -109,8 +109,8 @@ def m8(runs: Runs) -> Verdict:
     )
     moving = unsettled([each for each in cells if min(progress(runs, r) for r in each.by_seed.values()) < CONVERGED])
     decades = np.log10(rates)
-    by_rate = [float(np.polyfit(decades, share, 1)[0]) for share in converged.mean(axis=2)]
-    by_momentum = [float(np.polyfit(np.arange(len(momenta)), share, 1)[0]) for share in converged.mean(axis=1)]
+    by_rate = [_slope(decades, share) for share in converged.mean(axis=2)]
+    by_momentum = [_slope(np.arange(len(momenta)), share) for share in converged.mean(axis=1)]
     meanings = (
         "share of momenta that converge, change per decade of the learning rate",
         "share of learning rates that converge, change per step of momentum",
@@ -121,6 +121,11 @@ def m8(runs: Runs) -> Verdict:
             for meaning, values in zip(meanings, (by_rate, by_momentum), strict=True)
         ]
     )
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Slope of a fitted line; zero where rounding alone would give it a sign."""
+    return round(float(np.polyfit(x, y, 1)[0]), 9)
 
 
 def m9(runs: Runs) -> Verdict:

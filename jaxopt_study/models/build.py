@@ -1,9 +1,10 @@
 """Which network a study trains: a name for the fingerprints and how to build it for the data at hand."""
 
 import functools
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-from jaxopt_study.models import article
+from jaxopt_study.models import article, article_fast
 from jaxopt_study.models.network import Network
 
 
@@ -31,6 +32,8 @@ def article_model(*, notebook: bool = False, kernels: str = "auto") -> Model:
 
     @functools.cache
     def build(image_shape: tuple[int, int, int], outputs: int, batch_size: int) -> Network:
-        return article.plain(image_shape, outputs=outputs, notebook=notebook)
+        if kernels == "plain":
+            return article.plain(image_shape, outputs=outputs, notebook=notebook)
+        return article_fast.fast(image_shape, batch_size, outputs=outputs, notebook=notebook)
 
     return Model("article, notebook variant" if notebook else "article", build)

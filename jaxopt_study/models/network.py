@@ -1,6 +1,7 @@
 """What the training step needs of a network: four pure functions, written for a single run."""
 
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 

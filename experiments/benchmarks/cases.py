@@ -1,0 +1,104 @@
+"""What is measured: the cases, the programs and the work of an example. Imports no framework.
+
+A case fixes the work; every program trains the same number of examples of it, with as many weights.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MOMENTUM = 0.9
+CLASSES = 2
+
+
+class Case(NamedTuple):
+    """One measurement's work.
+
+    Attributes:
+        model: ``article`` or ``resnet``.
+        image_size: height and width in pixels, three channels.
+        configs: configurations that train at once, C.
+        batch_size: examples a step, B.
+        steps: batches of data on the device, T.
+        devices: that this project uses; the peers use all that they find.
+    """
+
+    model: str
+    image_size: int
+    configs: int
+    batch_size: int
+    steps: int
+    devices: int
+
+
+class Peer(NamedTuple):
+    """A program that is measured.
+
+    Attributes:
+        name: in flags and files.
+        title: in tables and figures.
+        module: within this package, with ``build(case, **options) -> Ready``.
+        options: of ``build``.
+        together: trains all configurations at once; otherwise one after another, so that its rate does not depend on
+            how many they are and is measured with one.
+        needs: what has to be importable, by the name that pip installs it under.
+        environment: of the process.
+    """
+
+    name: str
+    title: str
+    module: str
+    options: Mapping[str, Any] = {}
+    together: bool = False
+    needs: Mapping[str, str] = {}
+    environment: Mapping[str, str] = {}
+
+
+def _keras(backend: str, title: str, package: str) -> Peer:
+    module = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}[backend]
+    return Peer(
+        f"keras_{backend}",
+        f"Keras fit, {title}",
+        "peers_keras",
+        needs={"keras": "keras", module: package},
+        environment={"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+
+
+OURS = (
+    Peer("ours", "this project", "ours", {"diagnostics": True}, True),
+    Peer("ours_no_diagnostics", "this project, diagnostics off", "ours", {"diagnostics": False}, True),
+    Peer("ours_plain", "this project, plain kernels", "ours", {"diagnostics": True, "kernels": "plain"}, True),
+)
+PEERS = (
+    Peer("jax_vmap", "JAX, vmap of nn.Conv", "peers_jax", {"form": "vmap"}, True),
+    Peer("jax_loop", "JAX, loop over a jitted step", "peers_jax", {"form": "loop"}),
+    Peer("jax_scan", "JAX, scan of the step", "peers_jax", {"form": "scan"}),
+    Peer("torch_eager", "PyTorch eager", "peers_torch", {"form": "eager"}, needs={"torch": "torch"}),
+    Peer("torch_vmap", "torch.func.vmap", "peers_torch", {"form": "vmap"}, True, {"torch": "torch"}),
+    _keras("tensorflow", "TensorFlow", "tensorflow"),
+    _keras("jax", "JAX", "jax"),
+    _keras("torch", "PyTorch", "torch"),
+)
+GEMM = Peer("gemm", "largest float32 GEMM", "gemm")
+
+
+def data(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Made images uint8 ``[T, B, H, W, 3]`` and labels int32 ``[T, B]``, brighter where the label is 1."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, CLASSES, (case.steps, case.batch_size)).astype(np.int32)
+    shape = (*labels.shape, case.image_size, case.image_size, 3)
+    images = rng.integers(0, 192, shape, np.uint8) + (32 * labels[..., None, None, None]).astype(np.uint8)
+    return images, labels
+
+
+def learning_rates(configs: int) -> np.ndarray:
+    """A rate a configuration, float32 ``[C]``, small enough for none to diverge."""
+    return np.geomspace(1e-4, 1e-3, configs).astype(np.float32)
+
+
+def steps_for(peer: Peer, image_size: int, configs: int) -> int:
+    """Batches of data: enough for the calls between the steps to count as they do in use, few enough to be quick."""
+    many = max(16, 4096 // image_size)
+    return max(4, many // configs) if peer.together else many

@@ -1,0 +1,80 @@
+"""This project, as a study runs it: the epoch of a Sweep, without validation data."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from experiments.benchmarks import cases
+from experiments.benchmarks.cases import Case
+from experiments.benchmarks.ready import Ready
+from experiments.benchmarks.resnet import ResNet
+from jaxopt_study import devices, grid
+from jaxopt_study.batches import Batches
+from jaxopt_study.data import Dataset
+from jaxopt_study.early_stopping import Limits
+from jaxopt_study.models.build import Model, article_model
+from jaxopt_study.models.flax_module import from_linen
+from jaxopt_study.models.network import Network
+from jaxopt_study.settings import Settings
+from jaxopt_study.study import Execution, Study
+from jaxopt_study.sweep import memory_of
+
+FOREVER = 1_000_000_000
+
+
+def configure() -> None:
+    """Every core a device; no compilation cache, so that the start is what it is the first time."""
+    devices.configure(compilation_cache=False)
+
+
+@functools.cache
+def resnet(image_shape: tuple[int, int, int], outputs: int, batch_size: int) -> Network:
+    """The residual network as a user brings it."""
+    return from_linen(ResNet(outputs), image_shape)
+
+
+def study_of(case: Case, *, diagnostics: bool, kernels: str) -> Study:
+    """A study of the case: its grid has a learning rate a configuration."""
+    images, labels = (x.reshape(-1, *x.shape[2:]) for x in cases.data(case))
+    dataset = Dataset("made", images, labels, images[:1], labels[:1], ("dark", "light"), repr(case))
+    rates = [float(rate) for rate in cases.learning_rates(case.configs)]
+    runs = grid.product("momentum", {"learning_rate": rates, "momentum": [cases.MOMENTUM]}, 1)
+    model = article_model(kernels=kernels) if case.model == "article" else Model("resnet", resnet)
+    settings = Settings(batch_size=case.batch_size, max_epochs=FOREVER, patience=FOREVER, diagnostics=diagnostics)
+    # Without validation data its loss is NaN, which must not end a run.
+    settings = Settings(**{**vars(settings), "stop_on_nonfinite": False})
+    execution = Execution(slots=case.configs, devices=case.devices)
+    return Study(settings, dataset, runs, Path(tempfile.gettempdir()), model=model, execution=execution)
+
+
+def build(case: Case, *, diagnostics: bool, kernels: str = "auto") -> Ready:
+    """The epoch of the study's sweep."""
+    study = study_of(case, diagnostics=diagnostics, kernels=kernels)
+    job = study.job("momentum", training_only(study.batches()))
+    sweep = job.sweep
+    slots = sweep.padded(case.configs)
+    padded = [*study.runs, *[study.runs[-1]] * (slots - case.configs)]
+    bounds = np.full(slots, FOREVER, np.int32)
+    filling = (grid.stack(padded), np.zeros(slots, np.uint32), np.arange(slots) < case.configs)
+    states = sweep.fill(sweep.idle(slots), *sweep.put(filling))
+    numbers, limits = sweep.put((grid.stack(padded), Limits(*sweep.put((bounds, bounds)))))
+
+    def run(passes: int) -> None:
+        nonlocal states
+        for _ in range(passes):
+            states, report = sweep.epoch(states, numbers, limits)
+        trained = int(np.sum(jax.device_get(report.trained)))
+        if trained != case.configs:
+            raise RuntimeError(f"{trained} of {case.configs} configurations trained")
+
+    weights = sum(x[0].size for x in jax.tree.leaves(states.variables.params))
+    return Ready(run, weights, memory_of(sweep.compiled_epoch(slots)))
+
+
+def training_only(batches: Batches) -> Batches:
+    """The same without validation batches."""
+    images, labels, weights = batches.val
+    return batches._replace(val=(images[:0], labels[:0], weights[:0]))

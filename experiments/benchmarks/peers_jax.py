@@ -1,0 +1,124 @@
+"""JAX as it is usually written: nn.Conv and Optax; one configuration in a loop or a scan, or a vmap over all."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from experiments.benchmarks import cases
+from experiments.benchmarks.cases import Case
+from experiments.benchmarks.ready import Ready
+from experiments.benchmarks.resnet import ResNet
+
+PyTree = Any
+
+
+def configure() -> None:
+    """One device, whose threads are all cores."""
+    jax.config.update("jax_num_cpu_devices", 1)
+
+
+class ArticleNet(nn.Module):
+    """The article's network from Flax's layers, images ``[B, H, W, K]`` to logits ``[B, 1]``."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Applies it."""
+
+        def norm(x: jax.Array) -> jax.Array:
+            normalized: jax.Array = nn.BatchNorm(not train, momentum=0.99, epsilon=1e-3)(x)
+            return normalized
+
+        def drop(x: jax.Array, rate: float) -> jax.Array:
+            dropped: jax.Array = nn.Dropout(rate, deterministic=not train)(x)
+            return dropped
+
+        x = norm(x)
+        for filters, rate in ((4, 0.2), (8, 0.2), (16, 0.2), (32, 0.2), (64, 0.6)):
+            if min(x.shape[1:3]) < 2:
+                break
+            x = nn.max_pool(nn.Conv(filters, (3, 3))(x), (2, 2), (2, 2))
+            x = drop(norm(nn.relu(x)), rate)
+        x = drop(norm(nn.relu(nn.Dense(256)(x.reshape(x.shape[0], -1)))), 0.6)
+        return nn.Dense(1)(norm(nn.relu(nn.Dense(256)(x))))
+
+
+def build(case: Case, *, form: str) -> Ready:
+    """Args: form: ``loop`` (a call a step), ``scan`` (a call a pass) or ``vmap`` (the scan, over configurations)."""
+    net = ArticleNet() if case.model == "article" else ResNet()
+    images, labels = (jnp.asarray(x) for x in cases.data(case))
+    rates = jnp.asarray(cases.learning_rates(case.configs))
+    variables = net.init(jax.random.key(0), jnp.zeros((1, *images.shape[2:])), False)
+    weights = sum(x.size for x in jax.tree.leaves(variables["params"]))
+    state = (variables, optax.sgd(0.0, cases.MOMENTUM).init(variables["params"]), jax.random.key(1))
+    train_step = step_of(net)
+
+    def epoch(state: PyTree, rate: jax.Array, images: jax.Array, labels: jax.Array) -> PyTree:
+        return jax.lax.scan(lambda state, batch: (train_step(state, rate, *batch), None), state, (images, labels))[0]
+
+    if form == "loop":
+        return Ready(loop(jax.jit(train_step, donate_argnums=0), state, rates[0], images, labels), weights)
+    function: Callable[..., PyTree] = epoch
+    if form == "vmap":
+        state = jax.vmap(lambda _: state)(rates)
+        function = jax.vmap(epoch, in_axes=(0, 0, None, None))
+    else:
+        rates = rates[0]
+    compiled = jax.jit(function, donate_argnums=0).lower(state, rates, images, labels).compile()
+
+    def run(passes: int) -> None:
+        nonlocal state
+        for _ in range(passes):
+            state = compiled(state, rates, images, labels)
+        jax.block_until_ready(state)
+
+    return Ready(run, weights, memory_of(compiled))
+
+
+def step_of(net: nn.Module) -> Callable[..., PyTree]:
+    """``(state, rate, images uint8 [B, H, W, K], labels [B]) -> state``, a step of SGD with momentum."""
+
+    def step(state: PyTree, rate: jax.Array, images: jax.Array, labels: jax.Array) -> PyTree:
+        variables, opt_state, key = state
+        x = images.astype(jnp.float32) / 255.0
+        key, dropout = jax.random.split(key)
+
+        def loss(params: PyTree) -> tuple[jax.Array, PyTree]:
+            all_variables = {**variables, "params": params}
+            logits, stats = net.apply(all_variables, x, True, mutable=["batch_stats"], rngs={"dropout": dropout})
+            return optax.sigmoid_binary_cross_entropy(logits[:, 0], labels.astype(jnp.float32)).mean(), stats
+
+        grads, stats = jax.grad(loss, has_aux=True)(variables["params"])
+        updates, opt_state = optax.sgd(rate, cases.MOMENTUM).update(grads, opt_state)
+        params = optax.apply_updates(variables["params"], updates)
+        return {"params": params, **stats}, opt_state, key
+
+    return step
+
+
+def loop(
+    step: Callable[..., PyTree], state: PyTree, rate: jax.Array, images: jax.Array, labels: jax.Array
+) -> Callable[[int], None]:
+    """Calls the jitted step for every batch; the batches are on the device one by one."""
+    batches = [(images[i], labels[i]) for i in range(len(images))]
+
+    def run(passes: int) -> None:
+        nonlocal state
+        for _ in range(passes):
+            for batch in batches:
+                state = step(state, rate, *batch)
+        jax.block_until_ready(state)
+
+    return run
+
+
+def memory_of(executable: Any) -> int:
+    """Bytes of arguments, results and temporaries, aliases once."""
+    found = executable.memory_analysis()
+    if found is None:  # not every backend tells
+        return 0
+    sizes = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    return int(sizes - found.alias_size_in_bytes)

@@ -1,0 +1,20 @@
+"""What a program hands over once it is built."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Ready(NamedTuple):
+    """A program with its data and weights on the device.
+
+    Attributes:
+        run: ``(passes)``: trains so many times over the case's data and returns when all is computed.
+        weights: trainable numbers of one configuration.
+        memory_bytes: that one device holds while it runs, data included; 0 if unknown.
+        operations: multiplications and additions of a pass, for what is not training; else 0.
+    """
+
+    run: Callable[[int], None]
+    weights: int = 0
+    memory_bytes: int = 0
+    operations: float = 0.0

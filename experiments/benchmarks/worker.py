@@ -1,0 +1,56 @@
+"""A process that holds one kind of program and runs it when it is told to; see measure.
+
+Every line on standard input is a request, every line on standard output its reply, both JSON. Processes of their own
+keep the frameworks' threads, devices and settings apart.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from typing import Any, TextIO
+
+from experiments.benchmarks.cases import Case
+from experiments.benchmarks.ready import Ready
+
+
+def main() -> None:
+    """Serves requests until the input ends."""
+    # What the frameworks print must not come between the replies.
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    ready: Ready | None = None
+    module: Any = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            if request["do"] == "start":
+                module = importlib.import_module(f"experiments.benchmarks.{request['module']}")
+                getattr(module, "configure", lambda: None)()
+                reply(replies, {})
+            elif request["do"] == "build":
+                ready = None  # the old program's memory goes first
+                begin = time.perf_counter()
+                ready = module.build(Case(**request["case"]), **request["options"])
+                ready.run(1)
+                described = ready._asdict()
+                del described["run"]
+                reply(replies, {"seconds": time.perf_counter() - begin, **described})
+            else:
+                assert ready is not None
+                begin = time.perf_counter()
+                ready.run(request["passes"])
+                reply(replies, {"seconds": time.perf_counter() - begin})
+        except Exception as error:  # whatever a framework raises is told, and the others go on
+            reply(replies, {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"})
+
+
+def reply(replies: TextIO, answer: dict[str, Any]) -> None:
+    """Writes a line."""
+    replies.write(json.dumps(answer) + "\n")
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main()

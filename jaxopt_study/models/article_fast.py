@@ -1,0 +1,166 @@
+"""The article's network in the fast layers: the arrays, initial values and results of the plain one.
+
+Kernels stay as Flax names and lays them out; activations are [C, H, W, B]. The batch norm on the input is folded into
+the first convolution, so that its columns depend on the batch alone: they are made once a step for all runs.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
+from jaxopt_study.layers.conv_pool import Formulation, conv_pool, input_shift, shared_columns, shared_conv_pool
+from jaxopt_study.layers.dense import dense
+from jaxopt_study.layers.dropout import dropout
+from jaxopt_study.models import article
+from jaxopt_study.models.network import Network, PyTree, Variables
+
+_Norm = Callable[[int, jax.Array], jax.Array]
+_Drop = Callable[[jax.Array, int, float], jax.Array]
+
+
+class Batch(NamedTuple):
+    """What all runs share of a batch: columns of the first convolution, and mean and variance of its input, [K]."""
+
+    columns: jax.Array
+    mean: jax.Array
+    var: jax.Array
+
+
+def fast(
+    image_shape: tuple[int, int, int],
+    batch_size: int,
+    *,
+    outputs: int = 1,
+    notebook: bool = False,
+    formulation: Formulation | None = None,
+) -> Network:
+    """Builds the article's network from the fast layers.
+
+    Training batches of another size than `batch_size` (the last of an epoch) go through the plain network, which
+    compiles faster; evaluation takes any size.
+
+    Args:
+        image_shape: height, width and channels of an image.
+        batch_size: of all training batches but the last.
+        outputs: logits an image.
+        notebook: the notebook's variant, see `article.plain`.
+        formulation: "phases", measured on CPUs, or "im2col", batched products under vmap, meant for GPUs and TPUs and
+            not yet measured there; None chooses by the default backend.
+
+    Raises:
+        InputError: if a size is not positive.
+    """
+    plain = article.plain(image_shape, outputs=outputs, notebook=notebook)
+    if article.blocks(image_shape[:2]) == 0:
+        return plain
+    module = article.ArticleNet(outputs=outputs, second_dropout=notebook)
+    form: Formulation = formulation or ("phases" if jax.default_backend() == "cpu" else "im2col")
+    size = image_shape[:2]
+
+    def prepare(images: jax.Array, train: bool) -> PyTree:
+        if train and images.shape[0] != batch_size:
+            return plain.prepare(images, train)
+        return _prepare(images, train, form)
+
+    def train(variables: Variables, prepared: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        if not isinstance(prepared, Batch):
+            return plain.train(variables, prepared, key)
+        seed = cast(jax.Array, module.apply({}, rngs={"dropout": key}, method="mask_seed"))
+        return _train(variables, prepared, seed, size, form, notebook)
+
+    def evaluate(variables: Variables, prepared: Batch) -> jax.Array:
+        return _evaluate(variables, prepared, size, form, notebook)
+
+    return Network(plain.init, prepare, train, evaluate)
+
+
+def _prepare(images: jax.Array, train: bool, form: Formulation) -> Batch:
+    x = lax.optimization_barrier(images.astype(jnp.float32).transpose(3, 1, 2, 0) / 255.0)
+    channels = x.shape[0]
+    mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))
+    if train:
+        x = (x - per_channel(mean, x)) * per_channel(lax.rsqrt(var + article.EPSILON), x)
+    return Batch(shared_columns(x, form), mean, var)
+
+
+def _train(
+    variables: Variables, batch: Batch, seed: jax.Array, size: tuple[int, int], form: Formulation, notebook: bool
+) -> tuple[jax.Array, PyTree]:
+    params, old = variables.params, variables.stats["batch_stats"]
+    new = {"BatchNorm_0": _moved(old["BatchNorm_0"], batch.mean, batch.var)}
+
+    def norm(layer: int, x: jax.Array) -> jax.Array:
+        name = f"BatchNorm_{layer}"
+        y, mean, var = batch_norm(x, params[name]["scale"], params[name]["bias"], article.EPSILON)
+        new[name] = _moved(old[name], mean, var)
+        return y
+
+    def drop(x: jax.Array, layer: int, rate: float) -> jax.Array:
+        return dropout(x, seed, layer, rate)
+
+    first = params["BatchNorm_0"]
+    logits = _network(params, batch.columns, first["scale"], first["bias"], norm, drop, size, form, notebook)
+    return logits, {"batch_stats": {name: new[name] for name in old}}
+
+
+def _evaluate(
+    variables: Variables, batch: Batch, size: tuple[int, int], form: Formulation, notebook: bool
+) -> jax.Array:
+    params, stats = variables.params, variables.stats["batch_stats"]
+
+    def norm(layer: int, x: jax.Array) -> jax.Array:
+        p, s = params[f"BatchNorm_{layer}"], stats[f"BatchNorm_{layer}"]
+        return inference_norm(x, p["scale"], p["bias"], s["mean"], s["var"], article.EPSILON)
+
+    first, running = params["BatchNorm_0"], stats["BatchNorm_0"]
+    slope = first["scale"] * lax.rsqrt(running["var"] + article.EPSILON)
+    offset = first["bias"] - running["mean"] * slope
+    return _network(params, batch.columns, slope, offset, norm, lambda x, *_: x, size, form, notebook)
+
+
+def _network(
+    params: PyTree,
+    columns: jax.Array,
+    slope: jax.Array,
+    offset: jax.Array,
+    norm: _Norm,
+    drop: _Drop,
+    size: tuple[int, int],
+    form: Formulation,
+    notebook: bool,
+) -> jax.Array:
+    """Applies the layers to an input of which `slope` and `offset` [K] are the affine map of its batch norm."""
+    kernel = params["Conv_0"]["kernel"]
+    shift = input_shift(kernel, offset, size)
+    x = shared_conv_pool(columns, kernel * slope[None, None, :, None], shift, form)
+    blocks = article.blocks(size)
+    for layer in range(blocks):
+        conv = params[f"Conv_{layer}"]
+        x = x if layer == 0 else conv_pool(x, conv["kernel"], form)
+        x = norm(layer + 1, jax.nn.relu(x + per_channel(conv["bias"], x)))
+        x = drop(x, layer, article.BLOCK_DROPOUT[layer])
+    return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, notebook)
+
+
+def _head(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int, notebook: bool) -> jax.Array:
+    """Maps flattened activations [F, B] to logits [B, O]."""
+    dropouts = len(article.FILTERS)
+    x = drop(norm(blocks + 1, _dense(params["Dense_0"], x)), dropouts, article.DENSE_DROPOUT)
+    x = _dense(params["Dense_1"], x)
+    x = drop(x, dropouts + 1, article.DENSE_DROPOUT) if notebook else norm(blocks + 2, x)
+    last = params["Dense_2"]
+    logits: jax.Array = lax.dot_general(x, last["kernel"], (((0,), (0,)), ((), ()))) + last["bias"][None]
+    return logits
+
+
+def _dense(layer: dict[str, Any], x: jax.Array) -> jax.Array:
+    return jax.nn.relu(dense(x, layer["kernel"]) + layer["bias"][:, None])
+
+
+def _moved(old: dict[str, jax.Array], mean: jax.Array, var: jax.Array) -> dict[str, jax.Array]:
+    m = article.MOMENTUM
+    return {"mean": m * old["mean"] + (1 - m) * mean, "var": m * old["var"] + (1 - m) * var}

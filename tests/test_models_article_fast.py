@@ -1,0 +1,73 @@
+"""The fast network is the plain one: initial arrays, logits, gradients, running statistics, dropout included."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxopt_study.models.article import plain
+from jaxopt_study.models.article_fast import Batch, fast
+
+CASES = [
+    ((8, 8, 1), 1, False, "phases"),
+    ((33, 37, 3), 3, True, "phases"),
+    ((32, 32, 3), 1, False, "im2col"),
+]
+
+
+def images(shape, count, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def losses(network, variables, batch, key):
+    def loss(params):
+        logits, stats = network.train(variables._replace(params=params), network.prepare(batch, True), key)
+        return jnp.mean(jnp.sin(logits)), (logits, stats)
+
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables.params)
+
+
+def assert_trees_close(first, second, tolerance):
+    assert jax.tree.structure(first) == jax.tree.structure(second)
+
+    # Relative to the largest entry: changing the weights of the plain network by 1e-7 moves its gradients by 5e-5 to
+    # 2e-4 of it, so a closer agreement of two orders of summation cannot be asked for.
+    def check(a, b):
+        assert float(np.abs(a - b).max()) <= tolerance * max(1e-3, float(np.abs(b).max()))
+
+    jax.tree.map(check, first, second)
+
+
+@pytest.mark.parametrize(("shape", "outputs", "notebook", "formulation"), CASES)
+def test_fast_equals_plain_in_training_and_evaluation(shape, outputs, notebook, formulation):
+    one = plain(shape, outputs=outputs, notebook=notebook)
+    two = fast(shape, 16, outputs=outputs, notebook=notebook, formulation=formulation)
+    variables = jax.jit(one.init)(jax.random.key(0))
+    assert_trees_close(jax.jit(two.init)(jax.random.key(0)), variables, 0.0)
+    batch, key = images(shape, 16), jax.random.key(3)
+    assert isinstance(jax.eval_shape(lambda b: two.prepare(b, True), batch), Batch)
+    assert_trees_close(losses(two, variables, batch, key), losses(one, variables, batch, key), 5e-4)
+    other = images(shape, 5, seed=1)
+    evaluated = [jax.jit(lambda v, n=net: n.evaluate(v, n.prepare(other, False)))(variables) for net in (two, one)]
+    np.testing.assert_allclose(*evaluated, rtol=1e-4, atol=1e-5)
+
+
+def test_a_smaller_last_batch_takes_the_plain_way():
+    network = fast((8, 8, 1), 6)
+    variables = jax.eval_shape(network.init, jax.random.key(0))
+    prepared = network.prepare(images((8, 8, 1), 4), True)
+    assert not isinstance(prepared, Batch)
+    assert jax.eval_shape(network.train, variables, prepared, jax.random.key(0))[0].shape == (4, 1)
+
+
+def test_many_runs_by_vmap_equal_one_after_another():
+    network = fast((8, 8, 1), 6)
+    variables = jax.jit(jax.vmap(network.init))(jax.random.split(jax.random.key(0), 3))
+    prepared = jax.jit(lambda: network.prepare(images((8, 8, 1), 6), True))()
+    key = jax.random.key(1)
+
+    def run(v):
+        return network.train(v, prepared, key)[0]
+
+    together = jax.jit(jax.vmap(run))(variables)
+    np.testing.assert_allclose(together, jax.jit(lambda v: jax.lax.map(run, v))(variables), rtol=1e-4, atol=1e-5)
