@@ -25,6 +25,7 @@ EXPERIMENT = Experiment(
     "The article's experiments",
     {},
     make_runs,
+    presets={"quick": {"seeds": 3}},
     parts={**{each.name: each.defaults for each in catalogue.GRIDS}, "compare": None},
 )
 

@@ -5,6 +5,8 @@ dropout]; dense 256 -> ReLU -> batch norm -> dropout; dense 256 -> ReLU -> batch
 Pathak, "Effect of gradient descent optimizers on neural net training", 2020.
 """
 
+from collections.abc import Callable
+
 import jax
 from flax import linen as nn
 
@@ -30,10 +32,12 @@ class ArticleNet(nn.Module):
     Attributes:
         outputs: units of the last layer: 1 for a sigmoid head, the number of classes for a softmax head.
         second_dropout: the notebook's variant: dropout 0.6 instead of batch norm after the second dense layer.
+        conv: what convolves, as ``jax.lax.conv_general_dilated`` does; None is that.
     """
 
     outputs: int = 1
     second_dropout: bool = False
+    conv: Callable[..., jax.Array] | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -41,7 +45,8 @@ class ArticleNet(nn.Module):
         seed = self.mask_seed() if train else None
         x = self._norm(x, train)
         for layer in range(blocks(x.shape[1:3])):
-            x = nn.Conv(FILTERS[layer], (3, 3), kernel_init=nn.initializers.glorot_uniform())(x)
+            glorot = nn.initializers.glorot_uniform()
+            x = nn.Conv(FILTERS[layer], (3, 3), kernel_init=glorot, conv_general_dilated=self.conv)(x)
             x = nn.relu(nn.max_pool(x, (2, 2), strides=(2, 2)))  # Flax has no type
             x = self._norm(x, train)
             x = _drop(x, seed, layer, BLOCK_DROPOUT[layer])
@@ -71,7 +76,13 @@ def blocks(image_size: tuple[int, ...]) -> int:
     return min(len(FILTERS), min(image_size).bit_length() - 1)
 
 
-def plain(image_shape: tuple[int, int, int], *, outputs: int = 1, notebook: bool = False) -> Network:
+def plain(
+    image_shape: tuple[int, int, int],
+    *,
+    outputs: int = 1,
+    notebook: bool = False,
+    conv: Callable[..., jax.Array] | None = None,
+) -> Network:
     """Builds the article's network from plain Flax layers.
 
     Args:
@@ -79,6 +90,7 @@ def plain(image_shape: tuple[int, int, int], *, outputs: int = 1, notebook: bool
         outputs: logits an image: 1 for a sigmoid head, the number of classes for a softmax head.
         notebook: the variant of the article's notebook, with dropout 0.6 instead of batch norm after the second dense
             layer.
+        conv: see ArticleNet.
 
     Raises:
         InputError: if a size is not positive.
@@ -87,7 +99,7 @@ def plain(image_shape: tuple[int, int, int], *, outputs: int = 1, notebook: bool
         raise InputError("image_shape", image_shape, "height, width and channels of at least 1")
     if outputs < 1:
         raise InputError("outputs", outputs, "an integer of at least 1")
-    return from_linen(ArticleNet(outputs=outputs, second_dropout=notebook), image_shape)
+    return from_linen(ArticleNet(outputs=outputs, second_dropout=notebook, conv=conv), image_shape)
 
 
 def _drop(x: jax.Array, seed: jax.Array | None, layer: int, rate: float) -> jax.Array:

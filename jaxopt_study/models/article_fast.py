@@ -13,6 +13,7 @@ from jax import lax
 
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
 from jaxopt_study.layers.conv_pool import Formulation, conv_pool, input_shift, shared_columns, shared_conv_pool
+from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dense import dense
 from jaxopt_study.layers.dropout import dropout
 from jaxopt_study.models import article
@@ -54,7 +55,7 @@ def fast(
     Raises:
         InputError: if a size is not positive.
     """
-    plain = article.plain(image_shape, outputs=outputs, notebook=notebook)
+    plain = article.plain(image_shape, outputs=outputs, notebook=notebook, conv=conv)
     if article.blocks(image_shape[:2]) == 0:
         return plain
     module = article.ArticleNet(outputs=outputs, second_dropout=notebook)
@@ -139,9 +140,9 @@ def _network(
     x = shared_conv_pool(columns, kernel * slope[None, None, :, None], shift, form)
     blocks = article.blocks(size)
     for layer in range(blocks):
-        conv = params[f"Conv_{layer}"]
-        x = x if layer == 0 else conv_pool(x, conv["kernel"], form)
-        x = norm(layer + 1, jax.nn.relu(x + per_channel(conv["bias"], x)))
+        own = params[f"Conv_{layer}"]
+        x = x if layer == 0 else conv_pool(x, own["kernel"], form)
+        x = norm(layer + 1, jax.nn.relu(x + per_channel(own["bias"], x)))
         x = drop(x, layer, article.BLOCK_DROPOUT[layer])
     return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, notebook)
 
