@@ -49,6 +49,10 @@ STOP_ON_NONFINITE = flags.DEFINE_bool(
 )
 CHECKPOINT_MINUTES = flags.DEFINE_float("checkpoint_minutes", 2.0, "Minutes between checkpoints, above 0.", 0.001)
 TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
+HALVING = flags.DEFINE_integer(
+    "halving", None, "Successive halving: the best 1 / HALVING of a rule's runs go on at every rung; from 2.", 2
+)
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would be trained, in how much memory and time; train nothing.")
 SAVE_BEST_WEIGHTS = flags.DEFINE_bool("save_best_weights", False, "Keep each run's weights at its best epoch.")
 
 
@@ -81,7 +85,7 @@ def run(experiment: Experiment) -> None:
     settings = settings_of(preset)
     callbacks = [watching.TensorBoard(folder / "tensorboard")] if TENSORBOARD.value else []
     # These take their time to import: not before the flags are known to be good.
-    from experiments import outputs, results
+    from experiments import outputs, results, terminal
 
     devices.configure(cpu_devices=DEVICES.value)
     devices.choose(DEVICES.value)
@@ -100,6 +104,9 @@ def run(experiment: Experiment) -> None:
     if experiment.choose:
         runs = experiment.choose(results.finished(study), runs, seeds)
         study = Study(settings, dataset, runs, folder, model=model, execution=execution())
+    if DRY_RUN.value:
+        terminal.show_plan(study)
+        return
     before = results.read_config(folder)
     histories = train(study, callbacks)
     results.record(study, experiment.drawn(values), before)
@@ -139,6 +146,7 @@ def settings_of(preset: Preset) -> Settings:
         patience=given(PATIENCE, preset),
         data_seed=DATA_SEED.value,
         stop_on_nonfinite=STOP_ON_NONFINITE.value,
+        halving=HALVING.value,
         diagnostics=DIAGNOSTICS.value,
     )
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from jaxopt_study import registry, summary, tables, workdir
 from jaxopt_study.claims import CONTRADICTED, SUPPORTED, UNDECIDED, Judgement
 from jaxopt_study.history import History
+from jaxopt_study.study import Study
 
 MOST_ROWS = 60
 """Configurations up to which each has its row; of more, the best of each optimizer is shown."""
@@ -26,7 +27,7 @@ def show(
     folder: Path,
 ) -> None:
     """Prints it all to stdout."""
-    console = Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120")), highlight=False)
+    console = wide_console()
     grouped = configurations(histories)
     console.print(table(grouped) if len(grouped) <= MOST_ROWS else best_table(best_runs))
     for note in notes:
@@ -34,6 +35,11 @@ def show(
     counts = Counter(judgement.verdict for judgement in judgements)
     console.print("claims: " + ", ".join(f"{counts[name]} {name}" for name in (SUPPORTED, CONTRADICTED, UNDECIDED)))
     console.print(closing_line(folder), soft_wrap=True)
+
+
+def wide_console() -> Console:
+    """Stdout, wide enough for the tables where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120")), highlight=False)
 
 
 def closing_line(folder: Path) -> str:
@@ -132,3 +138,32 @@ def endings(group: Sequence[History]) -> str:
     """How the runs of a configuration ended; divergence with its epoch."""
     words = [f"diverged in epoch {h.diverged_epoch}" if h.status == "diverged" else h.status for h in group]
     return ", ".join(f"{words.count(w)} x {w}" if len(set(words)) > 1 else w for w in dict.fromkeys(words))
+
+
+def show_plan(study: Study) -> None:
+    """Prints what a study would train; see jaxopt_study.plan."""
+    from jaxopt_study.plan import plan
+
+    names = ("optimizer", "runs", "in the store", "slots", "devices", "GiB a device", "compiling", "an epoch of all slots",
+             "at most")  # fmt: skip
+    table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")
+    for name in names:
+        table.add_column(name, justify="left" if name == "optimizer" else "right")
+    parts = plan(study)
+    for part in parts:
+        cells = [part.optimizer, str(part.runs), str(part.stored), str(part.slots), str(part.devices)]
+        times = [part.compile_seconds, part.epoch_seconds, part.most_seconds]
+        table.add_row(*cells, f"{part.memory_bytes / 2**30:.2f}", *(duration(seconds) for seconds in times))
+    console = wide_console()
+    console.print(table)
+    left = sum(part.runs - part.stored for part in parts)
+    console.print(
+        f"{left} runs to train, at most {duration(sum(part.most_seconds for part in parts))}; nothing trained"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use."""
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,5 +1,7 @@
 """Runs under way, on disk: Orbax checkpoints of the whole sweep, written beside the training, read after a kill."""
 
+import contextlib
+import errno
 import hashlib
 import logging
 import time
@@ -66,8 +68,14 @@ class Checkpoints:
                     arrays=ocp.args.StandardSave({"packed": packed}), table=ocp.args.JsonSave(table)
                 ),
             )
-        except (OSError, ValueError) as error:
-            raise EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {_line(error)}") from error
+        except Exception as error:  # also what the writing of the one before ended with
+            raise self._unwritten(error) from error
+
+    def _unwritten(self, error: Exception) -> EnvironmentFault:
+        text = str(error)
+        full = "No space left" in text or "RESOURCE_EXHAUSTED" in text or getattr(error, "errno", 0) == errno.ENOSPC
+        why = "the disk is full" if full else _line(error)
+        return EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {why}; finished runs are kept")
 
     def load(self, templates: dict[str, RunState]) -> dict[Run, Parked]:
         """The runs of the newest checkpoint that can be read; empty if there is none.
@@ -136,15 +144,22 @@ class Checkpoints:
                 self.manager.delete(step)
 
     def wait(self) -> None:
-        """Until what was begun is on disk."""
+        """Until what was begun is on disk.
+
+        Raises:
+            EnvironmentFault: it could not be written.
+        """
         if self._manager is not None:
-            self._manager.wait_until_finished()
+            try:
+                self._manager.wait_until_finished()
+            except Exception as error:  # Orbax and its storage raise many kinds for a full disk
+                raise self._unwritten(error) from error
 
     def close(self) -> None:
-        """Waits and lets go of Orbax's threads."""
+        """Waits and lets go of Orbax's threads; what could not be written was told by ``save`` or ``wait``."""
         if self._manager is not None:
-            self.wait()
-            self._manager.close()
+            with contextlib.suppress(Exception):
+                self._manager.close()
             self._manager = None
 
     @property

@@ -22,8 +22,6 @@ class Settings:
             patience as Keras has it.
         halving: if given, successive halving: the best 1 / halving of a rule's runs go on at every rung of epochs.
         diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
-        matmul_precision: of JAX, ``float32`` or a faster, less exact one.
-        activations: ``float32`` or ``bfloat16``, the type of what passes between the layers.
     """
 
     batch_size: int = 32
@@ -33,8 +31,6 @@ class Settings:
     stop_on_nonfinite: bool = True
     halving: int | None = None
     diagnostics: bool = True
-    matmul_precision: str = "float32"
-    activations: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):

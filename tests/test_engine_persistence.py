@@ -95,7 +95,7 @@ def test_when_no_checkpoint_can_be_read_the_error_says_what_to_do(tmp_path):
             path.write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="is damaged"),
-        pytest.raises(EnvironmentFault, match="can be read .* remove that folder") as refused,
+        pytest.raises(EnvironmentFault, match=r"can be read .* remove that folder") as refused,
     ):
         small.study(tmp_path, small.grid(), epochs=8).run()
     assert "\n" not in str(refused.value)
@@ -106,7 +106,7 @@ def test_a_damaged_store_file_is_named_and_not_overwritten(tmp_path):
     study.run()
     path = next((tmp_path / "runs").glob("*.parquet"))
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(EnvironmentFault, match=f"{path.name} is damaged .*; remove it and the run is trained again"):
+    with pytest.raises(EnvironmentFault, match=rf"{path.name} is damaged .*; remove it and the run is trained again"):
         small.study(tmp_path, small.grid((0.01,))).run()
     path.unlink()
     assert len(small.study(tmp_path, small.grid((0.01,))).run()) == 2
@@ -115,7 +115,7 @@ def test_a_damaged_store_file_is_named_and_not_overwritten(tmp_path):
 def test_a_second_process_on_the_work_directory_is_refused(tmp_path):
     with (
         workdir.locked(tmp_path),
-        pytest.raises(EnvironmentFault, match=f"another process .*{os.getpid()}.* is at work there"),
+        pytest.raises(EnvironmentFault, match=rf"another process .*{os.getpid()}.* is at work there"),
     ):
         small.study(tmp_path, small.grid()).run()
 
@@ -133,7 +133,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monke
 def test_a_work_directory_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     for check in (workdir.check, lambda path: small.study(path, small.grid()).run()):
-        with pytest.raises(InputError, match="--workdir=.*allowed is a folder that can be written"):
+        with pytest.raises(InputError, match=r"--workdir=.*allowed is a folder that can be written"):
             check(tmp_path / "file")
 
 

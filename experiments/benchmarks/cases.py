@@ -102,3 +102,33 @@ def steps_for(peer: Peer, image_size: int, configs: int) -> int:
     """Batches of data: enough for the calls between the steps to count as they do in use, few enough to be quick."""
     many = max(16, 4096 // image_size)
     return max(4, many // configs) if peer.together else many
+
+
+def operations(model: str, size: int) -> float:
+    """Multiplications and additions of an example, forward and backward, without the gradient of the image.
+
+    Counts convolutions and dense layers, which take three products each, the first layer two.
+
+    Args:
+        model: as in Case.
+        size: of the image in pixels.
+    """
+    layers = []  # products of each layer: pixels x weights
+    if model == "article":
+        channels, side = 3, size
+        for filters in (4, 8, 16, 32, 64):
+            if side < 2:
+                break
+            layers.append(side**2 * 9 * channels * filters)
+            channels, side = filters, side // 2
+        layers += [channels * side**2 * 256, 256 * 256, 256]
+    else:
+        layers.append(size**2 * 27 * 16)
+        before, side = 16, size
+        for i, channels in enumerate((16, 32, 64)):
+            side = side if i == 0 else -(-side // 2)
+            shortcut = before if i else 0
+            layers.append(side**2 * channels * (9 * before + 9 * channels + shortcut))
+            before = channels
+        layers.append(before)
+    return 2.0 * (3 * sum(layers) - layers[0])

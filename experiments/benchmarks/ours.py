@@ -15,6 +15,7 @@ from jaxopt_study import devices, grid
 from jaxopt_study.batches import Batches
 from jaxopt_study.data import Dataset
 from jaxopt_study.early_stopping import Limits
+from jaxopt_study.layers.convolution import conv
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.flax_module import from_linen
 from jaxopt_study.models.network import Network
@@ -31,9 +32,14 @@ def configure() -> None:
 
 
 @functools.cache
-def resnet(image_shape: tuple[int, int, int], outputs: int, batch_size: int) -> Network:
-    """The residual network as a user brings it."""
-    return from_linen(ResNet(outputs), image_shape)
+def resnet(kernels: str) -> Model:
+    """The residual network as a user brings it, with this project's convolution or, if plain, without."""
+
+    @functools.cache
+    def build(image_shape: tuple[int, int, int], outputs: int, batch_size: int) -> Network:
+        return from_linen(ResNet(outputs, None if kernels == "plain" else conv), image_shape)
+
+    return Model("resnet", build)
 
 
 def study_of(case: Case, *, diagnostics: bool, kernels: str) -> Study:
@@ -42,11 +48,11 @@ def study_of(case: Case, *, diagnostics: bool, kernels: str) -> Study:
     dataset = Dataset("made", images, labels, images[:1], labels[:1], ("dark", "light"), repr(case))
     rates = [float(rate) for rate in cases.learning_rates(case.configs)]
     runs = grid.product("momentum", {"learning_rate": rates, "momentum": [cases.MOMENTUM]}, 1)
-    model = article_model(kernels=kernels) if case.model == "article" else Model("resnet", resnet)
+    model = article_model(kernels=kernels) if case.model == "article" else resnet(kernels)
     settings = Settings(batch_size=case.batch_size, max_epochs=FOREVER, patience=FOREVER, diagnostics=diagnostics)
     # Without validation data its loss is NaN, which must not end a run.
     settings = Settings(**{**vars(settings), "stop_on_nonfinite": False})
-    execution = Execution(slots=case.configs, devices=case.devices)
+    execution = Execution(slots=case.configs, devices=case.devices or None)
     return Study(settings, dataset, runs, Path(tempfile.gettempdir()), model=model, execution=execution)
 
 
@@ -71,7 +77,9 @@ def build(case: Case, *, diagnostics: bool, kernels: str = "auto") -> Ready:
             raise RuntimeError(f"{trained} of {case.configs} configurations trained")
 
     weights = sum(x[0].size for x in jax.tree.leaves(states.variables.params))
-    return Ready(run, weights, memory_of(sweep.compiled_epoch(slots)))
+    memory = memory_of(sweep.compiled_epoch(slots))
+    data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
+    return Ready(run, weights, (memory - data) * len(sweep.devices) // slots if memory else 0)
 
 
 def training_only(batches: Batches) -> Batches:

@@ -75,7 +75,9 @@ def build(case: Case, *, form: str) -> Ready:
             state = compiled(state, rates, images, labels)
         jax.block_until_ready(state)
 
-    return Ready(run, weights, memory_of(compiled))
+    configs = case.configs if form == "vmap" else 1
+    memory = memory_of(compiled)
+    return Ready(run, weights, (memory - images.nbytes - labels.nbytes) // configs if memory else 0)
 
 
 def step_of(net: nn.Module) -> Callable[..., PyTree]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812  # its usual name
+from torch.nn import functional as F
 
 from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case

@@ -10,7 +10,7 @@ class Ready(NamedTuple):
     Attributes:
         run: ``(passes)``: trains so many times over the case's data and returns when all is computed.
         weights: trainable numbers of one configuration.
-        memory_bytes: that one device holds while it runs, data included; 0 if unknown.
+        memory_bytes: of a configuration while it runs, data apart; 0 if unknown.
         operations: multiplications and additions of a pass, for what is not training; else 0.
     """
 

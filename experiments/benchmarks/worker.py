@@ -1,4 +1,4 @@
-"""A process that holds one kind of program and runs it when it is told to; see measure.
+"""A process that holds programs of one kind and runs them when it is told to; see measure.
 
 Every line on standard input is a request, every line on standard output its reply, both JSON. Processes of their own
 keep the frameworks' threads, devices and settings apart.
@@ -20,7 +20,7 @@ def main() -> None:
     # What the frameworks print must not come between the replies.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    ready: Ready | None = None
+    programs: dict[str, Ready] = {}
     module: Any = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -30,17 +30,19 @@ def main() -> None:
                 getattr(module, "configure", lambda: None)()
                 reply(replies, {})
             elif request["do"] == "build":
-                ready = None  # the old program's memory goes first
                 begin = time.perf_counter()
                 ready = module.build(Case(**request["case"]), **request["options"])
                 ready.run(1)
                 described = ready._asdict()
                 del described["run"]
                 reply(replies, {"seconds": time.perf_counter() - begin, **described})
+                programs[request["key"]] = ready
+            elif request["do"] == "drop":
+                del programs[request["key"]]
+                reply(replies, {})
             else:
-                assert ready is not None
                 begin = time.perf_counter()
-                ready.run(request["passes"])
+                programs[request["key"]].run(request["passes"])
                 reply(replies, {"seconds": time.perf_counter() - begin})
         except Exception as error:  # whatever a framework raises is told, and the others go on
             reply(replies, {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"})

@@ -13,8 +13,8 @@ class Model(NamedTuple):
 
     Attributes:
         identity: tells two models with different results apart; part of every run's fingerprint.
-        build: ``(image_shape (height, width, channels), outputs, batch_size) -> Network``; must give the same object for
-            the same arguments, or programs are traced again.
+        build: ``(image_shape (height, width, channels), outputs, batch_size) -> Network``; must give the same object
+            for the same arguments, or programs are traced again.
     """
 
     identity: str

@@ -1,0 +1,56 @@
+"""The figure: examples x configurations a second over the configurations, a panel an image size."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.benchmarks import cases
+from experiments.benchmarks.measure import Row
+from jaxopt_study.plots import style
+
+ORDER = [peer.name for peer in (*cases.OURS, *cases.PEERS)]
+
+
+def figure(rows: Sequence[Row], ceilings: Mapping[int, float], title: str) -> Figure:
+    """Medians with their range, both axes logarithmic.
+
+    Args:
+        rows: of one model, batch size and number of devices.
+        ceilings: examples x configurations a second that the matrix products of a step allow, by image size.
+        title: above it.
+    """
+    sizes = sorted({row.case.image_size for row in rows})
+    with style.applied():
+        drawn, panels = style.panels(len(sizes), title, height=3.4, right=2.7)
+        for axes, size in zip(panels, sizes, strict=True):
+            panel(axes, [row for row in rows if row.case.image_size == size and row.rates], ceilings[size])
+            axes.set_title(f"{size} x {size} pixels", loc="left")
+        panels[0].set_ylabel("examples x configurations a second")
+        style.legend(drawn, panels[-1], "", width=2.6)
+    return drawn
+
+
+def panel(axes: Axes, rows: Sequence[Row], ceiling: float) -> None:
+    """One image size."""
+    counts = sorted({row.case.configs for row in rows})
+    for i, name in enumerate(ORDER):
+        mine = sorted((row for row in rows if row.name == name), key=lambda row: row.case.configs)
+        if not mine:
+            continue
+        look = style.named_look("", i)
+        alone = not next(peer for peer in (*cases.OURS, *cases.PEERS) if peer.name == name).together
+        x = counts if alone else [row.case.configs for row in mine]
+        medians, low, high = (
+            [pick(row) for row in (mine * len(counts) if alone else mine)]
+            for pick in (lambda row: row.median, lambda row: min(row.rates), lambda row: max(row.rates))
+        )
+        marker = "None" if alone else look.marker
+        axes.plot(x, medians, color=look.color, linestyle=look.linestyle, marker=marker, label=mine[0].title)
+        axes.fill_between(x, low, high, color=look.color, alpha=0.15, linewidth=0)
+    axes.axhline(ceiling, color=style.MUTED, linewidth=1.0, linestyle=":", label="ceiling of the matrix products")
+    rates = [rate for row in rows for rate in row.rates] + [ceiling]
+    style.log_axis(axes, "y", min(rates), max(rates))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xlabel("configurations")
