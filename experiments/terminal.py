@@ -144,10 +144,9 @@ def show_plan(study: Study) -> None:
     """Prints what a study would train; see jaxopt_study.plan."""
     from jaxopt_study.plan import plan
 
-    names = ("optimizer", "runs", "in the store", "slots", "devices", "GiB a device", "compiling", "an epoch of all slots",
-             "at most")  # fmt: skip
+    names = ("optimizer", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
     table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")
-    for name in names:
+    for name in (*names, "an epoch of all slots", "at most"):
         table.add_column(name, justify="left" if name == "optimizer" else "right")
     parts = plan(study)
     for part in parts:

@@ -168,11 +168,16 @@ class Checkpoints:
         if self._manager is None:
             from orbax import checkpoint as ocp
 
-            logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every step at INFO and WARNING
+            # Orbax tells every step, and every failure with its traceback; what matters of it is raised here in a line.
+            logging.getLogger("absl").addFilter(_not_orbax)
             self._manager = ocp.CheckpointManager(
                 self.folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
             )
         return self._manager
+
+
+def _not_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
 
 
 class _OtherStudyError(Exception):

@@ -69,7 +69,7 @@ def _keras(backend: str, title: str, package: str) -> Peer:
 OURS = (
     Peer("ours", "this project", "ours", {"diagnostics": True}, True),
     Peer("ours_no_diagnostics", "this project, diagnostics off", "ours", {"diagnostics": False}, True),
-    Peer("ours_plain", "this project, plain kernels", "ours", {"diagnostics": True, "kernels": "plain"}, True),
+    Peer("ours_plain", "this project, plain, diagnostics off", "ours", {"diagnostics": False, "kernels": "plain"}, True),
 )
 PEERS = (
     Peer("jax_vmap", "JAX, vmap of nn.Conv", "peers_jax", {"form": "vmap"}, True),
@@ -99,9 +99,11 @@ def learning_rates(configs: int) -> np.ndarray:
 
 
 def steps_for(peer: Peer, image_size: int, configs: int) -> int:
-    """Batches of data: enough for the calls between the steps to count as they do in use, few enough to be quick."""
+    """Batches of data: so many that what happens once a pass counts for as little as in use, few enough to be quick."""
     many = max(16, 4096 // image_size)
-    return max(4, many // configs) if peer.together else many
+    if not peer.together:
+        return many
+    return max(16 if peer in OURS else 2, many // configs)
 
 
 def operations(model: str, size: int) -> float:

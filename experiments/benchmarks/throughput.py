@@ -40,7 +40,7 @@ OURS = flags.DEFINE_list("ours", [peer.name for peer in cases.OURS], "Which form
 STEPS = flags.DEFINE_integer("steps", None, "Batches of data; a good number for each program if not given.", 1)
 REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of every program, at least 1.", 1)
 SECONDS = flags.DEFINE_float("seconds", 0.5, "That a turn takes at least.", 0.0)
-LONGEST = flags.DEFINE_float("longest", 20.0, "Leave a program out where a pass takes more seconds.", 0.0)
+LONGEST = flags.DEFINE_float("longest", 30.0, "Leave a program out where a pass takes more seconds.", 0.0)
 JSON = flags.DEFINE_string("json", "throughput.json", "File for the numbers; the figures go beside it.")
 
 
