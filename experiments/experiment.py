@@ -10,7 +10,7 @@ Values = Mapping[str, Sequence[float]]
 """The values of an experiment's axes, by the names of their flags."""
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "quick": {"dataset": "digits", "max_epochs": 40, "patience": 50, "seeds": 2},
+    "quick": {"dataset": "digits", "max_epochs": 20, "patience": 50, "seeds": 2},
     "article": {"dataset": "tfds:cats_vs_dogs", "image_size": 128, "max_epochs": 1000, "patience": 50, "seeds": 1},
 }
 """Values of flags that are not given. They are one for all experiments, so that these can share a work directory."""

@@ -69,7 +69,9 @@ def _keras(backend: str, title: str, package: str) -> Peer:
 OURS = (
     Peer("ours", "this project", "ours", {"diagnostics": True}, True),
     Peer("ours_no_diagnostics", "this project, diagnostics off", "ours", {"diagnostics": False}, True),
-    Peer("ours_plain", "this project, plain, diagnostics off", "ours", {"diagnostics": False, "kernels": "plain"}, True),
+    Peer(
+        "ours_plain", "this project, plain, diagnostics off", "ours", {"diagnostics": False, "kernels": "plain"}, True
+    ),
 )
 PEERS = (
     Peer("jax_vmap", "JAX, vmap of nn.Conv", "peers_jax", {"form": "vmap"}, True),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -41,16 +42,15 @@ def panel(axes: Axes, rows: Sequence[Row], ceiling: float) -> None:
         look = style.named_look("", i)
         alone = not next(peer for peer in (*cases.OURS, *cases.PEERS) if peer.name == name).together
         x = counts if alone else [row.case.configs for row in mine]
-        medians, low, high = (
-            [pick(row) for row in (mine * len(counts) if alone else mine)]
-            for pick in (lambda row: row.median, lambda row: min(row.rates), lambda row: max(row.rates))
-        )
-        marker = "None" if alone else look.marker
+        points = [mine[0]] * len(counts) if alone else mine
+        medians, low, high = np.array([(row.median, min(row.rates), max(row.rates)) for row in points]).T
+        marker = "None" if alone and len(counts) > 1 else look.marker
         axes.plot(x, medians, color=look.color, linestyle=look.linestyle, marker=marker, label=mine[0].title)
         axes.fill_between(x, low, high, color=look.color, alpha=0.15, linewidth=0)
     axes.axhline(ceiling, color=style.MUTED, linewidth=1.0, linestyle=":", label="ceiling of the matrix products")
     rates = [rate for row in rows for rate in row.rates] + [ceiling]
     style.log_axis(axes, "y", min(rates), max(rates))
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xscale("log", base=2)
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.set_xlabel("configurations")

@@ -2,9 +2,9 @@
 
     python -m experiments.benchmarks.slots      # a few minutes on two cores
 
-40 runs on digits (5 learning rates x 4 momenta x 2 seeds, patience 5), once in 8 slots that stopped runs leave to others,
-once as a plain vmap of the grid would have it: all 40 from the first epoch until the slowest has stopped. Expected: the
-block takes several times as long, by the ratio of the longest run to the mean.
+40 runs on digits (5 learning rates x 4 momenta x 2 seeds, patience 5), once in 8 slots that stopped runs leave to
+others, once as a plain vmap of the grid would have it: all 40 from the first epoch until the slowest has stopped.
+Expected: the block takes several times as long, by the ratio of the longest run to the mean.
 """
 
 import dataclasses

@@ -1,22 +1,23 @@
-"""A convolution for any Flax model under a sweep: ``nn.Conv(.., conv_general_dilated=conv)``.
+"""A convolution that stays fast inside a sweep, for any Flax network: ``nn.Conv(..., conv_general_dilated=conv)``.
 
-Under vmap over configurations XLA's convolution becomes a grouped one, which is slow on every device (jax issue 13800).
-Written as a product with gathered taps (im2col), it becomes a batched matrix product instead, and so do both gradients.
+Two things make the primitive slow there. Inside a loop XLA's CPU backend runs only one layout of it fast, images
+[N, H, W, C] with kernels [H, W, I, O]; both gradients come in other layouts and fall to a generic loop, 5 to 300 times
+slower (https://github.com/jax-ml/jax/issues/12868). Here both gradients are convolutions of that one layout, on
+operands that are laid out anew first. And under vmap a convolution with a kernel a run becomes a grouped one, slow
+everywhere
+(https://github.com/jax-ml/jax/issues/13800); here it becomes a batched matrix product over patches.
 """
 
-import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import custom_batching, lax
 
-_NHWC = ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
-
-_Pair = tuple[int, int]
-_Geometry = tuple[_Pair, tuple[_Pair, _Pair]]
-_Residuals = tuple[jax.Array, jax.Array]
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+Pads = tuple[tuple[int, int], tuple[int, int]]
+Strides = tuple[int, int]
 
 
 def conv(
@@ -32,15 +33,15 @@ def conv(
     precision: Any = None,
     preferred_element_type: Any = None,
 ) -> jax.Array:
-    """Takes the arguments of ``lax.conv_general_dilated`` and gives its result.
+    """Convolves as ``jax.lax.conv_general_dilated``, of which it takes the arguments.
 
-    Convolutions of images [B, H, W, C] with kernels [h, w, C, O], without dilation or groups, become matrix products;
-    all others are left to ``lax``.
+    Two-dimensional convolutions of images ``[N, H, W, C]`` with kernels ``[H, W, I, O]``, without dilation and groups,
+    go the fast way; all others are left to the primitive.
     """
-    dilation = (*(lhs_dilation or ()), *(rhs_dilation or ()))
-    options = (feature_group_count, batch_group_count, precision, preferred_element_type)
-    simple = all(d == 1 for d in dilation) and options == (1, 1, None, None) and lhs.dtype == rhs.dtype
-    if lhs.ndim != 4 or not simple or not _is_nhwc(lhs, rhs, dimension_numbers):
+    numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
+    plain = numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, LAYOUT) if lhs.ndim == 4 else False
+    dilated = any(d != 1 for d in (*(lhs_dilation or ()), *(rhs_dilation or ())))
+    if not plain or dilated or feature_group_count != 1 or batch_group_count != 1:
         return lax.conv_general_dilated(
             lhs,
             rhs,
@@ -54,72 +55,127 @@ def conv(
             precision,
             preferred_element_type,
         )
-    strides = (window_strides[0], window_strides[1])
     if isinstance(padding, str):
-        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
-    pads = ((padding[0][0], padding[0][1]), (padding[1][0], padding[1][1]))
-    return _product(lhs, rhs, (strides, pads))
+        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
+    (top, bottom), (left, right) = padding
+    return _conv((window_strides[0], window_strides[1]), ((top, bottom), (left, right)), precision)(lhs, rhs)
 
 
-def _is_nhwc(lhs: jax.Array, rhs: jax.Array, numbers: Any) -> bool:
-    found = lax.conv_dimension_numbers(lhs.shape, rhs.shape, numbers)
-    return (tuple(found.lhs_spec), tuple(found.rhs_spec), tuple(found.out_spec)) == _NHWC
+def _conv(strides: Strides, pads: Pads, precision: Any) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The convolution of one geometry, with its derivative and its batching rules."""
+
+    def primitive(x: jax.Array, kernel: jax.Array, strides: Strides, pads: Pads) -> jax.Array:
+        return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=LAYOUT, precision=precision)
+
+    def direct(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return primitive(x, kernel, strides, pads)
+
+    def by_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        height, width, channels, features = kernel.shape
+        columns = patches(x, (height, width), strides, pads)
+        return jnp.matmul(columns, kernel.reshape(height * width * channels, features), precision=precision)
+
+    forward = _batched(direct, by_patches)
+
+    @jax.custom_vjp
+    def run(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return forward(x, kernel)
+
+    def fwd(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        return forward(x, kernel), (x, kernel)
+
+    def bwd(saved: tuple[jax.Array, jax.Array], dy: jax.Array) -> tuple[jax.Array, jax.Array]:
+        x, kernel = saved
+        height, width = kernel.shape[:2]
+
+        def image_direct(dy: jax.Array, kernel: jax.Array) -> jax.Array:
+            spread = _spread(dy, strides)
+            turned = lax.optimization_barrier(kernel[::-1, ::-1].transpose(0, 1, 3, 2))
+            low = [k - 1 - pad[0] for k, pad in zip((height, width), pads, strict=True)]
+            sizes = zip(x.shape[1:3], spread.shape[1:3], low, (height, width), strict=True)
+            around = tuple((a, full - size - a + k - 1) for full, size, a, k in sizes)
+            return primitive(_pad(spread, around), turned, (1, 1), ((0, 0), (0, 0)))
+
+        def image_by_patches(dy: jax.Array, kernel: jax.Array) -> jax.Array:
+            columns = jnp.matmul(dy, kernel.reshape(-1, kernel.shape[-1]).T, precision=precision)
+            return _fold(columns.reshape(*dy.shape[:3], height, width, -1), x.shape, strides, pads)
+
+        def kernel_direct(x: jax.Array, dy: jax.Array) -> jax.Array:
+            spread = _spread(dy, strides)
+            images = lax.optimization_barrier(x.transpose(3, 1, 2, 0))
+            weights = lax.optimization_barrier(spread.transpose(1, 2, 0, 3))
+            sizes = zip(x.shape[1:3], spread.shape[1:3], pads, (height, width), strict=True)
+            around = tuple((pad[0], k - 1 - full - pad[0] + size) for full, size, pad, k in sizes)
+            return primitive(_pad(images, around), weights, (1, 1), ((0, 0), (0, 0))).transpose(1, 2, 0, 3)
+
+        def kernel_by_patches(x: jax.Array, dy: jax.Array) -> jax.Array:
+            columns = patches(x, (height, width), strides, pads)
+            product = lax.dot_general(columns, dy, (((0, 1, 2), (0, 1, 2)), ((), ())), precision=precision)
+            return product.reshape(kernel.shape)
+
+        dx = _batched(image_direct, image_by_patches)(dy, kernel)
+        return dx, _batched(kernel_direct, kernel_by_patches)(x, dy)
+
+    run.defvjp(fwd, bwd)
+    return run
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _product(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
-    return _forward(x, kernel, geometry)[0]
+def patches(x: jax.Array, window: tuple[int, int], strides: Strides, pads: Pads) -> jax.Array:
+    """The values under the window at every place, ``[N, P, Q, height * width * C]``, for images ``[N, H, W, C]``."""
+    x = _pad(x, pads)
+    places = [(size - k) // stride + 1 for size, k, stride in zip(x.shape[1:3], window, strides, strict=True)]
+
+    def shifted(i: int, j: int) -> jax.Array:
+        ends = [a + (n - 1) * s + 1 for a, n, s in zip((i, j), places, strides, strict=True)]
+        return x[:, i : ends[0] : strides[0], j : ends[1] : strides[1]]
+
+    return jnp.concatenate([shifted(i, j) for i in range(window[0]) for j in range(window[1])], axis=-1)
 
 
-def _forward(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> tuple[jax.Array, _Residuals]:
-    cols = _columns(x, kernel.shape, geometry)
-    flat = kernel.reshape(-1, kernel.shape[3])
-    y = lax.dot_general(cols, flat, (((3,), (0,)), ((), ())))
-    # The columns are rebuilt in the backward pass from x: keeping them would take h w times its memory.
-    return y, (x, kernel)
+def _fold(columns: jax.Array, shape: tuple[int, ...], strides: Strides, pads: Pads) -> jax.Array:
+    """Adds ``[N, P, Q, height, width, C]`` up where each value came from: the transpose of ``patches``."""
+    zero = jnp.zeros((), columns.dtype)
+    sizes = [size + sum(pad) for size, pad in zip(shape[1:3], pads, strict=True)]
+
+    def placed(i: int, j: int) -> jax.Array:
+        part = columns[:, :, :, i, j]
+        ends = [
+            full - a - (n - 1) * s - 1 for full, a, n, s in zip(sizes, (i, j), part.shape[1:3], strides, strict=True)
+        ]
+        inner = [(a, end, s - 1) for a, end, s in zip((i, j), ends, strides, strict=True)]
+        return lax.pad(part, zero, ((0, 0, 0), *inner, (0, 0, 0)))
+
+    whole = sum((placed(i, j) for i in range(columns.shape[3]) for j in range(columns.shape[4])), zero)
+    (top, _), (left, _) = pads
+    return whole[:, top : top + shape[1], left : left + shape[2]]
 
 
-def _backward(geometry: _Geometry, residuals: _Residuals, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, kernel = residuals
-    cols = _columns(x, kernel.shape, geometry)
-    d_kernel = lax.dot_general(cols, gradient, (((0, 1, 2), (0, 1, 2)), ((), ()))).reshape(kernel.shape)
-    return _input_gradient(kernel, gradient, x.shape, geometry), d_kernel
+def _spread(x: jax.Array, strides: Strides) -> jax.Array:
+    """Zeros between the rows and columns of [N, H, W, C], so that a stride becomes none."""
+    if strides == (1, 1):
+        return x
+    inner = [(0, 0, stride - 1) for stride in strides]
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *inner, (0, 0, 0)))
 
 
-_product.defvjp(_forward, _backward)
+def _pad(x: jax.Array, around: tuple[tuple[int, int], ...]) -> jax.Array:
+    """Zeros around [N, H, W, C]; a negative number cuts off."""
+    if all(pad == (0, 0) for pad in around):
+        return x
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((a, b, 0) for a, b in around), (0, 0, 0)))
 
 
-def _columns(x: jax.Array, kernel_shape: tuple[int, ...], geometry: _Geometry) -> jax.Array:
-    """Gathers the taps of each output pixel: [B, H, W, C] -> [B, H', W', h w C]."""
-    strides, pads = geometry
-    zero = jnp.zeros((), x.dtype)
-    padded = lax.pad(x, zero, ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0)))
-    height = (padded.shape[1] - kernel_shape[0]) // strides[0] + 1
-    width = (padded.shape[2] - kernel_shape[1]) // strides[1] + 1
+def _batched(
+    alone: Callable[[jax.Array, jax.Array], jax.Array], together: Callable[[jax.Array, jax.Array], jax.Array]
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """``alone`` as it stands, ``together`` under vmap."""
+    function = custom_batching.custom_vmap(alone)
 
-    def tap(i: int, j: int) -> jax.Array:
-        stop = (i + (height - 1) * strides[0] + 1, j + (width - 1) * strides[1] + 1)
-        window: jax.Array = padded[:, i : stop[0] : strides[0], j : stop[1] : strides[1]]
-        return window
+    @function.def_vmap
+    def rule(size: int, batched: list[bool], a: jax.Array, b: jax.Array) -> tuple[jax.Array, bool]:
+        del size
+        axes = tuple(0 if each else None for each in batched)
+        return jax.vmap(together, in_axes=axes)(a, b), True
 
-    taps = [tap(i, j) for i in range(kernel_shape[0]) for j in range(kernel_shape[1])]
-    return lax.optimization_barrier(jnp.concatenate(taps, -1))
-
-
-def _input_gradient(kernel: jax.Array, gradient: jax.Array, shape: tuple[int, ...], geometry: _Geometry) -> jax.Array:
-    """Adds up what each tap sends back to the pixel it was taken from."""
-    (row_stride, col_stride), pads = geometry
-    rows, cols = shape[1] + sum(pads[0]), shape[2] + sum(pads[1])
-    height, width = gradient.shape[1:3]
-    zero = jnp.zeros((), gradient.dtype)
-    product = lax.dot_general(gradient, kernel.reshape(-1, kernel.shape[3]), (((3,), (1,)), ((), ())))
-    product = product.reshape(*gradient.shape[:3], *kernel.shape[:3])
-    total = jnp.zeros((shape[0], rows, cols, shape[3]), gradient.dtype)
-    for i in range(kernel.shape[0]):
-        for j in range(kernel.shape[1]):
-            low = (i, j)
-            high = (rows - i - (height - 1) * row_stride - 1, cols - j - (width - 1) * col_stride - 1)
-            spread = ((0, 0, 0), (low[0], high[0], row_stride - 1), (low[1], high[1], col_stride - 1), (0, 0, 0))
-            total = total + lax.pad(product[:, :, :, i, j], zero, spread)
-    crop = ((0, 0, 0), (-pads[0][0], -pads[0][1], 0), (-pads[1][0], -pads[1][1], 0), (0, 0, 0))
-    return lax.pad(total, zero, crop)
+    run: Callable[[jax.Array, jax.Array], jax.Array] = function
+    return run
