@@ -1,5 +1,6 @@
 """A command's outer side: flags that cannot be parsed and work that cannot be done end it with one line on stderr."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -33,6 +34,7 @@ def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> NoRetu
         except Stopped as stopped:
             leave(130, str(stopped))
 
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
     app.run(guarded, argv=None if argv is None else list(argv), flags_parser=parse)
     raise AssertionError("app.run ends the program")
 

@@ -1,12 +1,16 @@
 """Every test runs on CPU with four devices, with warnings and silent rank promotion as errors."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MPLBACKEND", "agg")
+# What commands keep between runs - compiled programs, decoded images - is for these tests alone.
+_CACHE = tempfile.TemporaryDirectory(prefix="jaxopt_study-tests-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 import jax  # after the environment is set
 

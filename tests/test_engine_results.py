@@ -105,16 +105,16 @@ def test_refilled_slots_and_other_neighbours_give_the_same_bit_for_bit(tmp_path)
         assert_identical(history, one_way[key])
 
 
-def test_a_run_alone_or_on_more_devices_is_the_same(tmp_path):
+def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
     runs = small.grid(rates=(0.001, 0.03), seeds=2)
     together = by_run(small.study(tmp_path / "a", runs, slots=8, devices=1).run())
     spread = by_run(small.study(tmp_path / "b", runs, slots=5, devices=4).run())
     alone = by_run(small.study(tmp_path / "c", runs[2:3], devices=1).run())
     assert len(together) == 8
     for key, history in together.items():
-        assert_identical(history, spread[key])
+        assert_close(history, spread[key])
     for key, history in alone.items():
-        assert_identical(history, together[key])
+        assert_close(history, together[key])
 
 
 def test_strategies_agree(tmp_path):

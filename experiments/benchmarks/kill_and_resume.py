@@ -27,7 +27,7 @@ COMMAND = (
     "--momenta=0,0.9",
     "--seeds=2",
     "--slots=4",
-    "--max_epochs=40",
+    "--max_epochs=30",
     "--checkpoint_minutes=0.02",
 )
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from jaxopt_study.plots import labels, style
 
@@ -32,16 +33,17 @@ def bars(entries: Sequence[Bar], *, unit: str, whole: bool = False, title: str =
     """
     means = [_mean(entry.seeds) for entry in entries]
     # A seed without a value is worse than any, so its optimizer cannot be the lowest.
-    competing = [m for m, entry in zip(means, entries, strict=True) if np.isfinite(entry.seeds).all()]
+    competing = [m if np.isfinite(entry.seeds).all() else np.inf for m, entry in zip(means, entries, strict=True)]
     with style.applied():
         figure, (axes,) = style.panels(1, title, width=4.9, height=0.46 * max(len(entries), 2), left=2.15, right=1.6)
         for row, (entry, mean) in enumerate(zip(entries, means, strict=True)):
-            _bar(axes, row, entry, mean, whole, mean in competing and mean == min(competing))
+            _bar(axes, row, entry, mean, whole, np.isfinite(competing[row]) and competing[row] == min(competing))
         axes.set_yticks(range(len(entries)), [_name(entry) for entry in entries], fontsize=8.5)
         axes.set_ylim(len(entries) - 0.5, -0.5)
         axes.set_xlim(0, 1.02 * max([v for e in entries for v in e.seeds if np.isfinite(v)], default=1.0))
         axes.grid(False, axis="y")
         axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=whole, steps=[1, 2, 2.5, 5, 10]))
         axes.set_xlabel(unit)
     return figure
 

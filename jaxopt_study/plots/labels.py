@@ -90,8 +90,8 @@ def number(value: float) -> str:
 
 
 def loss(value: float) -> str:
-    """A loss to three decimals, or three significant digits where it is small or large."""
-    return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.2g}"
+    """A loss to three decimals, or two or three significant digits where it is small or large."""
+    return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.{2 if abs(value) < 1 else 3}g}"
 
 
 def listing(items: Iterable[str]) -> str:
