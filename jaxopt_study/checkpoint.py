@@ -102,7 +102,22 @@ class Checkpoints:
             "unfinished runs again, the finished ones are kept"
         )
 
-    def _read(self, step: int, templates: dict[str, RunState]) -> dict[Run, Parked]:
+    def check_study(self) -> None:
+        """Refuses checkpoints of another study, before anything in the work directory is changed.
+
+        Raises:
+            EnvironmentFault: the newest that can be read is of another study.
+        """
+        for step in sorted(self.manager.all_steps(), reverse=True) if self.exist() else []:
+            try:
+                self._table(step)
+                return
+            except _OtherStudyError as error:
+                raise EnvironmentFault(str(error)) from None
+            except Exception:  # a damaged one: ``load`` tells of it
+                continue
+
+    def _table(self, step: int) -> Any:
         from orbax import checkpoint as ocp
 
         table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
@@ -117,6 +132,12 @@ class Checkpoints:
                 f"--workdir={self.folder.parent}: holds a checkpoint of another study ({different}); "
                 "finish that one with its own flags, or choose another --workdir"
             )
+        return table
+
+    def _read(self, step: int, templates: dict[str, RunState]) -> dict[Run, Parked]:
+        from orbax import checkpoint as ocp
+
+        table = self._table(step)
         if table["optimizer"] not in templates:
             return {}
         blank = {"packed": np.zeros(table["bytes"], np.uint8)}

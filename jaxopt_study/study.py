@@ -130,9 +130,9 @@ class Study:
         watcher = watcher or Watcher()
         with workdir.locked(self.folder):
             pending = self.pending()
-            watcher.begin(len(self.runs), len(self.runs) - len(pending), self.settings.max_epochs)
+            total = len(set(self.fingerprints.values()))
+            watcher.begin(total, total - len(pending), self.settings.max_epochs)
             if pending:
-                workdir.write_json(self.folder / "config.json", self.describe())
                 self._train(pending, watcher)
             return self.histories()
 
@@ -158,8 +158,10 @@ class Study:
 
     def _train(self, pending: list[Run], watcher: Watcher) -> None:
         checkpoints = Checkpoints(self.folder / "checkpoints", self.identity)
-        batches = self.batches()
         try:
+            checkpoints.check_study()
+            workdir.write_json(self.folder / "config.json", self.describe())
+            batches = self.batches()
             for name in dict.fromkeys(run.optimizer for run in pending):
                 runs = [run for run in pending if run.optimizer == name]
                 training.train(self.job(name, batches), runs, checkpoints, watcher, self.folder / "stats.json")

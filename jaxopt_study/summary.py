@@ -1,14 +1,9 @@
-"""A row a run: what summary.csv holds."""
+"""The figures of one run: its lowest losses, their epochs, how it ended."""
 
-import csv
-import io
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 
 FIGURES = ("min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch")
@@ -34,15 +29,3 @@ def row(history: History) -> dict[str, Any]:
     if numbers["min_val_epoch"] is not None:
         numbers["train_loss_at_min_val"] = float(train[numbers["min_val_epoch"] - 1])
     return numbers
-
-
-def write_csv(path: Path, histories: Sequence[History]) -> None:
-    """Writes a row a run, atomically; numbers that a rule does not have are left empty."""
-    rows = [row(history) for history in histories]
-    numbers = dict.fromkeys(name for history in histories for name in history.hyperparameters)
-    columns = ["optimizer", *numbers, "seed", *FIGURES, "epochs", "status", "diverged_epoch"]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

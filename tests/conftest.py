@@ -1,6 +1,7 @@
 """Every test runs on CPU with four devices, with warnings and silent rank promotion as errors."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MPLBACKEND", "agg")
 # What commands keep between runs - compiled programs, decoded images - is for these tests alone.
-_CACHE = tempfile.TemporaryDirectory(prefix="jaxopt_study-tests-", ignore_cleanup_errors=True)
-os.environ["XDG_CACHE_HOME"] = _CACHE.name
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxopt_study-tests-")
 
 import jax  # after the environment is set
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,7 @@ def test_a_checkpoint_of_another_study_is_refused_in_one_line(tmp_path):
     with pytest.raises(EnvironmentFault, match=r"another study \(max_epochs 8 there, 9 here\)") as refused:
         small.study(tmp_path, small.grid(), epochs=9).run()
     assert "\n" not in str(refused.value)
+    assert workdir.read_json(tmp_path / "config.json")["settings"]["max_epochs"] == 8
     assert len(small.study(tmp_path, small.grid(), epochs=8).run()) == 6
 
 
