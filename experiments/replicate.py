@@ -1,6 +1,6 @@
 """What of the article holds? (all its sections: one study, their figures, and a verdict on each of the claims)
 
-    python -m experiments.replicate --preset=quick       # scikit-learn's digits, about five minutes on two cores
+    python -m experiments.replicate --preset=quick       # scikit-learn's digits, minutes on two cores
     python -m experiments.replicate --preset=article     # cats_vs_dogs at 128 x 128, for a GPU or a TPU
 
 A configuration that several experiments share is trained once, and so is momentum 0 of all rules. Expected: report.html

@@ -6,8 +6,8 @@ import jax
 
 from jaxopt_study.sweep import Sweep, memory_of
 
-# Beyond this many, more slots on CPU gain nothing: what the runs share is a small part of a step. On an accelerator
-# the memory decides.
+# Chosen, not measured: on CPU what the runs share should be a small part of a step by then. On an accelerator the
+# memory decides.
 MOST = {"cpu": 32}
 MOST_ELSEWHERE = 256
 MARGIN = 0.8

@@ -30,7 +30,7 @@ from jaxopt_study.training import Interrupted, Watcher
 
 __all__ = ["Execution", "Interrupted", "Study", "Watcher"]
 
-# Measured on CPU: larger validation batches leave the cache; accelerators want them large.
+# Chosen, not measured: on CPU the arrays of a batch should stay in the cache, accelerators want large batches.
 VAL_BATCH = {"cpu": 64}
 VAL_BATCH_ELSEWHERE = 256
 

@@ -1,6 +1,6 @@
 """Is anything lost when a study is killed? Kills it at random moments, resumes it, compares every run bit for bit.
 
-    python -m experiments.benchmarks.kill_and_resume --kills=50      # about 15 minutes on two cores
+    python -m experiments.benchmarks.kill_and_resume --kills=50
 
 Each trial starts a small momentum grid in an empty work directory, sends SIGKILL at a moment drawn uniformly from the
 time that the undisturbed study takes, gives the same command again, and compares the store with the undisturbed one.

@@ -1,6 +1,6 @@
 """What do slots save? A grid whose runs stop at very different epochs, in slots and as one block.
 
-    python -m experiments.benchmarks.slots      # a few minutes on two cores
+    python -m experiments.benchmarks.slots
 
 40 runs on digits (5 learning rates x 4 momenta x 2 seeds, patience 5), once in 8 slots that stopped runs leave to
 others, once as a plain vmap of the grid would have it: all 40 from the first epoch until the slowest has stopped.

@@ -1,11 +1,11 @@
 """A convolution that stays fast inside a sweep, for any Flax network: ``nn.Conv(..., conv_general_dilated=conv)``.
 
 Two things make the primitive slow there. Inside a loop XLA's CPU backend runs only one layout of it fast, images
-[N, H, W, C] with kernels [H, W, I, O]; both gradients come in other layouts and fall to a generic loop, 5 to 300 times
-slower (https://github.com/jax-ml/jax/issues/12868). Here both gradients are convolutions of that one layout, on
-operands that are laid out anew first. And under vmap a convolution with a kernel a run becomes a grouped one, slow
-everywhere
-(https://github.com/jax-ml/jax/issues/13800); here it becomes a batched matrix product over patches.
+[N, H, W, C] with kernels [H, W, I, O]; both gradients come in other layouts and fall to a generic loop, 3 to 150 times
+slower than what is done here (https://github.com/jax-ml/jax/issues/12868; ratios of one run on a busy machine). Here
+both gradients are convolutions of that one layout, on operands that are laid out anew first. And under vmap a
+convolution with a kernel a run becomes a grouped one (https://github.com/jax-ml/jax/issues/13800); here it becomes a
+batched matrix product over patches.
 """
 
 from collections.abc import Callable, Sequence
