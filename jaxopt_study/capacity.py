@@ -13,6 +13,11 @@ MOST_ELSEWHERE = 256
 MARGIN = 0.8
 
 
+def most(platform: str) -> int:
+    """The most slots that are of use on devices of a platform, whatever the memory."""
+    return MOST.get(platform, MOST_ELSEWHERE)
+
+
 def free_bytes(device: jax.Device) -> int:
     """Memory that a device can still give; of the host, divided among its CPU devices."""
     if device.platform == "cpu":
@@ -29,7 +34,7 @@ def slots_for(sweep: Sweep, runs: int) -> int:
     Compiles for the number that it tries, which the training then uses: the first try fits but for large networks.
     """
     device = sweep.devices[0]
-    slots = min(runs, MOST.get(device.platform, MOST_ELSEWHERE))
+    slots = min(runs, most(device.platform))
     data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     room = MARGIN * (free_bytes(device) + data)
     while slots > len(sweep.devices):

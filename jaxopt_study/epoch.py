@@ -46,7 +46,7 @@ class EpochReport(NamedTuple):
 
 class Program(NamedTuple):
     """The static parts that an epoch is compiled from; ``hyperparameters`` are the names that the rule
-    takes, ``steps`` is the number of training steps in it."""
+    takes, ``steps`` is the number of training steps in it, ``precision`` is that of products, as JAX names it."""
 
     network: Network
     loss: Loss
@@ -57,6 +57,7 @@ class Program(NamedTuple):
     keep_best: bool
     steps: int
     batched: Batched
+    precision: str = "float32"
 
 
 def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program) -> RunState:

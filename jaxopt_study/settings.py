@@ -7,6 +7,8 @@ from jaxopt_study.errors import InputError
 
 # Raised when a change of the code changes what a run computes, so that stored runs are not mistaken for new ones.
 RESULTS_VERSION = 1
+# How exactly float32 products are computed, where a device has faster, coarser units: names of JAX's.
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Settings:
             patience as Keras has it.
         halving: if given, successive halving: the best 1 / halving of a rule's runs go on at every rung of epochs.
         diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
+        matmul_precision: of products and convolutions of float32 arrays, one of ``PRECISIONS``; CPUs compute all of
+            them in float32.
     """
 
     batch_size: int = 32
@@ -31,6 +35,7 @@ class Settings:
     stop_on_nonfinite: bool = True
     halving: int | None = None
     diagnostics: bool = True
+    matmul_precision: str = "float32"
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):
@@ -38,9 +43,15 @@ class Settings:
                 raise InputError(f"--{name}", getattr(self, name), "allowed is a whole number from 1")
         if self.halving is not None and self.halving < 2:
             raise InputError("--halving", self.halving, "allowed is a whole number from 2")
+        if self.matmul_precision not in PRECISIONS:
+            allowed = f"allowed are {', '.join(PRECISIONS)}"
+            raise InputError("--matmul_precision", self.matmul_precision, allowed)
         if self.data_seed < 0:
             raise InputError("--data_seed", self.data_seed, "allowed is a whole number from 0")
 
     def identity(self) -> dict[str, Any]:
         """Everything in here that a run's result depends on, for its fingerprint."""
-        return {**dataclasses.asdict(self), "results_version": RESULTS_VERSION}
+        found = {**dataclasses.asdict(self), "results_version": RESULTS_VERSION}
+        if self.matmul_precision == "float32":  # as runs were stored before there was a choice
+            del found["matmul_precision"]
+        return found

@@ -155,7 +155,9 @@ def calls(program: Program, mesh: Mesh) -> Calls:
     def one_epoch(
         state: RunState, hyperparameters: Hyperparameters, limits: Limits, batches: Batches
     ) -> tuple[RunState, EpochReport]:
-        return epoch(state, hyperparameters, limits, batches, program)
+        # The default of GPUs and TPUs is coarser than float32.
+        with jax.default_matmul_precision(program.precision):
+            return epoch(state, hyperparameters, limits, batches, program)
 
     def move(states: RunState, slots: jax.Array) -> RunState:
         moved: RunState = jax.tree.map(lambda x: x[jnp.maximum(slots, 0)], states)

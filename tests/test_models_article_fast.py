@@ -71,3 +71,33 @@ def test_many_runs_by_vmap_equal_one_after_another():
 
     together = jax.jit(jax.vmap(run))(variables)
     np.testing.assert_allclose(together, jax.jit(lambda v: jax.lax.map(run, v))(variables), rtol=1e-4, atol=1e-5)
+
+
+def test_bfloat16_activations_are_float32_ones_to_their_own_rounding():
+    exact, coarse = (fast((8, 8, 1), 16, formulation="phases", dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
+    variables = jax.jit(exact.init)(jax.random.key(0))
+    batch, key = images((8, 8, 1), 16), jax.random.key(3)
+    (_, (logits, _)), gradients = losses(exact, variables, batch, key)
+    (_, (rough, _)), rough_gradients = losses(coarse, variables, batch, key)
+    assert {x.dtype for x in jax.tree.leaves((rough, rough_gradients))} == {jnp.dtype("float32")}
+    assert 1e-5 < float(jnp.abs(rough - logits).max()) < 0.1 * float(jnp.abs(logits).max())
+
+    def dot(first, second):
+        return sum(jax.tree.leaves(jax.tree.map(lambda a, b: float(jnp.vdot(a, b)), first, second)))
+
+    cosine = (
+        dot(gradients, rough_gradients) / (dot(gradients, gradients) * dot(rough_gradients, rough_gradients)) ** 0.5
+    )
+    assert 0.98 < cosine < 1.0 - 1e-7
+
+
+@pytest.mark.parametrize("formulation", ["im2col", None])
+def test_bfloat16_evaluation_is_that_of_the_plain_network(formulation):
+    shape = (8, 8, 1)
+    other = plain(shape, dtype=jnp.bfloat16)
+    network = fast(shape, 16, formulation=formulation, dtype=jnp.bfloat16)
+    variables = jax.jit(other.init)(jax.random.key(0))
+    batch = images(shape, 16)
+    one, two = (jax.jit(lambda v, n=net: n.evaluate(v, n.prepare(batch, False)))(variables) for net in (other, network))
+    assert one.dtype == two.dtype == jnp.float32
+    np.testing.assert_allclose(one, two, atol=0.05 * float(jnp.abs(one).max()))

@@ -73,6 +73,18 @@ OURS = (
         "ours_plain", "this project, plain, diagnostics off", "ours", {"diagnostics": False, "kernels": "plain"}, True
     ),
 )
+FIXED = tuple(
+    Peer(
+        f"ours_{strategy}_{kernels}",
+        f"this project, {strategy}, {kernels}",
+        "ours",
+        {"diagnostics": True, "kernels": kernels, "strategy": strategy},
+        True,
+    )
+    for strategy in ("map", "vmap")
+    for kernels in ("fast", "plain")
+)
+"""What the first of `OURS` chooses from, for comparison."""
 PEERS = (
     Peer("jax_vmap", "JAX, vmap of nn.Conv", "peers_jax", {"form": "vmap"}, True),
     Peer("jax_loop", "JAX, loop over a jitted step", "peers_jax", {"form": "loop"}),
@@ -105,7 +117,7 @@ def steps_for(peer: Peer, image_size: int, configs: int) -> int:
     many = max(16, 4096 // image_size)
     if not peer.together:
         return many
-    return max(16 if peer in OURS else 2, many // configs)
+    return max(16 if peer in (*OURS, *FIXED) else 2, many // configs)
 
 
 def operations(model: str, size: int) -> float:

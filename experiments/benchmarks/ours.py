@@ -2,6 +2,7 @@
 
 import functools
 import tempfile
+import time
 from pathlib import Path
 
 import jax
@@ -42,7 +43,7 @@ def resnet(kernels: str) -> Model:
     return Model("resnet", build)
 
 
-def study_of(case: Case, *, diagnostics: bool, kernels: str) -> Study:
+def study_of(case: Case, *, diagnostics: bool, kernels: str, strategy: str = "auto") -> Study:
     """A study of the case: its grid has a learning rate a configuration."""
     images, labels = (x.reshape(-1, *x.shape[2:]) for x in cases.data(case))
     dataset = Dataset("made", images, labels, images[:1], labels[:1], ("dark", "light"), repr(case))
@@ -52,14 +53,17 @@ def study_of(case: Case, *, diagnostics: bool, kernels: str) -> Study:
     settings = Settings(batch_size=case.batch_size, max_epochs=FOREVER, patience=FOREVER, diagnostics=diagnostics)
     # Without validation data its loss is NaN, which must not end a run.
     settings = Settings(**{**vars(settings), "stop_on_nonfinite": False})
-    execution = Execution(slots=case.configs, devices=case.devices or None)
+    execution = Execution(slots=case.configs, devices=case.devices or None, strategy=strategy)
     return Study(settings, dataset, runs, Path(tempfile.gettempdir()), model=model, execution=execution)
 
 
-def build(case: Case, *, diagnostics: bool, kernels: str = "auto") -> Ready:
+def build(case: Case, *, diagnostics: bool, kernels: str = "auto", strategy: str = "auto") -> Ready:
     """The epoch of the study's sweep."""
-    study = study_of(case, diagnostics=diagnostics, kernels=kernels)
-    job = study.job("momentum", training_only(study.batches()))
+    study = study_of(case, diagnostics=diagnostics, kernels=kernels, strategy=strategy)
+    begin = time.perf_counter()
+    study.way  # noqa: B018  # found here, so that its seconds are known
+    choosing = time.perf_counter() - begin
+    job = study.job(study.groups[0], training_only(study.batches(case.batch_size)))
     sweep = job.sweep
     slots = sweep.padded(case.configs)
     padded = [*study.runs, *[study.runs[-1]] * (slots - case.configs)]
@@ -79,7 +83,8 @@ def build(case: Case, *, diagnostics: bool, kernels: str = "auto") -> Ready:
     weights = sum(x[0].size for x in jax.tree.leaves(states.variables.params))
     memory = memory_of(sweep.compiled_epoch(slots))
     data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
-    return Ready(run, weights, (memory - data) * len(sweep.devices) // slots if memory else 0)
+    memory = (memory - data) * len(sweep.devices) // slots if memory else 0
+    return Ready(run, weights, memory, choosing_seconds=choosing)
 
 
 def training_only(batches: Batches) -> Batches:

@@ -12,6 +12,7 @@ from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case
 from experiments.benchmarks.ready import Ready
 from experiments.benchmarks.resnet import ResNet
+from jaxopt_study.sweep import memory_of
 
 PyTree = Any
 
@@ -115,12 +116,3 @@ def loop(
         jax.block_until_ready(state)
 
     return run
-
-
-def memory_of(executable: Any) -> int:
-    """Bytes of arguments, results and temporaries, aliases once."""
-    found = executable.memory_analysis()
-    if found is None:  # not every backend tells
-        return 0
-    sizes = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
-    return int(sizes - found.alias_size_in_bytes)

@@ -12,9 +12,11 @@ class Ready(NamedTuple):
         weights: trainable numbers of one configuration.
         memory_bytes: of a configuration while it runs, data apart; 0 if unknown.
         operations: multiplications and additions of a pass, for what is not training; else 0.
+        choosing_seconds: that went, once a machine, into finding the fastest way; not part of the start.
     """
 
     run: Callable[[int], None]
     weights: int = 0
     memory_bytes: int = 0
     operations: float = 0.0
+    choosing_seconds: float = 0.0

@@ -36,7 +36,11 @@ BATCH_SIZE = flags.DEFINE_list("batch_size", ["32"], "Examples a step, each at l
 DEVICES = flags.DEFINE_list("devices", None, "Devices that this project uses (CPU: cores); all if not given.")
 MODELS = flags.DEFINE_list("models", ["article"], "article, resnet.")
 PEERS = flags.DEFINE_list("peers", ["all"], f"all, none, or some of {', '.join(NAMES)}.")
-OURS = flags.DEFINE_list("ours", [peer.name for peer in cases.OURS], "Which forms of this project.")
+OURS = flags.DEFINE_list(
+    "ours",
+    [peer.name for peer in cases.OURS],
+    f"Which forms of this project: {', '.join(peer.name for peer in (*cases.OURS, *cases.FIXED))}.",
+)
 STEPS = flags.DEFINE_integer("steps", None, "Batches of data; a good number for each program if not given.", 1)
 REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of every program, at least 1.", 1)
 SECONDS = flags.DEFINE_float("seconds", 0.5, "That a turn takes at least.", 0.0)
@@ -77,7 +81,7 @@ def run() -> None:
 
 def programs() -> list[Peer]:
     """The forms of this project that are asked for."""
-    known = {peer.name: peer for peer in cases.OURS}
+    known = {peer.name: peer for peer in (*cases.OURS, *cases.FIXED)}
     return [known[name] for name in chosen("ours", OURS.value, list(known))]
 
 

@@ -35,7 +35,7 @@ def main() -> None:
                 ready.run(1)
                 described = ready._asdict()
                 del described["run"]
-                reply(replies, {"seconds": time.perf_counter() - begin, **described})
+                reply(replies, {"seconds": time.perf_counter() - begin - ready.choosing_seconds, **described})
                 programs[request["key"]] = ready
             elif request["do"] == "drop":
                 del programs[request["key"]]

@@ -6,8 +6,10 @@ Pathak, "Effect of gradient descent optimizers on neural net training", 2020.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from jaxopt_study.errors import InputError
@@ -33,11 +35,16 @@ class ArticleNet(nn.Module):
         outputs: units of the last layer: 1 for a sigmoid head, the number of classes for a softmax head.
         second_dropout: the notebook's variant: dropout 0.6 instead of batch norm after the second dense layer.
         conv: what convolves, as ``jax.lax.conv_general_dilated`` does; None is that.
+        pool: what pools, as ``nn.max_pool`` does.
+        dtype: of what goes into and comes out of convolutions and dense layers but the last; parameters and batch norm
+            stay float32.
     """
 
     outputs: int = 1
     second_dropout: bool = False
     conv: Callable[..., jax.Array] | None = None
+    pool: Callable[..., jax.Array] = nn.max_pool
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -46,8 +53,11 @@ class ArticleNet(nn.Module):
         x = self._norm(x, train)
         for layer in range(blocks(x.shape[1:3])):
             glorot = nn.initializers.glorot_uniform()
-            x = nn.Conv(FILTERS[layer], (3, 3), kernel_init=glorot, conv_general_dilated=self.conv)(x)
-            x = nn.relu(nn.max_pool(x, (2, 2), strides=(2, 2)))  # Flax has no type
+            convolution = nn.Conv(
+                FILTERS[layer], (3, 3), dtype=self.dtype, kernel_init=glorot, conv_general_dilated=self.conv
+            )
+            x = convolution(x)
+            x = nn.relu(self.pool(x, (2, 2), strides=(2, 2)))
             x = self._norm(x, train)
             x = _drop(x, seed, layer, BLOCK_DROPOUT[layer])
         x = x.reshape(x.shape[0], -1)
@@ -63,7 +73,7 @@ class ArticleNet(nn.Module):
         return seed
 
     def _dense(self, x: jax.Array) -> jax.Array:
-        return nn.relu(nn.Dense(DENSE_UNITS, kernel_init=nn.initializers.glorot_uniform())(x))
+        return nn.relu(nn.Dense(DENSE_UNITS, kernel_init=nn.initializers.glorot_uniform(), dtype=self.dtype)(x))
 
     def _norm(self, x: jax.Array, train: bool) -> jax.Array:
         norm = nn.BatchNorm(use_running_average=not train, momentum=MOMENTUM, epsilon=EPSILON)
@@ -82,6 +92,8 @@ def plain(
     outputs: int = 1,
     notebook: bool = False,
     conv: Callable[..., jax.Array] | None = None,
+    pool: Callable[..., jax.Array] = nn.max_pool,
+    dtype: Any = jnp.float32,
 ) -> Network:
     """Builds the article's network from plain Flax layers.
 
@@ -91,6 +103,8 @@ def plain(
         notebook: the variant of the article's notebook, with dropout 0.6 instead of batch norm after the second dense
             layer.
         conv: see ArticleNet.
+        pool: see ArticleNet.
+        dtype: see ArticleNet.
 
     Raises:
         InputError: if a size is not positive.
@@ -99,7 +113,8 @@ def plain(
         raise InputError("image_shape", image_shape, "height, width and channels of at least 1")
     if outputs < 1:
         raise InputError("outputs", outputs, "an integer of at least 1")
-    return from_linen(ArticleNet(outputs=outputs, second_dropout=notebook, conv=conv), image_shape)
+    module = ArticleNet(outputs=outputs, second_dropout=notebook, conv=conv, pool=pool, dtype=dtype)
+    return from_linen(module, image_shape)
 
 
 def _drop(x: jax.Array, seed: jax.Array | None, layer: int, rate: float) -> jax.Array:

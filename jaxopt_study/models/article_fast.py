@@ -16,11 +16,22 @@ from jaxopt_study.layers.conv_pool import Formulation, conv_pool, input_shift, s
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dense import dense
 from jaxopt_study.layers.dropout import dropout
+from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article
+from jaxopt_study.models.flax_module import scale
 from jaxopt_study.models.network import Network, PyTree, Variables
 
 _Norm = Callable[[int, jax.Array], jax.Array]
 _Drop = Callable[[jax.Array, int, float], jax.Array]
+
+
+class _Layout(NamedTuple):
+    """The static side of the network: height and width of an image, what `fast` was asked for."""
+
+    size: tuple[int, int]
+    form: Formulation
+    notebook: bool
+    dtype: Any
 
 
 class Batch(NamedTuple):
@@ -38,6 +49,7 @@ def fast(
     outputs: int = 1,
     notebook: bool = False,
     formulation: Formulation | None = None,
+    dtype: Any = jnp.float32,
 ) -> Network:
     """Builds the article's network from the fast layers.
 
@@ -51,46 +63,45 @@ def fast(
         notebook: the notebook's variant, see `article.plain`.
         formulation: "phases", measured on CPUs, or "im2col", batched products under vmap, meant for GPUs and TPUs and
             not yet measured there; None chooses by the default backend.
+        dtype: of what goes into and comes out of convolutions and dense layers, see `article.ArticleNet`.
 
     Raises:
         InputError: if a size is not positive.
     """
-    plain = article.plain(image_shape, outputs=outputs, notebook=notebook, conv=conv)
+    plain = article.plain(image_shape, outputs=outputs, notebook=notebook, conv=conv, pool=max_pool, dtype=dtype)
     if article.blocks(image_shape[:2]) == 0:
         return plain
     module = article.ArticleNet(outputs=outputs, second_dropout=notebook)
     form: Formulation = formulation or ("phases" if jax.default_backend() == "cpu" else "im2col")
-    size = image_shape[:2]
+    layout = _Layout(image_shape[:2], form, notebook, dtype)
 
     def prepare(images: jax.Array, train: bool) -> PyTree:
         if train and images.shape[0] != batch_size:
             return plain.prepare(images, train)
-        return _prepare(images, train, form)
+        return _prepare(images, train, layout)
 
     def train(variables: Variables, prepared: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]:
         if not isinstance(prepared, Batch):
             return plain.train(variables, prepared, key)
         seed = cast(jax.Array, module.apply({}, rngs={"dropout": key}, method="mask_seed"))
-        return _train(variables, prepared, seed, size, form, notebook)
+        return _train(variables, prepared, seed, layout)
 
     def evaluate(variables: Variables, prepared: Batch) -> jax.Array:
-        return _evaluate(variables, prepared, size, form, notebook)
+        return _evaluate(variables, prepared, layout)
 
     return Network(plain.init, prepare, train, evaluate)
 
 
-def _prepare(images: jax.Array, train: bool, form: Formulation) -> Batch:
-    x = lax.optimization_barrier(images.astype(jnp.float32).transpose(3, 1, 2, 0) / 255.0)
+def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
+    x = lax.optimization_barrier(scale(images.transpose(3, 1, 2, 0), train))
     channels = x.shape[0]
     mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))
     if train:
         x = (x - per_channel(mean, x)) * per_channel(lax.rsqrt(var + article.EPSILON), x)
-    return Batch(shared_columns(x, form), mean, var)
+    return Batch(shared_columns(x.astype(layout.dtype), layout.form), mean, var)
 
 
-def _train(
-    variables: Variables, batch: Batch, seed: jax.Array, size: tuple[int, int], form: Formulation, notebook: bool
-) -> tuple[jax.Array, PyTree]:
+def _train(variables: Variables, batch: Batch, seed: jax.Array, layout: _Layout) -> tuple[jax.Array, PyTree]:
     params, old = variables.params, variables.stats["batch_stats"]
     new = {"BatchNorm_0": _moved(old["BatchNorm_0"], batch.mean, batch.var)}
 
@@ -104,13 +115,11 @@ def _train(
         return dropout(x, seed, layer, rate)
 
     first = params["BatchNorm_0"]
-    logits = _network(params, batch.columns, first["scale"], first["bias"], norm, drop, size, form, notebook)
+    logits = _network(params, batch.columns, first["scale"], first["bias"], norm, drop, layout)
     return logits, {"batch_stats": {name: new[name] for name in old}}
 
 
-def _evaluate(
-    variables: Variables, batch: Batch, size: tuple[int, int], form: Formulation, notebook: bool
-) -> jax.Array:
+def _evaluate(variables: Variables, batch: Batch, layout: _Layout) -> jax.Array:
     params, stats = variables.params, variables.stats["batch_stats"]
 
     def norm(layer: int, x: jax.Array) -> jax.Array:
@@ -120,7 +129,7 @@ def _evaluate(
     first, running = params["BatchNorm_0"], stats["BatchNorm_0"]
     slope = first["scale"] * lax.rsqrt(running["var"] + article.EPSILON)
     offset = first["bias"] - running["mean"] * slope
-    return _network(params, batch.columns, slope, offset, norm, lambda x, *_: x, size, form, notebook)
+    return _network(params, batch.columns, slope, offset, norm, lambda x, *_: x, layout)
 
 
 def _network(
@@ -130,36 +139,37 @@ def _network(
     offset: jax.Array,
     norm: _Norm,
     drop: _Drop,
-    size: tuple[int, int],
-    form: Formulation,
-    notebook: bool,
+    layout: _Layout,
 ) -> jax.Array:
     """Applies the layers to an input of which `slope` and `offset` [K] are the affine map of its batch norm."""
     kernel = params["Conv_0"]["kernel"]
-    shift = input_shift(kernel, offset, size)
-    x = shared_conv_pool(columns, kernel * slope[None, None, :, None], shift, form)
-    blocks = article.blocks(size)
+    shift = input_shift(kernel, offset, layout.size).astype(layout.dtype)
+    kernel = (kernel * slope[None, None, :, None]).astype(layout.dtype)
+    x = shared_conv_pool(columns, kernel, shift, layout.form)
+    blocks = article.blocks(layout.size)
     for layer in range(blocks):
         own = params[f"Conv_{layer}"]
-        x = x if layer == 0 else conv_pool(x, own["kernel"], form)
-        x = norm(layer + 1, jax.nn.relu(x + per_channel(own["bias"], x)))
+        if layer:
+            x = conv_pool(x.astype(layout.dtype), own["kernel"].astype(layout.dtype), layout.form)
+        x = norm(layer + 1, jax.nn.relu(x.astype(jnp.float32) + per_channel(own["bias"], x)))
         x = drop(x, layer, article.BLOCK_DROPOUT[layer])
-    return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, notebook)
+    return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, layout)
 
 
-def _head(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int, notebook: bool) -> jax.Array:
+def _head(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int, layout: _Layout) -> jax.Array:
     """Maps flattened activations [F, B] to logits [B, O]."""
     dropouts = len(article.FILTERS)
-    x = drop(norm(blocks + 1, _dense(params["Dense_0"], x)), dropouts, article.DENSE_DROPOUT)
-    x = _dense(params["Dense_1"], x)
-    x = drop(x, dropouts + 1, article.DENSE_DROPOUT) if notebook else norm(blocks + 2, x)
+    x = drop(norm(blocks + 1, _dense(params["Dense_0"], x, layout)), dropouts, article.DENSE_DROPOUT)
+    x = _dense(params["Dense_1"], x, layout)
+    x = drop(x, dropouts + 1, article.DENSE_DROPOUT) if layout.notebook else norm(blocks + 2, x)
     last = params["Dense_2"]
     logits: jax.Array = lax.dot_general(x, last["kernel"], (((0,), (0,)), ((), ()))) + last["bias"][None]
     return logits
 
 
-def _dense(layer: dict[str, Any], x: jax.Array) -> jax.Array:
-    return jax.nn.relu(dense(x, layer["kernel"]) + layer["bias"][:, None])
+def _dense(layer: dict[str, Any], x: jax.Array, layout: _Layout) -> jax.Array:
+    product = dense(x.astype(layout.dtype), layer["kernel"].astype(layout.dtype))
+    return jax.nn.relu(product.astype(jnp.float32) + layer["bias"][:, None])
 
 
 def _moved(old: dict[str, jax.Array], mean: jax.Array, var: jax.Array) -> dict[str, jax.Array]:

@@ -1,11 +1,19 @@
 """Which network a study trains: a name for the fingerprints and how to build it for the data at hand."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
+
+from jaxopt_study.layers.conv_pool import Formulation
+from jaxopt_study.layers.convolution import conv
+from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article, article_fast
 from jaxopt_study.models.network import Network
+
+Build = Callable[[tuple[int, ...], int, int], Network]
 
 
 class Model(NamedTuple):
@@ -14,26 +22,50 @@ class Model(NamedTuple):
     Attributes:
         identity: tells two models with different results apart; part of every run's fingerprint.
         build: ``(image_shape (height, width, channels), outputs, batch_size) -> Network``; must give the same object
-            for the same arguments, or programs are traced again.
+            for the same arguments, or programs are traced again. Data that are no images have shapes of other ranks.
+        forms: formulations with equal results to choose from, by name, the usual one first; empty if ``build`` is the
+            only one.
     """
 
     identity: str
-    build: Callable[[tuple[int, int, int], int, int], Network]
+    build: Build
+    forms: Mapping[str, Build] = {}
 
 
 @functools.cache
-def article_model(*, notebook: bool = False, kernels: str = "auto") -> Model:
+def article_model(*, notebook: bool = False, kernels: str = "auto", activations: str = "float32") -> Model:
     """The article's network.
 
     Args:
         notebook: the variant of its public notebook.
         kernels: ``fast`` (this project's layers), ``plain`` (Flax's own) or ``auto``; the results are the same.
+        activations: ``float32`` or ``bfloat16``, of what goes into and comes out of its convolutions and dense layers.
     """
+    dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[activations]
 
-    @functools.cache
-    def build(image_shape: tuple[int, int, int], outputs: int, batch_size: int) -> Network:
-        if kernels == "plain":
-            return article.plain(image_shape, outputs=outputs, notebook=notebook)
-        return article_fast.fast(image_shape, batch_size, outputs=outputs, notebook=notebook)
+    def fast(formulation: Formulation) -> Build:
+        return functools.cache(
+            lambda image_shape, outputs, batch_size: article_fast.fast(
+                image_shape, batch_size, outputs=outputs, notebook=notebook, dtype=dtype, formulation=formulation
+            )
+        )
 
-    return Model("article, notebook variant" if notebook else "article", build)
+    def plain(**layers: Callable[..., jax.Array]) -> Build:
+        return functools.cache(
+            lambda image_shape, outputs, batch_size: article.plain(
+                image_shape, outputs=outputs, notebook=notebook, dtype=dtype, **layers
+            )
+        )
+
+    if kernels == "plain":
+        forms = {"plain": plain()}
+    else:
+        forms = {"phases": fast("phases"), "im2col": fast("im2col")}
+        if jax.default_backend() != "cpu":
+            forms = dict(reversed(forms.items()))
+    if kernels == "auto":
+        forms["flax"] = plain(conv=conv, pool=max_pool)
+    identity = "article, notebook variant" if notebook else "article"
+    if activations != "float32":
+        identity += f", {activations} activations"
+    return Model(identity, next(iter(forms.values())), forms)

@@ -1,0 +1,90 @@
+"""What do coarser numbers cost? The lowest validation losses of the same runs in float32 and in coarser precisions.
+
+    python -m experiments.benchmarks.precision       # digits, minutes on two cores
+    python -m experiments.benchmarks.precision --dataset=tfds:cats_vs_dogs --image_size=32 --epochs=10 --seeds=3
+
+Runs of four rules at good hyperparameters, with the same seeds in every precision. Told is the mean over the seeds of
+the lowest validation loss less that in float32 (paired by seed), with its 95% interval, and the seconds of training.
+Expected: a difference of zero for --matmul_precision on a CPU, which has no coarser units; for bfloat16 activations one
+that the interval does not tell from zero.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from experiments import command
+from jaxopt_study import devices, workdir
+from jaxopt_study.analysis import minimum
+from jaxopt_study.analysis.bootstrap import paired_differences, seed_estimate
+from jaxopt_study.data import Dataset, load
+from jaxopt_study.grid import Run, make_run
+from jaxopt_study.models.build import article_model
+from jaxopt_study.settings import PRECISIONS, Settings
+from jaxopt_study.study import Study
+
+DATASET = flags.DEFINE_string("dataset", "digits", "digits, tfds:NAME or folder:PATH.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets.")
+IMAGE_SIZE = flags.DEFINE_integer("image_size", None, "Height and width in pixels.", 2)
+EPOCHS = flags.DEFINE_integer("epochs", 40, "Of every run, at least 1.", 1)
+SEEDS = flags.DEFINE_integer("seeds", 10, "Of every rule, at least 2.", 2)
+RULES = {
+    "sgd": {"learning_rate": 0.0316},
+    "momentum": {"learning_rate": 0.01, "momentum": 0.9},
+    "rmsprop": {"learning_rate": 0.001},
+    "adam": {"learning_rate": 0.001},
+}
+
+
+def trained(dataset: Dataset, runs: Sequence[Run], precision: str, activations: str) -> tuple[dict[Run, float], float]:
+    """The lowest validation loss of each run, and the seconds of training without compilation."""
+    settings = Settings(max_epochs=EPOCHS.value, patience=EPOCHS.value, matmul_precision=precision)
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study(settings, dataset, runs, Path(folder), model=article_model(activations=activations))
+        losses = {
+            make_run(history.optimizer, history.hyperparameters, history.seed): minimum(
+                history.curves["val_loss"]
+            ).value
+            for history in study.run()
+        }
+        parts = workdir.read_json(Path(folder) / "stats.json")["parts"]
+    return losses, sum(part["training_seconds"] for part in parts)
+
+
+def table(dataset: Dataset, runs: Sequence[Run]) -> Table:
+    """A row a rule and precision, as the numbers come in."""
+    result = Table(title=f"{dataset.name}, {EPOCHS.value} epochs, {SEEDS.value} seeds: lowest validation loss")
+    for name in ("products", "activations", "optimizer", "mean", "less float32", "95% interval", "training, s"):
+        result.add_column(name, justify="right")
+    exact: dict[Run, float] = {}
+    for precision, activations in [*((each, "float32") for each in PRECISIONS), ("float32", "bfloat16")]:
+        losses, seconds = trained(dataset, runs, precision, activations)
+        exact = exact or losses
+        for rule in RULES:
+            of_rule, theirs = ({run.seed: x[run] for run in x if run.optimizer == rule} for x in (losses, exact))
+            difference = seed_estimate(list(paired_differences(of_rule, theirs).values()))
+            mean = sum(of_rule.values()) / len(of_rule)
+            cells = [f"{mean:.4f}", f"{difference.value:+.5f}", f"{difference.low:+.5f} to {difference.high:+.5f}"]
+            result.add_row(precision, activations, rule, *cells, f"{seconds:.0f}")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    command.start(run, argv)
+
+
+def run() -> None:
+    """From the flags to the table."""
+    devices.configure()
+    dataset = load(DATASET.value, image_size=IMAGE_SIZE.value, data_dir=DATA_DIR.value)
+    runs = [make_run(rule, numbers, seed) for rule, numbers in RULES.items() for seed in range(SEEDS.value)]
+    Console(width=110).print(table(dataset, runs))
+
+
+if __name__ == "__main__":
+    main()
