@@ -1,0 +1,240 @@
+"""Do two workers train twice as much, and what does a fault cost? On this machine, one core a worker.
+
+    python -m experiments.benchmarks.scaling --json=scaling.json            # ten minutes or so on two cores
+
+Momentum grids on digits, on a Ray cluster of two machines of one core each that lives on this one. Strong scaling: the
+same runs on one worker and on two. Weak scaling: twice the runs on two. Seconds are those of the training: from the
+first worker that is ready, without compilation. Then the fault table: what was killed when, how many runs of the
+undisturbed study are missing or different in the end, and how many were trained to the end twice. Expected: both
+efficiencies above 0.9 on two quiet cores, nothing lost, nothing repeated.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import app, flags
+from rich.console import Console
+from rich.table import Table
+
+from experiments.benchmarks.kill_and_resume import identical
+from jaxopt_study import devices, files, workdir
+from jaxopt_study.data import load
+from jaxopt_study.grid import product
+from jaxopt_study.models.build import article_model
+from jaxopt_study.settings import Settings
+from jaxopt_study.study import Execution, Study, Watcher
+
+REPEATS = flags.DEFINE_integer("repeats", 3, "Of each, in turns, after one that fills the compilation cache.", 1)
+RUNS = flags.DEFINE_integer("runs", 32, "Of one worker's study.", 2)
+EPOCHS = flags.DEFINE_integer("max_epochs", 40, "Of a run.", 1)
+EXAMPLES = flags.DEFINE_integer("train_examples", None, "Use only the first so many training examples.", 32)
+FAULTS = flags.DEFINE_bool("faults", True, "Make the fault table.")
+JSON = flags.DEFINE_string("json", None, "Where the numbers go.")
+DRIVE = flags.DEFINE_string("drive", None, "For this command itself: only train the fault table's study there.")
+SLOTS = 8
+
+
+class Fault(NamedTuple):
+    """A row of the fault table."""
+
+    what: str
+    second: float
+    lost: int
+    repeated: int
+    epochs_repeated: float
+    seconds: float
+
+
+@contextlib.contextmanager
+def machines() -> Iterator[Any]:
+    """Two machines of a core each, beside one without cores for the driver."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray's own annotations are partial
+
+
+def study_of(folder: Path, runs: int) -> Study:
+    """A momentum grid of so many runs."""
+    axes = {"learning_rate": (0.001, 0.01), "momentum": (0.0, 0.9)}
+    chosen = product("momentum", axes, -(-runs // 4))[:runs]
+    settings = Settings(max_epochs=EPOCHS.value, patience=EPOCHS.value)
+    dataset = load("digits", train_examples=EXAMPLES.value)
+    return Study(settings, dataset, chosen, folder, model=article_model(), execution=Execution(slots=SLOTS))
+
+
+def trained(folder: Path, runs: int, workers: int, watcher: Watcher | None = None) -> dict[str, float]:
+    """Trains a study on the cluster; its part of stats.json."""
+    from jaxopt_study.cluster import driver
+
+    driver.run(study_of(folder, runs), article_model, "auto", cpus_per_worker=1, workers=workers, watcher=watcher)
+    part: dict[str, float] = workdir.read_json(folder / "stats.json")["parts"][-1]
+    return part
+
+
+def scaling(folder: Path) -> dict[str, list[dict[str, float]]]:
+    """Medians of the repeats: strong and weak, on one worker and on two."""
+    cases = {("strong", 1): RUNS.value, ("strong", 2): RUNS.value, ("weak", 2): 2 * RUNS.value}
+    found: dict[tuple[str, int], list[dict[str, float]]] = {case: [] for case in cases}
+    for repeat in range(REPEATS.value + 1):
+        for (kind, workers), runs in cases.items():
+            part = trained(folder / f"{kind}_{workers}_{repeat}", runs, workers)
+            print(f"{repeat}: {kind}, {workers} workers: {part['training_seconds']:.1f} s", file=sys.stderr)
+            if repeat:
+                found[kind, workers].append(part)
+    found["weak", 1] = found["strong", 1]
+    return {
+        kind: [summed(found[kind, workers], found[kind, 1], workers, kind == "weak") for workers in (1, 2)]
+        for kind in ("strong", "weak")
+    }
+
+
+def summed(
+    parts: list[dict[str, float]], alone: list[dict[str, float]], workers: int, more_runs: bool
+) -> dict[str, float]:
+    """Median, range and efficiency, turn by turn."""
+    seconds = [part["training_seconds"] for part in parts]
+    each = [one["training_seconds"] / two for one, two in zip(alone, seconds, strict=True)]
+    return {
+        "workers": workers,
+        "runs": parts[0]["runs"],
+        "seconds": statistics.median(seconds),
+        "lowest": min(seconds),
+        "highest": max(seconds),
+        "efficiency": statistics.median(each) / (1 if more_runs else workers),
+        "idle_share": statistics.median(part["idle_share"] for part in parts),
+        "epoch_seconds": statistics.median(
+            part["training_seconds"] * part["devices"] / part["epochs_computed"] for part in parts
+        ),
+    }
+
+
+def faults(folder: Path, cluster: Any) -> list[Fault]:
+    """Kills a worker, takes a machine away, kills the driver; each at a third of the time of the undisturbed study."""
+    whole = trained(folder / "whole", RUNS.value, 2)
+    second = whole["training_seconds"] / 3
+
+    def kill_worker(at_work: Any) -> None:
+        os.kill(next(member.hello.process for member in at_work.members.values() if member.active), signal.SIGKILL)
+
+    def remove_machine(_: Any) -> None:
+        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+        cluster.add_node(num_cpus=1)
+
+    found = [disturbed(folder, "nothing", lambda _: None, second)]
+    found.append(disturbed(folder, "a worker (SIGKILL)", kill_worker, second))
+    found.append(disturbed(folder, "a machine", remove_machine, second))
+    found.append(driver_killed(folder, second))
+    return found
+
+
+def disturbed(folder: Path, what: str, act: Callable[[Any], None], second: float) -> Fault:
+    """Trains the study again and disturbs it once."""
+    ends: Counter[Any] = Counter()
+    began: list[float] = []
+    acted: list[float] = []
+
+    def tick(at_work: Any) -> None:
+        if at_work.active and not began:
+            began.append(time.monotonic())
+        if began and not acted and time.monotonic() - began[0] > second:
+            acted.append(time.monotonic() - began[0])
+            act(at_work)
+
+    place = folder / what.split()[-1].strip("()")
+    part = trained(place, RUNS.value, 2, Watcher(tick=tick, end=lambda run, history: ends.update([run])))
+    lost = RUNS.value - identical(folder / "whole", place)
+    twice = sum(count - 1 for count in ends.values())
+    return Fault(what, acted[0] if acted else 0.0, lost, twice, part["epochs_repeated"], part["training_seconds"])
+
+
+def driver_killed(folder: Path, second: float) -> Fault:
+    """The same with a driver in a process of its own, which is killed and started again."""
+    place = folder / "driver"
+    command = [sys.executable, "-m", "experiments.benchmarks.scaling", f"--drive={place}", f"--runs={RUNS.value}"]
+    command += [f"--max_epochs={EPOCHS.value}"]
+    command += [f"--train_examples={EXAMPLES.value}"] if EXAMPLES.value else []
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not list((place / "runs").glob("*.parquet")):
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in (place / "runs").glob("*.parquet")}
+    subprocess.run(command, stderr=subprocess.DEVNULL, check=True)
+    twice = sum(path.stat().st_mtime_ns != written for path, written in kept.items())
+    part = workdir.read_json(place / "stats.json")["parts"][-1]
+    what = f"the driver, {len(kept)} runs stored"
+    lost = RUNS.value - identical(folder / "whole", place)
+    return Fault(what, second, lost, twice, float("nan"), part["training_seconds"])
+
+
+def tables(numbers: dict[str, list[dict[str, float]]], found: list[Fault]) -> list[Table]:
+    """For the terminal."""
+    scales = Table(title=f"{EPOCHS.value} epochs a run, one core a worker, {REPEATS.value} repeats")
+    for name in ("scaling", "workers", "runs", "seconds, median", "lowest to highest", "efficiency", "idle"):
+        scales.add_column(name, justify="right")
+    for kind, rows in numbers.items():
+        for row in rows:
+            spread = f"{row['lowest']:.1f} - {row['highest']:.1f}"
+            cells = (f"{row['seconds']:.1f}", spread, f"{row['efficiency']:.3f}", f"{row['idle_share']:.3f}")
+            scales.add_row(kind, f"{row['workers']:.0f}", f"{row['runs']:.0f}", *cells)
+    kills = Table(title=f"{RUNS.value} runs on two workers")
+    for name in ("killed", "after, s", "runs lost", "runs repeated", "epochs repeated", "seconds"):
+        kills.add_column(name, justify="right")
+    for each in found:
+        again = "" if each.epochs_repeated != each.epochs_repeated else f"{each.epochs_repeated:.0f}"
+        times = (f"{each.second:.1f}", str(each.lost), str(each.repeated), again, f"{each.seconds:.1f}")
+        kills.add_row(each.what, *times)
+    return [scales, kills] if found else [scales]
+
+
+def drive(folder: Path) -> None:
+    """The study of the fault table on a local cluster of its own."""
+    from jaxopt_study.cluster import connect, driver
+
+    connect.connect("local")
+    devices.configure(only_cpu=True)
+    driver.run(study_of(folder, RUNS.value), article_model, "local", cpus_per_worker=1, workers=2)
+
+
+def main(_: list[str]) -> None:
+    """The command."""
+    if DRIVE.value:
+        drive(Path(DRIVE.value))
+        return
+    with machines() as cluster, tempfile.TemporaryDirectory() as name:
+        devices.configure(only_cpu=True)
+        folder = Path(name)
+        numbers = scaling(folder)
+        found = faults(folder, cluster) if FAULTS.value else []
+    if JSON.value:
+        text = json.dumps({**numbers, "faults": [each._asdict() for each in found]}, indent=2)
+        files.write_text(Path(JSON.value), text.replace("NaN", "null") + "\n")
+    for table in tables(numbers, found):
+        Console(width=120).print(table)
+    sys.exit(any(each.lost or each.repeated for each in found))
+
+
+if __name__ == "__main__":
+    app.run(main)

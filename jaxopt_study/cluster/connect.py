@@ -1,0 +1,122 @@
+"""To a Ray cluster and back, and what its machines have for workers."""
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from jaxopt_study import devices
+from jaxopt_study.errors import EnvironmentFault, InputError
+
+try:
+    import ray
+except ImportError as missing:
+    raise EnvironmentFault(
+        "a cluster needs Ray, which is not installed: run pip install 'jaxopt-study[cluster]'"
+    ) from missing
+
+ALLOWED = "allowed are local, auto (a cluster that this machine is part of) and ray://HOST:PORT"
+
+
+class Place(NamedTuple):
+    """What each worker takes of a machine: a GPU, or so many cores."""
+
+    gpus: int
+    cores: int
+
+
+def check(address: str) -> None:
+    """Refuses what is no address.
+
+    Raises:
+        InputError: it is not.
+    """
+    if address not in ("local", "auto") and not re.fullmatch(r"ray://[^/:]+:[0-9]+", address):
+        raise InputError("--cluster", address, ALLOWED)
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Holds a connection to a cluster; ``local`` is one that lives no longer than the connection.
+
+    A connection that is there already is used and kept.
+
+    Raises:
+        InputError: it is not an address.
+        EnvironmentFault: no cluster answers there.
+    """
+    if not connect(address):
+        yield
+        return
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def connect(address: str) -> bool:
+    """Connects to a cluster, unless that was done; best before JAX has threads, since Ray starts processes.
+
+    Returns:
+        Whether the connection is a new one.
+
+    Raises:
+        InputError: it is not an address.
+        EnvironmentFault: no cluster answers there.
+    """
+    check(address)
+    if ray.is_initialized():
+        return False
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        # A private instance tells nobody of its use.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options |= {"include_dashboard": False, "num_cpus": devices.cpu_cores()}
+    # Workers without a GPU see none: what Ray will do in time, and warns about until then.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ImportError) as error:
+        line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise EnvironmentFault(f"--cluster={address}: no Ray cluster answers ({line[:200]})") from error
+    return True
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The machines that the cluster has or had, as Ray describes them."""
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own annotations are partial
+    return found
+
+
+def place(cpus_per_worker: int | None) -> Place:
+    """What a worker takes: a GPU where the cluster has any and no cores are asked for, else cores; all of the smallest
+    machine's if not given.
+
+    Raises:
+        InputError: no machine has so many cores.
+    """
+    machines = [node["Resources"] for node in nodes() if node["Alive"]]
+    if cpus_per_worker is None and any(machine.get("GPU", 0) >= 1 for machine in machines):
+        return Place(1, 1)
+    cores = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU", 0) >= 1]
+    if not cores or (cpus_per_worker or 1) > max(cores):
+        allowed = f"allowed is a whole number from 1 to {max(cores, default=0)}, the cores of the largest machine"
+        raise InputError("--cpus_per_worker", cpus_per_worker or 1, allowed)
+    return Place(0, cpus_per_worker or min(cores))
+
+
+def workers(place: Place) -> int:
+    """How many workers the cluster has room for now."""
+    room = 0
+    for node in nodes():
+        if node["Alive"]:
+            found = node["Resources"]
+            room += int(found.get("GPU", 0) // place.gpus if place.gpus else found.get("CPU", 0) // place.cores)
+    return room
+
+
+def alive(node: str) -> bool:
+    """Whether a machine is still part of the cluster."""
+    return any(each["NodeID"] == node and each["Alive"] for each in nodes())

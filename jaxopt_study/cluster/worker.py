@@ -1,0 +1,212 @@
+"""One worker of a cluster: the engine of one machine, in a thread, that is given runs while it trains."""
+
+import fcntl
+import functools
+import os
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from jaxopt_study import capacity, devices, registry, training
+from jaxopt_study.checkpoint import Checkpoints
+from jaxopt_study.cluster.messages import Account, Ended, Epoch, Fault, Hello, Recipe, Reply
+from jaxopt_study.cluster.shares import Capacity
+from jaxopt_study.data import Dataset
+from jaxopt_study.grid import Group, Run, group
+from jaxopt_study.history import CURVES, History
+from jaxopt_study.scheduler import Parked, Scheduler
+from jaxopt_study.study import Study, Watcher
+from jaxopt_study.training import AtWork
+
+
+class Worker:
+    """Trains the runs that it is given; to be made a Ray actor.
+
+    Args:
+        recipe: of the driver's study.
+        dataset: its data; views of the machine's object store.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
+        self.recipe = recipe
+        self.folder = tempfile.TemporaryDirectory(prefix="jaxopt_study-worker-")
+        self.change = threading.Condition()
+        self.queue: list[Run] = []
+        self.open = self.halted = False
+        self.events: list[Epoch | Ended | Fault] = []
+        self.account = Account()
+        self.before = Account()  # as it was when the training under way began
+        self.active = 0
+        self.idle_seconds = self.ready_since = 0.0
+        self.waits_since: float | None = None
+        self.ready = threading.Event()
+        self.failure: Exception | None = None
+        # Its affinity is inherited by the threads that it starts: JAX's, not Ray's.
+        self.thread = threading.Thread(target=self._live, args=(dataset,), daemon=True)
+        self.thread.start()
+
+    def hello(self) -> Hello:
+        """Waits until the study is made.
+
+        Raises:
+            Exception: it could not be.
+        """
+        import ray
+
+        self.ready.wait()
+        if self.failure is not None:
+            raise self.failure
+        platform, in_turn = self.chosen[0].platform, self.study.way.strategy == "map"
+        slots = self.study.execution.slots or capacity.most(platform)
+        holds = Capacity(slots, len(self.chosen), in_turn)
+        return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), holds)
+
+    def work(self, given: list[Run], more: bool, seconds: float) -> Reply:
+        """Takes runs in, waits until there is something to tell, at most ``seconds``, and tells it.
+
+        Args:
+            given: runs of one group, of that under way if there is one.
+            more: whether more of the group may come.
+            seconds: to wait.
+        """
+        with self.change:
+            if not self.halted:
+                self.queue.extend(given)
+                self.open = more
+                self.change.notify_all()
+                self.change.wait_for(lambda: any(not isinstance(event, Epoch) for event in self.events), seconds)
+            if self.halted:  # the driver takes back all that it has given
+                self.queue.clear()
+                self.halted = False
+                self.change.notify_all()
+            events, self.events = self.events, []
+            now = time.monotonic()
+            idle = self.idle_seconds + (now - self.waits_since if self.waits_since else 0.0)
+            account = self.account._replace(ready_seconds=now - self.ready_since, idle_seconds=idle)
+            return Reply(events, self.active, account)
+
+    def _live(self, dataset: Dataset) -> None:
+        try:
+            self._begin(dataset)
+        except Exception as error:
+            self.failure = error
+            return
+        finally:
+            self.ready_since = time.monotonic()
+            self.ready.set()
+        while True:
+            runs = self._next()
+            try:
+                self._train(runs)
+            except Exception as error:
+                traceback.print_exc()  # to the worker's log
+                with self.change:
+                    self.halted = True
+                    self.active = 0
+                    self._tell(Fault(_line(error)))
+                    self.change.notify_all()
+
+    def _begin(self, dataset: Dataset) -> None:
+        self.cores = keep_to_cores(self.recipe.cores) if self.recipe.cores else None
+        devices.configure(cpu_devices=self.recipe.cores)
+        recipe = self.recipe
+        for family in recipe.families:
+            registry.add(family)
+        self.study = Study(
+            recipe.settings,
+            dataset,
+            recipe.runs,
+            Path(self.folder.name),
+            model=recipe.make_model(),
+            execution=recipe.execution,
+            loss=recipe.loss,
+        )
+        self.chosen = devices.choose(recipe.execution.devices)
+        self.job = functools.lru_cache(maxsize=1)(self._job)
+        self.batches = functools.lru_cache(maxsize=1)(self.study.batches)
+
+    def _next(self) -> list[Run]:
+        """Waits for runs."""
+        with self.change:
+            self.waits_since = time.monotonic()
+            self.change.wait_for(lambda: self.queue and not self.halted)
+            self.idle_seconds += time.monotonic() - self.waits_since
+            self.waits_since = None
+            runs, self.queue = self.queue, []
+            return runs
+
+    def _train(self, runs: list[Run]) -> None:
+        watcher = Watcher(epoch=self._epoch, tick=self._tick, more=self._more)
+        checkpoints = Checkpoints(Path(self.folder.name) / "checkpoints", self.study.identity)
+        stats = Path(self.folder.name) / "stats.json"
+        job = self.job(group(runs[0]))
+        self.before = self.account._replace(compile_seconds=self.account.compile_seconds - job.sweep.compile_seconds)
+        training.train(job, runs, checkpoints, watcher, stats)
+        self.active = 0
+
+    def _job(self, of: Group) -> training.Job:
+        job = self.study.job(of, self.batches(self.study.batch_size(of)))
+        # Slots for its part of the group's runs, not for all of them.
+        total = job.total if self.study.settings.halving else -(-job.total // self.recipe.workers)
+        return job._replace(total=total, keep=self._keep)
+
+    def _more(self, of: Group) -> Mapping[Run, Parked | None] | None:
+        with self.change:
+            if self.halted or not (self.queue or self.open):
+                return None
+            found, self.queue = dict.fromkeys(self.queue), []
+            return found
+
+    def _epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
+        self._tell(Epoch(run, number, tuple(metrics[name] for name in CURVES)))
+
+    def _keep(self, run: Run, history: History, best: Any) -> None:
+        self._tell(Ended(run, history, best))
+
+    def _tick(self, scheduler: AtWork) -> None:
+        assert isinstance(scheduler, Scheduler)  # here and nowhere else the driver is another process
+        sweep, work, before = scheduler.sweep, scheduler.work, self.before
+        with self.change:
+            self.active = scheduler.active
+            self.account = Account(
+                compile_seconds=before.compile_seconds + sweep.compile_seconds,
+                epochs_trained=before.epochs_trained + work.epochs_trained,
+                epochs_computed=before.epochs_computed + work.epochs_computed,
+                memory_bytes=max(before.memory_bytes, sweep.memory_bytes * len(sweep.devices)),
+            )
+            self.change.notify_all()  # whoever waits hears of all the runs that ended in this epoch at once
+
+    def _tell(self, event: Epoch | Ended | Fault) -> None:
+        with self.change:
+            self.events.append(event)
+
+
+def keep_to_cores(count: int) -> IO[str] | None:
+    """Keeps this thread, and those that it will start, to so many cores that no other worker of the machine keeps to.
+
+    Returns:
+        What holds them until it is closed or the process ends; None if the machine has no such set of cores left.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    mine = sorted(os.sched_getaffinity(0))
+    for first in range(0, len(mine) - count + 1, count):
+        cores = mine[first : first + count]
+        path = Path(tempfile.gettempdir()) / f"jaxopt_study-{os.getuid()}-cores-{cores[0]}-{count}"
+        handle = path.open("a")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            continue
+        os.sched_setaffinity(0, cores)
+        return handle
+    return None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
