@@ -1,0 +1,60 @@
+"""What the documentation shows runs: the notebook, the examples of docstrings, the README's program."""
+
+import doctest
+import importlib
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WITH_EXAMPLES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for path in (ROOT / "jaxopt_study").rglob("*.py")
+    if "    >>> " in path.read_text()
+)
+
+
+def test_the_tutorial_runs_from_its_first_cell_to_its_last(tmp_path):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", 4)
+    assert all(not cell.get("outputs") for cell in notebook.cells)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    assert (tmp_path / "workdir" / "tutorial" / "report.html").exists()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert any("did you mean learning_rate" in output.get("text", "") for output in shown)
+    assert any("image/png" in output.get("data", {}) for output in shown)
+
+
+@pytest.mark.parametrize("module", WITH_EXAMPLES)
+def test_examples_in_docstrings_give_what_they_say(module):
+    done = doctest.testmod(importlib.import_module(module))
+    assert done.attempted > 0
+    assert done.failed == 0
+
+
+def test_the_main_public_functions_have_examples():
+    assert {"jaxopt_study.api", "jaxopt_study.space", "jaxopt_study.ranges", "jaxopt_study.conditions"} <= {
+        *WITH_EXAMPLES
+    }
+
+
+def test_the_readme_shows_the_program_that_is_run():
+    program = (ROOT / "experiments" / "own_model.py").read_text()
+    assert program in (ROOT / "README.md").read_text()
+
+
+def test_the_picture_of_the_structure_has_every_module_and_no_circle():
+    drawn = runpy.run_path(str(ROOT / "docs" / "structure.py"))["draw"]()
+    names = {text.get_text() for text in drawn.axes[0].texts}
+    package = ROOT / "jaxopt_study"
+    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert modules - {"__init__"} <= names
+
+
+def test_the_citation_names_what_is_asked_for():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors", "version"} <= set(citation)
+    authors = [author["family-names"] for author in citation["references"][0]["authors"]]
+    assert authors == ["Chang", "Pathak"]

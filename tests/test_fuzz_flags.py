@@ -1,0 +1,15 @@
+"""A thousand generated command lines end in runs or in one line; twenty thousand by hand (fuzz_flags.py)."""
+
+import fuzz_flags
+import pytest
+
+
+def test_a_thousand_command_lines_are_accepted_or_refused_in_one_line():
+    counts = fuzz_flags.run(1000)
+    assert counts["accepted"] > 100
+    assert counts["refused"] > 100
+
+
+@pytest.mark.slow
+def test_twenty_thousand_command_lines_are_accepted_or_refused_in_one_line():
+    assert sum(fuzz_flags.run(20_000).values()) >= 20_000
