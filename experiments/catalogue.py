@@ -1,4 +1,4 @@
-"""All experiments, in the article's order."""
+"""All experiments, in the article's order, and what it leaves open."""
 
 from collections.abc import Mapping
 
@@ -8,11 +8,15 @@ from experiments import (
     adam_learning_rates,
     compare,
     cyclical_learning_rate,
+    effective_rate,
+    lr_range_test,
     momentum_formulations,
     momentum_grid,
+    nesterov_gain,
     nesterov_grid,
     rmsprop_grid,
     sgd_learning_rates,
+    sign_descent,
 )
 from experiments.experiment import Experiment
 from experiments.results import Results, configuration, configurations
@@ -31,7 +35,12 @@ GRIDS: tuple[Experiment, ...] = (
 )
 """Those that train a grid of their own."""
 
-EXPERIMENTS: Mapping[str, Experiment] = {each.name: each for each in (*GRIDS, compare.EXPERIMENT)}
+OPEN_QUESTIONS = (effective_rate.EXPERIMENT, sign_descent.EXPERIMENT, nesterov_gain.EXPERIMENT)
+"""What the article leaves open; not of its sections."""
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    each.name: each for each in (*GRIDS, compare.EXPERIMENT, *OPEN_QUESTIONS, lr_range_test.EXPERIMENT)
+}
 NAMES = tuple(EXPERIMENTS)
 
 

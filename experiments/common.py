@@ -1,23 +1,21 @@
 """What every experiment's command shares: the flags, and the way from them to the work directory."""
 
-import signal
+import functools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 
-from experiments import command
-from experiments.experiment import Axis, Experiment
-from jaxopt_study import devices, registry, watching, workdir
+from experiments import command, grid_flags, machines
+from experiments.experiment import Experiment
+from jaxopt_study import attended, watching, workdir
 from jaxopt_study.data import load
-from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
-from jaxopt_study.models.build import article_model
-from jaxopt_study.progress import TrainingProgress
-from jaxopt_study.settings import Settings
-from jaxopt_study.study import Execution, Interrupted, Study, Watcher
+from jaxopt_study.models.build import Model, article_model
+from jaxopt_study.settings import PRECISIONS, Settings
+from jaxopt_study.study import Execution, Interrupted, Study
 
 Preset = Mapping[str, Any]
 
@@ -42,6 +40,12 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; workdir/EXPE
 SLOTS = flags.DEFINE_integer("slots", None, "Runs that train at once; chosen from the memory if not given.", 1)
 DEVICES = flags.DEFINE_integer("devices", None, "Devices to use (CPU: cores); all if not given.", 1)
 STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "vmap", "map"], "How a device trains its runs.")
+MATMUL_PRECISION = flags.DEFINE_enum(
+    "matmul_precision", "float32", PRECISIONS, "Of products of float32 arrays, where the device has coarser units."
+)
+ACTIVATIONS = flags.DEFINE_enum(
+    "activations", "float32", ["float32", "bfloat16"], "Type of what convolutions and dense layers take and give."
+)
 KERNELS = flags.DEFINE_enum("kernels", "auto", ["auto", "fast", "plain"], "This project's layers or Flax's own.")
 DIAGNOSTICS = flags.DEFINE_bool("diagnostics", True, "Measure oscillation, update size, distance and norms.")
 STOP_ON_NONFINITE = flags.DEFINE_bool(
@@ -59,36 +63,54 @@ SAVE_BEST_WEIGHTS = flags.DEFINE_bool("save_best_weights", False, "Keep each run
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     """Runs an experiment's command from flags to files and ends the program; see command.start."""
     for name, axis in experiment.axes.items():
-        define_axis(name, axis)
-    for flag in flags.FLAGS.get_key_flags_for_module(sys.modules[__name__]):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
+        grid_flags.define_axis(name, axis)
+    for module in (sys.modules[__name__], grid_flags, machines):
+        for flag in flags.FLAGS.get_key_flags_for_module(module):
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
     command.start(lambda: run(experiment), argv)
 
 
-def define_axis(name: str, axis: Axis) -> None:
-    """Defines the flag that lists an axis's values: only by the module that is run, so that names may be shared."""
-    allowed = hyperparameter(axis).allowed
-    usual = ",".join(f"{value:.4g}" for value in axis.values)
-    what = axis.hyperparameter.replace("_", " ") + (f" of {axis.of}" if axis.of else "")
-    text = f"Values of the {what}, comma-separated, each {allowed}; {usual} if not given."
-    flags.DEFINE_list(name, None, text, allow_override=True)
+class Order(NamedTuple):
+    """What the flags ask for, checked before data or devices are touched.
+
+    Attributes:
+        folder: the work directory.
+        seeds: a configuration.
+        asked: the runs.
+        settings: what they share.
+        execution: how to compute them.
+    """
+
+    folder: Path
+    seeds: int
+    asked: grid_flags.Asked
+    settings: Settings
+    execution: Execution
+
+
+def order(experiment: Experiment) -> Order:
+    """Reads the flags; writes nothing and needs no device.
+
+    Raises:
+        InputError: a flag cannot be used.
+        EnvironmentFault: the work directory cannot be written.
+    """
+    preset = experiment.preset(PRESET.value)
+    folder = workdir.check(Path(WORKDIR.value or Path("workdir") / experiment.name))
+    seeds = given(SEEDS, preset)
+    return Order(folder, seeds, grid_flags.asked(experiment, seeds), settings_of(preset), execution())
 
 
 def run(experiment: Experiment) -> None:
     """Everything between the flags and the exit status."""
     preset = experiment.preset(PRESET.value)
-    folder = Path(WORKDIR.value or Path("workdir") / experiment.name).expanduser()
-    workdir.check(folder)
-    values = {name: axis_values(name, axis) for name, axis in experiment.axes.items()}
-    seeds = given(SEEDS, preset)
-    runs = experiment.make_runs(values, seeds)
-    settings = settings_of(preset)
+    folder, seeds, asked, settings, execution = order(experiment)
+    runs = asked.runs
     callbacks = [watching.TensorBoard(folder / "tensorboard")] if TENSORBOARD.value else []
     # These take their time to import: not before the flags are known to be good.
     from experiments import outputs, results, terminal
 
-    devices.configure(cpu_devices=DEVICES.value)
-    devices.choose(DEVICES.value)
+    machines.prepare(DEVICES.value)
     dataset = load(
         given(DATASET, preset),
         image_size=given(IMAGE_SIZE, preset),
@@ -99,43 +121,35 @@ def run(experiment: Experiment) -> None:
         val_examples=VAL_EXAMPLES.value,
         split_seed=DATA_SEED.value,
     )
-    model = article_model(notebook=NOTEBOOK_MODEL.value, kernels=KERNELS.value)
-    study = Study(settings, dataset, runs, folder, model=model, execution=execution())
-    if experiment.choose:
-        runs = experiment.choose(results.finished(study), runs, seeds)
-        study = Study(settings, dataset, runs, folder, model=model, execution=execution())
+    make_model = functools.partial(
+        article_model, notebook=NOTEBOOK_MODEL.value, kernels=KERNELS.value, activations=ACTIVATIONS.value
+    )
+    model = make_model()
+    study = Study(settings, dataset, runs, folder, model=model, execution=execution)
+    if experiment.choose and not asked.chosen:
+        runs = grid_flags.where(experiment.choose(results.finished(study), runs, seeds))
+        study = Study(settings, dataset, runs, folder, model=model, execution=execution)
     if DRY_RUN.value:
         terminal.show_plan(study)
         return
-    before = results.read_config(folder)
-    histories = train(study, callbacks)
-    results.record(study, experiment.drawn(values), before)
+    histories = train(study, make_model, callbacks)
+    if not machines.is_first():
+        return
+    results.record(study, asked.drawn)
     outputs.write([folder], folder, histories)
 
 
-def train(study: Study, callbacks: Sequence[watching.Callback] = ()) -> list[History]:
+def train(study: Study, make_model: Callable[[], Model], callbacks: Sequence[watching.Callback] = ()) -> list[History]:
     """Trains with a progress line; an interrupt or a termination signal saves and stops.
 
     Raises:
         command.Stopped: it was asked to stop.
     """
-    asked: list[int] = []
-
-    def ask(number: int, _: object) -> None:
-        asked.append(number)
-        signal.signal(number, signal.SIG_DFL)  # the second one ends the process at once
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with TrainingProgress() as progress:
-            watcher = Watcher(progress.begin, progress.epoch, progress.end, progress.tick, lambda: bool(asked))
-            return study.run(watching.watcher(*callbacks, also=watcher))
+        return attended.train(lambda watcher: machines.run(study, make_model, watcher), callbacks)
     except Interrupted:
-        message = "interrupted; what was begun is saved, the same command goes on from here"
+        message = f"interrupted; {machines.kept()}, the same command goes on from here"
         raise command.Stopped(message) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def settings_of(preset: Preset) -> Settings:
@@ -148,6 +162,7 @@ def settings_of(preset: Preset) -> Settings:
         stop_on_nonfinite=STOP_ON_NONFINITE.value,
         halving=HALVING.value,
         diagnostics=DIAGNOSTICS.value,
+        matmul_precision=MATMUL_PRECISION.value,
     )
 
 
@@ -165,30 +180,3 @@ def execution() -> Execution:
 def given(holder: flags.FlagHolder[Any], preset: Preset) -> Any:
     """A flag's value, or the preset's."""
     return preset.get(holder.name) if holder.value is None else holder.value
-
-
-def hyperparameter(axis: Axis) -> registry.Hyperparameter:
-    """What the registry says of an axis."""
-    return {each.name: each for each in registry.family(axis.optimizer).hyperparameters}[axis.hyperparameter]
-
-
-def axis_values(name: str, axis: Axis) -> list[float]:
-    """The values of an axis from its flag, each once, or the axis's own.
-
-    Raises:
-        InputError: an empty list, or a value that is not a number in the rule's range.
-    """
-    texts = flags.FLAGS[name].value
-    if texts is None:
-        return list(axis.values)
-    known = hyperparameter(axis)
-    allowed = f"allowed is a comma-separated list, each {known.allowed}"
-    if not texts:
-        raise InputError(f"--{name}", "", allowed)
-    values = []
-    for text in texts:
-        try:
-            values.append(known.check(float(text)))
-        except ValueError:
-            raise InputError(f"--{name}", text, allowed) from None
-    return list(dict.fromkeys(values))

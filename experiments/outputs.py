@@ -5,7 +5,7 @@ from pathlib import Path
 
 from experiments import catalogue, results, terminal
 from experiments.results import Results
-from jaxopt_study import claims, report, tables
+from jaxopt_study import answers, claims, report, tables
 from jaxopt_study.claims import Judgement
 from jaxopt_study.history import History
 from jaxopt_study.plots import SavedFigure, save_figures
@@ -37,6 +37,7 @@ def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | 
     report.write(
         output / "report.html",
         title=title(found),
+        where=found.where,
         origins=[report.Origin(folder.name, config, stats) for folder, config, stats in found.origins],
         best_runs=best_runs,
         claims=claims.table(judgements),
@@ -52,20 +53,19 @@ def write_tables(output: Path, found: Results, best_runs: tables.Table, judgemen
     runs, verdicts = tables.summary(found.histories), claims.table(judgements)
     tables.write_csv(output / "summary.csv", runs)
     claims.write_csv(output / "claims.csv", judgements)
-    folder = output / "tables"
+    folder, where = output / "tables", f" ({found.where})" if found.where else ""
     tables.write_csv(folder / "best_runs.csv", best_runs)
+    for name in answers.ANSWERS.keys() & found.drawn.keys():
+        tables.write_csv(folder / f"{name}.csv", answers.ANSWERS[name](found.runs))
+    if "lr_range_test" in found.drawn:
+        runs_of_test = catalogue.runs_of("lr_range_test", found)
+        tables.write_csv(folder / "lr_range_test.csv", tables.range_test(runs_of_test))
     for name, table, caption in (
-        ("best_runs", columns(best_runs, _BEST_IN_PRINT), "Best configuration of each optimizer."),
-        ("claims", columns(verdicts, _CLAIMS_IN_PRINT), "Verdicts on the article's claims, with 95% intervals."),
-        ("summary", runs, "Every run."),
+        ("best_runs", tables.select(best_runs, _BEST_IN_PRINT), f"Best configuration of each optimizer{where}."),
+        ("claims", tables.select(verdicts, _CLAIMS_IN_PRINT), f"Verdicts, with 95% intervals{where}."),
+        ("summary", runs, f"Every run{where}."),
     ):
         tables.write_latex(folder / f"{name}.tex", table, caption=caption, label=f"tab:{name}")
-
-
-def columns(table: tables.Table, names: Sequence[str]) -> tables.Table:
-    """The table with these columns only."""
-    places = [table.columns.index(name) for name in names]
-    return tables.Table(tuple(names), [tuple(row[place] for place in places) for row in table.rows])
 
 
 def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
@@ -94,5 +94,4 @@ def title(found: Results) -> str:
     """Of the report: what was run, on what data."""
     names = list(found.drawn)
     what = catalogue.title(names[0]) if len(names) == 1 else "Optimizers and their hyperparameters"
-    data = next((config["dataset"]["name"] for _, config, _ in found.origins if "dataset" in config), "")
-    return f"{what} on {data}" if data else what
+    return f"{what} on {found.where}" if found.where else what

@@ -47,6 +47,16 @@ class Results(NamedTuple):
         return math.log(len(classes[0])) if classes else math.log(2)
 
     @property
+    def where(self) -> str:
+        """On what data the runs were trained, at what size and for how long; empty if that is not known."""
+        config = next((config for _, config, _ in self.origins if "dataset" in config), None)
+        if config is None:
+            return ""
+        height, width = config["dataset"]["image_shape"][:2]
+        epochs = config["identity"]["max_epochs"]
+        return f"{config['dataset']['name']} at {height} x {width} pixels, at most {epochs} epochs"
+
+    @property
     def runs(self) -> Runs:
         """For the analysis."""
         return Runs(
@@ -133,20 +143,18 @@ def finished(study: Study) -> Runs:
     return Runs(found.values(), chance=chance)
 
 
-def record(study: Study, drawn: Drawn, before: Mapping[str, Any]) -> None:
+def record(study: Study, drawn: Drawn) -> None:
     """Brings config.json up to date after a study: what was run last, and whose figures the directory has.
 
     Args:
         study: all of whose runs are finished.
         drawn: by this command.
-        before: config.json as it was before the study.
     """
     path = study.folder / "config.json"
     config = dict(read_config(study.folder))
     if config.get("identity") != study.identity:  # nothing had to be trained, and the file is of other settings
         config = study.describe()
-    kept = before.get("experiments", {}) if before.get("identity") == study.identity else {}
-    workdir.write_json(path, {**config, "experiments": {**kept, **drawn}})
+    workdir.write_json(path, {**config, "experiments": {**config.get("experiments", {}), **drawn}})
 
 
 def configurations(runs: Iterable[Run]) -> set[tuple[object, ...]]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from jaxopt_study import registry, summary, tables, workdir
 from jaxopt_study.claims import CONTRADICTED, SUPPORTED, UNDECIDED, Judgement
+from jaxopt_study.grid import Run
 from jaxopt_study.history import History
 from jaxopt_study.study import Study
 
@@ -144,21 +145,53 @@ def show_plan(study: Study) -> None:
     """Prints what a study would train; see jaxopt_study.plan."""
     from jaxopt_study.plan import plan
 
-    names = ("optimizer", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
+    names = ("optimizer", "batch", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
     table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")
     for name in (*names, "an epoch of all slots", "at most"):
         table.add_column(name, justify="left" if name == "optimizer" else "right")
     parts = plan(study)
     for part in parts:
-        cells = [part.optimizer, str(part.runs), str(part.stored), str(part.slots), str(part.devices)]
+        counts = (part.batch_size, part.runs, part.stored, part.slots, part.devices)
         times = [part.compile_seconds, part.epoch_seconds, part.most_seconds]
-        table.add_row(*cells, f"{part.memory_bytes / 2**30:.2f}", *(duration(seconds) for seconds in times))
+        table.add_row(
+            part.optimizer,
+            *map(str, counts),
+            f"{part.memory_bytes / 2**30:.2f}",
+            *(duration(seconds) for seconds in times),
+        )
     console = wide_console()
     console.print(table)
+    for line in asked(study.runs):
+        console.print(line)
     left = sum(part.runs - part.stored for part in parts)
     console.print(
         f"{left} runs to train, at most {duration(sum(part.most_seconds for part in parts))}; nothing trained"
     )
+
+
+SHOWN_VALUES = 12
+
+
+def asked(runs: Sequence[Run]) -> list[str]:
+    """What is to be trained, a line a rule: how many configurations and seeds, and the values of each number."""
+    lines = []
+    for optimizer in dict.fromkeys(run.optimizer for run in runs):
+        of_rule = [run for run in runs if run.optimizer == optimizer]
+        points = dict.fromkeys(run.hyperparameters for run in of_rule)
+        names = dict.fromkeys(name for point in points for name, _ in point)
+        values = {name: sorted({dict(point)[name] for point in points if name in dict(point)}) for name in names}
+        seeds = len({run.seed for run in of_rule})
+        told = "; ".join(f"{name} {listing(each)}" for name, each in values.items())
+        lines.append(f"{optimizer}: {len(points)} configurations x {seeds} seeds: {told}")
+    return lines
+
+
+def listing(values: Sequence[float]) -> str:
+    """Numbers, the middle of many left out."""
+    texts = [f"{value:.4g}" for value in values]
+    if len(texts) > SHOWN_VALUES:
+        texts = [*texts[: SHOWN_VALUES // 2], f"... ({len(texts)} values)", *texts[-2:]]
+    return ", ".join(texts)
 
 
 def duration(seconds: float) -> str:

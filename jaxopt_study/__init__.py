@@ -7,16 +7,75 @@ from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.history import History
 
 if TYPE_CHECKING:
+    from jaxopt_study.api import Grid, UserStudy, make_grid, make_study
+    from jaxopt_study.data import Dataset, load
+    from jaxopt_study.data.arrays import arrays
+    from jaxopt_study.layers.convolution import conv
+    from jaxopt_study.layers.pooling import max_pool
+    from jaxopt_study.models.build import article_model
+    from jaxopt_study.models.functions import functions
+    from jaxopt_study.models.own import nnx_model as nnx
+    from jaxopt_study.optimizers import triangular
+    from jaxopt_study.registry import Hyperparameter
+    from jaxopt_study.rules import rule, scheduled
     from jaxopt_study.store import load_runs
+    from jaxopt_study.study import Execution
+    from jaxopt_study.training import Interrupted
     from jaxopt_study.weights import load_model
 
-__all__ = ["EnvironmentFault", "History", "InputError", "load_model", "load_runs"]
+__all__ = [
+    "Dataset",
+    "EnvironmentFault",
+    "Execution",
+    "Grid",
+    "History",
+    "Hyperparameter",
+    "InputError",
+    "Interrupted",
+    "UserStudy",
+    "arrays",
+    "article_model",
+    "conv",
+    "functions",
+    "load",
+    "load_model",
+    "load_runs",
+    "make_grid",
+    "make_study",
+    "max_pool",
+    "nnx",
+    "rule",
+    "scheduled",
+    "triangular",
+]
 
 # Imported when they are first asked for, so that reading results does not wait for JAX.
-_LATER = {"load_runs": "jaxopt_study.store", "load_model": "jaxopt_study.weights"}
+_LATER = {
+    "Dataset": "data",
+    "Execution": "study",
+    "Grid": "api",
+    "Hyperparameter": "registry",
+    "Interrupted": "training",
+    "UserStudy": "api",
+    "arrays": "data.arrays",
+    "article_model": "models.build",
+    "conv": "layers.convolution",
+    "functions": "models.functions",
+    "load": "data",
+    "load_model": "weights",
+    "load_runs": "store",
+    "make_grid": "api",
+    "make_study": "api",
+    "max_pool": "layers.pooling",
+    "nnx": "models.own:nnx_model",
+    "rule": "rules",
+    "scheduled": "rules",
+    "triangular": "optimizers",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
-        return getattr(importlib.import_module(_LATER[name]), name)
+        module, _, other = _LATER[name].partition(":")
+        return getattr(importlib.import_module(f"jaxopt_study.{module}"), other or name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,7 +11,8 @@ class Batches(NamedTuple):
     """T steps of B examples, R remaining ones, V validation batches of A.
 
     Attributes:
-        train: uint8 images ``[T, B, H, W, K]`` and labels ``[T, B]``.
+        train: images ``[T, B, H, W, K]`` (or examples of another rank) and labels ``[T, B]``, or ``[T, B, O]`` of a
+            regression.
         rest: the last, smaller batch, ``[R, H, W, K]`` and ``[R]``; R may be 0.
         val: images ``[V, A, H, W, K]``, labels ``[V, A]``, float32 weights ``[V, A]`` (0 where the last is padded).
     """
@@ -42,7 +43,7 @@ def batches_of(
     shape = (steps, batch_size)
     train = (
         train_images[full].reshape(*shape, *train_images.shape[1:]),
-        train_labels[full].reshape(shape),
+        train_labels[full].reshape(*shape, *train_labels.shape[1:]),
     )
     size = min(val_batch_size, len(val_images))
     count = -(-len(val_images) // size)

@@ -12,8 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxopt_study import registry
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.grid import Run
+from jaxopt_study.grid import Group, Run, group
 from jaxopt_study.scheduler import Parked, Snapshot
 from jaxopt_study.step import RunState
 
@@ -28,10 +29,12 @@ class Checkpoints:
         folder: made at the first save.
         study: what the results depend on beside the run, as in the fingerprints; a checkpoint of another study is
             refused.
+        process: of several that train the study; Orbax then waits for none of the others.
     """
 
-    def __init__(self, folder: Path, study: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, study: dict[str, Any], *, process: int | None = None) -> None:
         self.folder = folder.absolute()
+        self.process = process
         self.study = study
         self._manager: Any = None
 
@@ -55,6 +58,7 @@ class Checkpoints:
         table = {
             "study": self.study,
             "optimizer": optimizer,
+            "rule": registry.family(optimizer).identity,
             "runs": [[list(map(list, run.hyperparameters)), run.seed] for run in snapshot.runs],
             "epochs": [len(parked.rows) for parked in snapshot.parked],
             "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
@@ -63,7 +67,7 @@ class Checkpoints:
         }
         try:
             self.manager.save(
-                time.time_ns() // 1_000_000,
+                self._next_step(),
                 args=ocp.args.Composite(
                     arrays=ocp.args.StandardSave({"packed": packed}), table=ocp.args.JsonSave(table)
                 ),
@@ -71,17 +75,23 @@ class Checkpoints:
         except Exception as error:  # also what the writing of the one before ended with
             raise self._unwritten(error) from error
 
+    def _next_step(self) -> int:
+        if self.process is None:
+            return time.time_ns() // 1_000_000
+        # JAX, which is asked whether the job is about to be preempted, takes 32 bits.
+        return max(self.manager.all_steps(), default=0) + 1
+
     def _unwritten(self, error: Exception) -> EnvironmentFault:
         text = str(error)
         full = "No space left" in text or "RESOURCE_EXHAUSTED" in text or getattr(error, "errno", 0) == errno.ENOSPC
         why = "the disk is full" if full else _line(error)
         return EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {why}; finished runs are kept")
 
-    def load(self, templates: dict[str, RunState]) -> dict[Run, Parked]:
+    def load(self, templates: dict[Group, RunState]) -> dict[Run, Parked]:
         """The runs of the newest checkpoint that can be read; empty if there is none.
 
         Args:
-            templates: the structure of a run's state by rule.
+            templates: the structure of a run's state by group; a checkpoint of another group has nothing for it.
 
         Raises:
             EnvironmentFault: the checkpoint is of another study, or none of them can be read.
@@ -134,11 +144,16 @@ class Checkpoints:
             )
         return table
 
-    def _read(self, step: int, templates: dict[str, RunState]) -> dict[Run, Parked]:
+    def _read(self, step: int, templates: dict[Group, RunState]) -> dict[Run, Parked]:
         from orbax import checkpoint as ocp
 
         table = self._table(step)
-        if table["optimizer"] not in templates:
+        runs = [
+            Run(table["optimizer"], tuple((name, value) for name, value in hyperparameters), seed)
+            for hyperparameters, seed in table["runs"]
+        ]
+        template = templates.get(group(runs[0]))
+        if template is None or table.get("rule", "") != registry.family(runs[0].optimizer).identity:
             return {}
         blank = {"packed": np.zeros(table["bytes"], np.uint8)}
         arrays = self.manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank))).arrays
@@ -146,13 +161,10 @@ class Checkpoints:
         if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
             raise ValueError("its bytes are not those that were written")
         rows, *leaves = _unpack(packed, table["leaves"])
-        structure = jax.tree.structure(templates[table["optimizer"]])
+        structure = jax.tree.structure(template)
         ends = np.cumsum(table["epochs"])
         result = {}
-        for i, ((hyperparameters, seed), end, epochs) in enumerate(
-            zip(table["runs"], ends, table["epochs"], strict=True)
-        ):
-            run = Run(table["optimizer"], tuple((name, value) for name, value in hyperparameters), seed)
+        for i, (run, end, epochs) in enumerate(zip(runs, ends, table["epochs"], strict=True)):
             state = jax.tree.unflatten(structure, [leaf[i] for leaf in leaves])
             result[run] = Parked(rows[end - epochs : end], state)
         return result
@@ -191,9 +203,16 @@ class Checkpoints:
 
             # Orbax tells every step, and every failure with its traceback; what matters of it is raised here in a line.
             logging.getLogger("absl").addFilter(_not_orbax)
-            self._manager = ocp.CheckpointManager(
-                self.folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT, cleanup_tmp_directories=True)
-            )
+            options: dict[str, Any] = {"max_to_keep": KEPT, "cleanup_tmp_directories": True}
+            if self.process is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                alone = ocp.options.MultiprocessingOptions(
+                    primary_host=self.process,
+                    active_processes={self.process},
+                    barrier_sync_key_prefix=f"process_{self.process}",
+                )
+                options |= {"multiprocessing_options": alone, "create": False}
+            self._manager = ocp.CheckpointManager(self.folder, options=ocp.CheckpointManagerOptions(**options))
         return self._manager
 
 

@@ -20,7 +20,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxopt_study"
 
 
-def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True) -> None:
+def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True, only_cpu: bool = False) -> None:
     """Makes every core a device and keeps compiled programs; to be called before JAX first touches a device.
 
     The cache is only for its owner to read and write: whoever can write there can run code as the user.
@@ -28,10 +28,13 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True)
     Args:
         cpu_devices: host devices to make; one a core if None.
         compilation_cache: whether to keep compiled programs on disk.
+        only_cpu: leave accelerators to other processes.
     """
     # JAX tells at INFO which platforms it did not find; absl's app.run would show it.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
     jax.config.update("jax_num_cpu_devices", cpu_devices or cpu_cores())
+    if only_cpu:
+        jax.config.update("jax_platforms", "cpu")
     if not compilation_cache:
         return
     folder = cache_folder() / "xla"
@@ -46,12 +49,12 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True)
 
 
 def choose(count: int | None) -> Sequence[jax.Device]:
-    """The first ``count`` devices of the default platform; all of them if None.
+    """The first ``count`` of this process's devices of the default platform; all of them if None.
 
     Raises:
         InputError: there are not that many.
     """
-    devices = jax.devices()
+    devices: Sequence[jax.Device] = jax.local_devices()
     if count is None:
         return devices
     if not 1 <= count <= len(devices):

@@ -10,7 +10,8 @@ class InputError(ValueError):
     def __init__(self, name: str, given: object, allowed: str) -> None:
         self.name = name
         self.given = given
-        super().__init__(f"{name}={given}: {allowed}")
+        self.allowed = allowed
+        super().__init__(" ".join(f"{name}={given}: {allowed}".splitlines()))
 
 
 class EnvironmentFault(RuntimeError):

@@ -25,6 +25,27 @@ class Run(NamedTuple):
     seed: int
 
 
+class Group(NamedTuple):
+    """Runs that one compiled program trains: of one rule, giving the same numbers, with batches of one size.
+
+    Attributes:
+        optimizer: name in the registry.
+        names: of the numbers that vary within the program.
+        batch_size: None for the study's own.
+    """
+
+    optimizer: str
+    names: tuple[str, ...]
+    batch_size: int | None = None
+
+
+def group(run: Run) -> Group:
+    """The group that a run is in."""
+    names = tuple(name for name, _ in run.hyperparameters if name != "batch_size")
+    size = dict(run.hyperparameters).get("batch_size")
+    return Group(run.optimizer, names, None if size is None else int(size))
+
+
 def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) -> Run:
     """A checked run, with the defaults filled in.
 
@@ -52,8 +73,13 @@ def fingerprint(run: Run, study: Mapping[str, Any]) -> str:
         study: what all runs share and the result depends on; JSON values.
     """
     optimizer, numbers = registry.canonical(run.optimizer, dict(run.hyperparameters))
+    if "batch_size" in numbers:  # the same run as one of a study whose batches are of this size
+        study = {**study, "batch_size": int(numbers.pop("batch_size"))}
     exact = {name: np.float32(value).tobytes().hex() for name, value in numbers.items()}
-    text = json.dumps({"study": study, "optimizer": optimizer, "numbers": exact, "seed": run.seed}, sort_keys=True)
+    described = {"study": study, "optimizer": optimizer, "numbers": exact, "seed": run.seed}
+    if registry.family(optimizer).identity:
+        described["rule"] = registry.family(optimizer).identity
+    text = json.dumps(described, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -63,6 +89,6 @@ def digest(fingerprints: Iterable[str]) -> str:
 
 
 def stack(runs: Sequence[Run]) -> dict[str, np.ndarray]:
-    """The hyperparameters of runs of one rule as float32 arrays ``[len(runs)]``."""
-    names = [name for name, _ in runs[0].hyperparameters]
+    """The hyperparameters of runs of one group, but the batch size, as float32 arrays ``[len(runs)]``."""
+    names = group(runs[0]).names
     return {name: np.array([dict(run.hyperparameters)[name] for run in runs], np.float32) for name in names}

@@ -33,6 +33,7 @@ class History:
         curves: float32 arrays ``[E]`` by the names in ``CURVES``; entry ``e`` belongs to epoch ``e + 1``.
             The row of the epoch in which a run diverged is kept, non-finite as it was.
         diverged_epoch: the first epoch, counted from 1, with a non-finite loss; None if there is none.
+        reason: why a run failed; empty for all others.
     """
 
     optimizer: str
@@ -41,6 +42,7 @@ class History:
     status: str
     curves: Mapping[str, np.ndarray]
     diverged_epoch: int | None = None
+    reason: str = ""
 
     @property
     def epochs(self) -> int:

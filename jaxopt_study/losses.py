@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from jaxopt_study.errors import InputError
 
 
 class Loss(NamedTuple):
@@ -68,3 +71,27 @@ LOSSES: dict[str, Loss] = {
     "softmax": Loss(softmax_cross_entropy, softmax_correct),
     "squared_error": Loss(mean_squared_error, never_correct),
 }
+
+
+def loss_of(labels: np.ndarray, classes: int, asked: str | None = None) -> tuple[str, int]:
+    """Which loss fits the labels, and how many outputs a network needs for it.
+
+    Labels of two classes have the binary cross-entropy of one output (``sigmoid``), of more classes that of an output
+    a class (``softmax``), and numbers the mean squared error (``squared_error``).
+
+    Args:
+        labels: ints ``[N]``, or floats ``[N]`` or ``[N, O]``.
+        classes: number of classes; 0 for a regression.
+        asked: a key of :data:`LOSSES`; None chooses.
+
+    Raises:
+        InputError: there is no such loss, or it does not fit the labels.
+    """
+    usual = "squared_error" if classes == 0 else "sigmoid" if classes == 2 else "softmax"
+    name = usual if asked is None else asked
+    outputs = {"sigmoid": 1, "softmax": classes, "squared_error": labels.shape[1] if labels.ndim > 1 else 1}
+    fitting = {0: ["squared_error"], 2: ["sigmoid", "softmax", "squared_error"]}.get(classes, ["softmax"])
+    if name not in fitting:
+        what = f"{classes} classes" if classes else "labels that are numbers"
+        raise InputError("loss", name, f"allowed for {what} are {', '.join(fitting)}")
+    return name, outputs[name]

@@ -1,25 +1,24 @@
 """What a study would do: runs, what the store holds, slots, memory, and the time from a few timed steps."""
 
-import time
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from jaxopt_study import capacity
-from jaxopt_study.early_stopping import Limits
-from jaxopt_study.grid import stack
+from jaxopt_study import capacity, grid, timing
+from jaxopt_study.grid import Group, Run
 from jaxopt_study.study import Study
-from jaxopt_study.sweep import Sweep, memory_of
+from jaxopt_study.sweep import memory_of
 
 STEPS = 8
 
 
 class Part(NamedTuple):
-    """The plan for the runs of one rule.
+    """The plan for the runs of one rule and batch size, which one program trains.
 
     Attributes:
         optimizer: its name.
+        batch_size: training examples in a step.
         runs: of the study.
         stored: of these, in the store already.
         slots: that train at once.
@@ -31,6 +30,7 @@ class Part(NamedTuple):
     """
 
     optimizer: str
+    batch_size: int
     runs: int
     stored: int
     slots: int
@@ -42,35 +42,39 @@ class Part(NamedTuple):
 
 
 def plan(study: Study) -> list[Part]:
-    """Compiles a short epoch of every rule that has runs to train and times it; trains nothing and writes nothing."""
+    """Compiles a short epoch of every group that has runs to train and times it; trains nothing and writes nothing."""
     pending = study.pending()
     parts = []
-    for optimizer in dict.fromkeys(run.optimizer for run in study.runs):
-        of_rule = [run for run in study.runs if run.optimizer == optimizer]
-        left = [run for run in pending if run.optimizer == optimizer]
+    for group in study.groups:
+        runs = [run for run in study.runs if grid.group(run) == group]
+        left = [run for run in pending if grid.group(run) == group]
         if left:
-            parts.append(_measured(study, optimizer, len(of_rule), len(left)))
+            parts.append(_measured(study, group, runs, len(left)))
         else:
-            parts.append(Part(optimizer, len(of_rule), len(of_rule), 0, 0, 0, 0.0, 0.0, 0.0))
+            size = study.batch_size(group)
+            parts.append(Part(group.optimizer, size, len(runs), len(runs), 0, 0, 0, 0.0, 0.0, 0.0))
     return parts
 
 
-def _measured(study: Study, optimizer: str, runs: int, left: int) -> Part:
-    steps = max(1, min(STEPS, len(study.dataset.train_labels) // study.settings.batch_size))
-    sweep = study.job(optimizer, study.batches(steps)).sweep
+def _measured(study: Study, group: Group, runs: list[Run], left: int) -> Part:
+    size = study.batch_size(group)
+    steps = max(1, min(STEPS, len(study.dataset.train_labels) // size))
+    sweep = study.job(group, study.batches(size, steps)).sweep
     asked = study.execution.slots
-    slots = min(asked, runs) if asked else capacity.slots_for(sweep, runs)
+    slots = min(asked, len(runs)) if asked else capacity.slots_for(sweep, len(runs))
     slots = min(slots, left)
-    seconds = _time(study, sweep, optimizer, slots)
+    epoch_of = timing.timer(sweep, runs[0], slots)
+    seconds = min(epoch_of() for _ in range(3))
     examples = len(study.dataset.train_labels) + len(study.dataset.val_labels)
-    timed = sum(int(np.prod(part[1].shape)) for part in (sweep.batches.train, sweep.batches.val))
+    timed = sum(int(np.prod(part[1].shape[:2])) for part in (sweep.batches.train, sweep.batches.val))
     epoch = seconds * examples / timed
     whole = study.dataset.train_images.nbytes + study.dataset.val_images.nbytes
     short = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     return Part(
-        optimizer=optimizer,
-        runs=runs,
-        stored=runs - left,
+        optimizer=group.optimizer,
+        batch_size=size,
+        runs=len(runs),
+        stored=len(runs) - left,
         slots=slots,
         devices=len(sweep.devices),
         memory_bytes=memory_of(sweep.compiled_epoch(sweep.padded(slots))) - short + whole,
@@ -78,21 +82,3 @@ def _measured(study: Study, optimizer: str, runs: int, left: int) -> Part:
         epoch_seconds=epoch,
         most_seconds=epoch * study.settings.max_epochs * left / slots,
     )
-
-
-def _time(study: Study, sweep: Sweep, optimizer: str, slots: int) -> float:
-    """Seconds of a short epoch with every slot at work, the best of three."""
-    run = next(run for run in study.runs if run.optimizer == optimizer)
-    padded = sweep.padded(slots)
-    numbers, seeds = stack([run] * padded), np.zeros(padded, np.uint32)
-    bounds = np.full(padded, 1_000_000, np.int32)
-    limits: tuple[np.ndarray, np.ndarray] = (bounds, bounds)
-    states = sweep.fill(sweep.idle(padded), *sweep.put((numbers, seeds, np.arange(padded) < slots)))
-    arguments = sweep.put((numbers, Limits(*limits)))  # type: ignore[arg-type]  # host arrays until put
-    best = np.inf
-    for _ in range(3):
-        begin = time.perf_counter()
-        states, report = sweep.epoch(states, *arguments)
-        jax.block_until_ready(report)
-        best = min(best, time.perf_counter() - begin)
-    return float(best)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from jaxopt_study.grid import Run
 from jaxopt_study.history import History
-from jaxopt_study.scheduler import Scheduler
+from jaxopt_study.training import AtWork
 
 
 class TrainingProgress:
@@ -38,6 +38,8 @@ class TrainingProgress:
         )
         self.task = self.bar.add_task("training", total=1, runs="", visible=False)
         self.total_runs = self.finished = self.diverged = self.max_epochs = self.epochs = self.expected = 0
+        self.failed = 0
+        self.there: int | None = None
         self.best = math.inf
         self.spoke = time.monotonic()
 
@@ -67,13 +69,22 @@ class TrainingProgress:
         """A run has ended: what it did not train is no longer expected."""
         self.finished += 1
         self.diverged += history.status == "diverged"
+        self.failed += history.status == "failed"
         self.expected -= self.max_epochs - history.epochs
 
-    def tick(self, scheduler: Scheduler) -> None:
+    def workers(self, count: int) -> None:
+        """So many workers of a cluster are ready."""
+        self.there = count
+
+    def tick(self, at_work: AtWork) -> None:
         """All reports of an epoch have been read."""
         diverged = f", {self.diverged} diverged" if self.diverged else ""
+        failed = f", {self.failed} failed" if self.failed else ""
+        workers = "" if self.there is None else f"{self.there} workers, "
         best = f"best val loss {self.best:.4f}" if self.best < math.inf else "no finite loss yet"
-        runs = f"{scheduler.active} active, {self.finished}/{self.total_runs} runs done{diverged}, {best}"
+        runs = (
+            f"{workers}{at_work.active} active, {self.finished}/{self.total_runs} runs done{diverged}{failed}, {best}"
+        )
         self.bar.update(self.task, completed=self.epochs, total=max(self.expected, 1), runs=runs)
         if not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
             self.spoke = time.monotonic()

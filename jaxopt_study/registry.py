@@ -32,6 +32,7 @@ class Hyperparameter:
         low_open: whether ``low`` itself is illegal.
         high_open: whether ``high`` itself is illegal.
         unit: what it is counted in, where it has a unit.
+        whole: whether only whole numbers are legal.
     """
 
     name: str
@@ -41,11 +42,15 @@ class Hyperparameter:
     low_open: bool = False
     high_open: bool = True
     unit: str = ""
+    whole: bool = False
 
     @property
     def allowed(self) -> str:
         """The legal range in words, such as "a number in [0, 1)"."""
-        number = f"a number of {self.unit}" if self.unit else "a number"
+        number = "a whole number" if self.whole else "a number"
+        number = f"{number} of {self.unit}" if self.unit else number
+        if math.isinf(self.low):
+            return f"a finite {number[2:]}"
         if math.isinf(self.high):
             return f"{number} above {self.low:g}" if self.low_open else f"{number}, at least {self.low:g}"
         left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
@@ -67,14 +72,14 @@ class Hyperparameter:
         used = _as_used(value)
         above = used > self.low if self.low_open else used >= self.low
         below = used < self.high if self.high_open else used <= self.high
-        return math.isfinite(used) and above and below
+        return math.isfinite(used) and above and below and (value.is_integer() or not self.whole)
 
 
 @dataclass(frozen=True)
 class Family:
     """An optimizer whose numbers are still open.
 
-    To study a rule of your own, put a Family of it into :data:`OPTIMIZERS`.
+    To study a rule of your own, make a Family of it (see :func:`jaxopt_study.rules.rule`) and :func:`add` it.
 
     Attributes:
         name: its key in :data:`OPTIMIZERS`.
@@ -83,6 +88,9 @@ class Family:
         hyperparameters: what ``make`` takes.
         title: what figures and tables call it.
         ordered: pairs of hyperparameters of which the first may not exceed the second.
+        optional: numbers that ``make`` gets only where a run gives them, such as Optax's momentum of ``None``.
+        identity: tells apart rules that have one name and not one code; empty for this project's own.
+        fixed: what cannot vary in a grid, and why, by name; for errors.
     """
 
     name: str
@@ -90,6 +98,30 @@ class Family:
     hyperparameters: tuple[Hyperparameter, ...]
     title: str
     ordered: tuple[tuple[str, str], ...] = ()
+    optional: tuple[Hyperparameter, ...] = ()
+    identity: str = ""
+    fixed: tuple[tuple[str, str], ...] = ()
+
+    def known(self) -> dict[str, Hyperparameter]:
+        """All numbers that a run of it may give, :data:`COMMON` included, by name."""
+        common = {each.name: each for each in COMMON}
+        return {each.name: each for each in (*self.hyperparameters, *self.optional)} | {
+            name: each for name, each in common.items() if not self.has(name)
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether the rule itself takes a number of this name."""
+        return any(each.name == name for each in (*self.hyperparameters, *self.optional))
+
+
+COMMON = (
+    Hyperparameter("weight_decay", 0.0, 0.0, math.inf),
+    Hyperparameter("max_norm", math.inf, 0.0, math.inf, low_open=True),
+    Hyperparameter("batch_size", 32.0, 1.0, math.inf, unit="examples", whole=True),
+)
+"""What a run of any rule may give besides the rule's own numbers: ``weight_decay`` times the weights is added to the
+gradient (L2 regularisation; a rule that has its own number of that name does with it what it does), ``max_norm`` is the
+Euclidean norm to which a larger gradient is scaled down before that, ``batch_size`` takes the place of the study's."""
 
 
 def _rate(default: float, name: str = "learning_rate") -> Hyperparameter:
@@ -146,7 +178,8 @@ OPTIMIZERS: dict[str, Family] = {
 }
 
 
-def _unknown(what: str, given: str, known: Iterable[str], owner: str = "") -> InputError:
+def unknown(what: str, given: str, known: Iterable[str], owner: str = "") -> InputError:
+    """The error for a name that is none of those known, with the nearest of them."""
     names = list(known)
     nearest = get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]}? " if nearest else ""
@@ -160,21 +193,60 @@ def family(name: str) -> Family:
         InputError: if there is none, with the nearest name.
     """
     if name not in OPTIMIZERS:
-        raise _unknown("optimizer", name, OPTIMIZERS)
+        raise unknown("optimizer", name, OPTIMIZERS)
     return OPTIMIZERS[name]
 
 
+def add(family: Family) -> Family:
+    """Makes a rule known under its name; adding the same one again changes nothing.
+
+    Returns:
+        The rule that has the name now.
+
+    Raises:
+        InputError: another rule has the name.
+    """
+    known = OPTIMIZERS.get(family.name)
+    if known is not None and (not known.identity or known.identity != family.identity):
+        raise InputError("name", family.name, "there is another rule of this name; allowed is any other name=")
+    return OPTIMIZERS.setdefault(family.name, family)
+
+
+def build(family: Family, numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformationExtraArgs:
+    """The rule with its numbers, preceded by what :data:`COMMON` names: gradients clipped, then decayed weights added.
+
+    Args:
+        family: the rule.
+        numbers: floats or traced float32 [], without the batch size.
+        steps_per_epoch: for schedules.
+    """
+    before, own = [], dict(numbers)
+    if not family.has("max_norm") and "max_norm" in own:
+        before.append(optax.clip_by_global_norm(own.pop("max_norm")))
+    if not family.has("weight_decay") and "weight_decay" in own:
+        before.append(optax.add_decayed_weights(own.pop("weight_decay")))
+    rule = family.make(own, steps_per_epoch)
+    return optax.with_extra_args_support(optax.chain(*before, rule) if before else rule)
+
+
 def check(family: Family, hyperparameters: Mapping[str, object]) -> dict[str, float]:
-    """Returns all numbers of ``family`` in its own order, defaults filled in.
+    """Returns all numbers of ``family`` in its own order, defaults filled in, then the others that are given.
 
     Raises:
         InputError: if a name is unknown, or a value is not a finite number in its range or not in order with another.
     """
-    known = {each.name: each for each in family.hyperparameters}
+    own, known = {each.name: each for each in family.hyperparameters}, family.known()
     for name in hyperparameters:
         if name not in known:
-            raise _unknown("hyperparameter", name, known, f" for {family.name}")
-    values = {name: each.check(hyperparameters.get(name, each.default)) for name, each in known.items()}
+            for fixed, reason in family.fixed:
+                if name == fixed:
+                    raise InputError(name, hyperparameters[name], reason)
+            raise unknown("hyperparameter", str(name), known, f" for {family.name}")
+    for name, each in own.items():
+        if name not in hyperparameters and math.isnan(each.default):
+            raise InputError(name, "nothing", f"{family.name} has no default for it; allowed is {each.allowed}")
+    values = {name: each.check(hyperparameters.get(name, each.default)) for name, each in own.items()}
+    values |= {name: known[name].check(value) for name, value in hyperparameters.items() if name not in own}
     for low, high in family.ordered:
         if values[low] > values[high]:
             raise InputError(low, values[low], f"allowed is at most {high}={values[high]}")
@@ -185,15 +257,20 @@ def canonical(optimizer: str, hyperparameters: Mapping[str, object]) -> tuple[st
     """Returns the one name and the numbers of a run that other names lead to as well.
 
     Momentum 0 in any formulation is SGD, and so is a cycle from a rate to itself: their updates are equal bit for bit.
+    L2 regularisation times 0 is none.
     Whoever asks whether a run was trained before must ask for this name.
 
     Raises:
         InputError: as :func:`family` and :func:`check`.
     """
-    values = check(family(optimizer), hyperparameters)
+    found = family(optimizer)
+    values = check(found, hyperparameters)
+    if values.get("weight_decay") == 0.0 and not found.has("weight_decay"):
+        del values["weight_decay"]
+    extra = {each.name: values[each.name] for each in COMMON if each.name in values and not found.has(each.name)}
     used = {name: _as_used(value) for name, value in values.items()}
     if optimizer in ("momentum", "momentum_ema", "nesterov") and used["momentum"] == 0.0:
-        return "sgd", {"learning_rate": values["learning_rate"]}
+        return "sgd", {"learning_rate": values["learning_rate"], **extra}
     if optimizer == "cyclical" and used["base_learning_rate"] == used["max_learning_rate"]:
-        return "sgd", {"learning_rate": values["base_learning_rate"]}
+        return "sgd", {"learning_rate": values["base_learning_rate"], **extra}
     return optimizer, values

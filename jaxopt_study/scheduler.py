@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_study import grid
 from jaxopt_study.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.epoch import EpochReport
-from jaxopt_study.grid import Run
+from jaxopt_study.grid import Run, stack
+from jaxopt_study.halving import Rungs
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.step import RunState
 from jaxopt_study.sweep import Sweep
@@ -61,6 +61,8 @@ class Events(NamedTuple):
         tick: ``(scheduler)``, whenever a report has been read.
         snapshot_due: asked before every epoch; if it says so, the device is let finish and
         snapshot: gets what is under way; may raise to interrupt.
+        more: asked before every epoch for runs to add to those that wait, with their states if they were begun before;
+            None when none will come any more.
     """
 
     epoch: Callable[[Run, int, Mapping[str, float]], None]
@@ -68,6 +70,7 @@ class Events(NamedTuple):
     tick: Callable[["Scheduler"], None]
     snapshot_due: Callable[[], bool]
     snapshot: Callable[[Snapshot], None]
+    more: Callable[[], Mapping[Run, Parked | None] | None] = lambda: None
 
 
 class _Flight(NamedTuple):
@@ -85,7 +88,7 @@ class Scheduler:
         max_epochs: of every run.
         patience: of every run, in epochs.
         total: runs of the whole grid, those that are not to be trained any more too.
-        halving: if given, only the best 1 / halving of the runs go on at every rung of epochs (see ``rungs``).
+        halving: if given, only the best 1 / halving of the runs go on at every rung of epochs (see halving).
         in_turn: whether a device trains its slots in turn, so that only running ones cost anything.
         events: see Events.
         parked: runs among ``runs`` that were begun before.
@@ -109,16 +112,14 @@ class Scheduler:
         self.events = events
         self.in_turn = in_turn
         self.patience = patience
-        self.total, self.halving = total, halving
-        self.rungs = rungs(max_epochs, halving, total)
-        self.total_rungs = len(self.rungs)
+        self.rungs = Rungs(max_epochs, halving, total)
         self.parked = dict(parked)
-        self.waiting: list[Run] = []
+        self.waiting = self.rungs.resume({run: len(state.rows) for run, state in parked.items()})
         self.pending = deque([run for run in runs if run in parked] + [run for run in runs if run not in parked])
-        if halving:
-            self._find_rung()
+        self.pending = deque(run for run in self.pending if run not in self.waiting)
         self.rows: dict[Run, list[np.ndarray]] = {}
         self.room = slots
+        self.closed = True
         self.slots: list[Run | None] = [None] * sweep.padded(self.room)
         self.template = runs[0]
         self.states = sweep.idle(len(self.slots))
@@ -134,7 +135,7 @@ class Scheduler:
         """Trains all runs to their end."""
         begin, compiled = time.perf_counter(), self.sweep.compile_seconds
         flight: _Flight | None = None
-        while self.pending or self.active or self.waiting:
+        while self._more() or self.pending or self.active or self.waiting:
             due = self.events.snapshot_due()
             if flight is not None and (due or self._ends_for_certain(flight)):
                 self._read(flight)
@@ -154,6 +155,14 @@ class Scheduler:
         self.work.seconds = time.perf_counter() - begin - (self.sweep.compile_seconds - compiled)
         return self.work
 
+    def _more(self) -> bool:
+        """Takes in what the caller adds; whether there was anything."""
+        found = self.events.more()
+        self.closed = found is None
+        self.pending.extend(found or ())
+        self.parked.update({run: parked for run, parked in (found or {}).items() if parked is not None})
+        return bool(found)
+
     def snapshot(self) -> Snapshot:
         """What is under way, copied to the host; for use when no epoch is under way."""
         states = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(self.states))
@@ -170,10 +179,10 @@ class Scheduler:
     def _ends_for_certain(self, flight: _Flight) -> bool:
         """Whether a run reaches its last epoch in the one under way, so that it pays to wait for its slot."""
         now = [run for run, before in zip(self.slots, flight.slots, strict=True) if run is not None and run == before]
-        return any(len(self.rows[run]) + 1 >= self.rungs[0] for run in now)
+        return any(len(self.rows[run]) + 1 >= self.rungs.next for run in now)
 
     def _launch(self) -> _Flight:
-        limits: list[Any] = [np.full(len(self.slots), bound, np.int32) for bound in (self.rungs[0], self.patience)]
+        limits: list[Any] = [np.full(len(self.slots), bound, np.int32) for bound in (self.rungs.next, self.patience)]
         arguments = self.sweep.put((self._hyperparameters(), Limits(*limits)))
         self.states, report = self.sweep.epoch(self.states, *arguments)
         return _Flight(report, list(self.slots))
@@ -203,7 +212,7 @@ class Scheduler:
         slot = self.slots.index(run)
         self.slots[slot] = None
         rows = np.stack(self.rows.pop(run))
-        if status == "finished" and len(self.rungs) > 1:
+        if status == "finished" and not self.rungs.at_last:
             # The epoch that ends at a rung is read before the next one is launched: this is the state after it.
             state = jax.tree.map(lambda x: np.asarray(x[slot]), self.states)
             self.parked[run] = Parked(rows, state._replace(status=np.int32(RUNNING)))
@@ -214,30 +223,19 @@ class Scheduler:
 
     def _promote(self) -> None:
         """At a rung, when all runs have come to it: the best go on, the others end as ``halved``."""
-        kept = max(1, self.total // (self.halving or 1) ** (self.total_rungs - len(self.rungs) + 1))
-        ranked = sorted(self.waiting, key=lambda run: (float(self.parked[run].state.stopping.best_loss), run))
-        for run in ranked[kept:]:
+        losses = {run: float(self.parked[run].state.stopping.best_loss) for run in self.waiting}
+        for run in self.rungs.climb(losses):
             parked = self.parked.pop(run)
             self.events.end(run, to_history(run, parked.rows, "halved"), parked.state.best or None)
         self.pending.extend(run for run in self.waiting if run in self.parked)
         self.waiting = []
-        self.rungs.pop(0)
         self.slots = [None] * self.sweep.padded(self.room)
         self.states = self.sweep.idle(len(self.slots))
-
-    def _find_rung(self) -> None:
-        """After a resume: which rung the runs are at, and which of them wait there already."""
-        done = {run: len(parked.rows) for run, parked in self.parked.items()}
-        while len(self.rungs) > 1 and max(done.values(), default=0) > self.rungs[0]:
-            self.rungs.pop(0)
-        if len(self.rungs) > 1:
-            self.waiting = [run for run in self.pending if done.get(run) == self.rungs[0]]
-            self.pending = deque(run for run in self.pending if run not in self.waiting)
 
     def _place(self) -> None:
         """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
         fresh, resumed = np.zeros(len(self.slots), bool), {}
-        while self.pending and self.active < self.room:
+        while self.pending and self.active < min(self.room, len(self.slots)):
             run, slot = self.pending.popleft(), self._free_slot()
             self.slots[slot] = run
             parked = self.parked.pop(run, None)
@@ -267,7 +265,7 @@ class Scheduler:
         """Evens out the devices, and drops slots where an empty one costs as much as a full one."""
         devices, load = len(self.sweep.devices), self._load()
         size = len(self.slots)
-        if not self.in_turn:
+        if not self.in_turn and self.closed:
             size = min(size, self.sweep.padded(1 << (self.active - 1).bit_length()))
         if load.max() - load.min() < 2 and size == len(self.slots):
             return
@@ -280,21 +278,10 @@ class Scheduler:
         self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
 
     def _hyperparameters(self) -> dict[str, np.ndarray]:
-        return grid.stack([run or self.template for run in self.slots])
+        return stack([run or self.template for run in self.slots])
 
     def _rows_of(self, run: Run) -> np.ndarray:
         return np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
-
-
-def rungs(max_epochs: int, halving: int | None, total: int) -> list[int]:
-    """Epochs after which runs are compared, the last of them ``max_epochs``: each ``halving`` times the one before.
-
-    There are as many as leave one run at the last: Jamieson and Talwalkar 2016, arXiv 1502.07943.
-    """
-    found = [max_epochs]
-    while halving and total >= halving ** len(found) and found[0] >= halving:
-        found.insert(0, found[0] // halving)
-    return found
 
 
 def to_history(run: Run, rows: np.ndarray, status: str) -> History:

@@ -20,21 +20,25 @@ def add(path: Path, sweep: Sweep, work: Work, *, examples: int, slots: int, runs
         runs: trained.
         seconds: in all, compilation included.
     """
+    part = {
+        "seconds": seconds,
+        "compile_seconds": sweep.compile_seconds,
+        "training_seconds": work.seconds,
+        "examples": work.epochs_trained * examples,
+        "epochs_trained": work.epochs_trained,
+        "epochs_computed": work.epochs_computed,
+        "runs": runs,
+        "slots": slots,
+        "devices": len(sweep.devices),
+        "peak_memory_bytes": sweep.memory_bytes * len(sweep.devices),
+    }
+    add_part(path, part)
+
+
+def add_part(path: Path, part: Mapping[str, float]) -> None:
+    """Adds a part, its names as above, and brings the totals up to date."""
     parts = workdir.read_json(path)["parts"] if path.exists() else []
-    parts.append(
-        {
-            "seconds": seconds,
-            "compile_seconds": sweep.compile_seconds,
-            "training_seconds": work.seconds,
-            "examples": work.epochs_trained * examples,
-            "epochs_trained": work.epochs_trained,
-            "epochs_computed": work.epochs_computed,
-            "runs": runs,
-            "slots": slots,
-            "devices": len(sweep.devices),
-            "peak_memory_bytes": sweep.memory_bytes * len(sweep.devices),
-        }
-    )
+    parts.append(part)
     workdir.write_json(path, {**totals(parts), "parts": parts})
 
 
@@ -44,7 +48,9 @@ def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     ``examples_per_second`` is training examples times configurations over the time of the epochs, validation included,
     compilation apart; ``goodput`` is epochs trained over epochs that the devices had room for.
     """
-    sums = {name: sum(part[name] for part in parts) for name in parts[0]}
+    sums = {name: sum(part.get(name, 0) for part in parts) for name in parts[0]}
+    clustered = [part for part in parts if "workers" in part]
+    cluster = {name: max(part[name] for part in clustered) for name in ("workers", "idle_share") if clustered}
     return {
         "seconds": sums["seconds"],
         "compile_seconds": sums["compile_seconds"],
@@ -56,4 +62,5 @@ def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
         "slots": max(part["slots"] for part in parts),
         "devices": max(part["devices"] for part in parts),
         "peak_memory_bytes": max(part["peak_memory_bytes"] for part in parts),
+        **cluster,
     }

@@ -94,7 +94,8 @@ def train_step(
 
     params = state.variables.params
     (value, stats), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
-    updates, opt_state = make_optimizer(hyperparameters).update(grads, state.opt_state, params)
+    rule = optax.with_extra_args_support(make_optimizer(hyperparameters))
+    updates, opt_state = rule.update(grads, state.opt_state, params, value=value, grad=grads)
     new_params: PyTree = optax.apply_updates(params, updates)
     signs, metrics = state.signs, sums.metrics
     if metrics:

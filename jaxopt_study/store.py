@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ def to_table(fingerprint: str, history: History) -> pa.Table:
         "status": history.status,
         "diverged_epoch": history.diverged_epoch,
     }
+    if history.reason:
+        described["reason"] = history.reason
     return pa.table(columns, metadata={_METADATA: json.dumps(described).encode()})
 
 
@@ -97,6 +99,7 @@ def read_run(path: Path) -> History:
         status=described["status"],
         curves=curves,
         diverged_epoch=described["diverged_epoch"],
+        reason=described.get("reason", ""),
     )
 
 
@@ -112,7 +115,12 @@ def load_runs(workdir: str | Path) -> Any:
     paths = sorted((Path(workdir) / "runs").glob("*.parquet"))
     if not paths:
         raise EnvironmentFault(f"{workdir} holds no finished runs (looked for runs/*.parquet)")
-    tables = [to_table(path.stem, read_run(path)).replace_schema_metadata() for path in paths]
+    return tidy((path.stem, read_run(path)) for path in paths)
+
+
+def tidy(runs: Iterable[tuple[str, History]]) -> Any:
+    """Runs, each with its fingerprint, as one table of the kind that :func:`load_runs` returns."""
+    tables = [to_table(fingerprint, history).replace_schema_metadata() for fingerprint, history in runs]
     table = pa.concat_tables(tables, promote_options="default")
     with contextlib.suppress(ImportError):
         import pandas  # noqa: F401  # only to see whether it is there

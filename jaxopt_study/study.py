@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_study import devices, grid, registry, training, weights, workdir
+from jaxopt_study import capacity, choice, devices, grid, registry, timing, training, weights, workdir
 from jaxopt_study.batches import Batches, batches_of
 from jaxopt_study.checkpoint import Checkpoints
+from jaxopt_study.choice import Way
 from jaxopt_study.data import Dataset
 from jaxopt_study.epoch import Program, init_run
 from jaxopt_study.errors import InputError
 from jaxopt_study.execution import STRATEGIES
-from jaxopt_study.grid import Run
+from jaxopt_study.grid import Group, Run
 from jaxopt_study.history import History
-from jaxopt_study.losses import LOSSES
+from jaxopt_study.losses import LOSSES, loss_of
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
 from jaxopt_study.settings import Settings
@@ -42,7 +44,8 @@ class Execution:
     Attributes:
         slots: runs that train at once; None chooses.
         devices: number of devices; None takes all.
-        strategy: ``auto``, ``vmap`` (all runs in one batched program) or ``map`` (a device trains its runs in turn).
+        strategy: ``vmap`` (all runs in one batched program), ``map`` (a device trains its runs in turn) or ``auto``:
+            the faster one for device and shapes, and with it the fastest of the network's forms; see choice.
         checkpoint_minutes: between two checkpoints.
         save_best_weights: keep each run's variables at its lowest validation loss.
     """
@@ -64,9 +67,10 @@ class Study:
         folder: the work directory.
         model: the network; the article's if None.
         execution: how to compute it.
+        loss: a key of ``losses.LOSSES``; None chooses by the data, see ``losses.loss_of``.
 
     Raises:
-        InputError: the batch is larger than the training part.
+        InputError: a batch is larger than the training part, or the loss does not fit the labels.
     """
 
     def __init__(
@@ -78,23 +82,27 @@ class Study:
         *,
         model: Model | None = None,
         execution: Execution | None = None,
+        loss: str | None = None,
     ) -> None:
         self.settings, self.dataset, self.folder = settings, dataset, folder
         self.model = model or article_model()
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
         examples = len(dataset.train_labels)
-        if settings.batch_size > examples:
+        self.groups = list(dict.fromkeys(map(grid.group, self.runs)))
+        largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
+        if largest > examples:
             allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"
-            raise InputError("--batch_size", settings.batch_size, allowed)
-        self.outputs = 1 if len(dataset.classes) == 2 else len(dataset.classes)
-        self.loss = "sigmoid" if self.outputs == 1 else "softmax"
+            raise InputError("--batch_size", largest, allowed)
+        self.loss, self.outputs = loss_of(dataset.train_labels, len(dataset.classes), loss)
         self.identity = {
             "data": dataset.fingerprint,
             "model": self.model.identity,
             "outputs": self.outputs,
             **settings.identity(),
         }
+        if self.loss != loss_of(dataset.train_labels, len(dataset.classes))[0]:
+            self.identity["loss"] = self.loss
         self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
         if settings.halving:  # who goes on depends on the others: such runs are theirs alone
             self.identity["grid"] = grid.digest(self.fingerprints.values())
@@ -121,7 +129,7 @@ class Study:
         return found
 
     def run(self, watcher: Watcher | None = None) -> list[History]:
-        """Trains what is not in the store, rule by rule, and returns all of it.
+        """Trains what is not in the store, group by group, and returns all of it.
 
         Raises:
             EnvironmentFault: the work directory or a file in it cannot be used.
@@ -133,13 +141,14 @@ class Study:
             total = len(set(self.fingerprints.values()))
             watcher.begin(total, total - len(pending), self.settings.max_epochs)
             if pending:
-                self._train(pending, watcher)
+                self.train(pending, watcher)
             return self.histories()
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
         return {
             "identity": self.identity,
+            "loss": self.loss,
             "settings": dataclasses.asdict(self.settings),
             "execution": dataclasses.asdict(self.execution),
             "dataset": {
@@ -152,48 +161,98 @@ class Study:
             },
             "grid": [{"optimizer": r.optimizer, **dict(r.hyperparameters), "seed": r.seed} for r in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],
+            "processor": choice.processor(),
             "versions": workdir.versions(),
             "git_commit": workdir.git_commit(),
         }
 
-    def _train(self, pending: list[Run], watcher: Watcher) -> None:
-        checkpoints = Checkpoints(self.folder / "checkpoints", self.identity)
+    def train(self, pending: list[Run], watcher: Watcher, *, process: int = 0, processes: int = 1) -> None:
+        """Trains runs of the study that are not in the store, the work directory held by the caller.
+
+        Args:
+            pending: the runs; those of this process where several train the study.
+            watcher: who is told.
+            process: number of this one; only the first writes config.json.
+            processes: that share each group's runs; each has checkpoints and a stats file of its own.
+
+        Raises:
+            EnvironmentFault: a file cannot be used.
+            Interrupted: the watcher asked for it.
+        """
+        alone = processes == 1
+        checkpoints = Checkpoints(
+            self.folder / "checkpoints" / ("" if alone else f"process_{process}"),
+            self.identity,
+            process=None if alone else process,
+        )
+        stats = self.folder / ("stats.json" if alone else f"stats_{process}.json")
         try:
             checkpoints.check_study()
-            workdir.write_json(self.folder / "config.json", self.describe())
-            batches = self.batches()
-            for name in dict.fromkeys(run.optimizer for run in pending):
-                runs = [run for run in pending if run.optimizer == name]
-                training.train(self.job(name, batches), runs, checkpoints, watcher, self.folder / "stats.json")
+            if process == 0:
+                self.write_config()
+            laid_out = functools.lru_cache(maxsize=1)(self.batches)
+            for group in dict.fromkeys(map(grid.group, pending)):
+                runs = [run for run in pending if grid.group(run) == group]
+                job = self.job(group, laid_out(self.batch_size(group)))
+                job = job._replace(total=-(-job.total // processes))
+                training.train(job, runs, checkpoints, watcher, stats)
             checkpoints.clear()
         finally:
             checkpoints.close()
 
-    def job(self, optimizer: str, batches: Batches) -> training.Job:
-        """What training one rule's runs takes."""
-        chosen = devices.choose(self.execution.devices)
-        strategy = self.strategy(chosen[0].platform)
-        program = self.program(optimizer, strategy)
+    def write_config(self) -> None:
+        """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
+        path = self.folder / "config.json"
+        old = workdir.read_json(path) if path.exists() else {}
+        kept = old if old.get("identity") == json.loads(json.dumps(self.identity)) else {}
+        workdir.write_json(path, {**kept, **self.describe()})
+
+    def batch_size(self, group: Group) -> int:
+        """Training examples in a step of a group's runs."""
+        return group.batch_size or self.settings.batch_size
+
+    def job(self, group: Group, batches: Batches) -> training.Job:
+        """What training one group's runs takes; ``batches`` are of its size."""
+        way = self.way
+        program = self.program(group, way)
         return training.Job(
-            sweep=Sweep(program, batches, chosen),
-            total=sum(run.optimizer == optimizer for run in self.runs),
+            sweep=Sweep(program, batches, devices.choose(self.execution.devices)),
+            total=sum(grid.group(run) == group for run in self.runs),
             slots=self.execution.slots,
-            in_turn=strategy == "map",
+            in_turn=way.strategy == "map",
             settings=self.settings,
             template=template(program),
             checkpoint_minutes=self.execution.checkpoint_minutes,
-            keep=self._keep,
+            keep=self.keep,
         )
 
-    def strategy(self, platform: str) -> str:
-        """How a device of this platform trains its runs."""
-        if self.execution.strategy != "auto":
-            return self.execution.strategy
-        return "map" if platform == "cpu" else "vmap"
+    @functools.cached_property
+    def way(self) -> Way:
+        """How it is computed; see choice. The first time may take a minute."""
+        chosen = devices.choose(self.execution.devices)
+        platform = chosen[0].platform
+        strategies = list(STRATEGIES) if self.execution.strategy == "auto" else [self.execution.strategy]
+        found = choice.ways(strategies, list(self.model.forms) or [""], platform)
+        epochs = len(self.runs) * self.settings.max_epochs
+        if len(found) == 1 or choice.is_short(self.dataset.train_images.size * epochs, platform):
+            return found[0]
+        slots = min(self.execution.slots or capacity.most(platform), len(self.runs))
+        group = self.groups[0]
+        size = self.batch_size(group)
+        batches = self.batches(size, min(choice.STEPS, len(self.dataset.train_labels) // size))
 
-    def batches(self, steps: int | None = None) -> Batches:
-        """The data in the order of training; only the first ``steps`` batches and as many of validation, if given."""
-        data, size = self.dataset, self.settings.batch_size
+        def timer_of(way: Way) -> Callable[[], float]:
+            program = self.program(group, way)
+            return timing.timer(Sweep(program, batches, chosen), self.runs[0], slots)
+
+        shape = [self.dataset.train_images.shape[1:], self.outputs, size, slots, len(chosen)]
+        about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
+        return choice.fastest(found, timer_of, about, devices.cache_folder() / "choices")
+
+    def batches(self, size: int, steps: int | None = None) -> Batches:
+        """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and as many of
+        validation, if given."""
+        data = self.dataset
         val_size = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE)
         train, val = (None, None) if steps is None else (steps * size, steps * val_size)
         return batches_of(
@@ -206,27 +265,30 @@ class Study:
             seed=self.settings.data_seed,
         )
 
-    def program(self, optimizer: str, strategy: str) -> Program:
-        """The static parts of an epoch for one rule; equal for equal arguments, so that nothing is traced twice."""
-        steps = -(-len(self.dataset.train_labels) // self.settings.batch_size)
+    def program(self, group: Group, way: Way) -> Program:
+        """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""
+        size = self.batch_size(group)
+        steps = -(-len(self.dataset.train_labels) // size)
         return Program(
-            network=self.network(),
+            network=self.network(size, way.form),
             loss=LOSSES[self.loss],
-            make_optimizer=maker(optimizer, steps),
-            hyperparameters=tuple(h.name for h in registry.family(optimizer).hyperparameters),
+            make_optimizer=maker(registry.family(group.optimizer), steps),
+            hyperparameters=group.names,
             diagnostics=self.settings.diagnostics,
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
             keep_best=self.execution.save_best_weights,
             steps=steps,
-            batched=STRATEGIES[strategy],
+            batched=STRATEGIES[way.strategy],
+            precision=self.settings.matmul_precision,
         )
 
-    def network(self) -> Network:
-        """The network of the study."""
-        height, width, channels = self.dataset.train_images.shape[1:]
-        return self.model.build((height, width, channels), self.outputs, self.settings.batch_size)
+    def network(self, batch_size: int, form: str = "") -> Network:
+        """The network for batches of this size, in the form of that name if it has several."""
+        build = self.model.forms[form] if form else self.model.build
+        return build(self.dataset.train_images.shape[1:], self.outputs, batch_size)
 
-    def _keep(self, run: Run, history: History, best: Any) -> None:
+    def keep(self, run: Run, history: History, best: Any) -> None:
+        """Puts a finished run into the store, with its best variables if there are any."""
         fingerprint = self.fingerprints[run]
         if best is not None:
             weights.write(self.folder / "weights" / fingerprint, best)
@@ -234,12 +296,11 @@ class Study:
 
 
 @functools.cache
-def maker(optimizer: str, steps_per_epoch: int) -> MakeOptimizer:
+def maker(family: registry.Family, steps_per_epoch: int) -> MakeOptimizer:
     """The rule as a function of its traced numbers; the same object for the same arguments."""
-    family = registry.family(optimizer)
 
     def make(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        return family.make(hyperparameters, steps_per_epoch)
+        return registry.build(family, hyperparameters, steps_per_epoch)
 
     return make
 

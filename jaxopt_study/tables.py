@@ -11,10 +11,12 @@ import numpy as np
 
 from jaxopt_study import article
 from jaxopt_study.analysis import Cell, Runs, best_cell, minimum, seed_estimate
+from jaxopt_study.analysis.range_test import range_tests
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 
 Value = str | int | float | None
+_OURS = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
 
 
 class Table(NamedTuple):
@@ -28,13 +30,17 @@ def summary(histories: Iterable[History]) -> Table:
     """One row a run, in the order given, labelled as the histories are.
 
     Columns: optimizer, each hyperparameter by its name (empty where the rule has none of it), seed, min_val_loss,
-    min_val_epoch, train_loss_at_min_val, min_train_loss, min_train_epoch, epochs, status, diverged_epoch.
+    min_val_epoch, train_loss_at_min_val, min_train_loss, min_train_epoch, epochs, status, diverged_epoch; where a run
+    failed, also reason.
     """
     runs = list(histories)
     names = tuple(dict.fromkeys(name for run in runs for name in run.hyperparameters))
     measured = ("min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch")
     columns = ("optimizer", *names, "seed", *measured, "epochs", "status", "diverged_epoch")
-    return Table(columns, [_summary_row(run, names) for run in runs])
+    rows = [_summary_row(run, names) for run in runs]
+    if any(run.reason for run in runs):
+        columns, rows = (*columns, "reason"), [(*row, run.reason) for row, run in zip(rows, runs, strict=True)]
+    return Table(columns, rows)
 
 
 def _summary_row(run: History, names: Sequence[str]) -> tuple[Value, ...]:
@@ -53,8 +59,7 @@ def best_runs(runs: Runs) -> Table:
     loss is the smallest, with dropout on. Momentum 0 counts as SGD. Cells of optimizers without runs are empty.
     """
     theirs = ("optimizer", "article_val_loss", "article_train_loss", "article_epoch", "article_hyperparameters")
-    ours = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
-    return Table((*theirs, *ours), [_best_row(runs, row) for row in article.BEST_RUNS])
+    return Table((*theirs, *_OURS), [_best_row(runs, row) for row in article.BEST_RUNS])
 
 
 def _best_row(runs: Runs, row: article.BestRun) -> tuple[Value, ...]:
@@ -63,6 +68,42 @@ def _best_row(runs: Runs, row: article.BestRun) -> tuple[Value, ...]:
     if not cells:
         return (*theirs, None, None, None, None, None, "", 0, "not run")
     return (*theirs, *_ours(best_cell(runs, cells)))
+
+
+def range_test(histories: Iterable[History]) -> Table:
+    """One row a rule of the learning rate range test: see :class:`jaxopt_study.analysis.range_test.RangeTest`."""
+    columns = ("optimizer", "hyperparameters", "falls_from", "suggested", "lowest", "diverges_from", "rates", "seeds")
+    return Table(
+        columns,
+        [
+            (each.optimizer, _numbers(each.numbers), *each[4:], len(each.rates), each.losses.shape[1])
+            for each in range_tests(histories)
+        ],
+    )
+
+
+def best_configurations(histories: Iterable[History]) -> Table:
+    """The configuration of each optimizer with the lowest mean of the smallest validation losses over its seeds.
+
+    The columns are those of :func:`best_runs` that are not the article's.
+    """
+    found: dict[str, dict[tuple[tuple[str, float], ...], dict[int, History]]] = {}
+    for one in histories:
+        numbers = tuple(one.hyperparameters.items())
+        found.setdefault(one.optimizer, {}).setdefault(numbers, {})[one.seed] = one
+    rows: list[tuple[Value, ...]] = []
+    for optimizer, configurations in found.items():
+        cells = [Cell(optimizer, dict(numbers), by_seed) for numbers, by_seed in configurations.items()]
+        rows.append((optimizer, *_ours(min(cells, key=_mean_minimum))))
+    return Table(("optimizer", *_OURS), rows)
+
+
+def _mean_minimum(cell: Cell) -> float:
+    """Of the validation loss; infinite where a seed diverged or has none."""
+    runs = list(cell.by_seed.values())
+    lowest = [minimum(run.curves["val_loss"]).value for run in runs]
+    whole = all(map(math.isfinite, lowest)) and not any(run.status == "diverged" for run in runs)
+    return sum(lowest) / len(lowest) if whole else math.inf
 
 
 def _ours(cell: Cell) -> tuple[Value, ...]:
@@ -82,6 +123,12 @@ def _numbers(items: Iterable[tuple[str, float]]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in items)
 
 
+def select(table: Table, names: Sequence[str]) -> Table:
+    """The table with these columns only."""
+    places = [table.columns.index(name) for name in names]
+    return Table(tuple(names), [tuple(row[place] for place in places) for row in table.rows])
+
+
 def to_csv(table: Table) -> str:
     """The table as CSV with a header; numbers with all the digits that tell them apart."""
     text = io.StringIO()
@@ -89,6 +136,17 @@ def to_csv(table: Table) -> str:
     writer.writerow(table.columns)
     writer.writerows([["" if _empty(value) else value for value in row] for row in table.rows])
     return text.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """The table in Markdown, numbers with four significant digits."""
+
+    def cell(value: Value) -> str:
+        text = "" if _empty(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
+        return " ".join(text.split()).replace("|", r"\|")
+
+    rows = [[name.replace("_", " ") for name in table.columns], ["---"] * len(table.columns)]
+    return "\n".join("| " + " | ".join(cell(value) for value in row) + " |" for row in [*rows, *table.rows]) + "\n"
 
 
 def to_latex(table: Table, *, caption: str = "", label: str = "") -> str:

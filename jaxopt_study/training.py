@@ -4,14 +4,14 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
 from jaxopt_study import capacity, stats
 from jaxopt_study.checkpoint import Checkpoints
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.grid import Run
+from jaxopt_study.grid import Group, Run, group
 from jaxopt_study.history import History
 from jaxopt_study.scheduler import Events, Parked, Scheduler, Snapshot
 from jaxopt_study.settings import Settings
@@ -23,18 +23,31 @@ class Interrupted(Exception):  # not an error: what was begun is saved
     """The study was asked to stop and has saved what was under way."""
 
 
+class AtWork(Protocol):
+    """Who trains: a scheduler, or the driver of a cluster."""
+
+    @property
+    def active(self) -> int:
+        """Slots with a run."""
+
+
 class Watcher(NamedTuple):
-    """Who is told of the progress; see scheduler.Events."""
+    """Who is told of the progress; see scheduler.Events.
+
+    On a cluster ``workers`` gets the number of those that are ready.
+    """
 
     begin: Callable[[int, int, int], None] = lambda total, stored, max_epochs: None
     epoch: Callable[[Run, int, Mapping[str, float]], None] = lambda run, number, metrics: None
     end: Callable[[Run, History], None] = lambda run, history: None
-    tick: Callable[[Scheduler], None] = lambda scheduler: None
+    tick: Callable[["AtWork"], None] = lambda at_work: None
     interrupted: Callable[[], bool] = lambda: False
+    more: Callable[[Group], Mapping[Run, Parked | None] | None] = lambda group: None
+    workers: Callable[[int], None] = lambda count: None
 
 
 class Job(NamedTuple):
-    """One rule's part of a study.
+    """A part of a study that one program trains; see grid.Group.
 
     Attributes:
         sweep: compiled for the rule.
@@ -88,20 +101,21 @@ def train(job: Job, runs: list[Run], checkpoints: Checkpoints, watcher: Watcher,
                 raise
             slots = fewer(slots, error)
     seconds = time.perf_counter() - begin
-    examples = sum(len(labels) for labels in (job.sweep.batches.train[1].reshape(-1), job.sweep.batches.rest[1]))
+    (steps, size, *_), (rest, *_) = job.sweep.batches.train[1].shape, job.sweep.batches.rest[1].shape
+    examples = steps * size + rest
     stats.add(stats_path, job.sweep, work, examples=examples, slots=slots, runs=len(runs), seconds=seconds)
 
 
 def begun(job: Job, runs: list[Run], checkpoints: Checkpoints) -> dict[Run, Parked]:
     """Those of the runs that a checkpoint holds."""
-    found = checkpoints.load({runs[0].optimizer: job.template})
+    found = checkpoints.load({group(runs[0]): job.template})
     return {run: found[run] for run in runs if run in found}
 
 
 def events(job: Job, left: list[Run], checkpoints: Checkpoints, watcher: Watcher) -> Events:
     """What happens around the training: finished runs are kept, the rest is saved every few minutes."""
     saved = time.monotonic()
-    optimizer = left[0].optimizer
+    optimizer, mine = left[0].optimizer, group(left[0])
 
     def due() -> bool:
         return watcher.interrupted() or time.monotonic() - saved > 60 * job.checkpoint_minutes
@@ -120,7 +134,12 @@ def events(job: Job, left: list[Run], checkpoints: Checkpoints, watcher: Watcher
         left.remove(run)
         watcher.end(run, history)
 
-    return Events(watcher.epoch, end, watcher.tick, due, snapshot)
+    def more() -> Mapping[Run, Parked | None] | None:
+        found = watcher.more(mine)
+        left.extend(found or ())
+        return found
+
+    return Events(watcher.epoch, end, watcher.tick, due, snapshot, more)
 
 
 def fewer(slots: int, error: Exception) -> int:

@@ -82,12 +82,22 @@ def git_commit() -> str | None:
     return done.stdout.strip()
 
 
-def check(workdir: Path) -> None:
+def check(workdir: Path) -> Path:
     """Refuses, before any work, a directory that cannot be written.
 
+    Returns:
+        The directory, with the home directory in place of ``~``.
+
     Raises:
-        InputError: it is a file, or it or the nearest folder above it cannot be written.
+        InputError: it is a file, or it or the nearest folder above it cannot be written, or it is no path at all.
     """
-    nearest = next(path for path in (workdir.absolute(), *workdir.absolute().parents) if path.exists())
+    try:
+        found = workdir.expanduser()
+        nearest = next(path for path in (found.absolute(), *found.absolute().parents) if path.exists())
+    except (OSError, RuntimeError) as error:  # too long a name, no such user
+        raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({error})") from None
+    if "\0" in str(found):
+        raise InputError("--workdir", repr(str(workdir)), "allowed is a folder that can be written")
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({nearest} cannot)")
+    return found

@@ -8,6 +8,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import common
+from jaxopt_study import devices
 
 TINY = ("--train_examples=64", "--val_examples=32", "--max_epochs=2", "--seeds=1", "--slots=2")
 
@@ -17,7 +18,7 @@ def small_engine():
     """The small network instead of the article's, and the devices and caches that the tests have."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(common, "article_model", lambda **_: small.MODEL)
-        patch.setattr(common.devices, "configure", lambda **_: None)
+        patch.setattr(devices, "configure", lambda **_: None)
         yield
 
 

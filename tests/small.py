@@ -51,3 +51,8 @@ def grid(
 def study(folder: Path, runs: list[Run], *, epochs: int = 6, patience: int = 50, **execution: object) -> Study:
     settings = Settings(batch_size=16, max_epochs=epochs, patience=patience)
     return Study(settings, dataset(), runs, folder, model=MODEL, execution=Execution(**execution))
+
+
+def model() -> Model:
+    """The small network, made where it is called: a worker of a cluster."""
+    return MODEL

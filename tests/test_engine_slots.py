@@ -6,6 +6,7 @@ import small
 
 from jaxopt_study import step, sweep, workdir
 from jaxopt_study.batches import batches_of
+from jaxopt_study.choice import Way
 from jaxopt_study.devices import choose
 from jaxopt_study.scheduler import Scheduler
 from jaxopt_study.study import Watcher
@@ -74,7 +75,7 @@ def test_a_second_grid_of_the_same_size_is_not_traced_again(tmp_path, monkeypatc
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_devices_train_without_a_word_to_each_other(tmp_path, strategy):
     study = small.study(tmp_path, small.grid(), strategy=strategy)
-    program = study.program("momentum", strategy)
+    program = study.program(study.groups[0], Way(strategy, ""))
     batches = batches_of(*study.dataset[1:5], batch_size=16, val_batch_size=8, seed=0)
     engine = sweep.Sweep(program, batches, choose(4))
     text = engine.compiled_epoch(8).as_text()
@@ -144,7 +145,7 @@ def test_slots_are_chosen_from_what_the_program_needs_and_the_device_has(tmp_pat
     from jaxopt_study.sweep import memory_of
 
     study = small.study(tmp_path, small.grid(seeds=4), devices=1)
-    engine = study.job("momentum", study.batches()).sweep
+    engine = study.job(study.groups[0], study.batches(16)).sweep
     assert capacity.slots_for(engine, 24) == 24
     needs = {slots: memory_of(engine.compiled_epoch(slots)) for slots in (8, 24)}
     data = sum(x.nbytes for part in engine.batches for x in part)

@@ -100,7 +100,7 @@ def test_replicate_leaves_all_figures_and_all_verdicts(tmp_path):
     assert len(rows(tmp_path / "claims.csv")) == 43
     first = {*range(5, 8), 9, *range(11, 18), 19, 20, *range(22, 27), 28, 30, 31, 32, *range(34, 38)}
     assert numbers(tmp_path) == first | {*range(39, 50)}
-    assert set(json.loads((tmp_path / "config.json").read_text())["experiments"]) == set(catalogue.NAMES)
+    assert set(json.loads((tmp_path / "config.json").read_text())["experiments"]) == set(replicate.EXPERIMENT.parts)
 
 
 def test_a_second_experiment_in_the_same_directory_trains_only_what_is_new(tmp_path, capsys):

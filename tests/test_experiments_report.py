@@ -8,7 +8,7 @@ import sys
 import commands
 import pytest
 
-from experiments import adam_betas, momentum_grid, nesterov_grid, report
+from experiments import adam_betas, momentum_grid, nesterov_grid, publish, report
 
 GRID = ("--learning_rates=0.01", "--momenta=0,0.9")
 
@@ -60,7 +60,7 @@ def test_several_directories_are_reported_on_together(made, tmp_path):
     flags = (f"--workdir={folder / 'momentum'},{folder / 'nesterov'}", f"--output={folder / 'both'}")
     assert commands.run(report, *flags) == 0
     assert [row["optimizer"] for row in summary(folder / "both")] == ["momentum", "momentum", "nesterov"]
-    numbers = {int(path.name[3:5]) for path in (folder / "both" / "figures").glob("*.svg")}
+    numbers = {int(path.name[3:5]) for path in (folder / "both" / "figures").glob("fig*.svg")}
     assert {17, 26} <= numbers
     assert contents(folder / "momentum") == untouched
 
@@ -90,5 +90,36 @@ def test_a_directory_whose_command_was_cut_off_is_reported_on(made, tmp_path):
     del config["experiments"]
     (workdir / "config.json").write_text(json.dumps(config))
     assert commands.run(report, f"--workdir={workdir}") == 0
-    numbers = {int(path.name[3:5]) for path in (workdir / "figures").glob("*.svg")}
+    numbers = {int(path.name[3:5]) for path in (workdir / "figures").glob("fig*.svg")}
     assert {5, 17} <= numbers
+
+
+def test_a_cut_off_command_does_not_forget_what_others_drew(made, tmp_path, monkeypatch):
+    from experiments import common, results
+
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    monkeypatch.setattr(results, "record", lambda *_: common.command.leave(130, "killed"))
+    assert commands.run(nesterov_grid, *commands.TINY, *GRID, f"--workdir={workdir}") == 130
+    assert list(json.loads((workdir / "config.json").read_text())["experiments"]) == ["momentum_grid"]
+
+
+def test_published_results_are_tables_figures_and_a_page_that_says_on_what(made, tmp_path):
+    output = tmp_path / "published"
+    output.mkdir()
+    (output / "notes.md").write_text("kept")
+    assert commands.run(publish, f"--workdir={made / 'momentum'}", f"--output={output}") == 0
+    page = (output / "README.md").read_text()
+    assert page.count("digits at 8 x 8 pixels, at most 2 epochs") == 3
+    assert "2 runs" in page
+    assert len(list(csv.DictReader((output / "claims.csv").open()))) == 43
+    assert page.count("\n| ") == 2 * 2 + 7 + 43  # two tables
+    assert list((output / "figures").glob("fig17*.png"))
+    assert not list(output.rglob("*.svg"))
+    assert json.loads((output / "config.json").read_text())[0]["versions"]["jax"]
+    assert (output / "notes.md").read_text() == "kept"
+
+
+def test_nothing_is_published_from_a_folder_without_runs(tmp_path, capsys):
+    assert commands.run(publish, f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}") == 2
+    assert capsys.readouterr().err.startswith("error: --workdir")
+    assert not (tmp_path / "out").exists()

@@ -23,7 +23,8 @@ NUMBERS = {
 
 
 def test_every_figure_of_the_article_has_its_place():
-    assert {name: [number for number, _ in recipes] for name, recipes in EXPERIMENTS.items()} == NUMBERS
+    numbers = {name: [number for number, _ in recipes] for name, recipes in EXPERIMENTS.items()}
+    assert {name: of_article for name, of_article in numbers.items() if of_article != [0]} == NUMBERS
 
 
 @pytest.mark.parametrize("experiment", NUMBERS)

@@ -138,9 +138,8 @@ class Runs:
 def _canonical(history: History) -> History:
     numbers = {name: float(value) for name, value in history.hyperparameters.items()}
     if history.optimizer in (*MOMENTUM_RULES, "sgd") and numbers.get("momentum") == 0.0:
-        return dataclasses.replace(
-            history, optimizer="sgd", hyperparameters={"learning_rate": numbers["learning_rate"]}
-        )
+        del numbers["momentum"]
+        return dataclasses.replace(history, optimizer="sgd", hyperparameters=numbers)
     numbers |= {n: v for n, v in article.DEFAULTS.get(history.optimizer, {}).items() if n not in numbers}
     return dataclasses.replace(history, hyperparameters=numbers)
 

@@ -25,7 +25,7 @@ def load(
 
     Args:
       name: "digits" (scikit-learn's, 8 x 8, embedded), "tfds:NAME" (a set of TFDS) or "folder:PATH" (pictures
-        PATH/CLASS/*.jpg, *.jpeg, *.png).
+        ``PATH/CLASS/*.jpg``, ``*.jpeg``, ``*.png``).
       image_size: Height and width in pixels; resized bilinearly without keeping the aspect ratio. None: 8 for digits,
         the set's own size for a TFDS set that has one, else 128.
       data_dir: Where prepared TFDS sets lie; None is TFDS's own folder. Other sources do not use it.

@@ -14,11 +14,11 @@ from jaxopt_study.models.network import Network, PyTree, Variables
 
 def from_linen(
     module: nn.Module,
-    image_shape: tuple[int, int, int],
+    image_shape: tuple[int, ...],
     *,
     prepare: Callable[[jax.Array, bool], PyTree] | None = None,
 ) -> Network:
-    """Wraps a Linen module that maps float images [B, H, W, K] to logits [B, O].
+    """Wraps a Linen module that maps float images [B, H, W, K] (or examples of another rank) to logits [B, O].
 
     The module may take a ``train`` argument (True turns dropout on and batch norm to batch statistics) or none, and
     may or may not have dropout (random stream ``dropout``), batch norm or other mutable collections. ``stats`` of the
@@ -26,8 +26,8 @@ def from_linen(
 
     Args:
         module: the module; it is called on a float32 batch, as `prepare` returns it.
-        image_shape: height, width and channels of an image.
-        prepare: replaces the default preparation, pixels / 255 in float32.
+        image_shape: height, width and channels of an image, or the shape of another example.
+        prepare: replaces the default preparation, :func:`scale`.
 
     Returns:
         The network.
@@ -59,17 +59,23 @@ def from_linen(
         return cast(jax.Array, logits)
 
     network = Network(init, prepare, train, evaluate)
-    _check_output(network, image_shape, type(module).__name__)
+    check_output(network, image_shape, type(module).__name__)
     return network
 
 
 def scale(images: jax.Array, train: bool) -> jax.Array:
-    """Turns uint8 pixels [B, H, W, K] into float32 in [0, 1]; the same in training and evaluation."""
+    """Turns uint8 pixels into float32 in [0, 1]; floats stay as they are; the same in training and evaluation."""
     del train
-    return images.astype(jnp.float32) / 255.0
+    return images.astype(jnp.float32) / 255.0 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
 
 
-def _check_output(network: Network, image_shape: tuple[int, int, int], name: str) -> None:
+def check_output(network: Network, image_shape: tuple[int, ...], name: str) -> None:
+    """Refuses a network whose output is not [B, O].
+
+    Raises:
+        InputError: naming the shape.
+    """
+
     def logits(key: jax.Array) -> jax.Array:
         images = jnp.zeros((2, *image_shape), jnp.uint8)
         return network.evaluate(network.init(key), network.prepare(images, False))

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxopt_study.history import History
-from jaxopt_study.plots import recipes_adaptive, recipes_compare, recipes_momentum, recipes_sgd
+from jaxopt_study.plots import (
+    effective_rate,
+    nesterov_gain,
+    range_test,
+    recipes_adaptive,
+    recipes_compare,
+    recipes_momentum,
+    recipes_sgd,
+    sign_descent,
+)
 from jaxopt_study.plots.recipes import Picture, Recipe, Source
 from jaxopt_study.plots.saving import save
 from jaxopt_study.plots.selection import NotDrawable
@@ -23,6 +32,10 @@ EXPERIMENTS: Mapping[str, tuple[tuple[int, Recipe], ...]] = {
     "adagrad_learning_rates": recipes_adaptive.ADAGRAD_LEARNING_RATES,
     "cyclical_learning_rate": recipes_compare.CYCLICAL_LEARNING_RATE,
     "compare": recipes_compare.COMPARE,
+    "lr_range_test": range_test.LR_RANGE_TEST,
+    "effective_rate": effective_rate.EFFECTIVE_RATE,
+    "sign_descent": sign_descent.SIGN_DESCENT,
+    "nesterov_gain": nesterov_gain.NESTEROV_GAIN,
 }
 
 
@@ -64,7 +77,7 @@ def figures_for(
             picture = recipe(Source(histories, chance))
         except NotDrawable as why:
             if on_absent:
-                on_absent(f"Figure {number} is left out: {why}.")
+                on_absent(f"{f'Figure {number}' if number else experiment} is left out: {why}.")
         else:
             yield picture
 

@@ -18,6 +18,7 @@ from jaxopt_study.report.facts import VERDICTS, Origin, column, facts, records
 from jaxopt_study.report.pictures import Illustration
 from jaxopt_study.tables import Table
 
+NO_CLAIMS = Table(("id", "verdict"), ())
 SECTIONS = (
     (1, "SGD"),
     (8, "SGD with momentum"),
@@ -37,8 +38,9 @@ def render(
     title: str,
     origins: Sequence[Origin],
     best_runs: Table,
-    claims: Table,
     runs: Table,
+    where: str = "",
+    claims: Table | None = None,
     figures: Sequence[Illustration] = (),
     notes: Sequence[str] = (),
 ) -> str:
@@ -46,10 +48,12 @@ def render(
 
     Args:
         title: of the page.
+        where: on what the runs were trained, for the tables' titles.
         origins: what was run, on what, how long; one or several work directories.
-        best_runs: as ``tables.best_runs`` gives it.
-        claims: as ``claims.table`` gives it; without rows the section says so.
+        best_runs: as ``tables.best_runs`` gives it, or ``tables.best_configurations`` where there are no claims.
         runs: as ``tables.summary`` gives it.
+        claims: as ``claims.table`` gives it; without rows the section says so. None for a study that has nothing to do
+            with the article: the page does not speak of it then.
         figures: in any order; they are shown in the article's, those without a number last.
         notes: sentences, such as why a figure is left out.
     """
@@ -58,12 +62,14 @@ def render(
     script = _source("report.js")
     return _environment().get_template("report.html.j2").render(
         title=title,
+        where=where,
         style=Markup(_source("report.css")),  # the package's own file
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-        facts=facts(origins, runs, claims, best_runs),
+        article=claims is not None,
+        facts=facts(origins, runs, claims or NO_CLAIMS, best_runs),
         best=records(best_runs),
-        claims=records(claims),
+        claims=records(claims or NO_CLAIMS),
         verdicts=VERDICTS,
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
         sections=_sections(numbered),
@@ -102,13 +108,15 @@ def _source(name: str) -> str:
 
 
 def _sections(figures: Sequence[Illustration]) -> list[tuple[str, list[Illustration]]]:
-    """Figures under the article's headings; those without a number under ``Further figures``."""
+    """Figures under the article's headings; those without a number under one of their own."""
     found: dict[str, list[Illustration]] = {}
     for one in figures:
         heading = "Further figures"
         for first, name in SECTIONS:
             if one.number is not None and one.number >= first:
                 heading = name
+        if all(other.number is None for other in figures):
+            heading = "Loss and hyperparameters"
         found.setdefault(heading, []).append(one)
     return list(found.items())
 

@@ -1,0 +1,218 @@
+"""Does every first-order optimizer of the installed Optax work in the engine? Found by running each.
+
+    python -m experiments.benchmarks.conformance
+
+About a minute on two cores. For each function of ``optax`` and ``optax.contrib`` that takes a learning rate and returns
+a transformation: two runs trained together equal each trained alone, the state keeps its shapes, other numbers compile
+nothing, and an epoch after a checkpoint is the epoch without it to the bit. Those that cannot are listed with a reason.
+"""
+
+import inspect
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+from rich.console import Console
+from rich.table import Table
+
+import jaxopt_study as js
+from jaxopt_study import devices, registry
+from jaxopt_study.checkpoint import Checkpoints
+from jaxopt_study.choice import Way
+from jaxopt_study.data.arrays import arrays
+from jaxopt_study.early_stopping import Limits
+from jaxopt_study.epoch import Program, init_run
+from jaxopt_study.errors import InputError
+from jaxopt_study.grid import make_run, stack
+from jaxopt_study.rules import Factory, rule
+from jaxopt_study.scheduler import Parked, Snapshot
+from jaxopt_study.settings import Settings
+from jaxopt_study.step import RunState, TrainSums, train_step
+from jaxopt_study.study import Execution, Study, template
+from jaxopt_study.sweep import Sweep
+
+PyTree = Any
+BATCH, STEPS = 4, 3
+RATES, OTHER_RATES = (0.003, 0.1), (0.02, 0.5)
+
+
+class Row(NamedTuple):
+    """What was found of one optimizer: whether each property holds; or ``reason``, why it cannot be run at all."""
+
+    name: str
+    equals_alone: bool = False
+    keeps_shapes: bool = False
+    compiles_once: bool = False
+    resumes: bool = False
+    numbers: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def conforms(self) -> bool:
+        """Whether all properties hold."""
+        return self.equals_alone and self.keeps_shapes and self.compiles_once and self.resumes
+
+
+def aliases(module: ModuleType = optax) -> dict[str, Factory]:
+    """The functions of a module that take a learning rate and return a transformation, by name."""
+    found = {name: one for name, one in vars(module).items() if inspect.isfunction(one)}
+    return {
+        name: one
+        for name, one in sorted(found.items())
+        if not name.startswith(("_", "scale_by_"))
+        and any(each.endswith("learning_rate") for each in inspect.signature(one).parameters)
+    }
+
+
+def rate_of(family: registry.Family) -> str:
+    """The name of its learning rate."""
+    return next(name for name in family.known() if name.endswith("learning_rate"))
+
+
+def examined(factory: Factory, folder: Path) -> Row:
+    """Runs one optimizer through the engine."""
+    given = {"key": 0} if "key" in inspect.signature(factory).parameters else {}  # noise needs one
+    try:
+        family = rule(factory, static=given)
+    except InputError as error:
+        return Row(str(error.given), reason=str(error).partition(": ")[2])
+    study = study_of(family, RATES, folder)
+    program = study.program(study.groups[0], Way("vmap", ""))
+    sweep = Sweep(program, study.batches(BATCH), devices.choose(1))
+    begun, numbers = filled(sweep, study)
+    shapes = shapes_of(begun)
+    first = jax.device_get(sweep.epoch(begun, *numbers)[0])
+    other = Sweep(program, study.batches(BATCH), devices.choose(1))
+    states, numbers_there = filled(other, study_of(family, OTHER_RATES, folder))
+    other.epoch(states, *numbers_there)
+    return Row(
+        family.name,
+        equals_alone=all(close(run_alone(program, sweep, study, i), slot(first, i)) for i in range(2)),
+        keeps_shapes=shapes == shapes_of(first),
+        compiles_once=other.compile_seconds == 0 and sweep.calls.fill._cache_size() == 1,  # type: ignore[attr-defined]
+        resumes=resumes(sweep, study, first, numbers, folder),
+        numbers=tuple(family.known())[:-3] if not family.has("weight_decay") else tuple(family.known())[:-2],
+    )
+
+
+def study_of(family: registry.Family, rates: tuple[float, ...], folder: Path) -> Study:
+    """Two runs of a linear model on made examples."""
+    runs = [make_run(family.name, {rate_of(family): rate}, seed) for seed, rate in enumerate(rates)]
+    settings = Settings(batch_size=BATCH, max_epochs=9, patience=9, diagnostics=False)
+    return Study(settings, DATA, runs, folder, model=MODEL, execution=Execution(devices=1, strategy="vmap"))
+
+
+def filled(sweep: Sweep, study: Study) -> tuple[RunState, PyTree]:
+    """Both runs at their beginning, and what an epoch of theirs takes."""
+    numbers, bounds = stack(study.runs), np.full(2, 9, np.int32)
+    states = sweep.fill(sweep.idle(2), *sweep.put((numbers, np.arange(2, dtype=np.uint32), np.ones(2, bool))))
+    return states, sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put
+
+
+def run_alone(program: Program, sweep: Sweep, study: Study, i: int) -> RunState:
+    """An epoch of one run: the plain step, step after step."""
+    numbers = {name: jax.numpy.float32(value) for name, value in study.runs[i].hyperparameters}
+
+    def step(state: RunState, images: jax.Array, labels: jax.Array, index: jax.Array) -> RunState:
+        prepared = program.network.prepare(images, True)
+        sums = TrainSums(jax.numpy.float32(0), {})
+        return train_step(
+            state, sums, numbers, prepared, labels, index,
+            network=program.network, loss=program.loss, make_optimizer=program.make_optimizer,
+        )[0]  # fmt: skip
+
+    state, compiled = init_run(jax.numpy.uint32(i), numbers, program), jax.jit(step)
+    for index in range(STEPS):
+        state = compiled(state, *(x[index] for x in sweep.batches.train), jax.numpy.int32(index))
+    found: RunState = jax.device_get(state)
+    return found
+
+
+def resumes(sweep: Sweep, study: Study, states: RunState, numbers: PyTree, folder: Path) -> bool:
+    """Whether the next epoch is the same after a checkpoint was written and read."""
+    kept = Checkpoints(folder / "checkpoints", study.identity)
+    rows = np.zeros((1, 9), np.float32)
+    kept.save(study.runs[0].optimizer, Snapshot(study.runs, [Parked(rows, slot(states, i)) for i in range(2)]))
+    kept.wait()
+    found = kept.load({study.groups[0]: template(sweep.program)})
+    kept.clear()
+    kept.close()
+    placed = sweep.insert(sweep.idle(2), {i: found[run].state for i, run in enumerate(study.runs)})
+    after = jax.device_get(sweep.epoch(placed, *numbers)[0])
+    straight = jax.device_get(sweep.epoch(sweep.put(states), *numbers)[0])
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*map(leaves, (after, straight)), strict=True))
+
+
+def leaves(tree: PyTree) -> list[np.ndarray]:
+    """Its arrays."""
+    return [np.asarray(x) for x in jax.tree.leaves(tree)]
+
+
+def slot(states: RunState, i: int) -> RunState:
+    """One run of several."""
+    found: RunState = jax.tree.map(lambda x: x[i], states)
+    return found
+
+
+def shapes_of(tree: PyTree) -> list[tuple[Any, Any]]:
+    """Of all arrays."""
+    return [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
+
+
+def close(one: RunState, other: RunState) -> bool:
+    """Whether weights agree to rounding and have moved."""
+    pairs = zip(leaves(one.variables.params), leaves(other.variables.params), strict=True)
+    return all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in pairs)
+
+
+def _data() -> js.Dataset:
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(BATCH * STEPS + 4, 5)).astype(np.float32)
+    labels = np.arange(len(images)) % 3
+    return arrays(images[:-4], labels[:-4], images[-4:], labels[-4:])
+
+
+def _start(key: jax.Array, x: jax.Array) -> Mapping[str, jax.Array]:
+    return {"w": jax.random.normal(key, (x.shape[-1], 3)), "b": jax.numpy.full(3, 0.1)}
+
+
+def _apply(params: Mapping[str, jax.Array], x: jax.Array) -> jax.Array:
+    return x @ params["w"] + params["b"][None]
+
+
+DATA = _data()
+MODEL = js.functions(_start, _apply, "linear")
+
+
+def table(rows: list[Row]) -> Table:
+    """A row an optimizer."""
+    made = Table(title=f"Optax {optax.__version__} in the engine: {sum(map(conforming, rows))} of {len(rows)} conform")
+    for name in ("optimizer", "equals alone", "keeps shapes", "compiles once", "resumes", "numbers that may be axes"):
+        made.add_column(name)
+    for row in rows:
+        marks = (row.equals_alone, row.keeps_shapes, row.compiles_once, row.resumes)
+        shown = [""] * 4 if row.reason else ["yes" if mark else "NO" for mark in marks]
+        made.add_row(row.name, *shown, row.reason or ", ".join(row.numbers))
+    return made
+
+
+def conforming(row: Row) -> bool:
+    """As :attr:`Row.conforms`."""
+    return row.conforms
+
+
+def main() -> None:
+    """The command."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = [*aliases(optax).values(), *aliases(optax.contrib).values()]
+        rows = [examined(factory, Path(folder) / str(i)) for i, factory in enumerate(found)]
+    Console(width=150).print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

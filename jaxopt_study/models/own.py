@@ -1,0 +1,76 @@
+"""What a user gives as a model, as a :class:`~jaxopt_study.models.build.Model`."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flax import linen, nnx
+
+from jaxopt_study.errors import InputError
+from jaxopt_study.identity import identity
+from jaxopt_study.models.build import Model
+from jaxopt_study.models.flax_module import from_linen
+from jaxopt_study.models.network import Network
+from jaxopt_study.models.nnx_module import from_nnx
+
+ALLOWED = (
+    "allowed are a Linen module, an NNX module's class or js.nnx(function of rngs), js.functions(init, apply), or "
+    "js.article_model()"
+)
+
+
+def model_of(given: Any) -> Model:
+    """The model that ``given`` stands for; its identity holds the code and the attributes of what it is made of.
+
+    Raises:
+        InputError: it is none of what is allowed.
+    """
+    if isinstance(given, Model):
+        return given
+    if isinstance(given, linen.Module):
+        return _built(type(given).__name__, given, lambda shape: from_linen(given, shape))
+    if isinstance(given, type) and issubclass(given, nnx.Module):
+        made: Callable[..., nnx.Module] = given
+        return nnx_model(lambda rngs: made(rngs=rngs), given.__name__, code=given)
+    if isinstance(given, nnx.Module):
+        why = "it has its weights already, and every seed is to have its own"
+        raise InputError(
+            "model", type(given).__name__, f"{why}: give js.nnx(lambda rngs: {type(given).__name__}(.., rngs=rngs))"
+        )
+    if isinstance(given, type) and issubclass(given, linen.Module):
+        raise InputError("model", given.__name__, f"allowed is a module, {given.__name__}(..), not its class")
+    raise InputError("model", repr(given), ALLOWED)
+
+
+def nnx_model(factory: Callable[[nnx.Rngs], nnx.Module], name: str | None = None, *, code: Any = None) -> Model:
+    """A network of a function that makes an NNX module from its random streams.
+
+    Args:
+        factory: ``rngs -> module``.
+        name: what errors and config call it; the function's name if not given.
+        code: what its identity is taken of; the factory if not given.
+
+    Raises:
+        InputError: it is no function.
+    """
+    if not callable(factory):
+        raise InputError("model", repr(factory), "allowed is a function of rngs that returns an NNX module")
+    text = name or str(getattr(factory, "__qualname__", type(factory).__name__))
+    return _built(text, code or factory, lambda shape: from_nnx(factory, shape, text))
+
+
+def _built(name: str, code: Any, network: Callable[[tuple[int, ...]], Network]) -> Model:
+    """A model; whatever the network raises on such data is told in one line."""
+
+    @functools.cache
+    def build(image_shape: tuple[int, ...], outputs: int, batch_size: int) -> Network:
+        try:
+            return network(image_shape)
+        except InputError:
+            raise
+        except Exception as error:  # a user's module raises what it likes
+            text = " ".join(str(error).split())[:200]
+            given = f"{name} on examples of shape {image_shape}"
+            raise InputError("model", given, f"it fails with {type(error).__name__}: {text}") from error
+
+    return Model(f"{name} {identity(code)}", build)

@@ -1,0 +1,119 @@
+"""A user's own network, data and optimizer, from arrays to the report."""
+
+import jax
+import numpy as np
+import optax
+import own_studies
+import pytest
+from flax import nnx
+
+import jaxopt_study.api as js
+from jaxopt_study import grid as runs
+from jaxopt_study import registry
+from jaxopt_study.data.arrays import arrays
+from jaxopt_study.errors import InputError
+from jaxopt_study.identity import identity
+from jaxopt_study.models.functions import functions
+from jaxopt_study.optimizers import triangular
+from jaxopt_study.rules import rule, scheduled
+from jaxopt_study.study import Execution
+
+ONE = Execution(devices=1, strategy="vmap")
+
+
+class Noisy(nnx.Module):
+    def __init__(self, rngs):
+        self.dense, self.norm = nnx.Linear(4, 2, rngs=rngs), nnx.BatchNorm(4, rngs=rngs)
+        self.dropout = nnx.Dropout(0.3, rngs=rngs)
+
+    def __call__(self, x):
+        return self.dense(self.dropout(self.norm(x)))
+
+
+def numbers(examples=40):
+    x = np.random.default_rng(0).normal(size=(examples, 4)).astype(np.float32)
+    y = np.stack([x.sum(1), x[:, 0]], 1)
+    return arrays(x[:-10], y[:-10], x[-10:], y[-10:])
+
+
+@pytest.fixture(autouse=True)
+def only_our_rules(monkeypatch):
+    monkeypatch.setattr(registry, "OPTIMIZERS", dict(registry.OPTIMIZERS))
+
+
+def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):
+    grid = js.make_grid("momentum", learning_rate=[0.01, 0.1], max_norm=1.0, weight_decay=0.1)
+    asked = {"model": Noisy, "data": numbers(), "grid": grid, "max_epochs": 3, "workdir": tmp_path, "execution": ONE}
+    study = js.make_study(**asked, batch_size=[8, 16])
+    assert [(part.batch_size, part.runs) for part in study.plan()] == [(8, 2), (16, 2)]
+    table = study.run()
+    assert len(table["epoch"]) == 4 * 3
+    assert set(np.asarray(table["batch_size"])) == {8.0, 16.0}
+    first, last = (np.mean([h.curves["val_loss"][at] for h in study.histories]) for at in (0, -1))
+    assert last < first
+    page = study.report().read_text(encoding="utf-8")
+    assert "squared_error" in page
+    assert 'id="claims"' not in page
+    assert js.make_study(**asked, batch_size=16).study.pending() == []
+
+
+def test_schedules_vary_in_their_numbers(tmp_path):
+    cosine = scheduled(optax.sgd, optax.cosine_decay_schedule, static={"decay_steps": 3}, in_epochs=["decay_steps"])
+    cycle = scheduled("sgd", triangular)
+    model = functions(lambda key, x: jax.random.normal(key, (4, 2)), lambda params, x: x @ params, "linear")
+    grids = [
+        js.make_grid(cosine, init_value=[0.01, 0.1], alpha=0.1),
+        js.make_grid(cycle, base_learning_rate=0.01, max_learning_rate=[0.1, 0.2], step_size=2),
+    ]
+    study = js.make_study(
+        model=model, data=numbers(), grid=grids, batch_size=8, max_epochs=3, workdir=tmp_path, execution=ONE
+    )
+    study.run()
+    assert len({tuple(h.curves["val_loss"]) for h in study.histories}) == 4
+    with pytest.raises(InputError, match=r"decay_steps=nothing: it cannot vary within a program \(it is branched on\)"):
+        scheduled(optax.adam, optax.cosine_decay_schedule)
+
+
+def test_the_numbers_of_an_optimizer_are_those_that_can_be_traced():
+    family = rule(optax.adafactor)
+    assert {"decay_rate", "learning_rate", "momentum"} <= family.known().keys()
+    assert dict(family.fixed).keys() >= {"min_dim_size_to_factor"}
+    assert [each.name for each in rule(own_studies.mine).hyperparameters] == ["learning_rate", "pull"]
+
+
+def test_an_edited_factory_is_another_rule():
+    def one(learning_rate):
+        return optax.sgd(learning_rate)
+
+    def other(learning_rate):
+        return optax.sgd(learning_rate * 2)
+
+    assert rule(one, name="mine") == registry.family("mine")
+    with pytest.raises(InputError, match="name=mine: there is another rule"):
+        rule(other, name="mine")
+    assert identity(lambda x: x + 1) == identity(lambda x: x + 1) != identity(lambda x: x + 2)
+
+
+def test_what_a_function_names_is_part_of_its_identity():
+    def network(width):
+        return lambda x: own_studies.Net(width)(x)
+
+    assert identity(network(3)) != identity(network(4))
+    assert identity(own_studies.Net(3)) != identity(own_studies.Net(4))
+
+
+def test_common_numbers_change_fingerprints_only_where_they_do_something():
+    def fingerprint(**more):
+        return runs.fingerprint(runs.make_run("sgd", {"learning_rate": 0.1, **more}, 0), {"batch_size": 32})
+
+    assert fingerprint() == fingerprint(weight_decay=0.0) == fingerprint(batch_size=32)
+    assert (
+        len({fingerprint(), fingerprint(weight_decay=0.1), fingerprint(max_norm=1.0), fingerprint(batch_size=8)}) == 4
+    )
+
+
+def test_clipping_comes_before_decay_and_decay_before_the_rule():
+    made = registry.build(registry.family("sgd"), {"learning_rate": 1.0, "max_norm": 1.0, "weight_decay": 0.5}, 1)
+    params = jax.numpy.float32(4.0)
+    updates, _ = made.update(jax.numpy.float32(10.0), made.init(params), params)
+    assert float(updates) == -(1.0 + 0.5 * 4.0)
