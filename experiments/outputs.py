@@ -5,7 +5,7 @@ from pathlib import Path
 
 from experiments import catalogue, results, terminal
 from experiments.results import Results
-from jaxopt_study import answers, claims, report, tables
+from jaxopt_study import answers, claims, outcome, report, tables
 from jaxopt_study.claims import Judgement
 from jaxopt_study.history import History
 from jaxopt_study.plots import SavedFigure, save_figures
@@ -28,6 +28,9 @@ def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | 
         EnvironmentFault: a file cannot be read or written.
     """
     found = results.read(folders)
+    if not found.of_article:
+        print(outcome.write(found.histories, output, found.origins[0][1], found.origins[0][2]))
+        return
     judgements = claims.judge(found.runs)
     best_runs = tables.best_runs(found.runs)
     write_tables(output, found, best_runs, judgements)

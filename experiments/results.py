@@ -44,7 +44,14 @@ class Results(NamedTuple):
     def chance(self) -> float:
         """Loss of guessing, nats."""
         classes = [config["dataset"]["classes"] for _, config, _ in self.origins if "dataset" in config]
+        if classes and not classes[0]:  # a regression, which nobody can guess
+            return math.inf
         return math.log(len(classes[0])) if classes else math.log(2)
+
+    @property
+    def of_article(self) -> bool:
+        """Whether the article's figures and claims have something to say; not so of somebody's own study."""
+        return not any(config.get("own", False) for _, config, _ in self.origins)
 
     @property
     def where(self) -> str:

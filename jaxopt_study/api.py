@@ -73,6 +73,10 @@ def make_grid(
         InputError: the message says what was given and what is allowed.
     """
     family = family_of(optimizer)
+    if when is not None and not isinstance(when, Mapping):
+        raise InputError("when", repr(when), "allowed is a table of conditions by the names of axes")
+    if isinstance(points, str) or not isinstance(points, Sequence):
+        raise InputError("points", repr(points), "allowed is a list of tables of numbers by their names")
     for name, value in axes.items():
         if name not in family.known():
             registry.check(family, {name: value})  # which says why
@@ -149,7 +153,7 @@ def make_study(
     settings = Settings(max_epochs=max_epochs, patience=patience, data_seed=data_seed)
     if len(sizes) == 1:
         settings = dataclasses.replace(settings, batch_size=sizes[0])
-    made = Study(settings, dataset, runs, folder, model=chosen, execution=execution, loss=loss)
+    made = Study(settings, dataset, runs, folder, model=chosen, execution=execution, loss=loss, own=True)
     _check_outputs(made, chosen)
     return UserStudy(made)
 
@@ -220,7 +224,8 @@ class UserStudy:
         """
         histories, config = self._finished(), self.study.describe()
         workdir.write_json(self.study.folder / "config.json", config)
-        return outcome.write(histories, self.study.folder, config)
+        stats = self.study.folder / "stats.json"
+        return outcome.write(histories, self.study.folder, config, workdir.read_json(stats) if stats.exists() else {})
 
     def _finished(self) -> list[History]:
         histories = self.histories

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_study import report, tables, workdir
+from jaxopt_study import report, tables
 from jaxopt_study.history import History
 from jaxopt_study.plots import SavedFigure, labels, save
 from jaxopt_study.plots.general import general
@@ -29,8 +29,14 @@ def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) 
     return saved
 
 
-def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) -> Path:
-    """Writes tables, figures and report.html of a study's finished runs; ``config`` is what config.json says.
+def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any], stats: Mapping[str, Any]) -> Path:
+    """Writes tables, figures and report.html of a study's finished runs.
+
+    Args:
+        histories: the runs.
+        folder: where to write.
+        config: what config.json says.
+        stats: what stats.json says; may be empty.
 
     Returns:
         The page.
@@ -47,11 +53,10 @@ def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any])
     ):
         tables.write_latex(folder / "tables" / f"{name}.tex", table, caption=caption, label=f"tab:{name}")
     saved = draw(histories, folder, config)
-    stats = folder / "stats.json"
     return report.write(
         folder / "report.html",
         title=f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}",
-        origins=[report.Origin(folder.name, config, workdir.read_json(stats) if stats.exists() else {})],
+        origins=[report.Origin(folder.name, config, stats)],
         best_runs=best,
         runs=runs,
         figures=report.illustrations(saved),

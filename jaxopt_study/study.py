@@ -68,6 +68,7 @@ class Study:
         model: the network; the article's if None.
         execution: how to compute it.
         loss: a key of ``losses.LOSSES``; None chooses by the data, see ``losses.loss_of``.
+        own: whether it is somebody's own, so that its report says nothing of the article.
 
     Raises:
         InputError: a batch is larger than the training part, or the loss does not fit the labels.
@@ -83,8 +84,9 @@ class Study:
         model: Model | None = None,
         execution: Execution | None = None,
         loss: str | None = None,
+        own: bool = False,
     ) -> None:
-        self.settings, self.dataset, self.folder = settings, dataset, folder
+        self.settings, self.dataset, self.folder, self.own = settings, dataset, folder, own
         self.model = model or article_model()
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
@@ -148,6 +150,7 @@ class Study:
         """What is being run, for config.json."""
         return {
             "identity": self.identity,
+            "own": self.own,
             "loss": self.loss,
             "settings": dataclasses.asdict(self.settings),
             "execution": dataclasses.asdict(self.execution),

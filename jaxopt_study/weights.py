@@ -1,5 +1,6 @@
 """Best weights: written with Orbax, read back as a function that predicts."""
 
+import itertools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from jaxopt_study import workdir
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network, Variables
+from jaxopt_study.models.own import model_of
 from jaxopt_study.store import read_run
 
 
@@ -29,8 +31,14 @@ class Predictor(NamedTuple):
     classes: tuple[str, ...]
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """Probabilities float32 ``[N, len(classes)]`` for uint8 images ``[N, H, W, K]`` of the size trained on."""
+        """Predictions for examples ``[N, ..]`` of the shape and type trained on.
+
+        Returns:
+            Probabilities float32 ``[N, len(classes)]``; the outputs themselves where there are no classes.
+        """
         logits = jax.jit(lambda x: self.network.evaluate(self.variables, self.network.prepare(x, False)))(images)
+        if not self.classes:
+            return np.asarray(logits)
         if logits.shape[1] == 1:
             positive = np.asarray(jax.nn.sigmoid(logits))
             return np.concatenate([1 - positive, positive], axis=1)
@@ -53,20 +61,18 @@ def write(folder: Path, variables: Variables) -> None:
         raise EnvironmentFault(f"cannot write {folder}: {error.strerror}") from error
 
 
-def load_model(
-    folder: str | Path, run: str | Mapping[str, float] | None = None, *, model: Model | None = None
-) -> Predictor:
+def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None, *, model: Any = None) -> Predictor:
     """The best weights of a run, ready to predict.
 
     Args:
         folder: a work directory trained with ``save_best_weights``.
         run: a run's fingerprint (its file name in runs/), or numbers that single it out, such as
             ``{"learning_rate": 0.01, "momentum": 0.9, "seed": 0}``; None is the run with the lowest validation loss.
-        model: the network, where it is not the article's.
+        model: the network as it was given to the study, where it is not the article's.
 
     Raises:
         EnvironmentFault: the directory holds no weights of that run.
-        InputError: no run, or more than one, fits.
+        InputError: no run, or more than one, fits; or the network is another.
     """
     from orbax import checkpoint as ocp
 
@@ -77,8 +83,10 @@ def load_model(
     if not saved.is_dir():
         raise EnvironmentFault(f"{folder} holds no weights of run {fingerprint}; train with --save_best_weights")
     data, identity = config["dataset"], config["identity"]
-    notebook = article_model(notebook=True)
-    chosen = model or (notebook if identity["model"] == notebook.identity else article_model())
+    chosen = _of_article(identity["model"]) if model is None else model_of(model)
+    if chosen.identity != identity["model"]:
+        allowed = f"allowed is the network that was trained, {identity['model']}"
+        raise InputError("model", chosen.identity, allowed)
     network = chosen.build(tuple(data["image_shape"]), identity["outputs"], identity["batch_size"])
     shapes: Any = jax.eval_shape(network.init, jax.random.key(0))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -86,6 +94,13 @@ def load_model(
     with ocp.StandardCheckpointer() as checkpointer:
         variables = checkpointer.restore(saved, wanted)
     return Predictor(network, Variables(**variables), tuple(data["classes"]))
+
+
+def _of_article(identity: str) -> Model:
+    """The variant of the article's network that is known by this name; the usual one if none is."""
+    kinds = itertools.product((False, True), ("float32", "bfloat16"))
+    known = [article_model(notebook=notebook, activations=activations) for notebook, activations in kinds]
+    return next((model for model in known if model.identity == identity), known[0])
 
 
 def _find(folder: Path, numbers: Mapping[str, float] | None) -> str:

@@ -1,5 +1,7 @@
 """A user's own network, data and optimizer, from arrays to the report."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import optax
@@ -8,6 +10,7 @@ import pytest
 from flax import nnx
 
 import jaxopt_study.api as js
+from experiments import outputs
 from jaxopt_study import grid as runs
 from jaxopt_study import registry
 from jaxopt_study.data.arrays import arrays
@@ -17,6 +20,7 @@ from jaxopt_study.models.functions import functions
 from jaxopt_study.optimizers import triangular
 from jaxopt_study.rules import rule, scheduled
 from jaxopt_study.study import Execution
+from jaxopt_study.weights import load_model
 
 ONE = Execution(devices=1, strategy="vmap")
 
@@ -42,8 +46,10 @@ def only_our_rules(monkeypatch):
 
 
 def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):
+    execution = dataclasses.replace(ONE, save_best_weights=True)
     grid = js.make_grid("momentum", learning_rate=[0.01, 0.1], max_norm=1.0, weight_decay=0.1)
-    asked = {"model": Noisy, "data": numbers(), "grid": grid, "max_epochs": 3, "workdir": tmp_path, "execution": ONE}
+    asked = {"model": Noisy, "data": numbers(), "grid": grid, "max_epochs": 3, "workdir": tmp_path}
+    asked |= {"execution": execution}
     study = js.make_study(**asked, batch_size=[8, 16])
     assert [(part.batch_size, part.runs) for part in study.plan()] == [(8, 2), (16, 2)]
     table = study.run()
@@ -54,6 +60,15 @@ def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):
     page = study.report().read_text(encoding="utf-8")
     assert "squared_error" in page
     assert 'id="claims"' not in page
+    outputs.write([tmp_path], tmp_path / "again")
+    assert (tmp_path / "again" / "report.html").read_text(encoding="utf-8").count("<figure") == page.count("<figure")
+    assert not (tmp_path / "again" / "claims.csv").exists()
+    history, data = study.histories[0], asked["data"]
+    predict = load_model(tmp_path, study.study.fingerprints[study.runs[0]], model=Noisy)
+    error = np.square(predict(data.val_images) - data.val_labels).mean()
+    np.testing.assert_allclose(error, history.curves["val_loss"].min(), rtol=1e-5)
+    with pytest.raises(InputError, match="allowed is the network that was trained"):
+        load_model(tmp_path, study.study.fingerprints[study.runs[0]])
     assert js.make_study(**asked, batch_size=16).study.pending() == []
 
 

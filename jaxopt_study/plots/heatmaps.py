@@ -189,5 +189,6 @@ def _colour_bar(figure: Figure, axes: Axes, norm: Normalize, *, beyond: bool) ->
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.number(value)))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.set_label("loss (nats)" + (f", {labels.number(float(norm.vmax or 0.0))} or more at the top" if beyond else ""))
+    # In two lines: a grid of few rows is not as high as one is long.
+    bar.set_label("loss (nats)" + (f",\n{labels.number(float(norm.vmax or 0.0))} or more at the top" if beyond else ""))
     bar.outline.set_visible(False)
