@@ -22,7 +22,7 @@ def drawn(
         InputError: ranges without samples or the reverse, or one of the arguments is not what it must be.
     """
     ranges = {name: each for name, each in specs.items() if isinstance(each, Range)}
-    if sampler not in SAMPLERS:
+    if not isinstance(sampler, str) or sampler not in SAMPLERS:
         raise InputError("sampler", sampler, f"allowed are {', '.join(SAMPLERS)}")
     if samples is None and not ranges:
         return []

@@ -1,5 +1,6 @@
 """Whatever the library's functions are given, they accept it or refuse it in one line."""
 
+import numpy as np
 import own_studies
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -82,6 +83,9 @@ def test_many_studies_are_made_or_refused_in_one_line(asked, labels, tmp_path_fa
         (lambda: js.make_grid("momentm", learning_rate=0.1), "optimizer=momentm: did you mean momentum?"),
         (lambda: js.make_grid("sgd", learningrate=0.1), "hyperparameter=learningrate: did you mean learning_rate?"),
         (lambda: js.make_grid(3), "optimizer=3: allowed is a name"),
+        (lambda: js.make_grid("sgd", sampler=np.zeros(2)), "sampler=[0. 0.]: allowed are random, sobol"),
+        (lambda: js.make_grid("sgd", when=True), "when=True: allowed is a table of conditions"),
+        (lambda: js.make_grid("sgd", points=None), "points=None: allowed is a list of tables"),
         (lambda: js.make_grid(own_studies.mine), "learning_rate=nothing: mine has no default for it"),
         (lambda: js.make_grid(own_studies.mine, learning_rate=0.1, bold=0.5), "hyperparameter=bold"),
         (lambda: digits(model=3), "model=3: allowed are a Linen module"),
