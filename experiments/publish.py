@@ -51,6 +51,10 @@ def publish(folders: Sequence[Path], into: Path) -> None:
     """Writes the results of work directories into a folder, of which only the figures are removed before."""
     from experiments import outputs, results
 
+    if not results.read(folders).of_article:
+        raise InputError(
+            "--workdir", folders[0], "allowed are the article's experiments; a study of one's own has report()"
+        )
     with tempfile.TemporaryDirectory() as made:
         outputs.write(folders, Path(made))
         shutil.rmtree(into / "figures", ignore_errors=True)

@@ -59,9 +59,9 @@ class Results(NamedTuple):
         config = next((config for _, config, _ in self.origins if "dataset" in config), None)
         if config is None:
             return ""
-        height, width = config["dataset"]["image_shape"][:2]
-        epochs = config["identity"]["max_epochs"]
-        return f"{config['dataset']['name']} at {height} x {width} pixels, at most {epochs} epochs"
+        shape, epochs = config["dataset"]["image_shape"], config["identity"]["max_epochs"]
+        size = f" at {shape[0]} x {shape[1]} pixels" if len(shape) > 1 else ""  # else arrays that are no pictures
+        return f"{config['dataset']['name']}{size}, at most {epochs} epochs"
 
     @property
     def runs(self) -> Runs:

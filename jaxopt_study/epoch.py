@@ -75,6 +75,15 @@ def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program
     )
 
 
+def shapes(program: Program) -> tuple[RunState, Hyperparameters]:
+    """Shapes and types of a run's state and of its hyperparameters."""
+    number = jax.ShapeDtypeStruct((), jnp.float32)
+    numbers: Any = dict.fromkeys(program.hyperparameters, number)
+    seed = jax.ShapeDtypeStruct((), jnp.uint32)
+    state: RunState = jax.eval_shape(lambda seed, numbers: init_run(seed, numbers, program), seed, numbers)
+    return state, numbers
+
+
 def epoch(
     state: RunState, hyperparameters: Hyperparameters, limits: Limits, batches: Batches, program: Program
 ) -> tuple[RunState, EpochReport]:

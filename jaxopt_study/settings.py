@@ -1,4 +1,4 @@
-"""What is the same for every run of a study: the static part of its description."""
+"""What is the same for every run of a study: the static part of its description, and how it is computed."""
 
 import dataclasses
 from typing import Any
@@ -55,3 +55,23 @@ class Settings:
         if self.matmul_precision == "float32":  # as runs were stored before there was a choice
             del found["matmul_precision"]
         return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How a study is computed; its results do not depend on it.
+
+    Attributes:
+        slots: runs that train at once; None chooses.
+        devices: number of devices; None takes all.
+        strategy: ``vmap`` (all runs in one batched program), ``map`` (a device trains its runs in turn) or ``auto``:
+            the faster one for device and shapes, and with it the fastest of the network's forms; see choice.
+        checkpoint_minutes: between two checkpoints.
+        save_best_weights: keep each run's variables at its lowest validation loss.
+    """
+
+    slots: int | None = None
+    devices: int | None = None
+    strategy: str = "auto"
+    checkpoint_minutes: float = 2.0
+    save_best_weights: bool = False

@@ -1,14 +1,14 @@
 """A study: data, network, runs and a work directory, and the training of what is not in the store yet."""
 
+import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from jaxopt_study import capacity, choice, devices, grid, registry, timing, training, weights, workdir
@@ -16,7 +16,7 @@ from jaxopt_study.batches import Batches, batches_of
 from jaxopt_study.checkpoint import Checkpoints
 from jaxopt_study.choice import Way
 from jaxopt_study.data import Dataset
-from jaxopt_study.epoch import Program, init_run
+from jaxopt_study.epoch import Program, shapes
 from jaxopt_study.errors import InputError
 from jaxopt_study.execution import STRATEGIES
 from jaxopt_study.grid import Group, Run
@@ -24,8 +24,8 @@ from jaxopt_study.history import History
 from jaxopt_study.losses import LOSSES, loss_of
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
-from jaxopt_study.settings import Settings
-from jaxopt_study.step import Hyperparameters, MakeOptimizer, RunState
+from jaxopt_study.settings import Execution, Settings
+from jaxopt_study.step import Hyperparameters, MakeOptimizer
 from jaxopt_study.store import Store
 from jaxopt_study.sweep import Sweep
 from jaxopt_study.training import Interrupted, Watcher
@@ -35,26 +35,6 @@ __all__ = ["Execution", "Interrupted", "Study", "Watcher"]
 # Chosen, not measured: on CPU the arrays of a batch should stay in the cache, accelerators want large batches.
 VAL_BATCH = {"cpu": 64}
 VAL_BATCH_ELSEWHERE = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class Execution:
-    """How a study is computed; its results do not depend on it.
-
-    Attributes:
-        slots: runs that train at once; None chooses.
-        devices: number of devices; None takes all.
-        strategy: ``vmap`` (all runs in one batched program), ``map`` (a device trains its runs in turn) or ``auto``:
-            the faster one for device and shapes, and with it the fastest of the network's forms; see choice.
-        checkpoint_minutes: between two checkpoints.
-        save_best_weights: keep each run's variables at its lowest validation loss.
-    """
-
-    slots: int | None = None
-    devices: int | None = None
-    strategy: str = "auto"
-    checkpoint_minutes: float = 2.0
-    save_best_weights: bool = False
 
 
 class Study:
@@ -138,13 +118,23 @@ class Study:
             Interrupted: the watcher asked for it.
         """
         watcher = watcher or Watcher()
+        with self.opened(watcher) as pending:
+            if pending:
+                self.train(pending, watcher)
+            return self.histories()
+
+    @contextlib.contextmanager
+    def opened(self, watcher: Watcher) -> Iterator[list[Run]]:
+        """Holds the work directory, and tells the watcher what there is to do: gives the pending runs.
+
+        Raises:
+            EnvironmentFault: another process holds it, or a file in it cannot be used.
+        """
         with workdir.locked(self.folder):
             pending = self.pending()
             total = len(set(self.fingerprints.values()))
             watcher.begin(total, total - len(pending), self.settings.max_epochs)
-            if pending:
-                self.train(pending, watcher)
-            return self.histories()
+            yield pending
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
@@ -224,7 +214,7 @@ class Study:
             slots=self.execution.slots,
             in_turn=way.strategy == "map",
             settings=self.settings,
-            template=template(program),
+            template=shapes(program)[0],
             checkpoint_minutes=self.execution.checkpoint_minutes,
             keep=self.keep,
         )
@@ -306,14 +296,3 @@ def maker(family: registry.Family, steps_per_epoch: int) -> MakeOptimizer:
         return registry.build(family, hyperparameters, steps_per_epoch)
 
     return make
-
-
-def template(program: Program) -> RunState:
-    """Shapes and types of a run's state."""
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    state: RunState = jax.eval_shape(
-        lambda seed, hyperparameters: init_run(seed, hyperparameters, program),
-        jax.ShapeDtypeStruct((), jnp.uint32),
-        dict.fromkeys(program.hyperparameters, number),
-    )
-    return state

@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxopt_study import early_stopping
 from jaxopt_study.batches import Batches
 from jaxopt_study.early_stopping import Limits
-from jaxopt_study.epoch import EpochReport, Program, epoch, init_run, select
+from jaxopt_study.epoch import EpochReport, Program, epoch, init_run, select, shapes
 from jaxopt_study.step import Hyperparameters, RunState
 
 PyTree = Any
@@ -71,18 +71,12 @@ class Sweep:
     def arguments(self, slots: int) -> tuple[RunState, Hyperparameters, Limits, Batches]:
         """Shapes, types and layout of what an epoch of so many slots takes."""
 
-        def state(numbers: Hyperparameters) -> RunState:
-            return init_run(jnp.uint32(0), numbers, self.program)
-
         def of_run(x: Any) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((slots, *x.shape), x.dtype, sharding=self.by_run)
 
-        number: Any
-        whole: Any
-        number, whole = jax.ShapeDtypeStruct((), jnp.float32), jax.ShapeDtypeStruct((), jnp.int32)
-        numbers = dict.fromkeys(self.program.hyperparameters, number)
-        shapes = jax.tree.map(of_run, (jax.eval_shape(state, numbers), numbers, Limits(whole, whole)))
-        return (*shapes, self.batches)
+        whole: Any = jax.ShapeDtypeStruct((), jnp.int32)
+        arguments = jax.tree.map(of_run, (*shapes(self.program), Limits(whole, whole)))
+        return (*arguments, self.batches)
 
     def idle(self, slots: int) -> RunState:
         """States of ``slots`` slots without a run."""

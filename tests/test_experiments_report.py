@@ -123,3 +123,12 @@ def test_nothing_is_published_from_a_folder_without_runs(tmp_path, capsys):
     assert commands.run(publish, f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}") == 2
     assert capsys.readouterr().err.startswith("error: --workdir")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_study_of_a_users_own_is_not_published_as_the_articles(made, tmp_path, capsys):
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    config = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps({**config, "own": True}))
+    assert commands.run(publish, f"--workdir={workdir}", f"--output={tmp_path / 'out'}") == 2
+    assert "allowed are the article's experiments" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

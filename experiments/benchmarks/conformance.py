@@ -26,14 +26,14 @@ from jaxopt_study.checkpoint import Checkpoints
 from jaxopt_study.choice import Way
 from jaxopt_study.data.arrays import arrays
 from jaxopt_study.early_stopping import Limits
-from jaxopt_study.epoch import Program, init_run
+from jaxopt_study.epoch import Program, init_run, shapes
 from jaxopt_study.errors import InputError
 from jaxopt_study.grid import make_run, stack
 from jaxopt_study.rules import Factory, rule
 from jaxopt_study.scheduler import Parked, Snapshot
 from jaxopt_study.settings import Settings
 from jaxopt_study.step import RunState, TrainSums, train_step
-from jaxopt_study.study import Execution, Study, template
+from jaxopt_study.study import Execution, Study
 from jaxopt_study.sweep import Sweep
 
 PyTree = Any
@@ -85,7 +85,7 @@ def examined(factory: Factory, folder: Path) -> Row:
     program = study.program(study.groups[0], Way("vmap", ""))
     sweep = Sweep(program, study.batches(BATCH), devices.choose(1))
     begun, numbers = filled(sweep, study)
-    shapes = shapes_of(begun)
+    before = shapes_of(begun)
     first = jax.device_get(sweep.epoch(begun, *numbers)[0])
     other = Sweep(program, study.batches(BATCH), devices.choose(1))
     states, numbers_there = filled(other, study_of(family, OTHER_RATES, folder))
@@ -93,7 +93,7 @@ def examined(factory: Factory, folder: Path) -> Row:
     return Row(
         family.name,
         equals_alone=all(close(run_alone(program, sweep, study, i), slot(first, i)) for i in range(2)),
-        keeps_shapes=shapes == shapes_of(first),
+        keeps_shapes=before == shapes_of(first),
         compiles_once=other.compile_seconds == 0 and sweep.calls.fill._cache_size() == 1,  # type: ignore[attr-defined]
         resumes=resumes(sweep, study, first, numbers, folder),
         numbers=tuple(family.known())[:-3] if not family.has("weight_decay") else tuple(family.known())[:-2],
@@ -139,7 +139,7 @@ def resumes(sweep: Sweep, study: Study, states: RunState, numbers: PyTree, folde
     rows = np.zeros((1, 9), np.float32)
     kept.save(study.runs[0].optimizer, Snapshot(study.runs, [Parked(rows, slot(states, i)) for i in range(2)]))
     kept.wait()
-    found = kept.load({study.groups[0]: template(sweep.program)})
+    found = kept.load({study.groups[0]: shapes(sweep.program)[0]})
     kept.clear()
     kept.close()
     placed = sweep.insert(sweep.idle(2), {i: found[run].state for i, run in enumerate(study.runs)})

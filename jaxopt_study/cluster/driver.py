@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from jaxopt_study import registry, stats, workdir
+from jaxopt_study import registry, stats
 from jaxopt_study.cluster import connect
 from jaxopt_study.cluster.connect import Place
 from jaxopt_study.cluster.messages import Ended, Epoch, Fault, Hello, Recipe, Reply
@@ -231,10 +231,7 @@ def run(
         Interrupted: the watcher asked for it.
     """
     watcher = watcher or Watcher()
-    with workdir.locked(study.folder):
-        pending = study.pending()
-        total = len(set(study.fingerprints.values()))
-        watcher.begin(total, total - len(pending), study.settings.max_epochs)
+    with study.opened(watcher) as pending:
         if pending:
             with connect.connected(address):
                 place = connect.place(cpus_per_worker)
