@@ -10,8 +10,9 @@ from absl import flags
 
 from experiments import command, grid_flags, machines
 from experiments.experiment import Experiment
-from jaxopt_study import attended, watching, workdir
+from jaxopt_study import attended, remote, watching, workdir
 from jaxopt_study.data import load
+from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.settings import PRECISIONS, Settings
@@ -36,7 +37,9 @@ PATIENCE = flags.DEFINE_integer(
 SEEDS = flags.DEFINE_integer("seeds", None, f"Seeds 0 to this less 1 for every configuration; {_OF_PRESET}.", 1)
 DATA_SEED = flags.DEFINE_integer("data_seed", 0, "Seed of the order of the examples and of a folder's split.", 0)
 NOTEBOOK_MODEL = flags.DEFINE_bool("notebook_model", False, "The network of the article's notebook.")
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder for results; workdir/EXPERIMENT if not given.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder for results, or s3://.. or gs://..; workdir/EXPERIMENT if not given."
+)
 SLOTS = flags.DEFINE_integer("slots", None, "Runs that train at once; chosen from the memory if not given.", 1)
 DEVICES = flags.DEFINE_integer("devices", None, "Devices to use (CPU: cores); all if not given.", 1)
 STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "vmap", "map"], "How a device trains its runs.")
@@ -96,15 +99,32 @@ def order(experiment: Experiment) -> Order:
         EnvironmentFault: the work directory cannot be written.
     """
     preset = experiment.preset(PRESET.value)
-    folder = workdir.check(Path(WORKDIR.value or Path("workdir") / experiment.name))
+    if machines.DISTRIBUTED.value and remote.is_url(WORKDIR.value or ""):
+        raise InputError("--workdir", WORKDIR.value, "allowed with --distributed is a folder that all processes share")
+    folder = workdir.check(remote.place(place_of(experiment)))
     seeds = given(SEEDS, preset)
     return Order(folder, seeds, grid_flags.asked(experiment, seeds), settings_of(preset), execution())
 
 
+def place_of(experiment: Experiment) -> str:
+    """The work directory as it was given: a folder or a URL."""
+    return WORKDIR.value or str(Path("workdir") / experiment.name)
+
+
 def run(experiment: Experiment) -> None:
     """Everything between the flags and the exit status."""
+    asked = order(experiment)
+    place = place_of(experiment)
+    with remote.kept(place):
+        carry_out(experiment, asked)
+    if remote.is_url(place):
+        print(f"all of it is at {place}")
+
+
+def carry_out(experiment: Experiment, ordered: Order) -> None:
+    """Data, training, tables, figures and report, as the flags ask for them."""
     preset = experiment.preset(PRESET.value)
-    folder, seeds, asked, settings, execution = order(experiment)
+    folder, seeds, asked, settings, execution = ordered
     runs = asked.runs
     callbacks = [watching.TensorBoard(folder / "tensorboard")] if TENSORBOARD.value else []
     # These take their time to import: not before the flags are known to be good.

@@ -7,6 +7,7 @@ as CSV, the figures as PNG, config.json and stats.json; README.md beside them sa
 the best run of each optimizer beside the article's and a verdict on each of its claims. Nothing is trained.
 """
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from absl import flags
 
 from experiments import command
-from jaxopt_study import claims, files, tables, workdir
+from jaxopt_study import claims, files, remote, tables, workdir
 from jaxopt_study.errors import InputError
 
 BEST = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "article_train_loss", "train_loss",
@@ -38,13 +39,13 @@ def body() -> None:
     for name, value in (("--workdir", given), ("--output", output)):
         if not value:
             raise InputError(name, "", "allowed is a folder")
-    folders = [Path(name).expanduser() for name in given]
-    for folder in folders:
-        if not (folder / "runs").is_dir():
-            raise InputError("--workdir", folder, "allowed is a work directory with finished runs (runs/*.parquet)")
-    into = Path(output).expanduser()
-    workdir.check(into)
-    publish(folders, into)
+    into = workdir.check(Path(output))
+    with contextlib.ExitStack() as held:
+        folders = [held.enter_context(remote.kept(name)).expanduser() for name in given]
+        for folder in folders:
+            if not (folder / "runs").is_dir():
+                raise InputError("--workdir", folder, "allowed is a work directory with finished runs (runs/*.parquet)")
+        publish(folders, into)
 
 
 def publish(folders: Sequence[Path], into: Path) -> None:

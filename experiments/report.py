@@ -6,13 +6,14 @@
 Several work directories must be of the same data, network and settings. A few seconds a dozen figures.
 """
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
 from experiments import command
-from jaxopt_study import workdir
+from jaxopt_study import remote, workdir
 from jaxopt_study.errors import InputError
 
 
@@ -28,16 +29,17 @@ def body() -> None:
     given = flags.FLAGS["workdir"].value
     if not given:
         raise InputError("--workdir", "", "allowed are work directories with finished runs, comma-separated")
-    folders = [Path(name).expanduser() for name in given]
-    for folder in folders:
-        if not folder.is_dir():
+    for name in given:
+        folder = remote.place(name).expanduser()
+        if not remote.is_url(name) and not folder.is_dir():
             raise InputError("--workdir", folder, "there is no such folder")
     output = flags.FLAGS["output"].value
-    into = Path(output).expanduser() if output else folders[0]
-    workdir.check(into)
+    workdir.check(Path(output) if output else remote.place(given[0]))
     from experiments import outputs  # takes its time to import: not before the flags are known to be good
 
-    outputs.write(folders, into)
+    with contextlib.ExitStack() as held:
+        folders = [held.enter_context(remote.kept(name)).expanduser() for name in given]
+        outputs.write(folders, Path(output).expanduser() if output else folders[0])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from jaxopt_study import attended, devices, outcome, registry, rules, space, watching, workdir
+from jaxopt_study import attended, devices, outcome, registry, remote, rules, space, watching, workdir
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.errors import InputError
 from jaxopt_study.grid import Run, make_run
@@ -129,7 +129,7 @@ def make_study(
         patience: epochs without a lower validation loss after which a run ends.
         loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
         data_seed: of the order of the examples, and of the split of digits and folders.
-        workdir: folder for results.
+        workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
         execution: how to compute it.
 
     Raises:
@@ -155,7 +155,7 @@ def make_study(
         settings = dataclasses.replace(settings, batch_size=sizes[0])
     made = Study(settings, dataset, runs, folder, model=chosen, execution=execution, loss=loss, own=True)
     _check_outputs(made, chosen)
-    return UserStudy(made)
+    return UserStudy(made, workdir)
 
 
 class UserStudy:
@@ -165,8 +165,9 @@ class UserStudy:
         study: the study itself.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, workdir: str | Path | None = None) -> None:
         self.study = study
+        self._workdir = study.folder if workdir is None else workdir
 
     @property
     def runs(self) -> list[Run]:
@@ -195,7 +196,8 @@ class UserStudy:
             EnvironmentFault: the work directory cannot be used, or the memory does not suffice.
             Interrupted: an interrupt came; what was begun is saved, and the next call goes on from there.
         """
-        attended.train(self.study.run, callbacks)
+        with remote.kept(self._workdir):
+            attended.train(self.study.run, callbacks)
         names = self.study.fingerprints
         done = [run for run in self.runs if names[run] in self.study.store]
         return tidy(zip((names[run] for run in done), self.histories, strict=True))
@@ -210,7 +212,8 @@ class UserStudy:
             InputError: no run is finished.
             EnvironmentFault: a file cannot be written.
         """
-        return [each.png for each in outcome.draw(self._finished(), self.study.folder, self.study.describe())]
+        with remote.kept(self._workdir):
+            return [each.png for each in outcome.draw(self._finished(), self.study.folder, self.study.describe())]
 
     def report(self) -> Path:
         """Writes summary.csv, tables/, figures/ and report.html, one page with all of it.
@@ -222,10 +225,12 @@ class UserStudy:
             InputError: no run is finished.
             EnvironmentFault: a file cannot be written.
         """
-        histories, config = self._finished(), self.study.describe()
-        workdir.write_json(self.study.folder / "config.json", config)
-        stats = self.study.folder / "stats.json"
-        return outcome.write(histories, self.study.folder, config, workdir.read_json(stats) if stats.exists() else {})
+        with remote.kept(self._workdir):
+            histories, config = self._finished(), self.study.describe()
+            workdir.write_json(self.study.folder / "config.json", config)
+            path = self.study.folder / "stats.json"
+            stats = workdir.read_json(path) if path.exists() else {}
+            return outcome.write(histories, self.study.folder, config, stats)
 
     def _finished(self) -> list[History]:
         histories = self.histories
@@ -268,10 +273,8 @@ def _whole(name: str, value: object, least: int) -> None:
 
 def _folder(given: object) -> Path:
     if not isinstance(given, str | Path) or not str(given):
-        raise InputError("workdir", repr(given), "allowed is the path of a folder")
-    folder = Path(given).expanduser()
-    workdir.check(folder)
-    return folder
+        raise InputError("workdir", repr(given), "allowed is the path of a folder, or a URL of object storage")
+    return workdir.check(remote.place(given).expanduser())
 
 
 def _use_all_cores(execution: Execution | None) -> None:

@@ -14,12 +14,22 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxopt_study-tests-")
 
 import jax  # after the environment is set
 
+from jaxopt_study import registry
+
+OURS = dict(registry.OPTIMIZERS)
+
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def only_our_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules that a test adds (a doctest, say) are not there for the next one."""
+    monkeypatch.setattr(registry, "OPTIMIZERS", dict(OURS))
 
 
 @pytest.fixture(scope="session")

@@ -40,11 +40,6 @@ def numbers(examples=40):
     return arrays(x[:-10], y[:-10], x[-10:], y[-10:])
 
 
-@pytest.fixture(autouse=True)
-def only_our_rules(monkeypatch):
-    monkeypatch.setattr(registry, "OPTIMIZERS", dict(registry.OPTIMIZERS))
-
-
 def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):
     execution = dataclasses.replace(ONE, save_best_weights=True)
     grid = js.make_grid("momentum", learning_rate=[0.01, 0.1], max_norm=1.0, weight_decay=0.1)

@@ -18,11 +18,6 @@ ASKED = {
 }
 
 
-@pytest.fixture(autouse=True)
-def only_our_rules(monkeypatch):
-    monkeypatch.setattr(registry, "OPTIMIZERS", dict(registry.OPTIMIZERS))
-
-
 def one_line(call):
     """What the call returns, or None where it is refused in one line."""
     try:

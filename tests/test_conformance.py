@@ -4,14 +4,8 @@ import optax
 import pytest
 
 from experiments.benchmarks import conformance
-from jaxopt_study import registry
 
 FOUND = conformance.aliases()
-
-
-@pytest.fixture(autouse=True)
-def only_our_rules(monkeypatch):
-    monkeypatch.setattr(registry, "OPTIMIZERS", dict(registry.OPTIMIZERS))
 
 
 def test_optax_s_well_known_optimizers_are_among_those_found():

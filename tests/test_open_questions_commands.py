@@ -24,12 +24,6 @@ TABLE = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def own_registry(monkeypatch):
-    """Rules that are added here are not those of other tests."""
-    monkeypatch.setattr(registry, "OPTIMIZERS", dict(registry.OPTIMIZERS))
-
-
 @pytest.mark.parametrize(("name", "flags", "computations"), TABLE)
 def test_a_command_leaves_its_figure_its_table_and_a_report(name, flags, computations, tmp_path, monkeypatch):
     before = dict(registry.OPTIMIZERS)

@@ -1,0 +1,214 @@
+"""A folder and the objects under a URL, made equal both ways: what changed on one side since they last were.
+
+A file is an object; a checkpoint, which is a folder, is one object too, so that it is there whole or not at all.
+"""
+
+import contextlib
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.files import void, write_atomically, write_text
+
+T = TypeVar("T")
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_STAMPS = ("ETag", "etag", "LastModified", "updated", "mtime", "created")
+_KNOWN = ".known.json"
+_CHECKPOINTS = "checkpoints"
+
+
+class Objects:
+    """The objects under a URL, with a folder that mirrors them.
+
+    Args:
+        url: such as ``s3://BUCKET/FOLDER``.
+        folder: the mirror; made at the first fetch.
+
+    Raises:
+        InputError: no storage has such a URL.
+        EnvironmentFault: the package for it is missing.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.url, self.folder = url, folder
+        protocol, _, within = url.partition("://")
+        if not within.strip("/"):
+            raise InputError("--workdir", url, "allowed is a URL with a folder in it, such as s3://BUCKET/FOLDER")
+        extra = EXTRAS.get(protocol, "")
+        try:
+            import fsspec
+
+            self._storage: Any
+            self._storage, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        except ImportError as error:
+            hint = f"pip install 'jaxopt-study[{extra}]'" if extra else " ".join(str(error).split())
+            raise EnvironmentFault(f"--workdir={url}: the package for {protocol}:// is missing; {hint}") from None
+        except ValueError as error:
+            allowed = "allowed are a folder, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or what else fsspec knows"
+            raise InputError("--workdir", url, f"{allowed} ({error})") from None
+        self._root = root.rstrip("/")
+
+    def get(self, name: str) -> bytes | None:
+        """An object's bytes; None if there is none."""
+
+        def read() -> bytes | None:
+            try:
+                return bytes(self._storage.cat_file(self._path(name)))
+            except FileNotFoundError:
+                return None
+
+        return self._ask(read)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Writes an object."""
+        self._ask(lambda: self._storage.pipe_file(self._path(name), content))
+
+    def remove(self, name: str) -> None:
+        """Removes an object, if it is there."""
+
+        def removed() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                self._storage.rm_file(self._path(name))
+
+        self._ask(removed)
+
+    def fetch(self) -> None:
+        """Brings what is new or changed there; what was not sent yet from here stays.
+
+        Raises:
+            EnvironmentFault: the storage does not answer, or a file cannot be written.
+        """
+        known, here, there = self._known(), self._here(), self._there()
+        for name in sorted(there):
+            if known.get(name, [None, None])[1] != there[name]:
+                content = self.get(name)
+                if content is not None:
+                    self._write(name, content)
+        for name in set(known) & set(here) - set(there):
+            if known[name][0] == here[name]:  # it was sent, and somebody has removed it there
+                self._forget(name)
+        now = self._here()
+        self._remember({name: [now[name], stamp] for name, stamp in there.items() if name in now})
+
+    def send(self) -> None:
+        """Sends what is new or changed here, and removes there what is gone here; finished runs go first.
+
+        Raises:
+            EnvironmentFault: the storage does not answer.
+        """
+        known, here = self._known(), self._here()
+        changed = [name for name, stamp in here.items() if known.get(name, [None])[0] != stamp]
+        gone = set(known) - set(here)
+        if not changed and not gone:
+            return
+        for name in sorted(changed, key=lambda name: (not name.startswith("runs/"), name)):
+            content = self._read(name)
+            if content is not None:
+                self.put(name, content)
+        for name in gone:
+            self.remove(name)
+        there = self._there()
+        self._remember({name: [stamp, there[name]] for name, stamp in here.items() if name in there})
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _ask(self, request: Callable[[], T]) -> T:
+        try:
+            return request()
+        except Exception as error:  # each storage has errors of its own: rights, names, network
+            cause = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
+            raise EnvironmentFault(f"--workdir={self.url}: the storage cannot be used ({cause})") from error
+
+    def _there(self) -> dict[str, str]:
+        """The objects' stamps by their names."""
+
+        def found() -> dict[str, Any]:
+            try:
+                return dict(self._storage.find(self._root, detail=True))
+            except FileNotFoundError:
+                return {}
+
+        start = len(self._root.lstrip("/")) + 1
+        named = {path.lstrip("/")[start:]: info for path, info in self._ask(found).items()}
+        return {name: _stamp(info) for name, info in named.items() if not Path(name).name.startswith(".")}
+
+    def _here(self) -> dict[str, str]:
+        """The stamps of what is to be kept, by the objects' names."""
+        return {name: _stamp_of_files(paths) for name, paths in self._units()}
+
+    def _units(self) -> Iterator[tuple[str, list[Path]]]:
+        for path in sorted(self.folder.glob("*")) if self.folder.is_dir() else []:
+            if path.name == _CHECKPOINTS:
+                for step in path.iterdir():
+                    if step.name.isdigit():  # finished: Orbax gives it this name at the end
+                        yield f"{_CHECKPOINTS}/{step.name}.tar", sorted(x for x in step.rglob("*") if x.is_file())
+            else:
+                for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+                    if file.is_file() and not file.name.startswith("."):
+                        yield file.relative_to(self.folder).as_posix(), [file]
+
+    def _read(self, name: str) -> bytes | None:
+        """What to send; None if it is gone by now."""
+        try:
+            if not name.startswith(f"{_CHECKPOINTS}/"):
+                return (self.folder / name).read_bytes()
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as tar:
+                tar.add(self.folder / name.removesuffix(".tar"), arcname=".")
+            return packed.getvalue()
+        except FileNotFoundError:
+            return None
+
+    def _write(self, name: str, content: bytes) -> None:
+        target = self.folder / name
+        if not name.startswith(f"{_CHECKPOINTS}/"):
+            write_atomically(target, lambda path: void(path.write_bytes(content)))
+            return
+        target = target.with_suffix("")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as unpacked:
+            try:
+                with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+                    tar.extractall(unpacked, filter="data")
+            except tarfile.TarError as error:
+                warnings.warn(f"{self.url}/{name} is damaged ({error}); it is left out", stacklevel=2)
+                return
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(unpacked, target)
+
+    def _forget(self, name: str) -> None:
+        if name.startswith(f"{_CHECKPOINTS}/"):
+            shutil.rmtree((self.folder / name).with_suffix(""), ignore_errors=True)
+        else:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _known(self) -> dict[str, list[str]]:
+        """Both stamps of everything, as they were when both sides last were equal."""
+        try:
+            return dict(json.loads((self.folder / _KNOWN).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def _remember(self, known: dict[str, list[str]]) -> None:
+        write_text(self.folder / _KNOWN, json.dumps(known))
+
+
+def _stamp(info: dict[str, Any]) -> str:
+    return " ".join(str(info[key]) for key in ("size", *_STAMPS) if key in info)
+
+
+def _stamp_of_files(paths: list[Path]) -> str:
+    found = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            found.append(f"{status.st_size} {status.st_mtime_ns}")
+    return ";".join(found)
