@@ -9,45 +9,65 @@ import jax
 import jax.numpy as jnp
 
 PyTree = Any
+SMALL = 1024
+"""Entries below which an array is joined with others."""
 STEP_METRICS = ("oscillation", "update_size", "grad_norm", "update_norm", "param_norm")
 
 
-def signs(updates: PyTree) -> PyTree:
+def joined(tree: PyTree) -> list[jax.Array]:
+    """The arrays of a tree as few matrices [rows, columns]: the large ones, and all small ones as one row.
+
+    Dozens of biases would cost as many operations in each of the measures, which is what their cost is on a CPU.
+    """
+    leaves = jax.tree.leaves(tree)
+    small = [x.reshape(1, -1) for x in leaves if x.size < SMALL]
+    large = [x.reshape(-1, x.shape[-1]) for x in leaves if x.size >= SMALL]
+    return [*large, jnp.concatenate(small, 1)] if small else large
+
+
+def signs(updates: list[jax.Array]) -> list[jax.Array]:
     """The sign of every update, -1, 0 or 1, as int8 (a quarter of the memory of the update itself)."""
-    return jax.tree.map(lambda u: jnp.sign(u).astype(jnp.int8), updates)
+    return [jnp.sign(u).astype(jnp.int8) for u in updates]
 
 
-def no_signs(params: PyTree) -> PyTree:
+def no_signs(params: PyTree) -> list[jax.Array]:
     """Before the first step: no direction, so that nothing counts as a change of it."""
-    return jax.tree.map(lambda p: jnp.zeros(p.shape, jnp.int8), params)
+    return [jnp.zeros(p.shape, jnp.int8) for p in jax.eval_shape(joined, params)]
 
 
 def measure(
-    grads: PyTree, updates: PyTree, params: PyTree, previous_signs: PyTree
-) -> tuple[dict[str, jax.Array], PyTree]:
+    grads: PyTree, updates: PyTree, params: PyTree, previous_signs: list[jax.Array]
+) -> tuple[dict[str, jax.Array], list[jax.Array]]:
     """Float32 scalars by the names in ``STEP_METRICS``, and the signs to keep for the next step.
 
     Args:
         grads: the gradient of the loss.
         updates: what is added to the weights.
         params: the weights after the update.
-        previous_signs: of the updates of the step before, as ``signs`` gives them.
+        previous_signs: of the updates of the step before, as ``signs`` gives them of what ``joined`` gives.
 
     Returns:
         ``oscillation``: share of the parameters whose update has the opposite sign of the step before (an update of
         zero has no sign and counts as no change); ``update_size``: mean absolute update; ``grad_norm``,
         ``update_norm``, ``param_norm``: Euclidean norms over all parameters.
     """
-    count = sum(p.size for p in jax.tree.leaves(params))
-    new_signs = signs(updates)
-    flipped = jax.tree.map(lambda a, b: jnp.sum((a * b) < 0, dtype=jnp.int32), new_signs, previous_signs)
+    moves = joined(updates)
+    count = sum(u.size for u in moves)
+    new_signs = signs(moves)
+    flips = total([_opposite(a, b) for a, b in zip(new_signs, previous_signs, strict=True)])
     return {
-        "oscillation": total(flipped).astype(jnp.float32) / count,
-        "update_size": total(jax.tree.map(lambda u: jnp.sum(jnp.abs(u)), updates)) / count,
-        "grad_norm": norm(grads),
-        "update_norm": norm(updates),
-        "param_norm": norm(params),
+        "oscillation": flips.astype(jnp.float32) / count,
+        "update_size": total([jnp.sum(jnp.abs(u)) for u in moves]) / count,
+        "grad_norm": norm(joined(grads)),
+        "update_norm": norm(moves),
+        "param_norm": norm(joined(params)),
     }, new_signs
+
+
+def _opposite(signs: jax.Array, others: jax.Array) -> jax.Array:
+    """In how many places [rows, columns] one is 1 and the other -1, int32: counted by column in float32, which is exact
+    up to 16 million rows and three times faster on a CPU than counting in integers."""
+    return jnp.sum(jnp.sum(jnp.where(signs * others < 0, 1.0, 0.0), 0).astype(jnp.int32))
 
 
 def norm(tree: PyTree) -> jax.Array:

@@ -39,20 +39,18 @@ def in_turn(of_run: OfRun) -> OfRun:
     def rule(size: int, batched: Any, carry: PyTree, fixed: PyTree, shared: PyTree) -> tuple[PyTree, PyTree]:
         carry = jax.tree.map(lambda x, b: x if b else jnp.broadcast_to(x, (size, *x.shape)), carry, batched[0])
         running = fixed[0] if batched[1][0] else jnp.broadcast_to(fixed[0], (size,))
-        turns = jnp.argsort(~running)  # stable: those that run first, in the order of their slots
+        leaves, structure = jax.tree.flatten((fixed, shared))
+        per_run = jax.tree.leaves(batched[1:])
 
-        def take(tree: PyTree, is_batched: PyTree, slot: jax.Array) -> PyTree:
-            return jax.tree.map(
-                lambda x, b: jax.lax.dynamic_index_in_dim(x, slot, keepdims=False) if b else x, tree, is_batched
-            )
+        # A loop that reads the carry and writes into it makes XLA copy it: a third of the time at 32 pixels on a CPU.
+        def turn(of_slot: tuple[PyTree, jax.Array, list[jax.Array]]) -> PyTree:
+            mine, is_running, own = of_slot
+            rest = iter(own)
+            arguments = structure.unflatten([next(rest) if b else x for x, b in zip(leaves, per_run, strict=True)])
+            return jax.lax.cond(is_running, lambda: of_run(mine, *arguments), lambda: mine)
 
-        def turn(i: jax.Array, carry: PyTree) -> PyTree:
-            slot = turns[i]
-            mine = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, slot, keepdims=False), carry)
-            new = of_run(mine, take(fixed, batched[1], slot), take(shared, batched[2], slot))
-            return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, slot, 0), carry, new)
-
-        carry = jax.lax.fori_loop(0, running.sum(), turn, carry)
+        owned = [x for x, b in zip(leaves, per_run, strict=True) if b]
+        carry = jax.lax.map(turn, (carry, running, owned))
         return carry, jax.tree.map(lambda _: True, carry)
 
     return one

@@ -23,7 +23,7 @@ class RunState(NamedTuple):
     Attributes:
         variables: weights and running statistics.
         opt_state: of the update rule. The rule itself is built from the hyperparameters in every step.
-        signs: int8, of the last update, for the oscillation; empty without diagnostics.
+        signs: int8 matrices, of the last update as diagnostics.joined has it; empty without diagnostics.
         seed: uint32 scalar, seeds weights and dropout.
         epoch: int32 scalar, epochs trained.
         status: int32 scalar, see early_stopping.
