@@ -6,6 +6,7 @@ A file is an object; a checkpoint, which is a folder, is one object too, so that
 import contextlib
 import io
 import json
+import logging
 import shutil
 import tarfile
 import tempfile
@@ -45,6 +46,8 @@ class Objects:
         try:
             import fsspec
 
+            for chatty in ("botocore", "aiobotocore"):  # they tell at INFO where they found what
+                logging.getLogger(chatty).setLevel(logging.WARNING)
             self._storage: Any
             self._storage, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
