@@ -46,7 +46,8 @@ def in_turn(of_run: OfRun) -> OfRun:
         def turn(of_slot: tuple[PyTree, jax.Array, list[jax.Array]]) -> PyTree:
             mine, is_running, own = of_slot
             rest = iter(own)
-            arguments = structure.unflatten([next(rest) if b else x for x, b in zip(leaves, per_run, strict=True)])
+            every = [next(rest) if b else x for x, b in zip(leaves, per_run, strict=True)]
+            arguments = jax.tree.unflatten(structure, every)
             return jax.lax.cond(is_running, lambda: of_run(mine, *arguments), lambda: mine)
 
         owned = [x for x, b in zip(leaves, per_run, strict=True) if b]

@@ -1,0 +1,141 @@
+"""Why do the losses differ from the article's? (its best configurations, with one thing changed at a time)
+
+    python -m experiments.differences --workdir=W                     # photographs: 12 minutes on two cores
+    python -m experiments.differences --workdir=W --dataset=digits    # a minute, to see it work
+
+The article's best run of SGD, RMSprop and Adam, as `replicate` trains them at 32 x 32 pixels for 20 epochs; then with
+five times the epochs, twice the side of the image, another order of the examples, the network of the article's notebook
+(dropout in place of the batch norm after the second dense layer), and four times the batch. The table says how each
+moves the lowest validation loss of a seed, paired by seed, with an interval. A variant keeps its runs in a folder of
+its own under W. Expected: epochs and pixels make the difference, the others little.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments import command
+from jaxopt_study import article, tables, workdir
+from jaxopt_study.analysis import minimum, seed_estimate
+from jaxopt_study.errors import InputError
+from jaxopt_study.history import History
+
+RULES = ("sgd", "rmsprop", "adam")
+
+
+class Variant(NamedTuple):
+    """One thing changed, as factors of what the flags give."""
+
+    title: str
+    epochs: int = 1
+    side: int = 1
+    batch: int = 1
+    data_seed: int = 0
+    notebook: bool = False
+
+
+VARIANTS = {
+    "base": Variant("as replicate trains it"),
+    "data_seed": Variant("another order of the examples", data_seed=1),
+    "notebook": Variant("the notebook's network", notebook=True),
+    "batch": Variant("four times the batch", batch=4),
+    "epochs": Variant("five times the epochs", epochs=5),
+    "pixels": Variant("twice the side of the image", side=2),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    again: Any = {"allow_override": True}
+    flags.DEFINE_string("workdir", "workdir/differences", "Folder for results, one in it for each variant.", **again)
+    flags.DEFINE_string("dataset", "tfds:cats_vs_dogs", "digits, tfds:NAME or folder:PATH.", **again)
+    flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; TFDS's own if not given.", **again)
+    flags.DEFINE_integer("image_size", None, "Height and width in pixels; 32, and 8 for digits.", 2, **again)
+    flags.DEFINE_integer("max_epochs", 20, "Epochs of a run, at least 1.", 1, **again)
+    flags.DEFINE_integer("seeds", 2, "Seeds of every configuration, at least 1.", 1, **again)
+    flags.DEFINE_list("variants", list(VARIANTS), f"Some of {', '.join(VARIANTS)}; base always is.", **again)
+    command.start(body, argv)
+
+
+def body() -> None:
+    """Everything between the flags and the exit status."""
+    given: Any = flags.FLAGS
+    for name in given.variants:
+        if name not in VARIANTS:
+            raise InputError("--variants", name, f"allowed are {', '.join(VARIANTS)}")
+    folder = workdir.check(Path(given.workdir))
+    found = {name: train(name, folder) for name in VARIANTS if name == "base" or name in given.variants}
+    table = compare(found)
+    tables.write_csv(folder / "differences.csv", table)
+    print(tables.to_markdown(table))
+    print(f"{folder}: differences.csv")
+
+
+def train(name: str, folder: Path) -> list[History]:
+    """The runs of a variant; those in its folder are not trained again."""
+    import jaxopt_study as js  # takes its time to import: not before the flags are known to be good
+
+    given: Any = flags.FLAGS
+    variant = VARIANTS[name]
+    dataset = given.dataset
+    side = given.image_size or (8 if dataset == "digits" else 32)
+    best = {row.optimizer: row.hyperparameters for row in article.BEST_RUNS}
+    study = js.make_study(
+        model=js.article_model(notebook=variant.notebook),
+        data=js.load(dataset, image_size=variant.side * side, data_dir=given.data_dir),
+        grid=[js.make_grid(rule, points=[best[rule]]) for rule in RULES],
+        seeds=given.seeds,
+        batch_size=32 * variant.batch,
+        max_epochs=given.max_epochs * variant.epochs,
+        patience=50,
+        data_seed=variant.data_seed,
+        workdir=folder / name,
+    )
+    print(variant.title)
+    try:
+        study.run()
+    except js.Interrupted:
+        raise command.Stopped("interrupted; what was begun is saved, the same command goes on from here") from None
+    return study.histories
+
+
+def compare(found: dict[str, list[History]]) -> tables.Table:
+    """A row for each variant and rule: mean lowest validation loss, and how far it is from that of the base.
+
+    Columns: variant, optimizer, val_loss with its interval over seeds, its mean epoch, the mean paired difference from
+    the base with its interval, seeds.
+    """
+    columns = (
+        "variant",
+        "optimizer",
+        "val_loss",
+        "low",
+        "high",
+        "epoch",
+        "difference",
+        "diff_low",
+        "diff_high",
+        "seeds",
+    )
+    base = {(run.optimizer, run.seed): _lowest(run) for run in found["base"]}
+    rows: list[tuple[tables.Value, ...]] = []
+    for name, histories in found.items():
+        for rule in RULES:
+            runs = [run for run in histories if run.optimizer == rule]
+            loss = seed_estimate([_lowest(run) for run in runs])
+            apart = seed_estimate([_lowest(run) - base[rule, run.seed] for run in runs])
+            epoch = sum(minimum(run.curves["val_loss"]).epoch or math.nan for run in runs) / len(runs)
+            of_base = (None,) * 3 if name == "base" else apart[:3]
+            rows.append((VARIANTS[name].title, rule, *loss[:3], epoch, *of_base, len(runs)))
+    return tables.Table(columns, rows)
+
+
+def _lowest(run: History) -> float:
+    return minimum(run.curves["val_loss"]).value
+
+
+if __name__ == "__main__":
+    main()
