@@ -1,13 +1,13 @@
 """Why do the losses differ from the article's? (its best configurations, with one thing changed at a time)
 
-    python -m experiments.differences --workdir=W                     # photographs: 12 minutes on two cores
+    python -m experiments.differences --workdir=W                     # photographs: a quarter of an hour, estimated
     python -m experiments.differences --workdir=W --dataset=digits    # a minute, to see it work
 
 The article's best run of SGD, RMSprop and Adam, as `replicate` trains them at 32 x 32 pixels for 20 epochs; then with
 five times the epochs, twice the side of the image, another order of the examples, the network of the article's notebook
 (dropout in place of the batch norm after the second dense layer), and four times the batch. The table says how each
 moves the lowest validation loss of a seed, paired by seed, with an interval. A variant keeps its runs in a folder of
-its own under W. Expected: epochs and pixels make the difference, the others little.
+its own under W. Not yet run on the photographs: what to expect is not known.
 """
 
 import math
@@ -108,18 +108,8 @@ def compare(found: dict[str, list[History]]) -> tables.Table:
     Columns: variant, optimizer, val_loss with its interval over seeds, its mean epoch, the mean paired difference from
     the base with its interval, seeds.
     """
-    columns = (
-        "variant",
-        "optimizer",
-        "val_loss",
-        "low",
-        "high",
-        "epoch",
-        "difference",
-        "diff_low",
-        "diff_high",
-        "seeds",
-    )
+    moved = ("difference", "difference_low", "difference_high")
+    columns = ("variant", "optimizer", "val_loss", "val_low", "val_high", "epoch", *moved, "seeds")
     base = {(run.optimizer, run.seed): _lowest(run) for run in found["base"]}
     rows: list[tuple[tables.Value, ...]] = []
     for name, histories in found.items():
