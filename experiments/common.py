@@ -117,7 +117,7 @@ def run(experiment: Experiment) -> None:
     place = place_of(experiment)
     with remote.kept(place):
         carry_out(experiment, asked)
-    if remote.is_url(place):
+    if remote.is_url(place) and not DRY_RUN.value:
         print(f"all of it is at {place}")
 
 

@@ -34,12 +34,12 @@ def body() -> None:
         if not remote.is_url(name) and not folder.is_dir():
             raise InputError("--workdir", folder, "there is no such folder")
     output = flags.FLAGS["output"].value
-    workdir.check(Path(output) if output else remote.place(given[0]))
+    into = workdir.check(Path(output) if output else remote.place(given[0]))
     from experiments import outputs  # takes its time to import: not before the flags are known to be good
 
     with contextlib.ExitStack() as held:
         folders = [held.enter_context(remote.kept(name)).expanduser() for name in given]
-        outputs.write(folders, Path(output).expanduser() if output else folders[0])
+        outputs.write(folders, into)
 
 
 if __name__ == "__main__":

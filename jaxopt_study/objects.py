@@ -83,32 +83,37 @@ class Objects:
         self._ask(removed)
 
     def fetch(self) -> None:
-        """Brings what is new or changed there; what was not sent yet from here stays.
+        """Brings what is new or changed there, and what was lost here; what was not sent yet from here stays.
+
+        The mirror lies in a cache folder, which may be cleared at any time: what is missing here is no reason to remove
+        it there. What somebody has removed there goes here too, unless nothing at all is left there.
 
         Raises:
             EnvironmentFault: the storage does not answer, or a file cannot be written.
         """
         known, here, there = self._known(), self._here(), self._there()
         for name in sorted(there):
-            if known.get(name, [None, None])[1] != there[name]:
+            if name not in here or known.get(name, [None, None])[1] != there[name]:
                 content = self.get(name)
                 if content is not None:
                     self._write(name, content)
-        for name in set(known) & set(here) - set(there):
-            if known[name][0] == here[name]:  # it was sent, and somebody has removed it there
+        for name in set(known) & set(here) - set(there) if there else ():
+            if known[name][0] == here[name]:  # it was sent
                 self._forget(name)
         now = self._here()
         self._remember({name: [now[name], stamp] for name, stamp in there.items() if name in now})
 
     def send(self) -> None:
-        """Sends what is new or changed here, and removes there what is gone here; finished runs go first.
+        """Sends what is new or changed here, finished runs first, and removes there what is gone since the fetch.
+
+        Finished runs are never removed there.
 
         Raises:
             EnvironmentFault: the storage does not answer.
         """
         known, here = self._known(), self._here()
         changed = [name for name, stamp in here.items() if known.get(name, [None])[0] != stamp]
-        gone = set(known) - set(here)
+        gone = [name for name in known if name not in here and not name.startswith("runs/")]
         if not changed and not gone:
             return
         for name in sorted(changed, key=lambda name: (not name.startswith("runs/"), name)):

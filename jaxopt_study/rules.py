@@ -149,13 +149,19 @@ def _rule_parameters(optimizer: Factory | str) -> tuple[list[Parameter], Factory
     if isinstance(optimizer, str):
         family = registry.family(optimizer)
         found = [Parameter(h.name, h.default, math.isnan(h.default)) for h in family.hyperparameters]
-        factory: Factory = lambda **numbers: family.make(numbers, 1)  # noqa: E731  # as short as what it stands for
-        own = family.name
+        factory, own = _factory_of(family), family.name
     else:
         found, factory, own = parameters(optimizer), optimizer, label(optimizer)
     if all(each.name != "learning_rate" for each in found):
         raise InputError("optimizer", own, "allowed is a rule with a learning_rate, which the schedule gives")
     return [each for each in found if each.name != "learning_rate"], factory, own
+
+
+def _factory_of(family: Family) -> Factory:
+    def factory(**numbers: Scalar) -> optax.GradientTransformation:
+        return family.make(numbers, 1)
+
+    return factory
 
 
 def _family(

@@ -56,6 +56,7 @@ class Sweep:
         self.calls = calls(program, self.mesh)
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
         self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        self._compiled: dict[int, Any] = {}
         self.compile_seconds = 0.0
         self.memory_bytes = 0
 
@@ -107,6 +108,8 @@ class Sweep:
 
     def compiled_epoch(self, slots: int) -> Any:
         """The epoch's executable for so many slots; compiled once a process, whatever the numbers."""
+        if slots in self._compiled:  # asked for at every epoch
+            return self._compiled[slots]
         arguments = self.arguments(slots)
         shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments))
         key = (self.program, self.mesh, shapes)
@@ -114,7 +117,7 @@ class Sweep:
             begin = time.perf_counter()
             _EXECUTABLES[key] = self.calls.epoch.lower(*arguments).compile()
             self.compile_seconds += time.perf_counter() - begin
-        executable = _EXECUTABLES[key]
+        executable = self._compiled[slots] = _EXECUTABLES[key]
         self.memory_bytes = max(self.memory_bytes, memory_of(executable))
         return executable
 

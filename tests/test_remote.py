@@ -1,7 +1,7 @@
 """Work directories in object storage, on fsspec's storage in memory."""
 
-import contextlib
 import json
+import shutil
 import time
 
 import fsspec
@@ -77,6 +77,29 @@ def test_a_run_removed_there_is_removed_here(empty):
     empty.rm("/bucket/study/runs/a.parquet")
     with remote.kept(URL):
         assert not (folder / "runs" / "a.parquet").exists()
+
+
+def test_a_cleared_cache_removes_nothing_there(empty):
+    with remote.kept(URL) as folder:
+        fill(folder)
+    for path in ("runs", "checkpoints"):
+        shutil.rmtree(folder / path)
+    with remote.kept(URL):
+        assert (folder / "runs" / "a.parquet").read_bytes() == b"run a"
+        assert (folder / "checkpoints" / "17" / "arrays" / "0").read_bytes() == b"17"
+        shutil.rmtree(folder / "runs")
+        shutil.rmtree(folder / "checkpoints")  # the engine removes checkpoints, and nothing removes runs
+    assert empty.exists("/bucket/study/runs/a.parquet")
+    assert not empty.exists("/bucket/study/checkpoints/17.tar")
+
+
+def test_what_vanished_there_as_a_whole_is_kept_here_and_sent(empty):
+    with remote.kept(URL) as folder:
+        fill(folder)
+    empty.rm("/bucket/study", recursive=True)
+    with remote.kept(URL):
+        assert (folder / "runs" / "a.parquet").exists()
+    assert empty.cat("/bucket/study/runs/a.parquet") == b"run a"
 
 
 def test_it_is_sent_while_the_study_goes_on(empty, monkeypatch):
@@ -162,5 +185,4 @@ def test_a_missing_package_is_named(monkeypatch):
 def test_a_folder_is_itself(tmp_path):
     with remote.kept(tmp_path) as folder:
         assert folder == tmp_path
-    with contextlib.suppress(FileNotFoundError):
-        assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == []  # nothing of a mirror
