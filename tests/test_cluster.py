@@ -76,7 +76,7 @@ def bounded():
 
 
 class Told:
-    """What a watcher hears, and what is to be done when the first epochs have been trained."""
+    """What a watcher hears, and what is to be done when epochs have been trained and more are under way."""
 
     def __init__(self, act=None):
         from jaxopt_study.study import Watcher
@@ -88,12 +88,29 @@ class Told:
         self.epochs.append((run, number))
 
     def tick(self, driver):
-        if self.act and len(self.epochs) >= 20:
+        if self.act and len(self.epochs) >= 20 and driver.active:
             act, self.act = self.act, None
             act(driver)
 
     def end(self, run, history):
         self.ended.append(run)
+
+
+def slow_model():
+    """The small network, on a worker that takes its time: three seconds and more for its share of the long study.
+
+    A driver hears of epochs once a second; however fast the machine, it then hears of them while they are trained.
+    """
+    from jaxopt_study import scheduler
+
+    read = scheduler.Scheduler._read
+
+    def slowly(self, flight) -> None:
+        time.sleep(0.06)
+        read(self, flight)
+
+    scheduler.Scheduler._read = slowly
+    return small.MODEL
 
 
 def deadly_model():
@@ -139,7 +156,7 @@ def test_a_cluster_gives_the_results_of_one_machine(machines, tmp_path):
 
 def test_a_killed_worker_loses_nothing_and_nothing_ends_twice(machines, undisturbed, tmp_path):
     told = Told(kill_one)
-    same(clustered(tmp_path, watcher=told.watcher, **LONG), undisturbed)
+    same(clustered(tmp_path, watcher=told.watcher, make_model=slow_model, **LONG), undisturbed)
     assert sorted(told.ended) == sorted(RUNS)
     stats = workdir.read_json(tmp_path / "stats.json")
     assert stats["parts"][0]["workers_lost"] == 1
@@ -163,7 +180,7 @@ def test_a_machine_that_is_removed_loses_nothing(machines, undisturbed, tmp_path
         machines.add_node(num_cpus=1)
 
     told = Told(remove)
-    same(clustered(tmp_path, watcher=told.watcher, **LONG), undisturbed)
+    same(clustered(tmp_path, watcher=told.watcher, make_model=slow_model, **LONG), undisturbed)
     assert sorted(told.ended) == sorted(RUNS)
 
 
