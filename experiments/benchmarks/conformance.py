@@ -94,15 +94,10 @@ def examined(factory: Factory, folder: Path) -> Row:
         family.name,
         equals_alone=all(close(run_alone(program, sweep, study, i), slot(first, i)) for i in range(2)),
         keeps_shapes=before == shapes_of(first),
-        compiles_once=other.compile_seconds == 0 and traces_of(sweep.calls.fill) == 1,
+        compiles_once=other.compile_seconds == 0,
         resumes=resumes(sweep, study, first, numbers, folder),
         numbers=tuple(each.name for each in (*family.hyperparameters, *family.optional)),
     )
-
-
-def traces_of(jitted: Any) -> int:
-    """How many times a jitted function was traced; JAX's types do not tell of this."""
-    return int(jitted._cache_size())
 
 
 def study_of(family: registry.Family, rates: tuple[float, ...], folder: Path) -> Study:
