@@ -1,7 +1,7 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
-import contextlib
 import dataclasses
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -280,9 +280,18 @@ def _folder(given: object) -> Path:
 def _use_all_cores(execution: Execution | None) -> None:
     """Makes the cores devices, as the commands do, unless somebody chose or JAX has begun its work."""
     config: Any = jax.config  # whose options have no types
-    if config.jax_num_cpu_devices < 1:
-        with contextlib.suppress(RuntimeError):
-            devices.configure(cpu_devices=execution.devices if execution else None)
+    if config.jax_num_cpu_devices >= 1:
+        return
+    asked, cores = execution.devices if execution else None, devices.cpu_cores()
+    try:
+        devices.configure(cpu_devices=asked)
+    except RuntimeError:
+        if asked is None and jax.default_backend() == "cpu" and jax.local_device_count() < cores:
+            warnings.warn(
+                f"JAX was used before the study was made, so that it has {jax.local_device_count()} of {cores} cores; "
+                f'begin with jax.config.update("jax_num_cpu_devices", {cores})',
+                stacklevel=3,
+            )
 
 
 def _check_outputs(study: Study, model: Model) -> None:

@@ -225,7 +225,7 @@ class Study:
         chosen = devices.choose(self.execution.devices)
         platform = chosen[0].platform
         strategies = list(STRATEGIES) if self.execution.strategy == "auto" else [self.execution.strategy]
-        found = choice.ways(strategies, list(self.model.forms) or [""], platform)
+        found = choice.ways(strategies, self.model.forms_on(platform), platform)
         epochs = len(self.runs) * self.settings.max_epochs
         if len(found) == 1 or choice.is_short(self.dataset.train_images.size * epochs, platform):
             return found[0]

@@ -1,6 +1,9 @@
 """A user's own network, data and optimizer, from arrays to the report."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -127,3 +130,32 @@ def test_clipping_comes_before_decay_and_decay_before_the_rule():
     params = jax.numpy.float32(4.0)
     updates, _ = made.update(jax.numpy.float32(10.0), made.init(params), params)
     assert float(updates) == -(1.0 + 0.5 * 4.0)
+
+
+CORES = """
+import sys, warnings
+import jaxopt_study as js
+from jaxopt_study import devices
+devices.cpu_cores = lambda: 3
+if {early}:
+    import jax.numpy; jax.numpy.zeros(3)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always", UserWarning)
+    grid = js.make_grid("sgd", learning_rate=[0.1])
+    js.make_study(model=js.article_model(), data=js.load("digits"), grid=grid, workdir={folder!r})
+import jax
+print(jax.local_device_count(), *[str(each.message) for each in told if "cores" in str(each.message)])
+"""
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_every_core_is_a_device_or_a_warning_says_why_not(early, tmp_path):
+    code = CORES.format(early=early, folder=str(tmp_path))
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    if early:
+        assert told.startswith("1 JAX was used before the study was made, so that it has 1 of 3 cores")
+    else:
+        assert told == "3\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import pytest
+import small
 
 from jaxopt_study import choice
 from jaxopt_study.choice import Way
@@ -88,12 +89,12 @@ def test_only_a_long_study_is_worth_the_timing():
 def test_kernels_limit_the_forms():
     assert list(article_model(kernels="plain").forms) == ["plain"]
     assert list(article_model(kernels="fast").forms) == ["phases", "im2col"]
-    assert list(article_model(kernels="auto").forms) == ["phases", "im2col", "flax"]
+    assert article_model(kernels="auto").forms_on("cpu") == ["phases", "im2col", "flax"]
+    assert article_model(kernels="auto").forms_on("gpu") == ["im2col", "phases", "flax"]
+    assert small.MODEL.forms_on("gpu") == [""]
 
 
 def test_a_study_trains_in_the_way_that_was_measured(tmp_path: Path, monkeypatch):
-    import small
-
     from jaxopt_study import devices
 
     monkeypatch.setattr(devices, "cache_folder", lambda: tmp_path / "cache")

@@ -23,13 +23,20 @@ class Model(NamedTuple):
         identity: tells two models with different results apart; part of every run's fingerprint.
         build: ``(image_shape (height, width, channels), outputs, batch_size) -> Network``; must give the same object
             for the same arguments, or programs are traced again. Data that are no images have shapes of other ranks.
-        forms: formulations with equal results to choose from, by name, the usual one first; empty if ``build`` is the
-            only one.
+        forms: formulations with equal results to choose from, by name, the one that is usual on a CPU first; empty if
+            ``build`` is the only one.
+        usual_elsewhere: which of them is usual on accelerators, if it is not the first.
     """
 
     identity: str
     build: Build
     forms: Mapping[str, Build] = {}
+    usual_elsewhere: str = ""
+
+    def forms_on(self, platform: str) -> list[str]:
+        """Names of the forms, the usual one first; if there are none, the empty one."""
+        usual = "" if platform == "cpu" else self.usual_elsewhere
+        return sorted(self.forms, key=lambda form: form != usual) or [""]
 
 
 @functools.cache
@@ -43,7 +50,7 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
     """
     dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[activations]
 
-    def fast(formulation: Formulation) -> Build:
+    def fast(formulation: Formulation | None = None) -> Build:
         return functools.cache(
             lambda image_shape, outputs, batch_size: article_fast.fast(
                 image_shape, batch_size, outputs=outputs, notebook=notebook, dtype=dtype, formulation=formulation
@@ -57,15 +64,16 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
             )
         )
 
+    # Nothing here may touch a device: a caller makes the model before the cores are made devices.
     if kernels == "plain":
-        forms = {"plain": plain()}
+        build = plain()
+        forms = {"plain": build}
     else:
+        build = fast()
         forms = {"phases": fast("phases"), "im2col": fast("im2col")}
-        if jax.default_backend() != "cpu":
-            forms = dict(reversed(forms.items()))
     if kernels == "auto":
         forms["flax"] = plain(conv=conv, pool=max_pool)
     identity = "article, notebook variant" if notebook else "article"
     if activations != "float32":
         identity += f", {activations} activations"
-    return Model(identity, next(iter(forms.values())), forms)
+    return Model(identity, build, forms, "im2col" if "im2col" in forms else "")
