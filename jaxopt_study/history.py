@@ -44,6 +44,16 @@ class History:
     diverged_epoch: int | None = None
     reason: str = ""
 
+    @classmethod
+    def from_rows(
+        cls, optimizer: str, hyperparameters: Mapping[str, float], seed: int, status: str, rows: np.ndarray
+    ) -> "History":
+        """The record of a run from what was measured after each of its epochs, float32 ``[E, len(CURVES)]``."""
+        curves = {name: rows[:, i] for i, name in enumerate(CURVES)}
+        bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
+        diverged = int(bad[0]) + 1 if len(bad) else None
+        return cls(optimizer, hyperparameters, seed, status, curves, diverged_epoch=diverged)
+
     @property
     def epochs(self) -> int:
         """Number of epochs trained."""

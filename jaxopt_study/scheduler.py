@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_study import placement
 from jaxopt_study.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.epoch import EpochReport
 from jaxopt_study.grid import Run, stack
@@ -219,14 +220,14 @@ class Scheduler:
             self.waiting.append(run)
         else:
             best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
-            self.events.end(run, to_history(run, rows, status), best)
+            self.events.end(run, _history(run, rows, status), best)
 
     def _promote(self) -> None:
         """At a rung, when all runs have come to it: the best go on, the others end as ``halved``."""
         losses = {run: float(self.parked[run].state.stopping.best_loss) for run in self.waiting}
         for run in self.rungs.climb(losses):
             parked = self.parked.pop(run)
-            self.events.end(run, to_history(run, parked.rows, "halved"), parked.state.best or None)
+            self.events.end(run, _history(run, parked.rows, "halved"), parked.state.best or None)
         self.pending.extend(run for run in self.waiting if run in self.parked)
         self.waiting = []
         self.slots = [None] * self.sweep.padded(self.room)
@@ -236,7 +237,7 @@ class Scheduler:
         """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
         fresh, resumed = np.zeros(len(self.slots), bool), {}
         while self.pending and self.active < min(self.room, len(self.slots)):
-            run, slot = self.pending.popleft(), self._free_slot()
+            run, slot = self.pending.popleft(), placement.free(self.slots, len(self.sweep.devices))
             self.slots[slot] = run
             parked = self.parked.pop(run, None)
             self.rows[run] = [] if parked is None else list(parked.rows)
@@ -252,30 +253,15 @@ class Scheduler:
         if not self.pending and self.active:
             self._close_ranks()
 
-    def _free_slot(self) -> int:
-        load = self._load()
-        return min((slot for slot, run in enumerate(self.slots) if run is None), key=lambda slot: (load[slot], slot))
-
-    def _load(self) -> np.ndarray:
-        """For each slot, how many runs its device has."""
-        occupied = np.array([run is not None for run in self.slots]).reshape(len(self.sweep.devices), -1)
-        return np.repeat(occupied.sum(1), occupied.shape[1])
-
     def _close_ranks(self) -> None:
         """Evens out the devices, and drops slots where an empty one costs as much as a full one."""
-        devices, load = len(self.sweep.devices), self._load()
         size = len(self.slots)
         if not self.in_turn and self.closed:
             size = min(size, self.sweep.padded(1 << (self.active - 1).bit_length()))
-        if load.max() - load.min() < 2 and size == len(self.slots):
-            return
-        occupied = [slot for slot, run in enumerate(self.slots) if run is not None]
-        target = np.full((devices, size // devices), -1)
-        for i, slot in enumerate(occupied):
-            target[i % devices, i // devices] = slot
-        moved = target.ravel()
-        self.states = self.sweep.move(self.states, moved)
-        self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
+        moved = placement.closed(self.slots, len(self.sweep.devices), size)
+        if moved is not None:
+            self.states = self.sweep.move(self.states, moved)
+            self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
 
     def _hyperparameters(self) -> dict[str, np.ndarray]:
         return stack([run or self.template for run in self.slots])
@@ -284,15 +270,5 @@ class Scheduler:
         return np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
 
 
-def to_history(run: Run, rows: np.ndarray, status: str) -> History:
-    """The record of a run from its rows ``[E, curves]``."""
-    curves = {name: rows[:, i] for i, name in enumerate(CURVES)}
-    bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
-    return History(
-        optimizer=run.optimizer,
-        hyperparameters=dict(run.hyperparameters),
-        seed=run.seed,
-        status=status,
-        curves=curves,
-        diverged_epoch=int(bad[0]) + 1 if len(bad) else None,
-    )
+def _history(run: Run, rows: np.ndarray, status: str) -> History:
+    return History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows)
