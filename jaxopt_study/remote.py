@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxopt_study import devices
-from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.objects import Objects
 
 SEND_SECONDS = 30.0
@@ -61,7 +61,7 @@ def kept(workdir: str | Path) -> Iterator[Path]:
     _take(objects, holder)
     try:
         objects.fetch()
-        with _sending(objects, holder):
+        with _sending(objects, holder), _told_of(objects):
             yield objects.folder
     finally:
         try:
@@ -71,6 +71,23 @@ def kept(workdir: str | Path) -> Iterator[Path]:
                 f"{error}; all is kept in {objects.folder}, and the same command sends it"
             ) from error
         objects.remove(_HOLDER)
+
+
+@contextlib.contextmanager
+def _told_of(objects: Objects) -> Iterator[None]:
+    """Errors that name the mirror, which nobody has given, say whose it is."""
+    folder = str(objects.folder)
+    try:
+        yield
+    except InputError as error:
+        if folder not in str(error):
+            raise
+        given, allowed = (str(text).replace(folder, objects.url) for text in (error.given, error.allowed))
+        raise InputError(error.name, given, allowed) from error
+    except EnvironmentFault as error:
+        if folder not in str(error):
+            raise
+        raise EnvironmentFault(f"{error} ({folder} is the mirror of {objects.url})") from error
 
 
 @contextlib.contextmanager

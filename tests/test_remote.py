@@ -139,6 +139,16 @@ def test_a_storage_that_fails_for_a_while_costs_nothing(empty, monkeypatch):
     assert empty.cat("/bucket/study/runs/a.parquet") == b"run a"
 
 
+def test_errors_name_the_url_and_not_only_the_mirror(empty):
+    mirror = str(remote.place(URL))
+    with pytest.raises(InputError, match=f"^--workdir={URL}/runs: allowed is another than {URL}$"), remote.kept(URL):
+        raise InputError("--workdir", f"{mirror}/runs", f"allowed is another than {mirror}")
+    with pytest.raises(EnvironmentFault, match=f"is the mirror of {URL}"), remote.kept(URL):
+        raise EnvironmentFault(f"{mirror}/runs: no space left")
+    with pytest.raises(InputError, match=r"^--seeds=0: allowed is 1$"), remote.kept(URL):
+        raise InputError("--seeds", 0, "allowed is 1")
+
+
 def test_two_machines_at_once_are_refused(tmp_path, monkeypatch):
     with remote.kept(URL):
         machine(tmp_path, "second", monkeypatch)
