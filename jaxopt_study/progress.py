@@ -39,6 +39,7 @@ class TrainingProgress:
         self.task = self.bar.add_task("training", total=1, runs="", visible=False)
         self.total_runs = self.finished = self.diverged = self.max_epochs = self.epochs = self.expected = 0
         self.failed = 0
+        self.reached: dict[Run, int] = {}
         self.there: int | None = None
         self.best = math.inf
         self.spoke = time.monotonic()
@@ -61,7 +62,10 @@ class TrainingProgress:
 
     def epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
         """A run has trained an epoch."""
-        self.epochs += 1
+        # A run that goes on from a checkpoint begins with a higher number; one that goes back to it repeats some.
+        before = self.reached.get(run, 0)
+        self.reached[run] = max(number, before)
+        self.epochs += self.reached[run] - before
         if metrics["val_loss"] < self.best:
             self.best = metrics["val_loss"]
 
