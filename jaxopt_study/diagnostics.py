@@ -9,20 +9,26 @@ import jax
 import jax.numpy as jnp
 
 PyTree = Any
-SMALL = 1024
+SMALL = 1 << 14
 """Entries below which an array is joined with others."""
+COLUMNS = 256
+"""Of what they are joined to."""
 STEP_METRICS = ("oscillation", "update_size", "grad_norm", "update_norm", "param_norm")
 
 
 def joined(tree: PyTree) -> list[jax.Array]:
-    """The arrays of a tree as few matrices [rows, columns]: the large ones, and all small ones as one row.
+    """The arrays of a tree as few matrices [rows, columns]: the large ones, and all small ones, with zeros at the end,
+    as one.
 
-    Dozens of biases would cost as many operations in each of the measures, which is what their cost is on a CPU.
+    Dozens of arrays would cost as many operations in each of the measures, which is what their cost is on a CPU.
     """
     leaves = jax.tree.leaves(tree)
-    small = [x.reshape(1, -1) for x in leaves if x.size < SMALL]
+    small = [x.reshape(-1) for x in leaves if x.size < SMALL]
     large = [x.reshape(-1, x.shape[-1]) for x in leaves if x.size >= SMALL]
-    return [*large, jnp.concatenate(small, 1)] if small else large
+    if not small:
+        return large
+    vector = jnp.concatenate(small)
+    return [*large, jnp.pad(vector, (0, -vector.size % COLUMNS)).reshape(-1, COLUMNS)]
 
 
 def signs(updates: list[jax.Array]) -> list[jax.Array]:
@@ -52,7 +58,7 @@ def measure(
         ``update_norm``, ``param_norm``: Euclidean norms over all parameters.
     """
     moves = joined(updates)
-    count = sum(u.size for u in moves)
+    count = sum(u.size for u in jax.tree.leaves(updates))
     new_signs = signs(moves)
     flips = total([_opposite(a, b) for a, b in zip(new_signs, previous_signs, strict=True)])
     return {

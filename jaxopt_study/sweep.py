@@ -126,7 +126,7 @@ class Sweep:
         key = (call, self.program, self.mesh, shapes)
         if key not in _EXECUTABLES:
             begin = time.perf_counter()
-            options = COMPILER_OPTIONS.get(self.devices[0].platform)
+            options = COMPILER_OPTIONS.get((self.devices[0].platform, call))
             _EXECUTABLES[key] = getattr(self.calls, call).lower(*taken).compile(compiler_options=options)
             self.compile_seconds += time.perf_counter() - begin
         executable = self._compiled[call, slots] = _EXECUTABLES[key]
@@ -140,8 +140,14 @@ class Sweep:
 
 
 _EXECUTABLES: dict[Any, Any] = {}
-COMPILER_OPTIONS = {"cpu": {"xla_cpu_prefer_vector_width": "512"}}
-"""By platform. XLA leaves half of a CPU's 512-bit vectors unused where they are there: 3 to 5% of an epoch."""
+COMPILER_OPTIONS: dict[tuple[str, str], dict[str, str]] = {
+    # XLA leaves half of a CPU's 512-bit vectors unused where they are there: 3 to 5% of an epoch.
+    ("cpu", "epoch"): {"xla_cpu_prefer_vector_width": "512"},
+    # Optimized as usual, the random numbers of a dozen arrays take a CPU 17 s to compile instead of 3, and the program
+    # that comes out is no faster.
+    ("cpu", "fill"): {"xla_backend_optimization_level": "1"},
+}
+"""By platform and call, where they differ from XLA's own."""
 
 
 @functools.cache
