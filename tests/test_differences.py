@@ -2,12 +2,15 @@
 
 import csv
 
+import jax
+import numpy as np
 import pytest
 import small
 from commands import run
 
 import jaxopt_study as js
 from experiments import differences
+from jaxopt_study.models import article
 
 
 def test_the_table_compares_each_variant_with_the_base(tmp_path, monkeypatch):
@@ -23,6 +26,20 @@ def test_the_table_compares_each_variant_with_the_base(tmp_path, monkeypatch):
         apart = float(row["val_loss"]) - base[row["optimizer"]]
         assert float(row["difference"]) == pytest.approx(apart, abs=1e-6)
         assert row["difference_low"] == ""  # one seed has no interval
+
+
+def test_running_statistics_of_another_momentum_are_those_of_such_a_network(monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+
+    def stats(model):
+        network = model.build((8, 8, 3), 1, 4)
+        key = jax.random.key(0)
+        return network.train(network.init(key), network.prepare(images, True), key)[1]
+
+    changed = stats(differences.forgetful(js.article_model(kernels="plain"), 0.9))
+    monkeypatch.setattr(article, "MOMENTUM", 0.9)
+    wanted = stats(js.article_model(kernels="plain"))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), changed, wanted)
 
 
 def test_a_variant_that_is_none_is_refused_in_one_line(tmp_path, capsys):
