@@ -1,6 +1,7 @@
 """One epoch of one run: all training steps, the validation split, the stopping rule, in one compiled call."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jaxopt_study import diagnostics, early_stopping
 from jaxopt_study.batches import Batches
 from jaxopt_study.early_stopping import RUNNING, Limits
+from jaxopt_study.execution import Strategy
 from jaxopt_study.history import CURVES
 from jaxopt_study.losses import Loss
 from jaxopt_study.models.network import Network, Variables
@@ -24,10 +26,8 @@ from jaxopt_study.step import (
 )
 
 PyTree = Any
-# ``(carry, fixed, shared) -> carry`` of one run; ``fixed`` is what the run only reads, ``shared`` what all runs read.
-OfRun = Callable[[PyTree, PyTree, PyTree], PyTree]
-# Gives such a function a batching rule of its own; the identity leaves it to the caller's vmap.
-Batched = Callable[[OfRun], OfRun]
+TURN_BYTES = 1 << 24
+"""For the batches that are prepared at a time: half of what the last cache of a laptop's processor holds."""
 
 
 class EpochReport(NamedTuple):
@@ -56,7 +56,7 @@ class Program(NamedTuple):
     stop_on_nonfinite: bool
     keep_best: bool
     steps: int
-    batched: Batched
+    strategy: Strategy
     precision: str = "float32"
 
 
@@ -98,7 +98,7 @@ def epoch(
     val_sums = validate(state.variables, running, batches, program)
 
     # A run's turn like any step: what is computed for one run is then the same code however many runs there are.
-    @program.batched
+    @program.strategy.batched
     def end_of_run(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
         running, start, train_sums, val_sums, limits = fixed
         return conclude(carry[0], running, start, train_sums, val_sums, limits, shared, program)
@@ -162,31 +162,51 @@ def train_epoch(
         train_step, network=network, loss=program.loss, make_optimizer=program.make_optimizer
     )
 
-    @program.batched
-    def step_of_run(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
-        return one(*carry, fixed[1], *shared)
+    @program.strategy.batched
+    def steps_of_run(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
+        prepared, labels, start, count = shared
 
-    def step(carry: PyTree, batch: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[PyTree, None]:
-        images, labels, index = batch
-        shared = (network.prepare(images, True), labels, index)
-        return step_of_run(carry, (running, hyperparameters), shared), None
+        def step(i: jax.Array, carry: PyTree) -> PyTree:
+            batch, label = jax.tree.map(lambda x: x[i], (prepared, labels))
+            return one(*carry, fixed[1], batch, label, start + i)
+
+        return jax.lax.fori_loop(0, count, step, carry)
+
+    images, labels = batches.train
+    steps = images.shape[0]
+    stride = steps_a_turn(images, program)
+
+    def turns(carry: PyTree, start: jax.Array) -> tuple[PyTree, None]:
+        places = jnp.minimum(start + jnp.arange(stride), steps - 1)
+        prepared = jax.lax.map(lambda place: network.prepare(images[place], True), places)
+        count = jnp.minimum(stride, steps - start) if stride > 1 else 1
+        return steps_of_run(carry, (running, hyperparameters), (prepared, labels[places], start, count)), None
 
     zero = jnp.float32(0)
     names = diagnostics.STEP_METRICS if program.diagnostics else ()
     carry = (state, TrainSums(zero, dict.fromkeys(names, zero)))
-    steps = batches.train[0].shape[0]
     if steps:
-        carry, _ = jax.lax.scan(step, carry, (*batches.train, jnp.arange(steps)))
+        carry, _ = jax.lax.scan(turns, carry, jnp.arange(0, steps, stride))
     if batches.rest[0].shape[0]:
-        carry, _ = step(carry, (*batches.rest, jnp.int32(steps)))
+        rest = jax.tree.map(lambda x: x[None], (network.prepare(batches.rest[0], True), batches.rest[1]))
+        carry = steps_of_run(carry, (running, hyperparameters), (*rest, jnp.int32(steps), 1))
     return carry
+
+
+def steps_a_turn(images: jax.Array, program: Program) -> int:
+    """How many steps a run takes before it is the next one's turn, of training images ``[T, B, ..]``: as many as there
+    is room for the prepared batches, so that a run's arrays are fetched and put back less often."""
+    batch = jax.ShapeDtypeStruct(images.shape[1:], images.dtype)
+    prepared = jax.eval_shape(lambda x: program.network.prepare(x, True), batch)
+    size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(prepared))
+    return max(1, min(program.strategy.steps_a_turn, images.shape[0], TURN_BYTES // max(size, 1)))
 
 
 def validate(variables: Variables, running: jax.Array, batches: Batches, program: Program) -> EvalSums:
     """Losses and hits over the whole validation split."""
     network = program.network
 
-    @program.batched
+    @program.strategy.batched
     def step_of_run(sums: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
         return eval_step(sums, fixed[1], *shared, network=network, loss=program.loss)
 

@@ -5,14 +5,27 @@ arrays of one run in its cache, so there the runs take turns inside the step, an
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import custom_batching
 
 PyTree = Any
+# ``(carry, fixed, shared) -> carry`` of one run; ``fixed`` is what the run only reads, ``shared`` what all runs read.
 OfRun = Callable[[PyTree, PyTree, PyTree], PyTree]
+
+
+class Strategy(NamedTuple):
+    """How a step of many runs is executed.
+
+    Attributes:
+        batched: gives a function of one run the rule by which the caller's vmap makes it one of many.
+        steps_a_turn: the most training steps that a run takes in one go.
+    """
+
+    batched: Callable[[OfRun], OfRun]
+    steps_a_turn: int
 
 
 def together(of_run: OfRun) -> OfRun:
@@ -57,4 +70,4 @@ def in_turn(of_run: OfRun) -> OfRun:
     return one
 
 
-STRATEGIES: dict[str, Callable[[OfRun], OfRun]] = {"vmap": together, "map": in_turn}
+STRATEGIES = {"vmap": Strategy(together, 1), "map": Strategy(in_turn, 8)}

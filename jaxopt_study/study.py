@@ -271,7 +271,7 @@ class Study:
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
             keep_best=self.execution.save_best_weights,
             steps=steps,
-            batched=STRATEGIES[way.strategy],
+            strategy=STRATEGIES[way.strategy],
             precision=self.settings.matmul_precision,
         )
 

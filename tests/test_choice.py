@@ -11,6 +11,7 @@ from jaxopt_study import choice
 from jaxopt_study.choice import Way
 from jaxopt_study.errors import InputError
 from jaxopt_study.models.build import article_model
+from jaxopt_study.native import library
 from jaxopt_study.settings import Settings
 
 MAP, VMAP, PLAIN = Way("map", "phases"), Way("vmap", "phases"), Way("map", "flax")
@@ -86,10 +87,13 @@ def test_only_a_long_study_is_worth_the_timing():
     assert not choice.is_short(photographs * 25 * 1000, "gpu")
 
 
-def test_kernels_limit_the_forms():
-    assert list(article_model(kernels="plain").forms) == ["plain"]
-    assert list(article_model(kernels="fast").forms) == ["phases", "im2col"]
-    assert article_model(kernels="auto").forms_on("cpu") == ["phases", "im2col", "flax"]
+@pytest.mark.parametrize("kernels_in_c", [True, False])
+def test_kernels_limit_the_forms(kernels_in_c, monkeypatch):
+    monkeypatch.setattr(library, "available", lambda: kernels_in_c)
+    native = ["native"] if kernels_in_c else []
+    assert article_model(kernels="plain").forms_on("cpu") == ["plain"]
+    assert article_model(kernels="fast").forms_on("cpu") == [*native, "phases", "im2col"]
+    assert article_model(kernels="auto").forms_on("cpu") == [*native, "phases", "im2col", "flax"]
     assert article_model(kernels="auto").forms_on("gpu") == ["im2col", "phases", "flax"]
     assert small.MODEL.forms_on("gpu") == [""]
 

@@ -12,6 +12,8 @@ CASES = [
     ((8, 8, 1), 1, False, "phases"),
     ((33, 37, 3), 3, True, "phases"),
     ((32, 32, 3), 1, False, "im2col"),
+    ((32, 32, 3), 1, False, "native"),
+    ((21, 34, 1), 2, True, "native"),
 ]
 
 

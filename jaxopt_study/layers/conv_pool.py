@@ -17,7 +17,8 @@ from jax import lax
 from jaxopt_study.layers import taps, tiles
 from jaxopt_study.layers.phases import pool, route, split_phases
 
-Formulation = Literal["phases", "im2col"]
+# "native" is for CPUs: a whole block in C++, see block_native.py, and "phases" for what does not fit that.
+Formulation = Literal["native", "phases", "im2col"]
 
 _FEW_CHANNELS = 16
 _Residuals = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
@@ -25,7 +26,7 @@ _Residuals = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 
 def products(channels: int, formulation: Formulation) -> ModuleType:
     """Chooses the products for an input of this many channels: tiles for fewer than 16 on a CPU, otherwise taps."""
-    return tiles if formulation == "phases" and channels < _FEW_CHANNELS else taps
+    return tiles if formulation != "im2col" and channels < _FEW_CHANNELS else taps
 
 
 def shared_columns(x: jax.Array, formulation: Formulation) -> jax.Array:

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxopt_study.layers import block_native
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
+from jaxopt_study.layers.block_native import Form, Parameters
 from jaxopt_study.layers.conv_pool import Formulation, conv_pool, input_shift, shared_columns, shared_conv_pool
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dense import dense
@@ -23,6 +25,7 @@ from jaxopt_study.models.network import Network, PyTree, Variables
 
 _Norm = Callable[[int, jax.Array], jax.Array]
 _Drop = Callable[[jax.Array, int, float], jax.Array]
+_Block = Callable[[int, Form, jax.Array, Parameters], jax.Array]
 
 
 class _Layout(NamedTuple):
@@ -35,7 +38,8 @@ class _Layout(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What all runs share of a batch: columns of the first convolution, and mean and variance of its input, [K]."""
+    """What all runs share of a batch: columns of the first convolution (or, for blocks in C++, padded images
+    [K, H + 2, W + 2, B]), and mean and variance of its input, [K]."""
 
     columns: jax.Array
     mean: jax.Array
@@ -61,8 +65,8 @@ def fast(
         batch_size: of all training batches but the last.
         outputs: logits an image.
         notebook: the notebook's variant, see `article.plain`.
-        formulation: "phases", measured on CPUs, or "im2col", batched products under vmap, meant for GPUs and TPUs and
-            not yet measured there; None chooses by the default backend.
+        formulation: "native", for CPUs where there is a C++ compiler; "phases", for CPUs; "im2col", batched products
+            under vmap, meant for GPUs and TPUs and not yet measured there. None chooses by the default backend.
         dtype: of what goes into and comes out of convolutions and dense layers, see `article.ArticleNet`.
 
     Raises:
@@ -72,7 +76,7 @@ def fast(
     if article.blocks(image_shape[:2]) == 0:
         return plain
     module = article.ArticleNet(outputs=outputs, second_dropout=notebook)
-    form: Formulation = formulation or ("phases" if jax.default_backend() == "cpu" else "im2col")
+    form: Formulation = formulation or ("native" if jax.default_backend() == "cpu" else "im2col")
     layout = _Layout(image_shape[:2], form, notebook, dtype)
 
     def prepare(images: jax.Array, train: bool) -> PyTree:
@@ -98,6 +102,8 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
     mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))
     if train:
         x = (x - per_channel(mean, x)) * per_channel(lax.rsqrt(var + article.EPSILON), x)
+    if layout.form == "native" and block_native.fits(x.shape[-1], layout.dtype):
+        return Batch(block_native.pad(x), mean, var)
     return Batch(shared_columns(x.astype(layout.dtype), layout.form), mean, var)
 
 
@@ -114,8 +120,14 @@ def _train(variables: Variables, batch: Batch, seed: jax.Array, layout: _Layout)
     def drop(x: jax.Array, layer: int, rate: float) -> jax.Array:
         return dropout(x, seed, layer, rate)
 
+    def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
+        name = f"BatchNorm_{layer + 1}"
+        y, mean, var = block_native.block(form, x, parameters, seed)
+        new[name] = _moved(old[name], mean, var)
+        return y
+
     first = params["BatchNorm_0"]
-    logits = _network(params, batch.columns, first["scale"], first["bias"], norm, drop, layout)
+    logits = _network(params, batch.columns, first["scale"], first["bias"], norm, drop, block, layout)
     return logits, {"batch_stats": {name: new[name] for name in old}}
 
 
@@ -126,10 +138,14 @@ def _evaluate(variables: Variables, batch: Batch, layout: _Layout) -> jax.Array:
         p, s = params[f"BatchNorm_{layer}"], stats[f"BatchNorm_{layer}"]
         return inference_norm(x, p["scale"], p["bias"], s["mean"], s["var"], article.EPSILON)
 
+    def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
+        running = stats[f"BatchNorm_{layer + 1}"]
+        return block_native.evaluate(form, x, parameters, running["mean"], running["var"])
+
     first, running = params["BatchNorm_0"], stats["BatchNorm_0"]
     slope = first["scale"] * lax.rsqrt(running["var"] + article.EPSILON)
     offset = first["bias"] - running["mean"] * slope
-    return _network(params, batch.columns, slope, offset, norm, lambda x, *_: x, layout)
+    return _network(params, batch.columns, slope, offset, norm, lambda x, *_: x, block, layout)
 
 
 def _network(
@@ -139,21 +155,48 @@ def _network(
     offset: jax.Array,
     norm: _Norm,
     drop: _Drop,
+    block: _Block,
     layout: _Layout,
 ) -> jax.Array:
     """Applies the layers to an input of which `slope` and `offset` [K] are the affine map of its batch norm."""
     kernel = params["Conv_0"]["kernel"]
     shift = input_shift(kernel, offset, layout.size).astype(layout.dtype)
     kernel = (kernel * slope[None, None, :, None]).astype(layout.dtype)
-    x = shared_conv_pool(columns, kernel, shift, layout.form)
     blocks = article.blocks(layout.size)
+    if columns.ndim == 4:
+        x = _native_blocks(params, columns, kernel, shift, block, blocks)
+    else:
+        x = _blocks(params, shared_conv_pool(columns, kernel, shift, layout.form), norm, drop, blocks, layout)
+    return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, layout)
+
+
+def _blocks(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int, layout: _Layout) -> jax.Array:
+    """The blocks, of which `x` is the first one's pooled convolution."""
     for layer in range(blocks):
         own = params[f"Conv_{layer}"]
         if layer:
             x = conv_pool(x.astype(layout.dtype), own["kernel"].astype(layout.dtype), layout.form)
         x = norm(layer + 1, jax.nn.relu(x.astype(jnp.float32) + per_channel(own["bias"], x)))
         x = drop(x, layer, article.BLOCK_DROPOUT[layer])
-    return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, layout)
+    return x
+
+
+def _native_blocks(
+    params: PyTree, x: jax.Array, kernel: jax.Array, shift: jax.Array, block: _Block, blocks: int
+) -> jax.Array:
+    """The same of padded images; kernel and shift are the first one's."""
+    for layer in range(blocks):
+        own, norm = params[f"Conv_{layer}"], params[f"BatchNorm_{layer + 1}"]
+        parameters = Parameters(
+            own["kernel"] if layer else kernel,
+            own["bias"],
+            norm["scale"],
+            norm["bias"],
+            jnp.zeros(0) if layer else shift,
+        )
+        form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded=layer + 1 < blocks, first=layer == 0)
+        x = block(layer, form, x, parameters)
+    return x
 
 
 def _head(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int, layout: _Layout) -> jax.Array:

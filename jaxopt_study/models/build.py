@@ -12,6 +12,7 @@ from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article, article_fast
 from jaxopt_study.models.network import Network
+from jaxopt_study.native import library
 
 Build = Callable[[tuple[int, ...], int, int], Network]
 
@@ -36,7 +37,8 @@ class Model(NamedTuple):
     def forms_on(self, platform: str) -> list[str]:
         """Names of the forms, the usual one first; if there are none, the empty one."""
         usual = "" if platform == "cpu" else self.usual_elsewhere
-        return sorted(self.forms, key=lambda form: form != usual) or [""]
+        possible = [form for form in self.forms if form != "native" or (platform == "cpu" and library.available())]
+        return sorted(possible, key=lambda form: form != usual) or [""]
 
 
 @functools.cache
@@ -70,7 +72,7 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
         forms = {"plain": build}
     else:
         build = fast()
-        forms = {"phases": fast("phases"), "im2col": fast("im2col")}
+        forms = {"native": fast("native"), "phases": fast("phases"), "im2col": fast("im2col")}
     if kernels == "auto":
         forms["flax"] = plain(conv=conv, pool=max_pool)
     identity = "article, notebook variant" if notebook else "article"

@@ -1,0 +1,142 @@
+// A block of the network: convolution, 2 x 2 max-pooling, bias, ReLU, batch norm, dropout.
+
+#pragma once
+
+#include "convolution.h"
+#include "dropout.h"
+
+namespace study {
+
+// What a block is given besides its input, each [O] but `kernel` [3, 3, C, O] and `shift` [O, 4, N, M], which is added
+// to the convolution and may be null.
+struct Parameters {
+  const float *kernel, *shift, *bias, *scale, *offset;
+  float epsilon;
+};
+
+INLINE Vector positive(Vector value) { return (value > 0) | (value != value) ? value : Vector{}; }
+
+INLINE float inverse(float variance, float epsilon) { return 1.0f / std::sqrt(variance + epsilon); }
+
+// For `filters` neighbours, of which all pointers are the first's: activations [filters, N, M, B], the chosen output of
+// each window, mean and variance.
+template <int filters>
+INLINE void activate(const float* x, const Shape& padded, Kernel kernel, const float* shift, const float* bias,
+                     float* active, uint8_t* chosen, const Shape& out, float* mean, float* variance) {
+  const ptrdiff_t pixels = ptrdiff_t(out.rows) * out.columns;
+  Vector total[filters] = {}, squares[filters] = {};
+  for (int y = 0; y < out.rows; y++)
+    for (int column = 0; column < out.columns; column++)
+      for (int b = 0; b < out.batch; b += LANES) {
+        Vector sums[4][filters];
+        for (int o = 0; o < filters; o++)
+          for (int w = 0; w < 4; w++)
+            sums[w][o] = all(shift ? shift[(o * 4 + w) * pixels + y * out.columns + column] : 0.0f);
+        convolve<filters>(sums, x + padded.at(2 * y, 2 * column) + b, padded, kernel);
+        for (int o = 0; o < filters; o++) {
+          Vector best = sums[0][o];
+          Whole which{};
+          for (int w = 1; w < 4; w++) {
+            // The first of equals; what is not a number wins and stays, as in jnp.maximum.
+            const Whole better = (sums[w][o] > best) | (sums[w][o] != sums[w][o]);
+            best = better ? sums[w][o] : best;
+            which = better ? Whole{} + w : which;
+          }
+          best = positive(best + bias[o]);
+          total[o] += best;
+          squares[o] += best * best;
+          const ptrdiff_t at = o * out.plane + out.at(y, column) + b;
+          store(active + at, best);
+          *reinterpret_cast<Bytes*>(chosen + at) = __builtin_convertvector(which, Bytes);
+        }
+      }
+  for (int o = 0; o < filters; o++) {
+    mean[o] = sum(total[o]) / (pixels * out.batch);
+    const float spread = sum(squares[o]) / (pixels * out.batch) - mean[o] * mean[o];
+    variance[o] = spread < 0 ? 0 : spread;
+  }
+}
+
+// x [C, P, Q, B] -> active and chosen [O, N, M, B], mean and variance of the batch [O].
+static void activations(const float* x, const Shape& padded, const Parameters& of, float* active, uint8_t* chosen,
+                        const Shape& out, float* mean, float* variance) {
+  const int outputs = out.channels;
+  for (int o = 0; o < outputs;) {
+    const Kernel kernel{of.kernel + o, ptrdiff_t(padded.channels) * outputs, outputs};
+    const float* shift = of.shift ? of.shift + 4 * ptrdiff_t(o) * out.rows * out.columns : nullptr;
+    const int filters = o + FILTERS <= outputs ? FILTERS : 1;
+    const auto block = filters == 1 ? activate<1> : activate<FILTERS>;
+    block(x, padded, kernel, shift, of.bias + o, active + o * out.plane, chosen + o * out.plane, out, mean + o,
+          variance + o);
+    o += filters;
+  }
+}
+
+// active [O, N, M, B] -> normalized, some dropped, and padded as `result` [O, N + 2 border, M + 2 border, B] says.
+static void normalize(const float* active, const Shape& out, const Parameters& of, const float* mean,
+                      const float* variance, const Dropout& dropout, float* result, const Shape& padded) {
+  const int border = (padded.rows - out.rows) / 2;
+  for (int o = 0; o < out.channels; o++, result += padded.plane) {
+    const float slope = of.scale[o] * inverse(variance[o], of.epsilon);
+    const float offset = of.offset[o] - mean[o] * slope;
+    clear_border(result, padded, border, out.rows, out.columns);
+    for (int y = 0; y < out.rows; y++)
+      for (int x = 0; x < out.columns; x++)
+        for (int b = 0; b < out.batch; b += LANES) {
+          const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
+          store(result + padded.at(y + border, x + border) + b, dropout(load(active + at) * slope + offset, at));
+        }
+  }
+}
+
+// What the gradient of a block's result becomes on its way back to the convolution.
+//
+// gradient, as padded as the result, active, chosen, mean and variance of the batch -> routed [O, P', Q', B], zero
+// where no window chose, and the gradients of bias, scale, offset [O] and of the shift [O, 4, N, M] if asked for.
+static void unnormalize(const float* gradient, const Shape& padded, const float* active, const uint8_t* chosen,
+                        const Shape& out, const Parameters& of, const float* mean, const float* variance,
+                        const Dropout& dropout, float* routed, const Shape& full, float* d_bias, float* d_scale,
+                        float* d_offset, float* d_shift) {
+  const int border = (padded.rows - out.rows) / 2;
+  const ptrdiff_t pixels = ptrdiff_t(out.rows) * out.columns;
+  const float count = float(pixels * out.batch);
+  for (int o = 0; o < out.channels; o++, gradient += padded.plane, routed += full.plane) {
+    Vector total{}, weighted{};
+    for (int y = 0; y < out.rows; y++)
+      for (int x = 0; x < out.columns; x++)
+        for (int b = 0; b < out.batch; b += LANES) {
+          const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
+          const Vector value = dropout(load(gradient + padded.at(y + border, x + border) + b), at);
+          total += value;
+          weighted += value * load(active + at);
+        }
+    const float inv = inverse(variance[o], of.epsilon), slope = of.scale[o] * inv;
+    d_offset[o] = sum(total);
+    d_scale[o] = (sum(weighted) - mean[o] * d_offset[o]) * inv;
+    const float pull = slope * inv * d_scale[o] / count, offset = mean[o] * pull - slope * d_offset[o] / count;
+    clear_border(routed, full, 1, 2 * out.rows, 2 * out.columns);
+    Vector biases{};
+    for (int y = 0; y < out.rows; y++)
+      for (int x = 0; x < out.columns; x++) {
+        Vector shifts[4] = {};
+        for (int b = 0; b < out.batch; b += LANES) {
+          const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
+          const Vector was = load(active + at);
+          Vector value = dropout(load(gradient + padded.at(y + border, x + border) + b), at);
+          value = was > 0 ? value * slope - was * pull + offset : Vector{};
+          biases += value;
+          const Whole which = __builtin_convertvector(*reinterpret_cast<const Bytes*>(chosen + at), Whole);
+          for (int w = 0; w < 4; w++) {
+            const Vector part = which == w ? value : Vector{};
+            store(routed + full.at(2 * y + 1 + w / 2, 2 * x + 1 + w % 2) + b, part);
+            shifts[w] += part;
+          }
+        }
+        if (d_shift)
+          for (int w = 0; w < 4; w++) d_shift[(o * 4 + w) * pixels + y * out.columns + x] = sum(shifts[w]);
+      }
+    d_bias[o] = sum(biases);
+  }
+}
+
+}  // namespace study

@@ -1,0 +1,104 @@
+// What XLA calls: the handlers of layers/block_native.py, which knows the shapes.
+
+#include "block.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+using namespace study;
+using Floats = ffi::Buffer<ffi::F32>;
+using FloatsOut = ffi::ResultBuffer<ffi::F32>;
+using Bits = ffi::Buffer<ffi::U32>;
+
+// Of an array [channels, rows, columns, batch].
+template <typename Array>
+static Shape shape_of(Array&& array) {
+  const auto sides = array.dimensions();
+  return Shape(int(sides[0]), int(sides[1]), int(sides[2]), int(sides[3]));
+}
+
+// Null for an array without elements: what is not given, or not asked for.
+template <typename Array>
+static auto pointer(Array&& array) {
+  return array.element_count() ? array.typed_data() : nullptr;
+}
+
+// Running statistics with elements are what an evaluation normalizes by; in training they have none.
+static ffi::Error forward(Floats x, Floats kernel, Floats shift, Floats bias, Floats scale, Floats offset,
+                          Floats running_mean, Floats running_variance, Bits seed, FloatsOut result, FloatsOut active,
+                          ffi::ResultBuffer<ffi::U8> chosen, FloatsOut mean, FloatsOut variance, float epsilon,
+                          int32_t layer, float rate) {
+  const Shape out = shape_of(*active);
+  const Parameters of{kernel.typed_data(), pointer(shift), bias.typed_data(), scale.typed_data(),
+                      offset.typed_data(), epsilon};
+  const bool evaluation = running_mean.element_count() > 0;
+  activations(x.typed_data(), shape_of(x), of, active->typed_data(), chosen->typed_data(), out, mean->typed_data(),
+              variance->typed_data());
+  const Dropout dropout(seed.typed_data(), uint32_t(layer), evaluation ? 0.0f : rate, out.channels * out.plane);
+  normalize(active->typed_data(), out, of, evaluation ? running_mean.typed_data() : mean->typed_data(),
+            evaluation ? running_variance.typed_data() : variance->typed_data(), dropout, result->typed_data(),
+            shape_of(*result));
+  return ffi::Error::Success();
+}
+
+static ffi::Error backward(Floats x, Floats kernel, Floats scale, Bits seed, Floats active,
+                           ffi::Buffer<ffi::U8> chosen, Floats mean, Floats variance, Floats gradient, FloatsOut d_x,
+                           FloatsOut d_kernel, FloatsOut d_shift, FloatsOut d_bias, FloatsOut d_scale,
+                           FloatsOut d_offset, FloatsOut routed, FloatsOut scratch, float epsilon, int32_t layer,
+                           float rate) {
+  const Shape out = shape_of(active), full = shape_of(*routed);
+  const Parameters of{kernel.typed_data(), nullptr, nullptr, scale.typed_data(), nullptr, epsilon};
+  const Dropout dropout(seed.typed_data(), uint32_t(layer), rate, out.channels * out.plane);
+  unnormalize(gradient.typed_data(), shape_of(gradient), active.typed_data(), chosen.typed_data(), out, of,
+              mean.typed_data(), variance.typed_data(), dropout, routed->typed_data(), full, d_bias->typed_data(),
+              d_scale->typed_data(), d_offset->typed_data(), pointer(*d_shift));
+  kernel_gradient(x.typed_data(), shape_of(x), routed->typed_data(), full, 2 * out.rows, 2 * out.columns,
+                  d_kernel->typed_data(), scratch->typed_data());
+  if (d_x->element_count())
+    input_gradient(routed->typed_data(), full, kernel.typed_data(), d_x->typed_data(), shape_of(x),
+                   scratch->typed_data());
+  return ffi::Error::Success();
+}
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_forward, forward,
+                              ffi::Ffi::Bind()
+                                  .Arg<Floats>()  // x
+                                  .Arg<Floats>()  // kernel
+                                  .Arg<Floats>()  // shift
+                                  .Arg<Floats>()  // bias
+                                  .Arg<Floats>()  // scale
+                                  .Arg<Floats>()  // offset
+                                  .Arg<Floats>()  // running mean
+                                  .Arg<Floats>()  // running variance
+                                  .Arg<Bits>()    // seed
+                                  .Ret<Floats>()  // result
+                                  .Ret<Floats>()  // active
+                                  .Ret<ffi::Buffer<ffi::U8>>()  // chosen
+                                  .Ret<Floats>()                // mean
+                                  .Ret<Floats>()                // variance
+                                  .Attr<float>("epsilon")
+                                  .Attr<int32_t>("layer")
+                                  .Attr<float>("rate"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_backward, backward,
+                              ffi::Ffi::Bind()
+                                  .Arg<Floats>()                // x
+                                  .Arg<Floats>()                // kernel
+                                  .Arg<Floats>()                // scale
+                                  .Arg<Bits>()                  // seed
+                                  .Arg<Floats>()                // active
+                                  .Arg<ffi::Buffer<ffi::U8>>()  // chosen
+                                  .Arg<Floats>()                // mean
+                                  .Arg<Floats>()                // variance
+                                  .Arg<Floats>()                // gradient
+                                  .Ret<Floats>()                // of x
+                                  .Ret<Floats>()                // of the kernel
+                                  .Ret<Floats>()                // of the shift
+                                  .Ret<Floats>()                // of the bias
+                                  .Ret<Floats>()                // of the scale
+                                  .Ret<Floats>()                // of the offset
+                                  .Ret<Floats>()                // routed
+                                  .Ret<Floats>()                // scratch
+                                  .Attr<float>("epsilon")
+                                  .Attr<int32_t>("layer")
+                                  .Attr<float>("rate"));
+
+extern "C" int jaxopt_study_lanes() { return LANES; }
