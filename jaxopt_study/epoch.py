@@ -199,7 +199,8 @@ def steps_a_turn(images: jax.Array, program: Program) -> int:
     batch = jax.ShapeDtypeStruct(images.shape[1:], images.dtype)
     prepared = jax.eval_shape(lambda x: program.network.prepare(x, True), batch)
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(prepared))
-    return max(1, min(program.strategy.steps_a_turn, images.shape[0], TURN_BYTES // max(size, 1)))
+    fitting: int = min(program.strategy.steps_a_turn, images.shape[0], TURN_BYTES // max(size, 1))
+    return max(fitting, 1)
 
 
 def validate(variables: Variables, running: jax.Array, batches: Batches, program: Program) -> EvalSums:

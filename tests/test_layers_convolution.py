@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 from jaxopt_study.layers.convolution import conv
+from jaxopt_study.native import library
 
 CASES = [
     # image, kernel, strides, padding
@@ -17,6 +18,12 @@ CASES = [
     ((2, 6, 6, 4), (1, 1, 4, 3), (2, 2), "VALID"),
     ((2, 6, 5, 2), (2, 4, 2, 3), (1, 2), ((2, 1), (0, 3))),
     ((2, 10, 7, 2), (7, 7, 2, 3), (1, 1), "SAME"),
+    # As many filters as fill vectors: the kernels in C++, where there is a compiler.
+    ((3, 9, 11, 3), (3, 3, 3, 16), (1, 1), "SAME"),
+    ((2, 8, 9, 16), (3, 3, 16, 48), (2, 2), ((1, 1), (0, 1))),
+    ((2, 7, 6, 16), (1, 1, 16, 32), (2, 3), "VALID"),
+    ((2, 12, 17, 7), (2, 5, 7, 16), (1, 2), ((2, 1), (0, 3))),
+    ((1, 6, 6, 32), (5, 5, 32, 64), (1, 1), "SAME"),
 ]
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -63,6 +70,20 @@ def test_under_vmap_there_is_no_grouped_convolution():
     assert "convolution" not in text
     theirs = jax.jit(jax.vmap(scalar(jax.lax.conv_general_dilated, (1, 1), "SAME"))).lower(x, w).as_text()
     assert "convolution" in theirs
+
+
+def test_the_kernels_take_what_fills_vectors(monkeypatch):
+    x, w = arrays((2, 8, 8, 16), (3, 3, 16, 32))
+
+    def primitives():
+        jax.clear_caches()
+        text = jax.jit(scalar(conv, (1, 1), "SAME")).lower(x, w).as_text()
+        return text.count("stablehlo.convolution"), text.count("custom_call @jaxopt_study_")
+
+    if library.available():
+        assert primitives() == (0, 3)
+    monkeypatch.setattr(library, "available", lambda: False)
+    assert primitives() == (3, 0)
 
 
 def test_what_it_does_not_cover_is_left_to_the_primitive():

@@ -106,7 +106,9 @@ def _backward(
     scratch = (outputs * max(9 * channels, 4 * rows * columns * batch),)
     shapes = (image, kernel.shape, shift.shape, *((outputs,),) * 3, routed, scratch)
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    d_x, d_kernel, d_shift, d_bias, d_scale, d_offset, *_ = _call("backward", form, results)(*residuals, gradients[0])
+    d_x, d_kernel, d_shift, d_bias, d_scale, d_offset, *_ = _call("block_gradient", form, results)(
+        *residuals, gradients[0]
+    )
     return None if form.first else d_x, Parameters(d_kernel, d_bias, d_scale, d_offset, d_shift), None
 
 
@@ -127,7 +129,7 @@ def _run(
         *(jax.ShapeDtypeStruct((outputs,), jnp.float32),) * 2,
     )
     arguments = (x, kernel, shift, bias, scale, offset, mean, variance, seed)
-    found: tuple[jax.Array, ...] = _call("forward", form, results)(*arguments)
+    found: tuple[jax.Array, ...] = _call("block", form, results)(*arguments)
     return found
 
 

@@ -1,6 +1,7 @@
-// What XLA calls: the handlers of layers/block_native.py, which knows the shapes.
+// What XLA calls: the handlers of layers/block_native.py and layers/convolution_native.py, which know the shapes.
 
 #include "block.h"
+#include "images.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
@@ -23,7 +24,7 @@ static auto pointer(Array&& array) {
 }
 
 // Running statistics with elements are what an evaluation normalizes by; in training they have none.
-static ffi::Error forward(Floats x, Floats kernel, Floats shift, Floats bias, Floats scale, Floats offset,
+static ffi::Error block(Floats x, Floats kernel, Floats shift, Floats bias, Floats scale, Floats offset,
                           Floats running_mean, Floats running_variance, Bits seed, FloatsOut result, FloatsOut active,
                           ffi::ResultBuffer<ffi::U8> chosen, FloatsOut mean, FloatsOut variance, float epsilon,
                           int32_t layer, float rate) {
@@ -40,7 +41,7 @@ static ffi::Error forward(Floats x, Floats kernel, Floats shift, Floats bias, Fl
   return ffi::Error::Success();
 }
 
-static ffi::Error backward(Floats x, Floats kernel, Floats scale, Bits seed, Floats active,
+static ffi::Error block_gradient(Floats x, Floats kernel, Floats scale, Bits seed, Floats active,
                            ffi::Buffer<ffi::U8> chosen, Floats mean, Floats variance, Floats gradient, FloatsOut d_x,
                            FloatsOut d_kernel, FloatsOut d_shift, FloatsOut d_bias, FloatsOut d_scale,
                            FloatsOut d_offset, FloatsOut routed, FloatsOut scratch, float epsilon, int32_t layer,
@@ -59,7 +60,42 @@ static ffi::Error backward(Floats x, Floats kernel, Floats scale, Bits seed, Flo
   return ffi::Error::Success();
 }
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_forward, forward,
+// Of an array [images, rows, columns, channels].
+template <typename Array>
+static Image image_of(Array&& array) {
+  const auto sides = array.dimensions();
+  return Image(int(sides[1]), int(sides[2]), int(sides[3]));
+}
+
+static ffi::Error convolution(Floats x, Floats kernel, FloatsOut y, int32_t down, int32_t right) {
+  const auto sides = kernel.dimensions();
+  convolve_images(x.typed_data(), image_of(x), int(x.dimensions()[0]), kernel.typed_data(),
+                  {int(sides[0]), int(sides[1]), down, right}, y->typed_data(), image_of(*y));
+  return ffi::Error::Success();
+}
+
+static ffi::Error convolution_gradient(Floats x, Floats dy, FloatsOut gradient, int32_t down, int32_t right) {
+  const auto sides = gradient->dimensions();
+  image_kernel_gradient(x.typed_data(), image_of(x), int(x.dimensions()[0]), dy.typed_data(), image_of(dy),
+                        {int(sides[0]), int(sides[1]), down, right}, gradient->typed_data());
+  return ffi::Error::Success();
+}
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_convolution, convolution,
+                              ffi::Ffi::Bind()
+                                  .Arg<Floats>()  // x
+                                  .Arg<Floats>()  // kernel
+                                  .Ret<Floats>()  // y
+                                  .Attr<int32_t>("down")
+                                  .Attr<int32_t>("right"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_convolution_gradient, convolution_gradient,
+                              ffi::Ffi::Bind()
+                                  .Arg<Floats>()  // x
+                                  .Arg<Floats>()  // gradient of y
+                                  .Ret<Floats>()  // of the kernel
+                                  .Attr<int32_t>("down")
+                                  .Attr<int32_t>("right"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_block, block,
                               ffi::Ffi::Bind()
                                   .Arg<Floats>()  // x
                                   .Arg<Floats>()  // kernel
@@ -78,7 +114,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_forward, forward,
                                   .Attr<float>("epsilon")
                                   .Attr<int32_t>("layer")
                                   .Attr<float>("rate"));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_backward, backward,
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_block_gradient, block_gradient,
                               ffi::Ffi::Bind()
                                   .Arg<Floats>()                // x
                                   .Arg<Floats>()                // kernel

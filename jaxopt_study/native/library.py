@@ -21,9 +21,9 @@ import jax
 from jaxopt_study import devices
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("vectors.h", "convolution.h", "dropout.h", "block.h", "library.cc")
+_SOURCES = ("vectors.h", "convolution.h", "dropout.h", "block.h", "images.h", "library.cc")
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-w")
-_HANDLERS = ("forward", "backward")
+_HANDLERS = ("block", "block_gradient", "convolution", "convolution_gradient")
 _TIMEOUT = 120
 _log = logging.getLogger(__name__)
 
