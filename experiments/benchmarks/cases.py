@@ -72,6 +72,14 @@ OURS = (
     Peer(
         "ours_plain", "this project, plain, diagnostics off", "ours", {"diagnostics": False, "kernels": "plain"}, True
     ),
+    Peer(
+        "ours_no_compiler",
+        "this project, no C++ compiler",
+        "ours",
+        {"diagnostics": True, "kernels": "fast", "strategy": "map"},
+        True,
+        environment={"CXX": ""},
+    ),
 )
 FIXED = tuple(
     Peer(
