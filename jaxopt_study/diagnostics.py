@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxopt_study.native import measures as native
+
 PyTree = Any
 SMALL = 1 << 14
 """Entries below which an array is joined with others."""
@@ -57,8 +59,16 @@ def measure(
         zero has no sign and counts as no change); ``update_size``: mean absolute update; ``grad_norm``,
         ``update_norm``, ``param_norm``: Euclidean norms over all parameters.
     """
-    moves = joined(updates)
     count = sum(u.size for u in jax.tree.leaves(updates))
+    of_grads, of_updates, of_params = (jax.tree.leaves(tree) for tree in (grads, updates, params))
+    if native.fits([*of_grads, *of_updates, *of_params]):
+        sums, new_signs = native.measure(of_grads, of_updates, of_params, previous_signs, SMALL)
+        return {
+            "oscillation": sums[0] / count,
+            "update_size": sums[1] / count,
+            **dict(zip(STEP_METRICS[2:], jnp.sqrt(sums[2:]), strict=True)),
+        }, new_signs
+    moves = joined(updates)
     new_signs = signs(moves)
     flips = total([_opposite(a, b) for a, b in zip(new_signs, previous_signs, strict=True)])
     return {

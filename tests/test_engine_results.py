@@ -7,8 +7,10 @@ import optax
 import pytest
 import small
 
-from jaxopt_study import early_stopping
+from jaxopt_study import choice, early_stopping
+from jaxopt_study import epoch as engine
 from jaxopt_study.batches import batches_of
+from jaxopt_study.execution import STRATEGIES
 from jaxopt_study.grid import make_run
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.settings import Settings
@@ -115,6 +117,27 @@ def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
         assert_close(history, spread[key])
     for key, history in alone.items():
         assert_close(history, together[key])
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_how_many_steps_a_turn_takes_changes_nothing(steps, tmp_path, monkeypatch):
+    """Also where the steps of an epoch, four here, are not a multiple of it."""
+    runs = small.grid(rates=(0.003, 0.03))
+    usual = by_run(small.study(tmp_path / "a", runs, strategy="map").run())
+    monkeypatch.setitem(STRATEGIES, "map", STRATEGIES["map"]._replace(steps_a_turn=steps))
+    for key, history in by_run(small.study(tmp_path / "b", runs, strategy="map").run()).items():
+        assert_close(history, usual[key])
+
+
+def test_no_more_steps_a_turn_than_there_is_room_for_their_batches(tmp_path, monkeypatch):
+    study = small.study(tmp_path, small.grid(), strategy="map")
+    images = study.batches(16).train[0]
+    program = study.program(study.groups[0], choice.Way("map", ""))
+    assert engine.steps_a_turn(images, program) == len(images) == 4
+    batch = images[0].size * 4  # as float32
+    for room, steps in ((3 * batch, 3), (2 * batch - 1, 1), (0, 1)):
+        monkeypatch.setattr(engine, "TURN_BYTES", room)
+        assert engine.steps_a_turn(images, program) == steps
 
 
 def test_strategies_agree(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxopt_study import devices
+from jaxopt_study import devices, diagnostics
 from jaxopt_study.layers import block_native
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, per_channel
 from jaxopt_study.layers.block_native import Form, Parameters
@@ -21,6 +21,7 @@ from jaxopt_study.layers.dropout import dropout
 from jaxopt_study.models.article_fast import fast
 from jaxopt_study.models.build import article_model
 from jaxopt_study.native import library
+from jaxopt_study.native import measures as native
 
 EPSILON = 1e-3
 needs_compiler = pytest.mark.skipif(
@@ -165,6 +166,39 @@ def test_runs_of_a_vmap_are_each_their_own():
         np.testing.assert_array_equal(together[i], alone)
 
 
+@needs_compiler
+@pytest.mark.parametrize(
+    "shapes", [((200, 100), (7,), (130, 130), (3, 3, 2, 5)), ((256, 64), (128, 128)), ((1,), (33,), ())]
+)
+def test_measures_are_those_of_xla(shapes, monkeypatch):
+    """Arrays large and small, all large, all small; updates of zero have no sign; twice, so that signs are used."""
+    rng = np.random.default_rng(0)
+
+    def draw():
+        moves = [rng.normal(size=shape) * rng.integers(0, 2, shape) for shape in shapes]
+        return {str(i): jnp.asarray(x, jnp.float32) for i, x in enumerate(moves)}
+
+    steps = [(draw(), draw(), draw()) for _ in range(3)]
+
+    def through():
+        signs, rows = diagnostics.no_signs(steps[0][2]), []
+        for step in steps:
+            row, signs = jax.jit(lambda *trees: diagnostics.measure(*trees))(*step, signs)
+            rows.append(row)
+        return rows, signs
+
+    ours = through()
+    assert native.fits(list(steps[0][0].values()))
+    monkeypatch.setattr(library, "available", lambda: False)
+    jax.clear_caches()
+    theirs = through()
+    assert sum(float(row["oscillation"]) for row in theirs[0]) > 0
+    assert [row["oscillation"] for row in ours[0]] == [row["oscillation"] for row in theirs[0]]
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("batch", "dtype"), [(5, jnp.float32), (32, jnp.bfloat16)])
 def test_what_the_kernels_do_not_take_goes_another_way(batch, dtype):
     assert not block_native.fits(batch, dtype)
@@ -187,6 +221,15 @@ ASK += "print(l.lanes(), *a().forms_on('cpu'))"
 def test_without_a_working_compiler_xla_does_the_work(compiler, tmp_path):
     assert process(ASK, CXX=compiler, XDG_CACHE_HOME=str(tmp_path)) == ["0", "phases", "im2col", "flax"]
     assert not list(tmp_path.rglob("*.so*"))
+
+
+@needs_compiler
+def test_a_compiler_that_spells_the_processor_otherwise(tmp_path):
+    compiler = tmp_path / "clang-for-arm"
+    words = 'case "$*" in *-march=native*) exit 1;; esac; exec c++ $(echo "$@" | sed s/-mcpu=native/-march=native/)'
+    compiler.write_text(f"#!/bin/sh\n{words}\n")
+    compiler.chmod(0o700)
+    assert process(ASK, CXX=str(compiler), XDG_CACHE_HOME=str(tmp_path))[1] == "native"
 
 
 @needs_compiler

@@ -2,6 +2,7 @@
 
 #include "block.h"
 #include "images.h"
+#include "measures.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
@@ -81,6 +82,40 @@ static ffi::Error convolution_gradient(Floats x, Floats dy, FloatsOut gradient, 
   return ffi::Error::Success();
 }
 
+// Arguments: gradients, updates, weights, each `count` arrays, and signs. Results: the sums, and the new signs. Arrays
+// of at least `alone` numbers have signs by themselves, in order; the others share the last.
+static ffi::Error measures(ffi::RemainingArgs arguments, ffi::RemainingRets results, int32_t count, int64_t alone) {
+  const auto array = [&](int which, int i) { return arguments.get<ffi::AnyBuffer>(which * count + i).value(); };
+  Measures found;
+  const int last = int(results.size()) - 2;
+  int next = 0;
+  ptrdiff_t shared = 0;
+  for (int i = 0; i < count; i++) {
+    const ptrdiff_t size = ptrdiff_t(array(0, i).element_count());
+    const int of = size >= alone ? next++ : last;
+    const ptrdiff_t at = size >= alone ? 0 : shared;
+    if (size < alone) shared += size;
+    const auto numbers = [&](int which) { return static_cast<const float*>(array(which, i).untyped_data()); };
+    auto* after = static_cast<int8_t*>((*results.get<ffi::AnyBuffer>(1 + of))->untyped_data());
+    const auto* before = static_cast<const int8_t*>(array(3, of).untyped_data());
+    found.add(numbers(0), numbers(1), numbers(2), before + at, after + at, size);
+  }
+  if (shared) {
+    auto rest = (*results.get<ffi::AnyBuffer>(1 + last));
+    memset(static_cast<int8_t*>(rest->untyped_data()) + shared, 0, rest->element_count() - shared);
+  }
+  auto* sums = static_cast<float*>((*results.get<ffi::AnyBuffer>(0))->untyped_data());
+  sums[0] = float(found.opposite);
+  sums[1] = sum(found.sizes);
+  sums[2] = sum(found.gradients);
+  sums[3] = sum(found.updates);
+  sums[4] = sum(found.weights);
+  return ffi::Error::Success();
+}
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    jaxopt_study_measures, measures,
+    ffi::Ffi::Bind().RemainingArgs().RemainingRets().Attr<int32_t>("count").Attr<int64_t>("alone"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_convolution, convolution,
                               ffi::Ffi::Bind()
                                   .Arg<Floats>()  // x

@@ -21,9 +21,10 @@ import jax
 from jaxopt_study import devices
 
 _FOLDER = Path(__file__).parent
-_SOURCES = ("vectors.h", "convolution.h", "dropout.h", "block.h", "images.h", "library.cc")
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", "-w")
-_HANDLERS = ("block", "block_gradient", "convolution", "convolution_gradient")
+_SOURCES = ("vectors.h", "convolution.h", "dropout.h", "block.h", "images.h", "measures.h", "library.cc")
+_FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-w")
+_FOR_THIS_PROCESSOR = ("-march=native", "-mcpu=native")  # the second is how Clang for ARM has long spelled the first
+_HANDLERS = ("block", "block_gradient", "convolution", "convolution_gradient", "measures")
 _TIMEOUT = 120
 _log = logging.getLogger(__name__)
 
@@ -91,8 +92,7 @@ def _kept(compiler: list[str], scratch: Path) -> Path:
     if (folder / name).is_file():
         return folder / name
     made = scratch / name
-    command = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / "library.cc"), "-o", str(made)]
-    subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT)
+    _compile(compiler, made)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)  # whoever can write there can run code as the user
@@ -102,6 +102,15 @@ def _kept(compiler: list[str], scratch: Path) -> Path:
     except OSError:
         return made
     return folder / name
+
+
+def _compile(compiler: list[str], made: Path) -> None:
+    given = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / "library.cc"), "-o", str(made)]
+    for processor in _FOR_THIS_PROCESSOR:
+        done = subprocess.run([*given, processor], capture_output=True, text=True, timeout=_TIMEOUT)
+        if done.returncode == 0:
+            return
+    done.check_returncode()
 
 
 @functools.cache
