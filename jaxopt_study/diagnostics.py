@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxopt_study.native import measures as native
 
@@ -43,41 +44,38 @@ def no_signs(params: PyTree) -> list[jax.Array]:
     return [jnp.zeros(p.shape, jnp.int8) for p in jax.eval_shape(joined, params)]
 
 
-def measure(
+def apply(
     grads: PyTree, updates: PyTree, params: PyTree, previous_signs: list[jax.Array]
-) -> tuple[dict[str, jax.Array], list[jax.Array]]:
-    """Float32 scalars by the names in ``STEP_METRICS``, and the signs to keep for the next step.
+) -> tuple[PyTree, dict[str, jax.Array], list[jax.Array]]:
+    """Adds the updates to the weights and measures the step.
 
     Args:
         grads: the gradient of the loss.
         updates: what is added to the weights.
-        params: the weights after the update.
+        params: the weights before the update.
         previous_signs: of the updates of the step before, as ``signs`` gives them of what ``joined`` gives.
 
     Returns:
+        The new weights; float32 scalars by the names in ``STEP_METRICS``; the signs to keep for the next step.
         ``oscillation``: share of the parameters whose update has the opposite sign of the step before (an update of
         zero has no sign and counts as no change); ``update_size``: mean absolute update; ``grad_norm``,
-        ``update_norm``, ``param_norm``: Euclidean norms over all parameters.
+        ``update_norm``, ``param_norm``: Euclidean norms over all parameters, of the new weights the last.
     """
-    count = sum(u.size for u in jax.tree.leaves(updates))
-    of_grads, of_updates, of_params = (jax.tree.leaves(tree) for tree in (grads, updates, params))
-    if native.fits([*of_grads, *of_updates, *of_params]):
-        sums, new_signs = native.measure(of_grads, of_updates, of_params, previous_signs, SMALL)
-        return {
-            "oscillation": sums[0] / count,
-            "update_size": sums[1] / count,
-            **dict(zip(STEP_METRICS[2:], jnp.sqrt(sums[2:]), strict=True)),
-        }, new_signs
-    moves = joined(updates)
-    new_signs = signs(moves)
-    flips = total([_opposite(a, b) for a, b in zip(new_signs, previous_signs, strict=True)])
-    return {
-        "oscillation": flips.astype(jnp.float32) / count,
-        "update_size": total([jnp.sum(jnp.abs(u)) for u in moves]) / count,
-        "grad_norm": norm(joined(grads)),
-        "update_norm": norm(moves),
-        "param_norm": norm(joined(params)),
-    }, new_signs
+    leaves, structure = jax.tree.flatten(params)
+    of_grads, of_updates = jax.tree.leaves(grads), jax.tree.leaves(updates)
+    count = sum(x.size for x in leaves)
+    if native.fits([*of_grads, *of_updates, *leaves]):
+        leaves, new_signs, sums = native.apply(of_grads, of_updates, leaves, previous_signs, SMALL)
+        flips, size, norms = sums[0], sums[1], jnp.sqrt(sums[2:])
+        moved = jax.tree.unflatten(structure, leaves)
+    else:
+        moved = optax.apply_updates(params, updates)
+        moves = joined(updates)
+        new_signs = signs(moves)
+        opposite = [_opposite(a, b) for a, b in zip(new_signs, previous_signs, strict=True)]
+        flips, size = total(opposite).astype(jnp.float32), total([jnp.sum(jnp.abs(u)) for u in moves])
+        norms = jnp.stack([norm(joined(grads)), norm(moves), norm(joined(moved))])
+    return moved, dict(zip(STEP_METRICS, (flips / count, size / count, *norms), strict=True)), new_signs
 
 
 def _opposite(signs: jax.Array, others: jax.Array) -> jax.Array:

@@ -96,11 +96,12 @@ def train_step(
     (value, stats), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
     rule = optax.with_extra_args_support(make_optimizer(hyperparameters))
     updates, opt_state = rule.update(grads, state.opt_state, params, value=value, grad=grads)
-    new_params: PyTree = optax.apply_updates(params, updates)
     signs, metrics = state.signs, sums.metrics
     if metrics:
-        measured, signs = diagnostics.measure(grads, updates, new_params, state.signs)
+        new_params, measured, signs = diagnostics.apply(grads, updates, params, state.signs)
         metrics = jax.tree.map(jnp.add, metrics, measured)
+    else:
+        new_params = optax.apply_updates(params, updates)
     state = state._replace(variables=Variables(new_params, stats), opt_state=opt_state, signs=signs)
     return state, TrainSums(sums.loss + value, metrics)
 

@@ -82,12 +82,13 @@ static ffi::Error convolution_gradient(Floats x, Floats dy, FloatsOut gradient, 
   return ffi::Error::Success();
 }
 
-// Arguments: gradients, updates, weights, each `count` arrays, and signs. Results: the sums, and the new signs. Arrays
-// of at least `alone` numbers have signs by themselves, in order; the others share the last.
+// Arguments: gradients, updates, weights, each `count` arrays, and signs. Results: the new weights, the new signs, and
+// the sums. Arrays of at least `alone` numbers have signs by themselves, in order; the others share the last.
 static ffi::Error measures(ffi::RemainingArgs arguments, ffi::RemainingRets results, int32_t count, int64_t alone) {
   const auto array = [&](int which, int i) { return arguments.get<ffi::AnyBuffer>(which * count + i).value(); };
   Measures found;
-  const int last = int(results.size()) - 2;
+  const auto result = [&](int i) { return (*results.get<ffi::AnyBuffer>(i))->untyped_data(); };
+  const int sums_at = int(results.size()) - 1, last = sums_at - count - 1;
   int next = 0;
   ptrdiff_t shared = 0;
   for (int i = 0; i < count; i++) {
@@ -96,15 +97,15 @@ static ffi::Error measures(ffi::RemainingArgs arguments, ffi::RemainingRets resu
     const ptrdiff_t at = size >= alone ? 0 : shared;
     if (size < alone) shared += size;
     const auto numbers = [&](int which) { return static_cast<const float*>(array(which, i).untyped_data()); };
-    auto* after = static_cast<int8_t*>((*results.get<ffi::AnyBuffer>(1 + of))->untyped_data());
+    auto* after = static_cast<int8_t*>(result(count + of));
     const auto* before = static_cast<const int8_t*>(array(3, of).untyped_data());
-    found.add(numbers(0), numbers(1), numbers(2), before + at, after + at, size);
+    found.add(numbers(0), numbers(1), numbers(2), static_cast<float*>(result(i)), before + at, after + at, size);
   }
   if (shared) {
-    auto rest = (*results.get<ffi::AnyBuffer>(1 + last));
-    memset(static_cast<int8_t*>(rest->untyped_data()) + shared, 0, rest->element_count() - shared);
+    const ptrdiff_t all = ptrdiff_t(array(3, last).element_count());
+    memset(static_cast<int8_t*>(result(count + last)) + shared, 0, all - shared);
   }
-  auto* sums = static_cast<float*>((*results.get<ffi::AnyBuffer>(0))->untyped_data());
+  auto* sums = static_cast<float*>(result(sums_at));
   sums[0] = float(found.opposite);
   sums[1] = sum(found.sizes);
   sums[2] = sum(found.gradients);

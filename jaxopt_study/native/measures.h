@@ -1,4 +1,5 @@
-// How an update moves the weights (jaxopt_study/diagnostics.py), in one pass over gradients, updates and weights.
+// An update of the weights, and how it moves them (jaxopt_study/diagnostics.py): one pass over gradients, updates and
+// weights, which together are more than a core's own cache holds.
 
 #pragma once
 
@@ -10,15 +11,16 @@ struct Measures {
   Vector gradients{}, updates{}, weights{}, sizes{};  // squares, and of the updates absolute values too
   int64_t opposite = 0;                               // updates whose sign is not that of the step before
 
-  // Adds arrays of `count` numbers; `before` holds the signs -1, 0, 1 of their last updates, `after` takes those of
-  // these.
-  void add(const float* gradient, const float* update, const float* weight, const int8_t* before, int8_t* after,
-           ptrdiff_t count) {
+  // Adds arrays of `count` numbers; `moved` takes the weights after the update. `before` holds the signs -1, 0, 1 of
+  // the last updates, `after` takes those of these. Results may lie where their arguments do.
+  void add(const float* gradient, const float* update, const float* weight, float* moved, const int8_t* before,
+           int8_t* after, ptrdiff_t count) {
     typedef int8_t Signs __attribute__((vector_size(LANES), aligned(1), may_alias));
     Whole differing{};
     ptrdiff_t i = 0;
     for (; i + LANES <= count; i += LANES) {
-      const Vector g = load(gradient + i), u = load(update + i), w = load(weight + i);
+      const Vector g = load(gradient + i), u = load(update + i), w = load(weight + i) + u;
+      store(moved + i, w);
       gradients += g * g;
       updates += u * u;
       weights += w * w;
@@ -30,7 +32,8 @@ struct Measures {
     }
     for (int lane = 0; lane < LANES; lane++) opposite += differing[lane];
     for (; i < count; i++) {
-      const float g = gradient[i], u = update[i], w = weight[i];
+      const float g = gradient[i], u = update[i], w = weight[i] + u;
+      moved[i] = w;
       gradients[0] += g * g;
       updates[0] += u * u;
       weights[0] += w * w;

@@ -1,4 +1,4 @@
-"""The measures of :mod:`~jaxopt_study.diagnostics` by a kernel in C++: one call and one pass over all arrays."""
+"""An update of the weights and what :mod:`~jaxopt_study.diagnostics` measures of it, in one pass over all arrays."""
 
 import jax
 import jax.numpy as jnp
@@ -6,29 +6,38 @@ import numpy as np
 
 from jaxopt_study.native import library
 
+Arrays = list[jax.Array]
 
-def fits(arrays: list[jax.Array]) -> bool:
+
+def fits(arrays: Arrays) -> bool:
     """Whether the kernel takes these."""
     cpu = jax.default_backend() == "cpu"
     return cpu and all(x.dtype == jnp.float32 for x in arrays) and library.available()
 
 
-def measure(
-    grads: list[jax.Array], updates: list[jax.Array], params: list[jax.Array], signs: list[jax.Array], alone: int
-) -> tuple[jax.Array, list[jax.Array]]:
-    """Opposite signs, sum of absolute updates, and sums of squares of gradients, updates and weights, float32 [5]; and
-    the signs of the updates.
+def apply(
+    grads: Arrays, updates: Arrays, params: Arrays, signs: Arrays, alone: int
+) -> tuple[Arrays, Arrays, jax.Array]:
+    """Adds the updates to the weights and measures both.
 
     Args:
         grads: arrays of any shapes.
         updates: of those shapes.
-        params: of those shapes.
+        params: of those shapes, before the update.
         signs: of the updates before, int8, as `diagnostics.joined` orders them: first those of arrays that have one by
             themselves, then those of the others, one after another, in the last.
         alone: the least size of an array that has one by itself.
+
+    Returns:
+        The weights after the update; the signs of the updates; float32 [5]: opposite signs, sum of absolute updates,
+        and sums of squares of gradients, updates and new weights.
     """
-    results = [jax.ShapeDtypeStruct((5,), jnp.float32), *(jax.ShapeDtypeStruct(s.shape, s.dtype) for s in signs)]
-    call = jax.ffi.ffi_call(library.target("measures"), results, vmap_method="sequential")
-    static = {"count": np.int32(len(grads)), "alone": np.int64(alone)}
-    sums, *after = call(*grads, *updates, *params, *signs, **static)
-    return sums, after
+    count = len(grads)
+    results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (*params, *signs)]
+    results.append(jax.ShapeDtypeStruct((5,), jnp.float32))
+    in_place = {2 * count + i: i for i in range(len(params) + len(signs))}
+    call = jax.ffi.ffi_call(
+        library.target("measures"), results, vmap_method="sequential", input_output_aliases=in_place
+    )
+    found = call(*grads, *updates, *params, *signs, count=np.int32(count), alone=np.int64(alone))
+    return list(found[:count]), list(found[count:-1]), found[-1]
