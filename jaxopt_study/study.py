@@ -24,6 +24,7 @@ from jaxopt_study.history import History
 from jaxopt_study.losses import LOSSES, loss_of
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
+from jaxopt_study.native import library
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.step import Hyperparameters, MakeOptimizer
 from jaxopt_study.store import Store
@@ -155,6 +156,7 @@ class Study:
             "grid": [{"optimizer": r.optimizer, **dict(r.hyperparameters), "seed": r.seed} for r in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],
             "processor": choice.processor(),
+            "native_kernels": jax.default_backend() == "cpu" and library.available(),
             "versions": workdir.versions(),
             "git_commit": workdir.git_commit(),
         }

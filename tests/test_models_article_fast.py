@@ -11,7 +11,7 @@ from jaxopt_study.models.article_fast import Batch, fast
 CASES = [
     ((8, 8, 1), 1, False, "phases"),
     ((33, 37, 3), 3, True, "phases"),
-    ((32, 32, 3), 1, False, "im2col"),
+    ((16, 16, 3), 1, False, "im2col"),
     ((32, 32, 3), 1, False, "native"),
     ((21, 34, 1), 2, True, "native"),
 ]

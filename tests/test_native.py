@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxopt_study import devices, diagnostics
-from jaxopt_study.layers import block_native
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, per_channel
-from jaxopt_study.layers.block_native import Form, Parameters
 from jaxopt_study.layers.conv_pool import conv_pool, shared_columns, shared_conv_pool
 from jaxopt_study.layers.dropout import dropout
 from jaxopt_study.models.article_fast import fast
 from jaxopt_study.models.build import article_model
+from jaxopt_study.native import block as native_block
 from jaxopt_study.native import library
 from jaxopt_study.native import measures as native
+from jaxopt_study.native.block import Form, Parameters
 
 EPSILON = 1e-3
 needs_compiler = pytest.mark.skipif(
@@ -73,7 +73,7 @@ def both(channels, outputs, height, width, batch, *, first=False, rate=0.25, pad
     words = jnp.array([seed, 77], jnp.uint32)
 
     def ours(x, parameters):
-        y, mean, variance = block_native.block(form, block_native.pad(x), parameters, words)
+        y, mean, variance = native_block.block(form, native_block.pad(x), parameters, words)
         if padded:
             assert y.shape == (outputs, height // 2 + 2, width // 2 + 2, batch)
             y = y[:, 1:-1, 1:-1]
@@ -119,7 +119,7 @@ def test_the_border_of_a_result_is_zero_and_of_a_gradient_too():
     form = Form(EPSILON, 0, 0.5, True, False)
     x, parameters, _ = arrays(3, 5, 7, 6, 16, False)
     words = jnp.zeros(2, jnp.uint32)
-    y, back = jax.vjp(lambda x: block_native.block(form, x, parameters, words)[0], block_native.pad(x))
+    y, back = jax.vjp(lambda x: native_block.block(form, x, parameters, words)[0], native_block.pad(x))
     gradient = back(jnp.ones_like(y))[0]
     for image in (y, gradient):
         assert float(jnp.abs(image).sum()) > 0
@@ -132,7 +132,7 @@ def test_evaluation_is_by_running_statistics_and_drops_nothing():
     form = Form(EPSILON, 0, 0.6, False, False)
     x, parameters, _ = arrays(4, 8, 6, 6, 32, False)
     mean, variance = jnp.linspace(0.1, 0.8, 8), jnp.linspace(0.5, 2.0, 8)
-    ours = block_native.evaluate(form, block_native.pad(x), parameters, mean, variance)
+    ours = native_block.evaluate(form, native_block.pad(x), parameters, mean, variance)
     active = reference(form, x, parameters, jnp.zeros(2, jnp.uint32))[3]
     assert_close(ours, inference_norm(active, parameters.scale, parameters.offset, mean, variance, EPSILON))
 
@@ -145,7 +145,7 @@ def test_what_is_not_finite_is_not_lost(place, bad):
     x, parameters, _ = arrays(2, 4, 6, 6, 16, False)
     x = x.at[place].set(bad)
     form = Form(EPSILON, 0, 0.2, False, False)
-    y, mean, _ = block_native.block(form, block_native.pad(x), parameters, jnp.zeros(2, jnp.uint32))
+    y, mean, _ = native_block.block(form, native_block.pad(x), parameters, jnp.zeros(2, jnp.uint32))
     assert not bool(jnp.isfinite(mean).all())
     assert bool(jnp.isnan(y).any())
 
@@ -158,7 +158,7 @@ def test_runs_of_a_vmap_are_each_their_own():
     words = jnp.array([[1, 2], [3, 4], [1, 2]], jnp.uint32)
 
     def run(parameters, words):
-        return block_native.block(form, block_native.pad(x), parameters, words)[0]
+        return native_block.block(form, native_block.pad(x), parameters, words)[0]
 
     together = jax.jit(jax.vmap(run))(many, words)
     for i in range(3):
@@ -203,25 +203,29 @@ def test_measures_are_those_of_xla(shapes, monkeypatch):
 
 @pytest.mark.parametrize(("batch", "dtype"), [(5, jnp.float32), (32, jnp.bfloat16)])
 def test_what_the_kernels_do_not_take_goes_another_way(batch, dtype):
-    assert not block_native.fits(batch, dtype)
+    assert not native_block.fits(batch, dtype)
     network = fast((8, 8, 1), batch, formulation="native", dtype=dtype)
     prepared = jax.eval_shape(lambda x: network.prepare(x, True), jnp.zeros((batch, 8, 8, 1), jnp.uint8))
     assert prepared.columns.ndim == 2
 
 
-def process(code, **environment):
-    return subprocess.run(
+def process(code, said="", **environment):
+    done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
-    ).stdout.split()
+    )
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == bool(said)
+    return done.stdout.split()
 
 
 ASK = "from jaxopt_study.native import library as l; from jaxopt_study.models.build import article_model as a;"
 ASK += "print(l.lanes(), *a().forms_on('cpu'))"
 
 
-@pytest.mark.parametrize("compiler", ["", "no-such-compiler", "false"])
-def test_without_a_working_compiler_xla_does_the_work(compiler, tmp_path):
-    assert process(ASK, CXX=compiler, XDG_CACHE_HOME=str(tmp_path)) == ["0", "phases", "im2col", "flax"]
+@pytest.mark.parametrize(("compiler", "said"), [("", ""), ("no-such-compiler", "no-such-compiler"), ("false", "false")])
+def test_without_a_working_compiler_xla_does_the_work(compiler, said, tmp_path):
+    found = process(ASK, said, CXX=compiler, XDG_CACHE_HOME=str(tmp_path))
+    assert found == ["0", "phases", "im2col", "flax"]
     assert not list(tmp_path.rglob("*.so*"))
 
 

@@ -1,5 +1,6 @@
 """The driver of a study on a cluster: hands runs out, keeps what comes back, goes on when workers are lost."""
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -25,6 +26,8 @@ from jaxopt_study.study import Interrupted, Study, Watcher
 
 STARTS = 3
 """Workers that come to nothing, one after another, before the study is given up."""
+LEAVING = 5.0
+"""Seconds that workers have to clear up after themselves."""
 
 
 @dataclasses.dataclass
@@ -202,6 +205,10 @@ class Driver:
             self.watcher.end(run, history)
 
     def _dismiss(self) -> None:
+        with contextlib.suppress(ray.exceptions.RayError):
+            left = [member.actor.leave.remote() for member in self.members.values()]
+            if left:
+                ray.wait(left, num_returns=len(left), timeout=LEAVING)
         for member in self.members.values():
             ray.kill(member.actor)
 

@@ -89,6 +89,10 @@ class Worker:
             account = self.account._replace(ready_seconds=now - self.ready_since, idle_seconds=idle)
             return Reply(events, self.active, account)
 
+    def leave(self) -> None:
+        """Removes what it has on its machine's disk; the driver ends the process then."""
+        self.folder.cleanup()
+
     def _live(self, dataset: Dataset) -> None:
         try:
             self._begin(dataset)

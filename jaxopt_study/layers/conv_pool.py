@@ -17,7 +17,7 @@ from jax import lax
 from jaxopt_study.layers import taps, tiles
 from jaxopt_study.layers.phases import pool, route, split_phases
 
-# "native" is for CPUs: a whole block in C++, see block_native.py, and "phases" for what does not fit that.
+# "native" is for CPUs: a whole block in C++, see native/block.py, and "phases" for what does not fit that.
 Formulation = Literal["native", "phases", "im2col"]
 
 _FEW_CHANNELS = 16

@@ -11,9 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxopt_study.layers import block_native
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
-from jaxopt_study.layers.block_native import Form, Parameters
 from jaxopt_study.layers.conv_pool import Formulation, conv_pool, input_shift, shared_columns, shared_conv_pool
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dense import dense
@@ -22,6 +20,8 @@ from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article
 from jaxopt_study.models.flax_module import scale
 from jaxopt_study.models.network import Network, PyTree, Variables
+from jaxopt_study.native import block as native_block
+from jaxopt_study.native.block import Form, Parameters
 
 _Norm = Callable[[int, jax.Array], jax.Array]
 _Drop = Callable[[jax.Array, int, float], jax.Array]
@@ -102,8 +102,8 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
     mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))
     if train:
         x = (x - per_channel(mean, x)) * per_channel(lax.rsqrt(var + article.EPSILON), x)
-    if layout.form == "native" and block_native.fits(x.shape[-1], layout.dtype):
-        return Batch(block_native.pad(x), mean, var)
+    if layout.form == "native" and native_block.fits(x.shape[-1], layout.dtype):
+        return Batch(native_block.pad(x), mean, var)
     return Batch(shared_columns(x.astype(layout.dtype), layout.form), mean, var)
 
 
@@ -122,7 +122,7 @@ def _train(variables: Variables, batch: Batch, seed: jax.Array, layout: _Layout)
 
     def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
         name = f"BatchNorm_{layer + 1}"
-        y, mean, var = block_native.block(form, x, parameters, seed)
+        y, mean, var = native_block.block(form, x, parameters, seed)
         new[name] = _moved(old[name], mean, var)
         return y
 
@@ -140,7 +140,7 @@ def _evaluate(variables: Variables, batch: Batch, layout: _Layout) -> jax.Array:
 
     def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
         running = stats[f"BatchNorm_{layer + 1}"]
-        return block_native.evaluate(form, x, parameters, running["mean"], running["var"])
+        return native_block.evaluate(form, x, parameters, running["mean"], running["var"])
 
     first, running = params["BatchNorm_0"], stats["BatchNorm_0"]
     slope = first["scale"] * lax.rsqrt(running["var"] + article.EPSILON)

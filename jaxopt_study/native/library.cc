@@ -1,4 +1,4 @@
-// What XLA calls: the handlers of layers/block_native.py and layers/convolution_native.py, which know the shapes.
+// What XLA calls: the handlers of block.py, convolution.py and measures.py, which know the shapes.
 
 #include "block.h"
 #include "images.h"

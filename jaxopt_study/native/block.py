@@ -1,8 +1,9 @@
 """A block by the kernels in C++: convolution, 2 x 2 max-pooling, bias, ReLU, batch norm and dropout in one call.
 
-The reference is `conv_pool`, `batch_norm` and `dropout` of this folder, one after the other. Images are float32
-[C, H + 2, W + 2, B]: a pixel of zeros around each, which counts as constant; B is a multiple of `library.lanes`. What
-the backward pass keeps of the forward pass are the activations and, in a byte, the chosen output of each window.
+The reference is `conv_pool`, `batch_norm` and `dropout` of :mod:`jaxopt_study.layers`, one after the other. Images are
+float32 [C, H + 2, W + 2, B]: a pixel of zeros around each, which counts as constant; B is a multiple of
+`library.lanes`. What the backward pass keeps of the forward pass are the activations and, in a byte, the chosen output
+of each window.
 """
 
 import functools
