@@ -211,7 +211,10 @@ class Checkpoints:
                     active_processes={self.process},
                     barrier_sync_key_prefix=f"process_{self.process}",
                 )
-                options |= {"multiprocessing_options": alone, "create": False}
+                # Beside the saving it makes folders with signals through JAX's coordinator, under names that two
+                # processes share: the one that is ready removes the signals that the other still waits for.
+                beforehand = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+                options |= {"multiprocessing_options": alone, "async_options": beforehand, "create": False}
             self._manager = ocp.CheckpointManager(self.folder, options=ocp.CheckpointManagerOptions(**options))
         return self._manager
 

@@ -13,16 +13,28 @@ from test_engine_results import assert_identical, by_run
 from jaxopt_study import multihost, workdir
 from jaxopt_study.grid import product
 
-PROCESS = """
+JOIN = """
 import sys; sys.path.insert(0, {tests!r})
 import jax; jax.config.update("jax_num_cpu_devices", 2)
 from pathlib import Path
 from jaxopt_study import multihost
 multihost.join("127.0.0.1:{port}", 2, {process})
 import small
+"""
+TRAIN = """
 assert len(jax.devices()) == 4 and len(jax.local_devices()) == 2
 study = small.study(Path({folder!r}), small.grid(), epochs=5, checkpoint_minutes=0.0005)
 assert len(multihost.run(study)) == 6
+"""
+SAVE_OFTEN = """
+import numpy as np
+from jaxopt_study.checkpoint import Checkpoints
+from jaxopt_study.scheduler import Parked, Snapshot
+checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
+parked = Parked(np.zeros((1, 2), np.float32), {{"w": np.ones(4, np.float32)}})
+for _ in range(20):
+    checkpoints.save("momentum", Snapshot(small.grid()[:1], [parked]))
+checkpoints.wait()
 """
 
 
@@ -32,16 +44,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def start(folder: Path, port: int, process: int) -> subprocess.Popen:
-    code = PROCESS.format(tests=str(Path(__file__).parent), port=port, process=process, folder=str(folder))
+def start(folder: Path, port: int, process: int, does: str = TRAIN) -> subprocess.Popen:
+    code = (JOIN + does).format(tests=str(Path(__file__).parent), port=port, process=process, folder=str(folder))
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def together(folder: Path) -> list[str]:
+def together(folder: Path, does: str = TRAIN) -> list[str]:
     """What two processes that share a folder say on stderr; they must both end well."""
     port = free_port()
-    processes = [start(folder, port, process) for process in (0, 1)]
+    processes = [start(folder, port, process, does) for process in (0, 1)]
     try:
         told = [process.communicate(timeout=120)[1] for process in processes]
     finally:
@@ -61,6 +73,11 @@ def test_two_processes_of_two_devices_give_the_results_of_one(tmp_path):
     assert found.keys() == whole.keys()
     for key, history in whole.items():
         assert_identical(history, found[key])
+
+
+def test_processes_that_save_at_the_same_time_do_not_wait_for_each_other(tmp_path):
+    together(tmp_path, SAVE_OFTEN)
+    assert {path.name for path in tmp_path.glob("process_*/*")} == {"19", "20"}
 
 
 @pytest.mark.slow
