@@ -19,10 +19,11 @@ import jax
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import write_text
 
-STEPS = 4
+STEPS = 16
+"""Two turns of a run, so that what a call costs beside them hides no difference."""
 TURNS = 5
 HOPELESS = 3.0
-"""A way that takes so many times the best one's seconds is not timed again."""
+"""A way that takes so many times the best one's seconds is not timed again, nor its form in another strategy."""
 
 # Numbers in a training example x examples x epochs x runs that ten minutes are enough for, roughly: for the article's
 # network on two cores, and, by estimate, on a large GPU.
@@ -79,10 +80,14 @@ def fastest(
 
 
 def timed(found: Sequence[Way], timer_of: Callable[[Way], Callable[[], float]]) -> dict[Way, float]:
-    """The least seconds of each way over some turns, taken in turns; infinite where memory does not suffice."""
+    """The least seconds of each way over some turns, taken in turns; infinite where memory does not suffice, and for a
+    form that is hopeless already."""
     seconds = dict.fromkeys(found, math.inf)
     timers: dict[Way, Callable[[], float]] = {}
     for way in found:
+        best = min(seconds.values())
+        if any(seconds[other] > HOPELESS * best for other in timers if other.form == way.form):
+            continue
         try:
             timers[way] = timer_of(way)
             seconds[way] = timers[way]()

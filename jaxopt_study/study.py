@@ -245,11 +245,12 @@ class Study:
         return choice.fastest(found, timer_of, about, devices.cache_folder() / "choices")
 
     def batches(self, size: int, steps: int | None = None) -> Batches:
-        """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and as many of
-        validation, if given."""
+        """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same
+        share of the validation data, if given."""
         data = self.dataset
         val_size = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE)
-        train, val = (None, None) if steps is None else (steps * size, steps * val_size)
+        train = None if steps is None else steps * size
+        val = None if train is None else -(-train * len(data.val_labels) // len(data.train_labels))
         return batches_of(
             data.train_images[:train],
             data.train_labels[:train],

@@ -56,6 +56,21 @@ def test_a_hopeless_way_is_timed_once_only(tmp_path):
     assert clock.asked == {MAP: 1 + choice.TURNS, VMAP: 1 + choice.TURNS, PLAIN: 1}
 
 
+def test_a_form_that_is_hopeless_one_way_is_not_compiled_for_another(tmp_path):
+    plain_by_vmap = Way("vmap", PLAIN.form)
+    clock = Clock({**SECONDS, plain_by_vmap: 0.001})
+    assert choice.fastest([*WAYS, plain_by_vmap], clock, {}, tmp_path) == VMAP
+    assert clock.asked[plain_by_vmap] == 0
+
+
+def test_a_few_steps_come_with_their_share_of_the_validation_data(tmp_path):
+    study = small.study(tmp_path, small.grid())
+    data = study.dataset
+    batches = study.batches(16, 2)
+    assert batches.train[1].shape == (2, 16)
+    assert batches.val[2].sum() == -(-32 * len(data.val_labels) // len(data.train_labels))
+
+
 def test_a_way_without_enough_memory_is_not_chosen(tmp_path):
     assert choice.fastest(WAYS, Clock({**SECONDS, VMAP: None}), {}, tmp_path) == MAP
 
