@@ -127,8 +127,7 @@ def carry_out(experiment: Experiment, ordered: Order) -> None:
     folder, seeds, asked, settings, execution = ordered
     runs = asked.runs
     callbacks = [watching.TensorBoard(folder / "tensorboard")] if TENSORBOARD.value else []
-    # These take their time to import: not before the flags are known to be good.
-    from experiments import outputs, results, terminal
+    from experiments import results  # takes its time to import: not before the flags are known to be good
 
     machines.prepare(DEVICES.value)
     dataset = load(
@@ -150,12 +149,16 @@ def carry_out(experiment: Experiment, ordered: Order) -> None:
         runs = grid_flags.where(experiment.choose(results.finished(study), runs, seeds))
         study = Study(settings, dataset, runs, folder, model=model, execution=execution)
     if DRY_RUN.value:
+        from experiments import terminal
+
         terminal.show_plan(study)
         return
     histories = train(study, make_model, callbacks)
     if not machines.is_first():
         return
     results.record(study, asked.drawn)
+    from experiments import outputs  # a second of imports that the first epoch does not wait for
+
     outputs.write([folder], folder, histories)
 
 

@@ -19,8 +19,8 @@ import jax
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import write_text
 
-STEPS = 16
-"""Two turns of a run, so that what a call costs beside them hides no difference."""
+STEPS, STEPS_OF_RUNS = 16, 256
+"""Of each run, two turns at least, and of all runs together, so that what a call costs hides no difference."""
 TURNS = 5
 HOPELESS = 3.0
 """A way that takes so many times the best one's seconds is not timed again, nor its form in another strategy."""
@@ -29,6 +29,11 @@ HOPELESS = 3.0
 # network on two cores, and, by estimate, on a large GPU.
 SHORT = {"cpu": 3e10}
 SHORT_ELSEWHERE = 3e12
+
+
+def steps_for(slots: int) -> int:
+    """Steps that a way is timed on with so many runs."""
+    return max(STEPS, STEPS_OF_RUNS // slots)
 
 
 class Way(NamedTuple):

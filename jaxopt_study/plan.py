@@ -5,12 +5,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_study import capacity, grid, timing
+from jaxopt_study import capacity, choice, grid, timing
 from jaxopt_study.grid import Group, Run
 from jaxopt_study.study import Study
 from jaxopt_study.sweep import memory_of
-
-STEPS = 8
 
 
 class Part(NamedTuple):
@@ -58,7 +56,7 @@ def plan(study: Study) -> list[Part]:
 
 def _measured(study: Study, group: Group, runs: list[Run], left: int) -> Part:
     size = study.batch_size(group)
-    steps = max(1, min(STEPS, len(study.dataset.train_labels) // size))
+    steps = max(1, min(choice.STEPS, len(study.dataset.train_labels) // size))
     sweep = study.job(group, study.batches(size, steps)).sweep
     asked = study.execution.slots
     slots = min(asked, len(runs)) if asked else capacity.slots_for(sweep, len(runs))

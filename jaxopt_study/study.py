@@ -234,7 +234,7 @@ class Study:
         slots = min(self.execution.slots or capacity.most(platform), len(self.runs))
         group = self.groups[0]
         size = self.batch_size(group)
-        batches = self.batches(size, min(choice.STEPS, len(self.dataset.train_labels) // size))
+        batches = self.batches(size, min(choice.steps_for(slots), len(self.dataset.train_labels) // size))
 
         def timer_of(way: Way) -> Callable[[], float]:
             program = self.program(group, way)

@@ -123,9 +123,10 @@ def learning_rates(configs: int) -> np.ndarray:
 def steps_for(peer: Peer, image_size: int, configs: int) -> int:
     """Batches of data: so many that what happens once a pass counts for as little as in use, few enough to be quick."""
     many = max(16, 4096 // image_size)
-    if not peer.together:
+    quick = peer.module == "ours" and peer.options.get("kernels") != "plain"
+    if quick or not peer.together:
         return many
-    return max(16 if peer in (*OURS, *FIXED) else 2, many // configs)
+    return max(2, many // configs)
 
 
 def operations(model: str, size: int) -> float:
