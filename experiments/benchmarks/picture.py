@@ -10,7 +10,7 @@ from experiments.benchmarks import cases
 from experiments.benchmarks.measure import Row
 from jaxopt_study.plots import style
 
-ORDER = [peer.name for peer in (*cases.OURS, *cases.PEERS)]
+PROGRAMS = {peer.name: peer for peer in (*cases.OURS, *cases.FIXED, *cases.PEERS)}
 
 
 def figure(rows: Sequence[Row], ceilings: Mapping[int, float], title: str) -> Figure:
@@ -22,25 +22,26 @@ def figure(rows: Sequence[Row], ceilings: Mapping[int, float], title: str) -> Fi
         title: above it.
     """
     sizes = sorted({row.case.image_size for row in rows})
+    measured = {row.name for row in rows}
+    looks = {name: style.named_look("", i) for i, name in enumerate(name for name in PROGRAMS if name in measured)}
     with style.applied():
         drawn, panels = style.panels(len(sizes), title, height=3.4, right=2.7)
         for axes, size in zip(panels, sizes, strict=True):
-            panel(axes, [row for row in rows if row.case.image_size == size and row.rates], ceilings[size])
+            panel(axes, [row for row in rows if row.case.image_size == size and row.rates], ceilings[size], looks)
             axes.set_title(f"{size} x {size} pixels", loc="left")
         panels[0].set_ylabel("examples x configurations a second")
         style.legend(drawn, panels[-1], "", width=2.6)
     return drawn
 
 
-def panel(axes: Axes, rows: Sequence[Row], ceiling: float) -> None:
-    """One image size."""
+def panel(axes: Axes, rows: Sequence[Row], ceiling: float, looks: Mapping[str, style.Look]) -> None:
+    """One image size, with the look of each program by its name."""
     counts = sorted({row.case.configs for row in rows})
-    for i, name in enumerate(ORDER):
+    for name, look in looks.items():
         mine = sorted((row for row in rows if row.name == name), key=lambda row: row.case.configs)
         if not mine:
             continue
-        look = style.named_look("", i)
-        alone = not next(peer for peer in (*cases.OURS, *cases.PEERS) if peer.name == name).together
+        alone = not PROGRAMS[name].together
         x = counts if alone else [row.case.configs for row in mine]
         points = [mine[0]] * len(counts) if alone else mine
         medians, low, high = np.array([(row.median, min(row.rates), max(row.rates)) for row in points]).T

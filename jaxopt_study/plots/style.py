@@ -92,7 +92,8 @@ def named_look(name: str, index: int = 0) -> Look:
     """The look of an optimizer, the same in every figure; other names are told apart by their ``index``."""
     known = list(labels.OPTIMIZERS)
     i = known.index(name) if name in known else index
-    return Look(_OKABE_ITO[i % len(_OKABE_ITO)], _DASHES[i % len(_DASHES)], _MARKERS[i % len(_MARKERS)])
+    again = i // len(_OKABE_ITO)  # another dash where the colors come round
+    return Look(_OKABE_ITO[i % len(_OKABE_ITO)], _DASHES[(i + again) % len(_DASHES)], _MARKERS[i % len(_MARKERS)])
 
 
 def panels(
