@@ -101,7 +101,7 @@ def test_a_block_is_its_layers(sides, first):
 
 
 @needs_compiler
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     sides=st.tuples(st.integers(1, 6), st.integers(1, 20), st.integers(2, 9), st.integers(2, 9)),
     vectors=st.integers(1, 3),
