@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.models.article import ArticleNet, plain
@@ -77,7 +78,7 @@ def test_image_size_decides_the_number_of_blocks(image_shape, convolutions):
 
 
 def test_initial_arrays_are_glorot_kernels_zero_biases_and_neutral_batch_norms():
-    variables = jax.jit(plain((32, 32, 3)).init)(jax.random.key(0))
+    variables = small.initial(plain((32, 32, 3)))
     kernel = np.asarray(variables.params["Dense_1"]["kernel"])
     limit = (6 / (256 + 256)) ** 0.5
     assert 0.99 * limit < np.abs(kernel).max() <= limit
@@ -89,7 +90,7 @@ def test_initial_arrays_are_glorot_kernels_zero_biases_and_neutral_batch_norms()
 
 def test_training_draws_dropout_from_the_key_and_evaluation_draws_none():
     network = plain((8, 8, 1))
-    variables = jax.jit(network.init)(jax.random.key(0))
+    variables = small.initial(network)
     images = random_images((4, 8, 8, 1))
     train = jax.jit(network.train)
     logits = [train(variables, network.prepare(images, True), jax.random.key(k))[0] for k in (1, 1, 2)]
@@ -101,7 +102,7 @@ def test_training_draws_dropout_from_the_key_and_evaluation_draws_none():
 
 def test_running_statistics_of_the_input_move_a_hundredth_of_the_way_to_the_batch():
     network = plain((8, 8, 1))
-    variables = jax.jit(network.init)(jax.random.key(0))
+    variables = small.initial(network)
     images = random_images((16, 8, 8, 1))
     _, stats = jax.jit(network.train)(variables, network.prepare(images, True), jax.random.key(1))
     pixels = images / 255.0

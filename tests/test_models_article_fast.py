@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 
 from jaxopt_study.models.article import plain
 from jaxopt_study.models.article_fast import Batch, fast
@@ -22,11 +23,15 @@ def images(shape, count, seed=0):
 
 
 def losses(network, variables, batch, key):
-    def loss(params):
+    def loss(params, batch, key):
         logits, stats = network.train(variables._replace(params=params), network.prepare(batch, True), key)
         return jnp.mean(jnp.sin(logits)), (logits, stats)
 
-    return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables.params)
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables.params, batch, key)
+
+
+def evaluate(network, variables, batch):
+    return jax.jit(lambda v, b: network.evaluate(v, network.prepare(b, False)))(variables, batch)
 
 
 def assert_trees_close(first, second, tolerance):
@@ -44,13 +49,13 @@ def assert_trees_close(first, second, tolerance):
 def test_fast_equals_plain_in_training_and_evaluation(shape, outputs, notebook, formulation):
     one = plain(shape, outputs=outputs, notebook=notebook)
     two = fast(shape, 16, outputs=outputs, notebook=notebook, formulation=formulation)
-    variables = jax.jit(one.init)(jax.random.key(0))
-    assert_trees_close(jax.jit(two.init)(jax.random.key(0)), variables, 0.0)
+    variables = small.initial(one)
+    assert_trees_close(small.initial(two), variables, 0.0)
     batch, key = images(shape, 16), jax.random.key(3)
     assert isinstance(jax.eval_shape(lambda b: two.prepare(b, True), batch), Batch)
     assert_trees_close(losses(two, variables, batch, key), losses(one, variables, batch, key), 5e-4)
     other = images(shape, 5, seed=1)
-    evaluated = [jax.jit(lambda v, n=net: n.evaluate(v, n.prepare(other, False)))(variables) for net in (two, one)]
+    evaluated = [evaluate(net, variables, other) for net in (two, one)]
     np.testing.assert_allclose(*evaluated, rtol=1e-4, atol=1e-5)
 
 
@@ -64,7 +69,8 @@ def test_a_smaller_last_batch_takes_the_plain_way():
 
 def test_many_runs_by_vmap_equal_one_after_another():
     network = fast((8, 8, 1), 6)
-    variables = jax.jit(jax.vmap(network.init))(jax.random.split(jax.random.key(0), 3))
+    init = jax.jit(jax.vmap(network.init), compiler_options=small.QUICK)
+    variables = init(jax.random.split(jax.random.key(0), 3))
     prepared = jax.jit(lambda: network.prepare(images((8, 8, 1), 6), True))()
     key = jax.random.key(1)
 
@@ -77,7 +83,7 @@ def test_many_runs_by_vmap_equal_one_after_another():
 
 def test_bfloat16_activations_are_float32_ones_to_their_own_rounding():
     exact, coarse = (fast((8, 8, 1), 16, formulation="phases", dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
-    variables = jax.jit(exact.init)(jax.random.key(0))
+    variables = small.initial(exact)
     batch, key = images((8, 8, 1), 16), jax.random.key(3)
     (_, (logits, _)), gradients = losses(exact, variables, batch, key)
     (_, (rough, _)), rough_gradients = losses(coarse, variables, batch, key)
@@ -98,8 +104,8 @@ def test_bfloat16_evaluation_is_that_of_the_plain_network(formulation):
     shape = (8, 8, 1)
     other = plain(shape, dtype=jnp.bfloat16)
     network = fast(shape, 16, formulation=formulation, dtype=jnp.bfloat16)
-    variables = jax.jit(other.init)(jax.random.key(0))
+    variables = small.initial(other)
     batch = images(shape, 16)
-    one, two = (jax.jit(lambda v, n=net: n.evaluate(v, n.prepare(batch, False)))(variables) for net in (other, network))
+    one, two = (evaluate(net, variables, batch) for net in (other, network))
     assert one.dtype == two.dtype == jnp.float32
     np.testing.assert_allclose(one, two, atol=0.05 * float(jnp.abs(one).max()))
