@@ -8,9 +8,9 @@ Expected: small differences; beta 1 = 0.5 with beta 2 = 0.999 is slightly better
 
 from collections.abc import Sequence
 
-from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import grid
-from jaxopt_study.grid import Run
+from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 AXES = {
     "learning_rates": Axis("adam", "learning_rate", (0.001,)),
@@ -30,7 +30,9 @@ EXPERIMENT = Experiment("adam_betas", "Adam over its betas", AXES, make_runs)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

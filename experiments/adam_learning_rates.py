@@ -8,9 +8,10 @@ Expected: the best rate is about 0.001, and it gets worse above. Figures 34 and 
 
 from collections.abc import Sequence
 
-from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import article, grid
-from jaxopt_study.grid import Run
+from experiments.article import facts as article
+from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 AXES = {"learning_rates": Axis("adam", "learning_rate", article.half_decades(-4, 0))}
 
@@ -25,7 +26,9 @@ EXPERIMENT = Experiment("adam_learning_rates", "Adam over its learning rate", AX
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

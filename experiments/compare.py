@@ -12,11 +12,12 @@ first to get there. Figures 45 to 49.
 import math
 from collections.abc import Sequence
 
-from experiments.experiment import Experiment, Values
-from experiments.plain import first_as_momentum
-from jaxopt_study import article, grid
+from experiments.article import facts as article
+from experiments.command.experiment import Experiment, Values
+from experiments.command.plain import first_as_momentum
 from jaxopt_study.analysis import Runs, best_cell
-from jaxopt_study.grid import Run
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 BESIDES = ("sgd", {"learning_rate": 0.01})
 PRINTED = 0.06
@@ -55,7 +56,9 @@ EXPERIMENT = Experiment("compare", "Each optimizer at its best", {}, make_runs, 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

@@ -8,10 +8,10 @@ Expected: the training loss goes up and down with the cycle, the validation loss
 
 from collections.abc import Sequence
 
-from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import grid
+from experiments.command.experiment import Axis, Experiment, Values
 from jaxopt_study.errors import InputError
-from jaxopt_study.grid import Run
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 AXES = {
     "base_learning_rates": Axis("cyclical", "base_learning_rate", (0.1,)),
@@ -43,7 +43,9 @@ EXPERIMENT = Experiment("cyclical_learning_rate", "The cyclical learning rate", 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_study import registry
 from jaxopt_study.identity import identity
-from jaxopt_study.optimizers import rmsprop
+from jaxopt_study.optimizers import registry, rmsprop
+from jaxopt_study.optimizers.registry import Family, Hyperparameter
 from jaxopt_study.optimizers.scalars import Scalar, Schedule, as_float32
-from jaxopt_study.registry import Family, Hyperparameter
 
 COURSES: Mapping[str, Mapping[str, float]] = {
     "inverse_sqrt": {"root": 1.0, "last_share": 1.0, "line": 0.0},

@@ -20,13 +20,15 @@ from typing import Any, NamedTuple
 import jax
 from absl import flags
 
-from experiments import command
-from jaxopt_study import article, tables, workdir
+from experiments.article import facts as article
+from experiments.command import start as command
 from jaxopt_study.analysis import minimum, seed_estimate
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.network import Network, Variables
+from jaxopt_study.report import tables
+from jaxopt_study.storage import workdir
 
 RULES = ("sgd", "rmsprop", "adam")
 

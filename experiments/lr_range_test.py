@@ -20,10 +20,12 @@ tables/lr_range_test.csv.
 
 from collections.abc import Sequence
 
-from experiments.experiment import Axis, Experiment, Values
-from experiments.plain import first_as_momentum
-from jaxopt_study import grid, ranges, registry
-from jaxopt_study.grid import Run
+from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.plain import first_as_momentum
+from jaxopt_study.grids import ranges
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
+from jaxopt_study.optimizers import registry
 
 AXES = {"learning_rates": Axis("sgd", "learning_rate", tuple(ranges.values("1e-6:10:half_decade")), "every rule")}
 PRESETS = {name: {"max_epochs": 1, "seeds": 2} for name in ("quick", "article")}
@@ -41,7 +43,9 @@ EXPERIMENT = Experiment("lr_range_test", "The learning rate range test", AXES, m
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

@@ -10,9 +10,10 @@ formulations at matched rates agree up to rounding. Figures 19 and 20.
 
 from collections.abc import Sequence
 
-from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import article, grid
-from jaxopt_study.grid import Run
+from experiments.article import facts as article
+from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 AXES = {
     "learning_rates": Axis("momentum_ema", "learning_rate", (0.01,)),
@@ -43,7 +44,9 @@ EXPERIMENT = Experiment("momentum_formulations", "The two formulations of moment
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

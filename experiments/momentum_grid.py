@@ -9,9 +9,10 @@ that still converges. Figures 9 and 11 to 17.
 
 from collections.abc import Sequence
 
-from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import article, grid
-from jaxopt_study.grid import Run
+from experiments.article import facts as article
+from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 AXES = {
     "learning_rates": Axis("momentum", "learning_rate", article.SGD_RATES),
@@ -30,7 +31,9 @@ EXPERIMENT = Experiment("momentum_grid", "SGD with momentum", AXES, make_runs)
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

@@ -11,9 +11,10 @@ momentum is about to fail. Figure nesterov_gain and tables/nesterov_gain.csv.
 
 from collections.abc import Sequence
 
-from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import article, grid
-from jaxopt_study.grid import Run
+from experiments.article import facts as article
+from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 AXES = {
     "learning_rates": Axis("nesterov", "learning_rate", article.half_decades(-3, 0)[:-1]),
@@ -32,7 +33,9 @@ EXPERIMENT = Experiment("nesterov_gain", "What Nesterov momentum gains", AXES, m
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

@@ -16,9 +16,12 @@ from typing import Any
 
 from absl import flags
 
-from experiments import command
-from jaxopt_study import claims, files, remote, tables, workdir
+from experiments import article as claims
+from experiments.command import start as command
+from jaxopt_study import files
 from jaxopt_study.errors import InputError
+from jaxopt_study.report import tables
+from jaxopt_study.storage import remote, workdir
 
 BEST = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "article_train_loss", "train_loss",
         "article_epoch", "epoch", "hyperparameters", "seeds")  # fmt: skip
@@ -50,7 +53,7 @@ def body() -> None:
 
 def publish(folders: Sequence[Path], into: Path) -> None:
     """Writes the results of work directories into a folder, of which only the figures are removed before."""
-    from experiments import outputs, results
+    from experiments.command import outputs, results
 
     if not results.read(folders).of_article:
         raise InputError(

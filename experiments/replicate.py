@@ -9,10 +9,10 @@ with about forty figures and 43 verdicts; with few seeds and epochs many of them
 
 from collections.abc import Sequence
 
-from experiments import catalogue
-from experiments.experiment import Experiment, Values
-from experiments.plain import first_as_momentum
-from jaxopt_study.grid import Run
+from experiments.command import catalogue
+from experiments.command.experiment import Experiment, Values
+from experiments.command.plain import first_as_momentum
+from jaxopt_study.grids.run import Run
 
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
@@ -32,7 +32,9 @@ EXPERIMENT = Experiment(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     common.main(EXPERIMENT, argv)
 

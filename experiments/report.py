@@ -12,9 +12,9 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import command
-from jaxopt_study import remote, workdir
+from experiments.command import start as command
 from jaxopt_study.errors import InputError
+from jaxopt_study.storage import remote, workdir
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,7 +35,7 @@ def body() -> None:
             raise InputError("--workdir", folder, "there is no such folder")
     output = flags.FLAGS["output"].value
     into = workdir.check(Path(output) if output else remote.place(given[0]))
-    from experiments import outputs  # takes its time to import: not before the flags are known to be good
+    from experiments.command import outputs  # takes its time to import: not before the flags are known to be good
 
     with contextlib.ExitStack() as held:
         folders = [held.enter_context(remote.kept(name)).expanduser() for name in given]

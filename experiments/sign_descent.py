@@ -12,9 +12,10 @@ Figure sign_descent and tables/sign_descent.csv.
 from collections.abc import Mapping, Sequence
 
 from experiments import decaying_rates
-from experiments.experiment import Axis, Experiment, Values
-from jaxopt_study import article, grid
-from jaxopt_study.grid import Run
+from experiments.article import facts as article
+from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
 
 AXES = {
     "learning_rates": Axis("rmsprop", "learning_rate", article.half_decades(-4, -1)),
@@ -45,7 +46,9 @@ EXPERIMENT = Experiment("sign_descent", "RMSprop without memory and sign descent
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments import common  # its flags are for the module that is run, not for those that import this one
+    from experiments.command import (
+        flags as common,  # its flags are for the module that is run, not for those that import this one
+    )
 
     decaying_rates.add()  # the flags' ranges are the rules'
     common.main(EXPERIMENT, argv)

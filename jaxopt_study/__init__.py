@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from jaxopt_study.api import Grid, UserStudy, make_grid, make_study
     from jaxopt_study.data import Dataset, load
     from jaxopt_study.data.arrays import arrays
+    from jaxopt_study.engine.groups import Interrupted
+    from jaxopt_study.engine.study import Execution
     from jaxopt_study.layers.convolution import conv
     from jaxopt_study.layers.pooling import max_pool
     from jaxopt_study.models.build import article_model
     from jaxopt_study.models.functions import functions
     from jaxopt_study.models.own import nnx_model as nnx
     from jaxopt_study.optimizers import triangular
-    from jaxopt_study.registry import Hyperparameter
-    from jaxopt_study.rules import rule, scheduled
-    from jaxopt_study.store import load_runs
-    from jaxopt_study.study import Execution
-    from jaxopt_study.training import Interrupted
-    from jaxopt_study.weights import load_model
+    from jaxopt_study.optimizers.foreign import rule, scheduled
+    from jaxopt_study.optimizers.registry import Hyperparameter
+    from jaxopt_study.storage.store import load_runs
+    from jaxopt_study.storage.weights import load_model
 
 __all__ = [
     "Dataset",

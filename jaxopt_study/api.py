@@ -9,20 +9,27 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
-from jaxopt_study import attended, devices, outcome, registry, remote, rules, space, watching, workdir
 from jaxopt_study.data import Dataset, load
+from jaxopt_study.engine import devices
+from jaxopt_study.engine.plan import Part, plan
+from jaxopt_study.engine.study import Execution, Study
 from jaxopt_study.errors import InputError
-from jaxopt_study.grid import Run, make_run
+from jaxopt_study.grids import points as space
+from jaxopt_study.grids.points import Point, When
+from jaxopt_study.grids.ranges import Spec
+from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.own import model_of
-from jaxopt_study.plan import Part, plan
-from jaxopt_study.ranges import Spec
-from jaxopt_study.registry import Family
+from jaxopt_study.optimizers import foreign as rules
+from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.registry import Family
+from jaxopt_study.report import outcome
 from jaxopt_study.settings import Settings
-from jaxopt_study.space import Point, When
-from jaxopt_study.store import tidy
-from jaxopt_study.study import Execution, Study
+from jaxopt_study.storage import remote, workdir
+from jaxopt_study.storage.store import tidy
+from jaxopt_study.watch import callbacks as watching
+from jaxopt_study.watch import interrupts as attended
 
 Optimizer = str | Family | Callable[..., optax.GradientTransformation]
 
@@ -58,8 +65,8 @@ def make_grid(
 
     Args:
         optimizer: a name of the registry such as ``"momentum"``, an alias of Optax such as ``optax.adamw``, a function
-            of numbers that returns an Optax transformation, or what :func:`jaxopt_study.rules.rule` or
-            :func:`jaxopt_study.rules.scheduled` returned.
+            of numbers that returns an Optax transformation, or what :func:`jaxopt_study.optimizers.foreign.rule` or
+            :func:`jaxopt_study.optimizers.foreign.scheduled` returned.
         points: configurations besides those of the axes.
         paired: names of axes that go together, value by value.
         when: axes that a configuration has only where a condition holds.
@@ -67,7 +74,7 @@ def make_grid(
         samples: number of configurations drawn from ranges without a step.
         sampler: ``random`` or ``sobol``.
         sampler_seed: of the sampler.
-        **axes: values by the names of hyperparameters; see :func:`jaxopt_study.ranges.values`.
+        **axes: values by the names of hyperparameters; see :func:`jaxopt_study.grids.ranges.values`.
 
     Raises:
         InputError: the message says what was given and what is allowed.
@@ -187,7 +194,7 @@ class UserStudy:
         """Trains what the work directory does not have yet.
 
         Args:
-            *callbacks: who else wants to hear of epochs and runs; see jaxopt_study.watching.
+            *callbacks: who else wants to hear of epochs and runs; see jaxopt_study.watch.callbacks.
 
         Returns:
             All runs as one tidy table, as :func:`jaxopt_study.load_runs` gives it.

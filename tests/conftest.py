@@ -14,7 +14,7 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxopt_study-tests-")
 
 import jax  # after the environment is set
 
-from jaxopt_study import registry
+from jaxopt_study.optimizers import registry
 
 OURS = dict(registry.OPTIMIZERS)
 

@@ -13,17 +13,16 @@ import pytest
 from flax import nnx
 
 import jaxopt_study.api as js
-from experiments import outputs
-from jaxopt_study import grid as runs
-from jaxopt_study import registry
+from experiments.command import outputs
 from jaxopt_study.data.arrays import arrays
+from jaxopt_study.engine.study import Execution
 from jaxopt_study.errors import InputError
+from jaxopt_study.grids import run as runs
 from jaxopt_study.identity import identity
 from jaxopt_study.models.functions import functions
-from jaxopt_study.optimizers import triangular
-from jaxopt_study.rules import rule, scheduled
-from jaxopt_study.study import Execution
-from jaxopt_study.weights import load_model
+from jaxopt_study.optimizers import registry, triangular
+from jaxopt_study.optimizers.foreign import rule, scheduled
+from jaxopt_study.storage.weights import load_model
 
 ONE = Execution(devices=1, strategy="vmap")
 

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import jaxopt_study.api as js
-from jaxopt_study import registry
 from jaxopt_study.errors import InputError
+from jaxopt_study.optimizers import registry
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 ASKED = {

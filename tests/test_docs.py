@@ -34,9 +34,12 @@ def test_examples_in_docstrings_give_what_they_say(module):
 
 
 def test_the_main_public_functions_have_examples():
-    assert {"jaxopt_study.api", "jaxopt_study.space", "jaxopt_study.ranges", "jaxopt_study.conditions"} <= {
-        *WITH_EXAMPLES
-    }
+    assert {
+        "jaxopt_study.api",
+        "jaxopt_study.grids.points",
+        "jaxopt_study.grids.ranges",
+        "jaxopt_study.grids.conditions",
+    } <= {*WITH_EXAMPLES}
 
 
 def test_the_readme_shows_the_program_that_is_run():

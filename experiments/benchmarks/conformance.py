@@ -21,20 +21,21 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxopt_study as js
-from jaxopt_study import devices, registry
-from jaxopt_study.checkpoint import Checkpoints
-from jaxopt_study.choice import Way
 from jaxopt_study.data.arrays import arrays
-from jaxopt_study.early_stopping import Limits
-from jaxopt_study.epoch import Program, init_run, shapes
+from jaxopt_study.engine import devices
+from jaxopt_study.engine.choice import Way
+from jaxopt_study.engine.slots import Parked, Snapshot
+from jaxopt_study.engine.study import Execution, Study
+from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import InputError
-from jaxopt_study.grid import make_run, stack
-from jaxopt_study.rules import Factory, rule
-from jaxopt_study.scheduler import Parked, Snapshot
+from jaxopt_study.grids.run import make_run, stack
+from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.foreign import Factory, rule
 from jaxopt_study.settings import Settings
-from jaxopt_study.step import RunState, TrainSums, train_step
-from jaxopt_study.study import Execution, Study
-from jaxopt_study.sweep import Sweep
+from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.training.early_stopping import Limits
+from jaxopt_study.training.epoch import Program, init_run, shapes
+from jaxopt_study.training.step import RunState, TrainSums, train_step
 
 PyTree = Any
 BATCH, STEPS = 4, 3

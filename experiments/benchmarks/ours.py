@@ -12,17 +12,18 @@ from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case
 from experiments.benchmarks.ready import Ready
 from experiments.benchmarks.resnet import ResNet
-from jaxopt_study import devices, grid
-from jaxopt_study.batches import Batches
 from jaxopt_study.data import Dataset
-from jaxopt_study.early_stopping import Limits
+from jaxopt_study.data.batches import Batches
+from jaxopt_study.engine import devices
+from jaxopt_study.engine.study import Execution, Study
+from jaxopt_study.engine.sweep import memory_of
+from jaxopt_study.grids import run as grid
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.models.build import Model, article_model
-from jaxopt_study.models.flax_module import from_linen
+from jaxopt_study.models.linen import from_linen
 from jaxopt_study.models.network import Network
 from jaxopt_study.settings import Settings
-from jaxopt_study.study import Execution, Study
-from jaxopt_study.sweep import memory_of
+from jaxopt_study.training.early_stopping import Limits
 
 FOREVER = 1_000_000_000
 

@@ -12,7 +12,7 @@ from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case
 from experiments.benchmarks.ready import Ready
 from experiments.benchmarks.resnet import ResNet
-from jaxopt_study.sweep import memory_of
+from jaxopt_study.engine.sweep import memory_of
 
 PyTree = Any
 

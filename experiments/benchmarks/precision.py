@@ -17,15 +17,16 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments import command
-from jaxopt_study import devices, workdir
+from experiments.command import start as command
 from jaxopt_study.analysis import minimum
-from jaxopt_study.analysis.bootstrap import paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import paired_differences, seed_estimate
 from jaxopt_study.data import Dataset, load
-from jaxopt_study.grid import Run, make_run
+from jaxopt_study.engine import devices
+from jaxopt_study.engine.study import Study
+from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import PRECISIONS, Settings
-from jaxopt_study.study import Study
+from jaxopt_study.storage import workdir
 
 DATASET = flags.DEFINE_string("dataset", "digits", "digits, tfds:NAME or folder:PATH.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets.")

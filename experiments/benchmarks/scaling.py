@@ -29,12 +29,14 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks.kill_and_resume import identical
-from jaxopt_study import devices, files, workdir
+from jaxopt_study import files
 from jaxopt_study.data import load
-from jaxopt_study.grid import product
+from jaxopt_study.engine import devices
+from jaxopt_study.engine.study import Execution, Study, Watcher
+from jaxopt_study.grids.run import product
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import Settings
-from jaxopt_study.study import Execution, Study, Watcher
+from jaxopt_study.storage import workdir
 
 REPEATS = flags.DEFINE_integer("repeats", 3, "Of each, in turns, after one that fills the compilation cache.", 1)
 RUNS = flags.DEFINE_integer("runs", 32, "Of one worker's study.", 2)

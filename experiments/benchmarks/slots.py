@@ -16,11 +16,12 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from jaxopt_study import devices, workdir
 from jaxopt_study.data import load
-from jaxopt_study.grid import Run, product
+from jaxopt_study.engine import devices
+from jaxopt_study.engine.study import Execution, Study
+from jaxopt_study.grids.run import Run, product
 from jaxopt_study.settings import Settings
-from jaxopt_study.study import Execution, Study
+from jaxopt_study.storage import workdir
 
 REPEATS = flags.DEFINE_integer("repeats", 3, "Of both, in turn; the first compiles and is not counted.", 1)
 AXES = {"learning_rate": (0.0001, 0.001, 0.01, 0.1, 1.0), "momentum": (0.0, 0.5, 0.9, 0.99)}

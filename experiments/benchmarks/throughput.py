@@ -22,10 +22,10 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments import command
 from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case, Peer
 from experiments.benchmarks.measure import Plan, Row, measure, missing
+from experiments.command import start as command
 from jaxopt_study.errors import InputError
 from jaxopt_study.files import write_text
 

@@ -1,6 +1,7 @@
 """From runs to numbers: selection, minima, speed, sensitivity and intervals over seeds. Nothing here needs jax."""
 
-from jaxopt_study.analysis.bootstrap import (
+from experiments.article.cycles import cycle_share
+from jaxopt_study.analysis.intervals import (
     Band,
     Estimate,
     band,
@@ -10,14 +11,6 @@ from jaxopt_study.analysis.bootstrap import (
     seed_estimate,
     student_interval,
 )
-from jaxopt_study.analysis.convergence import (
-    Ratio,
-    area_under_curve,
-    convergence_ratio,
-    convergence_table,
-    epochs_to,
-)
-from jaxopt_study.analysis.cycles import cycle_share
 from jaxopt_study.analysis.minima import (
     Minimum,
     best_cell,
@@ -31,6 +24,13 @@ from jaxopt_study.analysis.minima import (
 )
 from jaxopt_study.analysis.runs import Cell, Runs, same_value
 from jaxopt_study.analysis.sensitivity import Range, Shares, sensitivity, variance_shares
+from jaxopt_study.analysis.speed import (
+    Ratio,
+    area_under_curve,
+    convergence_ratio,
+    convergence_table,
+    epochs_to,
+)
 
 __all__ = [
     "Band",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from jaxopt_study.analysis.bootstrap import Estimate, paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs
 

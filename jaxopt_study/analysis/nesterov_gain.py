@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import spearmanr
 
-from jaxopt_study.analysis.bootstrap import Estimate, seed_estimate
-from jaxopt_study.analysis.convergence import AFTER
 from jaxopt_study.analysis.effective_rate import effective_rate
+from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 from jaxopt_study.analysis.minima import halfway, losses, minimum
 from jaxopt_study.analysis.runs import Cell, Runs
+from jaxopt_study.analysis.speed import AFTER
 from jaxopt_study.history import History
 
 LEAST_CELLS = 4

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from jaxopt_study import article
+from experiments.article import facts as article
 from jaxopt_study.history import History
 
 RELATIVE_TOLERANCE = 0.02

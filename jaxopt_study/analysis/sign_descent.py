@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis.bootstrap import Estimate, paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
 from jaxopt_study.analysis.minima import best_cell, losses, lowest
 from jaxopt_study.analysis.runs import Cell, Runs, same_value
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from jaxopt_study import devices
+from jaxopt_study.engine import devices
 from jaxopt_study.errors import EnvironmentFault, InputError
 
 try:

@@ -10,19 +10,27 @@ from typing import Any
 import numpy as np
 import ray
 
-from jaxopt_study import registry, stats
 from jaxopt_study.cluster import connect
 from jaxopt_study.cluster.connect import Place
-from jaxopt_study.cluster.messages import Ended, Epoch, Fault, Hello, Recipe, Reply
+from jaxopt_study.cluster.messages import (
+    Ended,
+    Epoch,
+    Fault,
+    Hello,
+    Recipe,
+    Reply,
+)
 from jaxopt_study.cluster.shares import ATTEMPTS, Shares, seconds_between
 from jaxopt_study.cluster.tally import Tally
 from jaxopt_study.cluster.worker import Worker
 from jaxopt_study.data import Dataset
+from jaxopt_study.engine import stats
+from jaxopt_study.engine.study import Interrupted, Study, Watcher
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.grid import Run
+from jaxopt_study.grids.run import Run
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.models.build import Model
-from jaxopt_study.study import Interrupted, Study, Watcher
+from jaxopt_study.optimizers import registry
 
 STARTS = 3
 """Workers that come to nothing, one after another, before the study is given up."""

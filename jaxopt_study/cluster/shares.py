@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxopt_study.grid import Group, Run, group
+from jaxopt_study.grids.run import Group, Run, group
 
 ATTEMPTS = 3
 """A run with which a worker fails so many times, no other run in its hands, is given up."""

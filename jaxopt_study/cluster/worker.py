@@ -11,16 +11,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from jaxopt_study import capacity, devices, registry, training
-from jaxopt_study.checkpoint import Checkpoints
-from jaxopt_study.cluster.messages import Account, Ended, Epoch, Fault, Hello, Recipe, Reply
+from jaxopt_study.cluster.messages import (
+    Account,
+    Ended,
+    Epoch,
+    Fault,
+    Hello,
+    Recipe,
+    Reply,
+)
 from jaxopt_study.cluster.shares import Capacity
 from jaxopt_study.data import Dataset
-from jaxopt_study.grid import Group, Run, group
+from jaxopt_study.engine import devices
+from jaxopt_study.engine import groups as training
+from jaxopt_study.engine import memory as capacity
+from jaxopt_study.engine.groups import AtWork
+from jaxopt_study.engine.slots import Parked, Scheduler
+from jaxopt_study.engine.study import Study, Watcher
+from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.scheduler import Parked, Scheduler
-from jaxopt_study.study import Study, Watcher
-from jaxopt_study.training import AtWork
+from jaxopt_study.optimizers import registry
+from jaxopt_study.storage.checkpoint import Checkpoints
 
 
 class Worker:

@@ -4,7 +4,7 @@ Two things make the primitive slow there. Inside a loop XLA's CPU backend runs o
 [N, H, W, C] with kernels [H, W, I, O]; both gradients come in other layouts and fall to a generic loop, 3 to 150 times
 slower than what is done here (https://github.com/jax-ml/jax/issues/12868; ratios of one run on a busy machine). Here
 both gradients are convolutions of that one layout, on operands that are laid out anew first; or, where the number of
-filters lets them, kernels in C++ (:mod:`jaxopt_study.native.convolution`). And under vmap a convolution with a kernel a
+filters lets them, kernels in C++ (kernels.convolution). And under vmap a convolution with a kernel a
 run becomes a grouped one (https://github.com/jax-ml/jax/issues/13800); here it becomes a batched matrix product over
 patches.
 """
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import custom_batching, lax
 
-from jaxopt_study.native import convolution as native
+from jaxopt_study.kernels import convolution as native
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 Pads = tuple[tuple[int, int], tuple[int, int]]

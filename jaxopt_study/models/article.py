@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.layers.dropout import dropout_batch_first, mask_seed
-from jaxopt_study.models.flax_module import from_linen
+from jaxopt_study.models.linen import from_linen
 from jaxopt_study.models.network import Network
 
 FILTERS = (4, 8, 16, 32, 64)

@@ -11,17 +11,23 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxopt_study.kernels import block as native_block
+from jaxopt_study.kernels.block import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
-from jaxopt_study.layers.conv_pool import Formulation, conv_pool, input_shift, shared_columns, shared_conv_pool
+from jaxopt_study.layers.conv_pool import (
+    Formulation,
+    conv_pool,
+    input_shift,
+    shared_columns,
+    shared_conv_pool,
+)
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dense import dense
 from jaxopt_study.layers.dropout import dropout
 from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article
-from jaxopt_study.models.flax_module import scale
+from jaxopt_study.models.linen import scale
 from jaxopt_study.models.network import Network, PyTree, Variables
-from jaxopt_study.native import block as native_block
-from jaxopt_study.native.block import Form, Parameters
 
 _Norm = Callable[[int, jax.Array], jax.Array]
 _Drop = Callable[[jax.Array, int, float], jax.Array]

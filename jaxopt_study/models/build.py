@@ -7,12 +7,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_study.kernels import library
 from jaxopt_study.layers.conv_pool import Formulation
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article, article_fast
 from jaxopt_study.models.network import Network
-from jaxopt_study.native import library
 
 Build = Callable[[tuple[int, ...], int, int], Network]
 

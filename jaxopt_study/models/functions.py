@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxopt_study.errors import InputError
 from jaxopt_study.identity import identity
 from jaxopt_study.models.build import Model
-from jaxopt_study.models.flax_module import check_output, scale
+from jaxopt_study.models.linen import check_output, scale
 from jaxopt_study.models.network import Network, PyTree, Variables
 
 

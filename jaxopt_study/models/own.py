@@ -9,9 +9,9 @@ from flax import linen, nnx
 from jaxopt_study.errors import InputError
 from jaxopt_study.identity import identity
 from jaxopt_study.models.build import Model
-from jaxopt_study.models.flax_module import from_linen
+from jaxopt_study.models.linen import from_linen
 from jaxopt_study.models.network import Network
-from jaxopt_study.models.nnx_module import from_nnx
+from jaxopt_study.models.nnx import from_nnx
 
 ALLOWED = (
     "allowed are a Linen module, an NNX module's class or js.nnx(function of rngs), js.functions(init, apply), or "

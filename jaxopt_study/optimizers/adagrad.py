@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_study.optimizers.rmsprop import divide_by_root
-from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, first_count, rate_at
+from jaxopt_study.optimizers.scalars import (
+    LearningRate,
+    PyTree,
+    Scalar,
+    as_float32,
+    first_count,
+    rate_at,
+)
 
 
 class AdagradState(NamedTuple):

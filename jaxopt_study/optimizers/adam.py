@@ -8,7 +8,14 @@ import optax
 
 from jaxopt_study.optimizers.momentum import average
 from jaxopt_study.optimizers.rmsprop import mean_square
-from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, first_count, rate_at
+from jaxopt_study.optimizers.scalars import (
+    LearningRate,
+    PyTree,
+    Scalar,
+    as_float32,
+    first_count,
+    rate_at,
+)
 
 
 class AdamState(NamedTuple):

@@ -5,7 +5,14 @@ from typing import NamedTuple
 import jax
 import optax
 
-from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, first_count, rate_at
+from jaxopt_study.optimizers.scalars import (
+    LearningRate,
+    PyTree,
+    Scalar,
+    as_float32,
+    first_count,
+    rate_at,
+)
 
 
 class MomentumState(NamedTuple):

@@ -6,7 +6,14 @@ import jax
 import optax
 
 from jaxopt_study.optimizers.momentum import accelerate
-from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, first_count, rate_at
+from jaxopt_study.optimizers.scalars import (
+    LearningRate,
+    PyTree,
+    Scalar,
+    as_float32,
+    first_count,
+    rate_at,
+)
 
 
 class NesterovState(NamedTuple):

@@ -6,7 +6,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, first_count, rate_at
+from jaxopt_study.optimizers.scalars import (
+    LearningRate,
+    PyTree,
+    Scalar,
+    as_float32,
+    first_count,
+    rate_at,
+)
 
 
 class RmspropState(NamedTuple):

@@ -1,17 +1,17 @@
 """Figures of runs: curves, heat maps, comparisons and the counterparts of the article's figures."""
 
+from experiments.article.figures import EXPERIMENTS, SavedFigure, figures_for, save_figures
+from experiments.article.illustrations import constant_gradient
+from experiments.article.ratios import convergence_ratios
+from experiments.article.recipes import Picture
+from experiments.article.schedule import cycle
+from experiments.article.trajectories import bowl
 from jaxopt_study.plots.comparison import Bar, bars
 from jaxopt_study.plots.epoch_curves import curves, lines
-from jaxopt_study.plots.figures import EXPERIMENTS, SavedFigure, figures_for, save_figures
 from jaxopt_study.plots.heatmaps import heat_map
-from jaxopt_study.plots.illustrations import constant_gradient
 from jaxopt_study.plots.minima import minimum_by
-from jaxopt_study.plots.ratios import convergence_ratios
-from jaxopt_study.plots.recipes import Picture
 from jaxopt_study.plots.saving import save
-from jaxopt_study.plots.schedule import cycle
 from jaxopt_study.plots.selection import NotDrawable
-from jaxopt_study.plots.trajectories import bowl
 
 __all__ = [
     "EXPERIMENTS",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_study.report import wording
-from jaxopt_study.tables import Table
+from jaxopt_study.report.tables import Table
 
 VERDICTS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{MULTIPLICATION SIGN}", "undecided": "?"}
 """With their signs, so that colour is not all that tells them apart."""

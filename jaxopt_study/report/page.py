@@ -14,9 +14,15 @@ from markupsafe import Markup
 
 from jaxopt_study.files import write_text
 from jaxopt_study.report import wording
-from jaxopt_study.report.facts import VERDICTS, Origin, column, facts, records
+from jaxopt_study.report.facts import (
+    VERDICTS,
+    Origin,
+    column,
+    facts,
+    records,
+)
 from jaxopt_study.report.pictures import Illustration
-from jaxopt_study.tables import Table
+from jaxopt_study.report.tables import Table
 
 NO_CLAIMS = Table(("id", "verdict"), ())
 SECTIONS = (
@@ -94,7 +100,7 @@ def write(path: str | os.PathLike[str], **content: Any) -> Path:
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("jaxopt_study"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("jaxopt_study.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.globals.update(wording=wording, isinstance=isinstance)

@@ -1,0 +1,126 @@
+"""The configurations and runs that a claim speaks of, or the reason why it cannot be judged."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from experiments.article import facts as article
+from experiments.article.verdict import Undecided
+from jaxopt_study.analysis import (
+    Cell,
+    Runs,
+    best_cell,
+    halfway,
+    settled,
+)
+from jaxopt_study.analysis.runs import describe
+
+MIN_EPOCHS = 10
+"""Fewest epochs over which speed is compared."""
+
+SPEED_EPOCHS = 50
+"""Most epochs over which speed is compared: the article's own choice for its convergence ratio."""
+
+
+def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:
+    """The one configuration with these numbers, Keras's defaults for the others.
+
+    Raises:
+        Undecided: it was not run.
+    """
+    wanted = {**article.DEFAULTS.get(optimizer, {}), **numbers}
+    found = runs.cells(optimizer, **wanted)
+    if not found:
+        failed = " (it failed)" if any(each.optimizer == optimizer for each in runs.failed) else ""
+        raise Undecided(f"grid does not cover it: no run of {describe(optimizer, wanted)}{failed}")
+    return found[0]
+
+
+def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
+    """All configurations of a rule with these numbers; those with momentum 0 belong to plain SGD alone.
+
+    Raises:
+        Undecided: there are none.
+    """
+    found = runs.family(optimizer, **numbers)
+    if not found:
+        raise Undecided(f"grid does not cover it: no run of {describe(optimizer, numbers)}")
+    return found
+
+
+def best(runs: Runs, optimizer: str, **numbers: float) -> Cell:
+    """The configuration of a rule with the smallest mean validation loss, one with momentum 0 left out.
+
+    Raises:
+        Undecided: there are none.
+    """
+    return best_cell(runs, family(runs, optimizer, **numbers))
+
+
+def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numbers: float) -> list[Cell]:
+    """The configurations at those of ``values`` that were run, in their order.
+
+    Raises:
+        Undecided: fewer than three, which show no trend.
+    """
+    wanted = {**article.DEFAULTS.get(optimizer, {}), **numbers}
+    cells = [found[0] for value in values if (found := runs.cells(optimizer, **{**wanted, name: value}))]
+    if len(cells) < 3:
+        where = describe(optimizer, numbers)
+        raise Undecided(f"grid does not cover it: {len(cells)} values of {name} for {where}, 3 are needed")
+    return cells
+
+
+def common_seeds(cells: Sequence[Cell]) -> list[int]:
+    """The seeds that all configurations have.
+
+    Raises:
+        Undecided: there are none.
+    """
+    seeds = sorted(set.intersection(*(set(each.by_seed) for each in cells)))
+    if not seeds:
+        raise Undecided(f"too few seeds: none in common for {', '.join(each.label for each in cells)}")
+    return seeds
+
+
+def horizon(cells: Sequence[Cell]) -> int:
+    """Epochs over which speeds are compared: those that all runs have, diverged ones apart, at most 50.
+
+    Raises:
+        Undecided: fewer than 10, or all runs diverged.
+    """
+    lasting = [run.epochs for each in cells for run in each.by_seed.values() if run.status != "diverged"]
+    if not lasting:
+        raise Undecided(f"all runs diverged: {', '.join(each.label for each in cells)}")
+    if min(lasting) < MIN_EPOCHS:
+        raise Undecided(f"too few epochs: {min(lasting)} trained, {MIN_EPOCHS} are needed to compare speeds")
+    return min(*lasting, SPEED_EPOCHS)
+
+
+def unsettled(cells: Sequence[Cell]) -> str:
+    """Why minima of these configurations cannot be compared yet; empty if they can."""
+    moving = {each.label: run.epochs for each in cells for run in each.by_seed.values() if not settled(run)}
+    if not moving:
+        return ""
+    first, epochs = next(iter(moving.items()))
+    others = f" and {len(moving) - 1} more" if len(moving) > 1 else ""
+    return f"too few epochs: {first}{others} was still improving shortly before its {epochs} epochs ended"
+
+
+def diverged(cells: Sequence[Cell]) -> str:
+    """Which of the configurations have runs that diverged, in words; empty if none."""
+    counts = {
+        each.label: (sum(run.status == "diverged" for run in each.by_seed.values()), len(each.by_seed))
+        for each in cells
+    }
+    said = [f"{label} diverged in {some} of {all_of} seeds" for label, (some, all_of) in counts.items() if some]
+    return ", ".join(said)
+
+
+def require_learning(runs: Runs, curve: str = "val_loss") -> None:
+    """Refuses to speak of convergence where nothing converges.
+
+    Raises:
+        Undecided: no configuration of the study gets a tenth below the loss of guessing.
+    """
+    if math.isnan(halfway(runs, curve)):
+        raise Undecided("nothing converges: no configuration gets a tenth below the loss of guessing")

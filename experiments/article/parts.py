@@ -1,0 +1,157 @@
+"""The measurements that claims are made of, each one number a seed."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from experiments.article.find import (
+    common_seeds,
+    diverged,
+    horizon,
+    require_learning,
+    unsettled,
+)
+from experiments.article.verdict import Part
+from jaxopt_study.analysis import (
+    Cell,
+    Runs,
+    area_under_curve,
+    epochs_to,
+    losses,
+    lowest,
+    minimum,
+    progress,
+)
+from jaxopt_study.history import History
+
+CONVERGED = 0.5
+"""Share of the way from guessing to the best of the study from which a run counts as converged."""
+
+_LOSSES = {"val_loss": "validation loss", "train_loss": "training loss"}
+
+
+def higher_minimum(runs: Runs, worse: Cell, better: Cell, curve: str = "val_loss") -> Part:
+    """That ``worse`` ends with the higher smallest loss; open while a run of either still improves."""
+    values = [
+        lowest(runs, worse.by_seed[seed], curve) - lowest(runs, better.by_seed[seed], curve)
+        for seed in common_seeds([worse, better])
+    ]
+    meaning = f"smallest {_LOSSES[curve]}: {worse.label} minus {better.label}"
+    early = unsettled([worse, better])
+    return Part(meaning, values, no_support=early, no_contradiction=early, note=diverged([worse, better]))
+
+
+def slower(runs: Runs, behind: Cell, ahead: Cell) -> Part:
+    """That the training loss of ``behind`` lies higher on average over the first epochs."""
+    epochs = horizon([behind, ahead])
+    values = [
+        mean_loss(runs, behind.by_seed[seed], epochs) - mean_loss(runs, ahead.by_seed[seed], epochs)
+        for seed in common_seeds([behind, ahead])
+    ]
+    meaning = f"mean training loss of the first {epochs} epochs: {behind.label} minus {ahead.label}"
+    return Part(meaning, values, note=diverged([behind, ahead]))
+
+
+def mean_loss(runs: Runs, history: History, epochs: int) -> float:
+    """Mean training loss of the first epochs, no loss above that of guessing."""
+    area = area_under_curve(losses(history, "train_loss"), epochs, ceiling=runs.chance)
+    return area / (epochs - 1)
+
+
+def converges(runs: Runs, cell: Cell, *, claimed: bool) -> Part:
+    """That a configuration converges, or that it does not."""
+    require_learning(runs)
+    values = [progress(runs, history) for history in cell.by_seed.values()]
+    meaning = f"share of the way from guessing to the best of the study: {cell.label}"
+    early = unsettled([cell])
+    if claimed:
+        return Part(meaning, values, low=CONVERGED, no_contradiction=early, note=diverged([cell]))
+    return Part(meaning, values, low=-math.inf, high=CONVERGED, no_support=early, note=diverged([cell]))
+
+
+def trend(cells: Sequence[Cell], measure: Callable[[History], float], meaning: str, *, rises: bool) -> Part:
+    """That a measure rises, or falls, along the configurations: the slope of a line fitted to it, per configuration.
+
+    Seeds in which fewer than three configurations have a finite measure are left out.
+    """
+    values, means = [], []
+    for seed in common_seeds(cells):
+        measured = np.array([measure(each.by_seed[seed]) for each in cells])
+        means.append(measured)
+        values.append(_slope(np.arange(len(cells), dtype=np.float64), measured))
+    steps = np.diff(np.mean(means, axis=0))
+    monotone = bool((steps > 0).all() if rises else (steps < 0).all())
+    notes = ["" if monotone else "not at every step", diverged(cells)]
+    low, high = (0.0, math.inf) if rises else (-math.inf, 0.0)
+    full = f"{meaning}, change per step from {cells[0].label} to {cells[-1].label}"
+    return Part(full, values, low, high, note="; ".join(filter(None, notes)))
+
+
+def _slope(position: np.ndarray, measured: np.ndarray) -> float:
+    finite = np.isfinite(measured)
+    if finite.sum() < 3:
+        return math.nan
+    centred = position[finite] - position[finite].mean()
+    return float((centred * measured[finite]).sum() / (centred**2).sum())
+
+
+def early(history: History, curve: str, epochs: int) -> float:
+    """Mean of the first epochs of a curve, those not finite left out; NaN if there is none."""
+    return _finite_mean(history.curves[curve][:epochs])
+
+
+def late(history: History, curve: str) -> float:
+    """Mean of the last tenth of a run's epochs, at least one; NaN for a run that diverged."""
+    return _finite_mean(history.curves[curve][-tenth(history.epochs) :]) if history.status != "diverged" else math.nan
+
+
+def tenth(epochs: int) -> int:
+    """A tenth of the epochs, at least one."""
+    return max(1, epochs // 10)
+
+
+def log(value: float) -> float:
+    """Natural logarithm; NaN for what has none."""
+    return math.log(value) if 0 < value < math.inf else math.nan
+
+
+def over(value: float, reference: float) -> float:
+    """The ratio of two positive numbers; NaN where the second is not positive."""
+    return value / reference if reference > 0 else math.nan
+
+
+def _finite_mean(values: np.ndarray) -> float:
+    finite = np.asarray(values, np.float64)[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan
+
+
+def more_epochs_to(target: float, behind: Cell, ahead: Cell) -> Part:
+    """That ``behind`` needs more epochs to a validation loss; open while a run of either still improves.
+
+    Where a run never reaches it, one epoch more than either of the pair has is counted.
+    """
+    cells = [behind, ahead]
+    values, missed = [], set()
+    for seed in common_seeds(cells):
+        pair = [each.by_seed[seed] for each in cells]
+        reached = [epochs_to(run.curves["val_loss"], target) for run in pair]
+        missed |= {each.label for each, epoch in zip(cells, reached, strict=True) if epoch is None}
+        slow, fast = (epoch or 1 + max(run.epochs for run in pair) for epoch in reached)
+        values.append(slow / fast)
+    moving = unsettled(cells)
+    note = f"not reached in every seed: {', '.join(sorted(missed))}" if missed else ""
+    meaning = f"epochs to a validation loss of {target:.4f}: {behind.label} over {ahead.label}"
+    return Part(meaning, values, low=1.0, ratio=True, no_support=moving, no_contradiction=moving, note=note)
+
+
+def later_minimum(late_one: Cell, early_one: Cell) -> Part:
+    """That ``late_one`` needs more epochs to its smallest validation loss."""
+    both = [late_one, early_one]
+    values = []
+    for seed in common_seeds(both):
+        first, second = (minimum(each.by_seed[seed].curves["val_loss"]).epoch for each in both)
+        values.append(first / second if first and second else math.nan)
+    moving = unsettled(both)
+    meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"
+    return Part(meaning, values, low=1.0, ratio=True, no_support=moving, no_contradiction=moving, note=diverged(both))

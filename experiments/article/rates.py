@@ -1,0 +1,56 @@
+"""Where an optimizer's best learning rate lies, and how that compares with another's."""
+
+from experiments.article.find import best, common_seeds, family, unsettled
+from experiments.article.verdict import Part, Undecided
+from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
+
+HALF_STEP = 10**0.25
+"""A best rate is known to half a step of the half-decade grid; bounds on ratios of rates are set between its values."""
+
+
+def rates(runs: Runs, optimizer: str) -> list[Cell]:
+    """The best configuration at each learning rate of a rule, by ascending rate.
+
+    Raises:
+        Undecided: fewer than three rates.
+    """
+    family(runs, optimizer)
+    found = []
+    for rate in runs.axis(optimizer, "learning_rate"):
+        try:
+            found.append(best(runs, optimizer, learning_rate=rate))
+        except Undecided:
+            continue  # a rate of plain SGD only, seen as momentum 0
+    if len(found) < 3:
+        raise Undecided(f"grid does not cover it: {len(found)} learning rates of {optimizer}, 3 are needed")
+    return found
+
+
+def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> Part:
+    """That the best rate of a rule over that of SGD lies between two bounds, each seed with its own best rates."""
+    ours, plain = rates(runs, optimizer), rates(runs, "sgd")
+    values = [_best_rate(runs, ours, seed) / _best_rate(runs, plain, seed) for seed in common_seeds([*ours, *plain])]
+    moving = unsettled([best_cell(runs, ours), best_cell(runs, plain)])
+    at_least, at_most = _edges(runs, ours, plain)
+    return Part(
+        f"best learning rate of {optimizer} over that of sgd",
+        values,
+        low,
+        high,
+        ratio=True,
+        no_support=moving or at_most or (at_least if high < float("inf") else ""),
+        no_contradiction=moving or at_least or (at_most if high < float("inf") else ""),
+    )
+
+
+def _best_rate(runs: Runs, cells: list[Cell], seed: int) -> float:
+    return min(cells, key=lambda each: lowest(runs, each.by_seed[seed])).hyperparameters["learning_rate"]
+
+
+def _edges(runs: Runs, ours: list[Cell], plain: list[Cell]) -> tuple[str, str]:
+    """Why the true ratio may be larger than the grids can show, and why it may be smaller; empty if it may not."""
+    mine, its = best_cell(runs, ours), best_cell(runs, plain)
+    said = {each.label: f"grid does not cover it: {each.label} is best at the edge of its grid" for each in (mine, its)}
+    larger = said[mine.label] if mine is ours[-1] else said[its.label] if its is plain[0] else ""
+    smaller = said[mine.label] if mine is ours[0] else said[its.label] if its is plain[-1] else ""
+    return larger, smaller

@@ -1,0 +1,100 @@
+"""Claims of section 5: RMSprop over the learning rate and its decay rho."""
+
+import functools
+
+import numpy as np
+
+from experiments.article import facts as article
+from experiments.article.claim import Claim
+from experiments.article.find import (
+    along,
+    best,
+    cell,
+    common_seeds,
+    family,
+    unsettled,
+)
+from experiments.article.parts import converges, higher_minimum, trend
+from experiments.article.rates import HALF_STEP, ratio_of_best_rates
+from experiments.article.verdict import (
+    Part,
+    Undecided,
+    Verdict,
+    attempt,
+    decide,
+)
+from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
+
+_RATE = 0.001
+_RATES = article.half_decades(-2, 0)
+_TENTH = (0.1 / 10**0.5 / HALF_STEP, 0.1 * 10**0.5 * HALF_STEP)
+"""A tenth, give or take one step of the half-decade grid: the article's own best rates are a thirtieth apart."""
+
+
+def r1(runs: Runs) -> Verdict:
+    """The best rate at rho 0 against the best run with another rho."""
+    zero = best(runs, "rmsprop", decay=0.0)
+    others = [each for each in family(runs, "rmsprop") if each.hyperparameters["decay"] > 0]
+    if not others:
+        raise Undecided("grid does not cover it: no run of rmsprop with a decay above 0")
+    return decide([higher_minimum(runs, zero, best_cell(runs, others))])
+
+
+def r2(runs: Runs) -> Verdict:
+    """Trends of both smallest losses over rho, and the gain up to 0.9 against that from 0.9 to 0.99."""
+    cells = along(runs, "rmsprop", "decay", article.DECAYS, learning_rate=_RATE)
+    moving = unsettled(cells)
+    parts = [
+        trend(cells, functools.partial(lowest, runs, curve=curve), f"smallest {curve}", rises=False)
+        for curve in ("val_loss", "train_loss")
+    ]
+    parts.append(attempt(_diminishing, runs))
+    return decide([part._replace(no_support=part.no_support or moving, no_contradiction=moving) for part in parts])
+
+
+def _diminishing(runs: Runs) -> Part:
+    cells = [cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.0, 0.9, 0.99)]
+    losses = np.array([[lowest(runs, each.by_seed[seed]) for each in cells] for seed in common_seeds(cells)])
+    gains = losses[:, :-1] - losses[:, 1:]
+    meaning = "gain in smallest validation loss from decay 0 to 0.9 minus that from 0.9 to 0.99, rmsprop at 0.001"
+    return Part(meaning, (gains[:, 0] - gains[:, 1]).tolist())
+
+
+def r3(runs: Runs) -> Verdict:
+    """The best rho at the rate; at least three must have been run."""
+    cells = along(runs, "rmsprop", "decay", article.DECAYS, learning_rate=10**-1.5)
+    return decide([_none_converges(runs, cells)])
+
+
+def r4(runs: Runs) -> Verdict:
+    """The best rho at each of the article's rates from 0.01 up; at least three rates must have been run."""
+    at = [cells for rate in _RATES if (cells := runs.cells("rmsprop", learning_rate=rate))]
+    if len(at) < 3:
+        raise Undecided(f"grid does not cover it: {len(at)} rates of rmsprop from 0.01 up, 3 are needed")
+    return decide([_none_converges(runs, cells) for cells in at])
+
+
+def _none_converges(runs: Runs, cells: list[Cell]) -> Part:
+    part = converges(runs, best_cell(runs, cells), claimed=False)
+    return part._replace(no_support=part.no_support or unsettled(cells))
+
+
+def r5(runs: Runs) -> Verdict:
+    """Ratio of the best rates."""
+    return decide([ratio_of_best_rates(runs, "rmsprop", *_TENTH)])
+
+
+def r6(runs: Runs) -> Verdict:
+    """0.9 against 0.95 at learning rate 0.001."""
+    default, ours = (cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.9, 0.95))
+    return decide([higher_minimum(runs, default, ours)])
+
+
+CLAIMS = (
+    Claim("R1", "RMSprop: rho 0 does badly (worse than the best run with another rho).", 28, r1),
+    Claim("R2", "RMSprop: at 0.001 larger rho lowers both losses, with diminishing returns.", 30, r2),
+    Claim("R3", "RMSprop: at learning rate 0.03 nothing converges.", 31, r3),
+    Claim("R4", "RMSprop: no convergence from learning rate 0.01 up.", 32, r4),
+    Claim("R5", "RMSprop: its best learning rate is about a tenth of SGD's (0.018 to 0.56 of it).", 32, r5),
+    Claim("R6", "RMSprop: rho 0.95 beats the default 0.9 (at 0.001).", 32, r6),
+)

@@ -1,0 +1,141 @@
+"""Which runs the flags ask for: the axes of the experiment, or a file that takes their place."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.errors import InputError
+from jaxopt_study.grids import file as grid_file
+from jaxopt_study.grids import points as space
+from jaxopt_study.grids.conditions import condition
+from jaxopt_study.grids.ranges import RANGES, Range, parsed
+from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.sampling import SAMPLERS
+from jaxopt_study.optimizers import registry
+
+GRID = flags.DEFINE_string("grid", None, "TOML file with [[grid]] tables that take the place of the experiment's grid.")
+WHERE = flags.DEFINE_string(
+    "where", None, "Leave out what does not meet a condition, such as 'momentum < 0.99 or learning_rate <= 0.01'."
+)
+PAIRED = flags.DEFINE_list("paired", None, "Names of axis flags whose values go together, the first with the first.")
+SAMPLES = flags.DEFINE_integer(
+    "samples", None, "Points drawn from axes given as 1e-4:1:log or 0:0.99:linear, at least 1.", 1
+)
+SAMPLER = flags.DEFINE_enum("sampler", "random", SAMPLERS, "How they are drawn; sobol leaves smaller gaps.")
+SAMPLE_SEED = flags.DEFINE_integer("sample_seed", 0, "Seed of the samples.", 0)
+
+
+class Asked(NamedTuple):
+    """What the flags ask for.
+
+    Attributes:
+        runs: to be trained.
+        drawn: the experiments whose figures are drawn, with the values of their axes; None for all runs.
+        chosen: whether the flags themselves say which runs, so that the experiment has no choice of its own.
+    """
+
+    runs: list[Run]
+    drawn: Mapping[str, Values | None]
+    chosen: bool
+
+
+def define_axis(name: str, axis: Axis) -> None:
+    """Defines the flag that lists an axis's values: only by the module that is run, so that names may be shared."""
+    allowed = hyperparameter(axis).allowed
+    usual = ",".join(f"{value:.4g}" for value in axis.values)
+    what = axis.hyperparameter.replace("_", " ") + (f" of {axis.of}" if axis.of else "")
+    text = f"Values of the {what}, comma-separated, each {allowed}, or {RANGES}; {usual} if not given."
+    flags.DEFINE_list(name, None, text, allow_override=True)
+
+
+def asked(experiment: Experiment, seeds: int) -> Asked:
+    """The runs that the flags ask for.
+
+    Raises:
+        InputError: a flag cannot be used.
+    """
+    if GRID.value is not None:
+        return _of_file(experiment, Path(GRID.value), seeds)
+    try:
+        return _of_axes(experiment, seeds)
+    except InputError as error:
+        if error.name in flags.FLAGS:  # the library's name of an argument that a flag gives
+            raise InputError(f"--{error.name}", error.given, error.allowed) from None
+        raise
+
+
+def _of_axes(experiment: Experiment, seeds: int) -> Asked:
+    axes = {name: axis_values(name, axis) for name, axis in experiment.axes.items()}
+    sampled = SAMPLES.value is not None or any(isinstance(each, Range) for each in axes.values())
+    values = {name: each for name, each in axes.items() if not isinstance(each, Range)}
+    if sampled or PAIRED.value is not None:
+        runs = _of_points(experiment, axes, seeds)
+    else:
+        space.check_size(_size(values), seeds)
+        space.check_size(len(experiment.make_runs(values, 1)), seeds)
+        runs = experiment.make_runs(values, seeds)
+    every = dict.fromkeys(experiment.drawn(values))
+    return Asked(where(runs), every if sampled else experiment.drawn(values), chosen=False)
+
+
+def _size(values: Values) -> int:
+    return math.prod(len(each) for each in values.values())
+
+
+def _of_file(experiment: Experiment, path: Path, seeds: int) -> Asked:
+    for name in (*experiment.axes, PAIRED.name, SAMPLES.name):
+        if flags.FLAGS[name].value is not None:
+            raise InputError("--grid", path, f"the file says what --{name} would; allowed is one of them")
+    runs = grid_file.read(path, seeds)
+    return Asked(where(runs), dict.fromkeys(experiment.drawn({})), chosen=True)
+
+
+def _of_points(experiment: Experiment, axes: Mapping[str, Sequence[float] | Range], seeds: int) -> list[Run]:
+    texts: dict[str, Any] = {
+        name: flags.FLAGS[name].value if isinstance(each, Range) else each for name, each in axes.items()
+    }
+    points = space.points(
+        texts,
+        paired=[] if PAIRED.value is None else [PAIRED.value],
+        samples=SAMPLES.value,
+        sampler=SAMPLER.value,
+        seed=SAMPLE_SEED.value,
+    )
+    space.check_size(len(points), seeds)
+    every = (experiment.make_runs({name: [value] for name, value in point.items()}, seeds) for point in points)
+    return list(dict.fromkeys(run for runs in every for run in runs))
+
+
+def where(runs: list[Run]) -> list[Run]:
+    """The runs that meet ``--where``; those whose rule lacks a number that it names stay.
+
+    Raises:
+        InputError: it is not a condition, or no run meets it.
+    """
+    if WHERE.value is None:
+        return runs
+    names = dict.fromkeys(name for run in runs for name, _ in run.hyperparameters)
+    test = condition(WHERE.value, ["optimizer", *names], name="--where")
+    kept = [run for run in runs if test({"optimizer": run.optimizer, **dict(run.hyperparameters)}) is not False]
+    if not kept:
+        raise InputError("--where", WHERE.value, f"none of the {len(runs)} runs is left")
+    return kept
+
+
+def hyperparameter(axis: Axis) -> registry.Hyperparameter:
+    """What the registry says of an axis."""
+    return {each.name: each for each in registry.family(axis.optimizer).hyperparameters}[axis.hyperparameter]
+
+
+def axis_values(name: str, axis: Axis) -> Sequence[float] | Range:
+    """The values of an axis from its flag, each once, or a range to be sampled; the axis's own if it is not given.
+
+    Raises:
+        InputError: an empty list, or a value that is not a number in the rule's range.
+    """
+    texts = flags.FLAGS[name].value
+    return list(axis.values) if texts is None else parsed(texts, hyperparameter(axis), name=f"--{name}")

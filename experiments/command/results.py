@@ -1,0 +1,223 @@
+"""What work directories hold: finished runs of one set of data, network and settings, and which figures they give."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.command.experiment import Values
+from jaxopt_study.analysis import Runs
+from jaxopt_study.engine.study import Study
+from jaxopt_study.errors import InputError
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.optimizers import registry
+from jaxopt_study.storage import workdir
+from jaxopt_study.storage.store import read_run
+
+Drawn = Mapping[str, Values | None]
+"""Experiments whose figures are drawn, with the values of their axes; None for all runs, whatever their values."""
+
+_ARTICLE_SHAPE = [128, 128, 3]
+_ARTICLE_EXAMPLES = (18610, 4652)
+_ARTICLE_BATCH = 32
+
+
+class Results(NamedTuple):
+    """The runs of one or several work directories.
+
+    Attributes:
+        origins: each directory's path, config.json and stats.json (empty where there is none).
+        histories: a run a computation, in the order of the registry, the numbers and the seeds.
+        foreign: runs in the directories that were trained with other data or settings, and left out.
+        drawn: as the directories say; empty if they do not.
+    """
+
+    origins: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]
+    histories: Sequence[History]
+    foreign: int
+    drawn: Drawn
+
+    @property
+    def chance(self) -> float:
+        """Loss of guessing, nats."""
+        classes = [config["dataset"]["classes"] for _, config, _ in self.origins if "dataset" in config]
+        if classes and not classes[0]:  # a regression, which nobody can guess
+            return math.inf
+        return math.log(len(classes[0])) if classes else math.log(2)
+
+    @property
+    def of_article(self) -> bool:
+        """Whether the article's figures and claims have something to say; not so of somebody's own study."""
+        return not any(config.get("own", False) for _, config, _ in self.origins)
+
+    @property
+    def where(self) -> str:
+        """On what data the runs were trained, at what size and for how long; empty if that is not known."""
+        config = next((config for _, config, _ in self.origins if "dataset" in config), None)
+        if config is None:
+            return ""
+        shape, epochs = config["dataset"]["image_shape"], config["identity"]["max_epochs"]
+        size = f" at {shape[0]} x {shape[1]} pixels" if len(shape) > 1 else ""  # else arrays that are no pictures
+        return f"{config['dataset']['name']}{size}, at most {epochs} epochs"
+
+    @property
+    def runs(self) -> Runs:
+        """For the analysis."""
+        return Runs(
+            self.histories,
+            chance=self.chance,
+            article_setup=all(is_the_articles(config) for _, config, _ in self.origins),
+        )
+
+
+def read(folders: Sequence[Path]) -> Results:
+    """Reads work directories, which must be of one set of data, network and settings.
+
+    Raises:
+        InputError: a directory has no finished run, or they do not belong together.
+        EnvironmentFault: a file is damaged.
+    """
+    configs = [read_config(folder) for folder in folders]
+    check_alike(folders, configs)
+    found: dict[str, History] = {}
+    foreign = 0
+    for folder, config in zip(folders, configs, strict=True):
+        own, others = of_folder(folder, config)
+        found |= {fingerprint: history for fingerprint, history in own.items() if fingerprint not in found}
+        foreign += others
+    stats = [_json(folder / "stats.json") for folder in folders]
+    drawn: dict[str, Values | None] = {}
+    for config in configs:
+        drawn |= config.get("experiments", {})
+    return Results(list(zip(folders, configs, stats, strict=True)), sorted(found.values(), key=_place), foreign, drawn)
+
+
+def read_config(folder: Path) -> Mapping[str, Any]:
+    """A work directory's config.json; empty if there is none."""
+    return _json(folder / "config.json")
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    return workdir.read_json(path) if path.exists() else {}
+
+
+def check_alike(folders: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> None:
+    """Refuses directories whose runs cannot be compared.
+
+    Raises:
+        InputError: they differ in data, network or settings.
+    """
+    known = [config["identity"] for config in configs if "identity" in config]
+    for other in known[1:]:
+        names = sorted(name for name in {*known[0], *other} if known[0].get(name) != other.get(name))
+        if names:
+            given = ",".join(map(str, folders))
+            raise InputError("--workdir", given, f"allowed are directories that do not differ in {', '.join(names)}")
+
+
+def of_folder(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, History], int]:
+    """The runs in a directory by their fingerprints, under the names that the study had for them, and how many others.
+
+    Raises:
+        InputError: there are none.
+        EnvironmentFault: a file is damaged.
+    """
+    identity = config.get("identity")
+    names = _names(config.get("grid", ()), identity) if identity else {}
+    found, foreign = {}, 0
+    for path in sorted((folder / "runs").glob("*.parquet")):
+        history = read_run(path)
+        if identity and not _belongs(history, path.stem, identity):
+            foreign += 1
+        else:
+            found[path.stem] = _renamed(history, names.get(path.stem))
+    if not found:
+        allowed = "allowed is a work directory with finished runs (runs/*.parquet)"
+        raise InputError("--workdir", folder, f"{allowed}; {foreign} are of other settings" if foreign else allowed)
+    return found, foreign
+
+
+def finished(study: Study) -> Runs:
+    """The runs in a study's store that have its data, network and settings, whatever their numbers."""
+    chance = math.log(len(study.dataset.classes))
+    try:
+        found, _ = of_folder(study.folder, {"identity": study.identity})
+    except InputError:
+        return Runs([], chance=chance)
+    return Runs(found.values(), chance=chance)
+
+
+def record(study: Study, drawn: Drawn) -> None:
+    """Brings config.json up to date after a study: what was run last, and whose figures the directory has.
+
+    Args:
+        study: all of whose runs are finished.
+        drawn: by this command.
+    """
+    path = study.folder / "config.json"
+    config = dict(read_config(study.folder))
+    if config.get("identity") != study.identity:  # nothing had to be trained, and the file is of other settings
+        config = study.describe()
+    workdir.write_json(path, {**config, "experiments": {**config.get("experiments", {}), **drawn}})
+
+
+def configurations(runs: Iterable[Run]) -> set[tuple[object, ...]]:
+    """What tells the runs' configurations apart, whatever their names and seeds."""
+    return {configuration(run.optimizer, dict(run.hyperparameters)) for run in runs}
+
+
+def configuration(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple[object, ...]:
+    """The canonical rule and its numbers as they are computed with."""
+    if optimizer in registry.OPTIMIZERS:
+        optimizer, hyperparameters = registry.canonical(optimizer, hyperparameters)
+    return optimizer, *sorted((name, float(np.float32(value))) for name, value in hyperparameters.items())
+
+
+def is_the_articles(config: Mapping[str, Any]) -> bool:
+    """Whether data, image size, model and batches are the article's."""
+    data, identity = config.get("dataset", {}), config.get("identity", {})
+    return (
+        data.get("name") == "tfds:cats_vs_dogs"
+        and data.get("image_shape") == _ARTICLE_SHAPE
+        and (data.get("train_examples"), data.get("val_examples")) == _ARTICLE_EXAMPLES
+        and identity.get("model") == "article"
+        and identity.get("batch_size") == _ARTICLE_BATCH
+    )
+
+
+def _names(entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any]) -> dict[str, Run]:
+    """The name of each computation among the grid's: the canonical one where the grid has it, else the first."""
+    names: dict[str, Run] = {}
+    for entry in entries:
+        rest = {name: value for name, value in entry.items() if name not in ("optimizer", "seed")}
+        if entry["optimizer"] not in registry.OPTIMIZERS:
+            continue  # a rule that was put into the registry elsewhere
+        run = grid.make_run(entry["optimizer"], rest, entry["seed"])
+        fingerprint = grid.fingerprint(run, identity)
+        if fingerprint not in names or registry.canonical(run.optimizer, rest)[0] == run.optimizer:
+            names[fingerprint] = run
+    return names
+
+
+def _belongs(history: History, fingerprint: str, identity: Mapping[str, Any]) -> bool:
+    if history.optimizer not in registry.OPTIMIZERS:
+        return True
+    run = grid.make_run(history.optimizer, history.hyperparameters, history.seed)
+    return grid.fingerprint(run, identity) == fingerprint
+
+
+def _renamed(history: History, run: Run | None) -> History:
+    if run is None:
+        return history
+    return dataclasses.replace(history, optimizer=run.optimizer, hyperparameters=dict(run.hyperparameters))
+
+
+def _place(history: History) -> tuple[Any, ...]:
+    rules = list(registry.OPTIMIZERS)
+    place = rules.index(history.optimizer) if history.optimizer in rules else len(rules)
+    return place, history.optimizer, tuple(history.hyperparameters.values()), history.seed

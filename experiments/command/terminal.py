@@ -1,0 +1,204 @@
+"""What the person at the terminal gets at the end: a table, what was left out, where everything is."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.article import CONTRADICTED, SUPPORTED, UNDECIDED, Judgement
+from jaxopt_study.analysis import summary
+from jaxopt_study.engine.study import Study
+from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.optimizers import registry
+from jaxopt_study.report import tables
+from jaxopt_study.storage import workdir
+
+MOST_ROWS = 60
+"""Configurations up to which each has its row; of more, the best of each optimizer is shown."""
+
+
+def show(
+    histories: Sequence[History],
+    best_runs: tables.Table,
+    judgements: Sequence[Judgement],
+    notes: Sequence[str],
+    folder: Path,
+) -> None:
+    """Prints it all to stdout."""
+    console = wide_console()
+    grouped = configurations(histories)
+    console.print(table(grouped) if len(grouped) <= MOST_ROWS else best_table(best_runs))
+    for note in notes:
+        console.print(note)
+    counts = Counter(judgement.verdict for judgement in judgements)
+    console.print("claims: " + ", ".join(f"{counts[name]} {name}" for name in (SUPPORTED, CONTRADICTED, UNDECIDED)))
+    console.print(closing_line(folder), soft_wrap=True)
+
+
+def wide_console() -> Console:
+    """Stdout, wide enough for the tables where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120")), highlight=False)
+
+
+def closing_line(folder: Path) -> str:
+    """Where it is and how fast it went."""
+    path = folder / "stats.json"
+    speed = ""
+    if path.exists():
+        stats = workdir.read_json(path)
+        speed = (
+            f"; {stats['seconds']:.0f} s ({stats['compile_seconds']:.0f} s compiling), "
+            f"{stats['examples_per_second']:,.0f} examples/s, goodput {stats['goodput']:.2f}"
+        )
+    return f"{folder}: report.html, claims.csv, summary.csv, tables/, figures/, runs/*.parquet{speed}"
+
+
+def best_table(best_runs: tables.Table) -> Table:
+    """The best configuration of each optimizer, beside the article's best run."""
+    result = Table(title="Best configuration of each optimizer, by its lowest validation loss (mean over seeds)")
+    for name in ("optimizer", "min val loss", "95% interval", "at epoch", "hyperparameters", "the article's"):
+        result.add_column(name, justify="left" if name in ("optimizer", "hyperparameters") else "right")
+    for values in best_runs.rows:
+        row = dict(zip(best_runs.columns, values, strict=True))
+        result.add_row(
+            str(row["optimizer"]),
+            _number(row["val_loss"], ".4f") or str(row["note"]),
+            " - ".join(filter(None, (_number(row[end], ".4f") for end in ("val_low", "val_high")))),
+            _number(row["epoch"], ".0f"),
+            str(row["hyperparameters"]),
+            _number(row["article_val_loss"], ".4f"),
+        )
+    return result
+
+
+def _number(value: tables.Value, digits: str) -> str:
+    return f"{value:{digits}}" if isinstance(value, int | float) and np.isfinite(value) else ""
+
+
+Configurations = dict[tuple[str, tuple[tuple[str, float], ...]], list[History]]
+
+
+def configurations(histories: Sequence[History]) -> Configurations:
+    """The runs of each configuration, one a seed."""
+    found: Configurations = {}
+    for history in histories:
+        found.setdefault((history.optimizer, tuple(history.hyperparameters.items())), []).append(history)
+    return found
+
+
+def table(grouped: Configurations) -> Table:
+    """A row a configuration, over its seeds: lowest validation loss, its epoch, how the runs ended."""
+    names = varied([history for group in grouped.values() for history in group])
+    result = Table(title="Lowest validation loss of each configuration (mean over seeds, lowest to highest)")
+    for name in names:
+        result.add_column(name, justify="right")
+    for name in ("min val loss", "range", "at epoch", "train loss there", "epochs", "status"):
+        result.add_column(name, justify="left" if name == "status" else "right")
+    cells = {key: figures(group) for key, group in grouped.items()}
+    best = min((c[0] for c in cells.values() if np.isfinite(c[0])), default=np.nan)
+    for (optimizer, numbers), group in grouped.items():
+        loss, low, high, epoch, train = cells[optimizer, numbers]
+        values = {"optimizer": registry.family(optimizer).title, **{n: f"{v:.4g}" for n, v in numbers}}
+        mark = " *" if loss == best else ""
+        result.add_row(
+            *(values.get(name, "") for name in names),
+            f"{loss:.4f}{mark}" if np.isfinite(loss) else "none",
+            f"{low:.4f} - {high:.4f}" if len(group) > 1 and np.isfinite(loss) else "",
+            f"{epoch:.0f}" if np.isfinite(loss) else "",
+            f"{train:.4f}" if np.isfinite(loss) else "",
+            "-".join(dict.fromkeys(str(f(h.epochs for h in group)) for f in (min, max))),
+            endings(group),
+            style="bold" if mark else None,
+        )
+    result.caption = "* the lowest"
+    return result
+
+
+def varied(histories: Sequence[History]) -> list[str]:
+    """Names of what differs between the configurations."""
+    names = dict.fromkeys(name for history in histories for name in history.hyperparameters)
+    several = [n for n in names if len({history.hyperparameters.get(n) for history in histories}) > 1]
+    optimizers = {history.optimizer for history in histories}
+    return (["optimizer"] if len(optimizers) > 1 or not several else []) + several
+
+
+def figures(group: Sequence[History]) -> tuple[float, float, float, float, float]:
+    """Mean, lowest and highest of the minima over seeds, mean epoch of the minimum, mean training loss there."""
+    rows = [row for row in map(summary.row, group) if row["min_val_loss"] is not None]
+    if not rows:
+        return (np.nan,) * 5
+    losses = [row["min_val_loss"] for row in rows]
+    epochs, train = ([row[name] for row in rows] for name in ("min_val_epoch", "train_loss_at_min_val"))
+    return float(np.mean(losses)), min(losses), max(losses), float(np.mean(epochs)), float(np.mean(train))
+
+
+def endings(group: Sequence[History]) -> str:
+    """How the runs of a configuration ended; divergence with its epoch."""
+    words = [f"diverged in epoch {h.diverged_epoch}" if h.status == "diverged" else h.status for h in group]
+    return ", ".join(f"{words.count(w)} x {w}" if len(set(words)) > 1 else w for w in dict.fromkeys(words))
+
+
+def show_plan(study: Study) -> None:
+    """Prints what a study would train; see jaxopt_study.engine.plan."""
+    from jaxopt_study.engine.plan import plan
+
+    names = ("optimizer", "batch", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
+    table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")
+    for name in (*names, "an epoch of all slots", "at most"):
+        table.add_column(name, justify="left" if name == "optimizer" else "right")
+    parts = plan(study)
+    for part in parts:
+        counts = (part.batch_size, part.runs, part.stored, part.slots, part.devices)
+        times = [part.compile_seconds, part.epoch_seconds, part.most_seconds]
+        table.add_row(
+            part.optimizer,
+            *map(str, counts),
+            f"{part.memory_bytes / 2**30:.2f}",
+            *(duration(seconds) for seconds in times),
+        )
+    console = wide_console()
+    console.print(table)
+    for line in asked(study.runs):
+        console.print(line)
+    left = sum(part.runs - part.stored for part in parts)
+    console.print(
+        f"{left} runs to train, at most {duration(sum(part.most_seconds for part in parts))}; nothing trained"
+    )
+
+
+SHOWN_VALUES = 12
+
+
+def asked(runs: Sequence[Run]) -> list[str]:
+    """What is to be trained, a line a rule: how many configurations and seeds, and the values of each number."""
+    lines = []
+    for optimizer in dict.fromkeys(run.optimizer for run in runs):
+        of_rule = [run for run in runs if run.optimizer == optimizer]
+        points = dict.fromkeys(run.hyperparameters for run in of_rule)
+        names = dict.fromkeys(name for point in points for name, _ in point)
+        values = {name: sorted({dict(point)[name] for point in points if name in dict(point)}) for name in names}
+        seeds = len({run.seed for run in of_rule})
+        told = "; ".join(f"{name} {listing(each)}" for name, each in values.items())
+        lines.append(f"{optimizer}: {len(points)} configurations x {seeds} seeds: {told}")
+    return lines
+
+
+def listing(values: Sequence[float]) -> str:
+    """Numbers, the middle of many left out."""
+    texts = [f"{value:.4g}" for value in values]
+    if len(texts) > SHOWN_VALUES:
+        texts = [*texts[: SHOWN_VALUES // 2], f"... ({len(texts)} values)", *texts[-2:]]
+    return ", ".join(texts)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that a person would use."""
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,114 @@
+"""One study over several processes that JAX joins: the hosts of a pod, each with accelerators of its own.
+
+Each process trains its part of the runs on its own devices and writes them to the work directory that all share.
+Nothing passes between them but the word that each has come to its end.
+"""
+
+import contextlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from jaxopt_study.engine import stats
+from jaxopt_study.engine.study import Study, Watcher
+from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.grids.run import Group, Run, group
+from jaxopt_study.history import History
+from jaxopt_study.storage import workdir
+
+
+def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
+    """Joins the processes of a job; to be called before JAX first touches a device.
+
+    Args:
+        coordinator: ``HOST:PORT`` of the first process; None where JAX finds it (Slurm, Cloud TPU, Open MPI).
+        processes: how many there are; None as above.
+        process: number of this one; None as above.
+
+    Raises:
+        EnvironmentFault: they cannot be found or do not answer.
+    """
+    try:
+        jax.distributed.initialize(coordinator, processes, process)
+    except (RuntimeError, ValueError) as error:
+        raise EnvironmentFault(f"--distributed: {str(error).splitlines()[0][:200]}") from error
+
+
+def part(runs: list[Run], process: int, processes: int) -> list[Run]:
+    """The runs of a process: of each group every so manyth. The same whenever it is asked, so that a study resumes."""
+    groups: dict[Group, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(group(run), []).append(run)
+    return [run for each in groups.values() for run in each[process::processes]]
+
+
+def run(study: Study, watcher: Watcher | None = None) -> list[History]:
+    """Trains this process's part of a study and waits for the others; as Study.run, called by all of them alike.
+
+    Only the first process holds the work directory and writes its tables; the others leave runs and checkpoints there.
+
+    Returns:
+        All runs of the study.
+
+    Raises:
+        InputError: successive halving, which compares all runs.
+        EnvironmentFault: another job holds the work directory, or a file in it cannot be used.
+        Interrupted: the watcher asked for it.
+    """
+    if study.settings.halving:
+        raise InputError("--halving", study.settings.halving, "not allowed with --distributed")
+    watcher = watcher or Watcher()
+    me, count = jax.process_index(), jax.process_count()
+    with contextlib.ExitStack() as held:
+        _hold(study.folder, held)
+        # By computation, so that no two processes train one run under two names.
+        first = {study.fingerprints[each]: each for each in reversed(study.runs)}
+        own = part([each for each in study.runs if first[study.fingerprints[each]] == each], me, count)
+        pending = [each for each in own if study.fingerprints[each] not in study.store]
+        watcher.begin(len(own), len(own) - len(pending), study.settings.max_epochs)
+        if pending:
+            study.train(pending, watcher, process=me, processes=count)
+        multihost_utils.sync_global_devices("all runs are trained")
+        if me == 0:
+            gather(study.folder, count)
+        return study.histories()
+
+
+def _hold(folder: Path, held: contextlib.ExitStack) -> None:
+    """Lets the first process hold the work directory for all of them.
+
+    Raises:
+        InputError: it cannot be written.
+        EnvironmentFault: another job holds it.
+    """
+    refused: Exception | None = None
+    if jax.process_index() == 0:
+        try:
+            held.enter_context(workdir.locked(folder))
+        except (InputError, EnvironmentFault) as error:
+            refused = error
+    (free,) = multihost_utils.broadcast_one_to_all(np.array([refused is None]))
+    if refused is not None:
+        raise refused
+    if not free:
+        raise EnvironmentFault(f"--workdir={folder}: the first process cannot use it")
+
+
+def gather(folder: Path, processes: int) -> None:
+    """Makes one part of stats.json of what the processes have left: times of the slowest, sums of the work."""
+    found = []
+    for process in range(processes):
+        path = folder / f"stats_{process}.json"
+        if path.exists():
+            found.append(workdir.read_json(path)["parts"])
+            path.unlink()
+    if not found:
+        return
+    sums = [{name: sum(each[name] for each in parts) for name in parts[0]} for parts in found]
+    for mine, parts in zip(sums, found, strict=True):
+        mine |= {name: max(each[name] for each in parts) for name in ("slots", "devices", "peak_memory_bytes")}
+    slowest = ("seconds", "compile_seconds", "training_seconds")
+    whole = {name: (max if name in slowest else sum)(each[name] for each in sums) for name in sums[0]}
+    stats.add_part(folder / "stats.json", {**whole, "processes": len(found)})

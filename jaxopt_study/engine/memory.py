@@ -1,0 +1,54 @@
+"""How many runs fit: from the memory that the compiled program asks for and the memory that the device has."""
+
+import os
+
+import jax
+
+from jaxopt_study.engine.sweep import Sweep, memory_of
+
+# Chosen, not measured: on CPU what the runs share should be a small part of a step by then. On an accelerator the
+# memory decides.
+MOST = {"cpu": 32}
+MOST_ELSEWHERE = 256
+MARGIN = 0.8
+
+
+def most(platform: str) -> int:
+    """The most slots that are of use on devices of a platform, whatever the memory."""
+    return MOST.get(platform, MOST_ELSEWHERE)
+
+
+def free_bytes(device: jax.Device) -> int:
+    """Memory that a device can still give; of the host, divided among its CPU devices."""
+    if device.platform == "cpu":
+        pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        cached = _meminfo().get("MemAvailable", pages)
+        return int(max(pages, cached) // jax.local_device_count("cpu"))
+    known = device.memory_stats() or {}
+    return int(known.get("bytes_limit", 8 << 30) - known.get("bytes_in_use", 0))
+
+
+def slots_for(sweep: Sweep, runs: int) -> int:
+    """The most slots, up to ``runs``, whose compiled epoch fits the free memory with a margin; at least one a device.
+
+    Compiles for the number that it tries, which the training then uses: the first try fits but for large networks.
+    """
+    device = sweep.devices[0]
+    slots = min(runs, most(device.platform))
+    data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
+    room = MARGIN * (free_bytes(device) + data)
+    while slots > len(sweep.devices):
+        needed = memory_of(sweep.compiled_epoch(sweep.padded(slots)))
+        if needed <= room:
+            break
+        share = max(room - data, 0) / max(needed - data, 1)
+        slots = max(len(sweep.devices), min(slots - 1, int(slots * share)))
+    return slots
+
+
+def _meminfo() -> dict[str, int]:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    except OSError:
+        return {}

@@ -1,0 +1,84 @@
+"""What a study would do: runs, what the store holds, slots, memory, and the time from a few timed steps."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxopt_study.engine import choice, timing
+from jaxopt_study.engine import memory as capacity
+from jaxopt_study.engine.study import Study
+from jaxopt_study.engine.sweep import memory_of
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Group, Run
+
+
+class Part(NamedTuple):
+    """The plan for the runs of one rule and batch size, which one program trains.
+
+    Attributes:
+        optimizer: its name.
+        batch_size: training examples in a step.
+        runs: of the study.
+        stored: of these, in the store already.
+        slots: that train at once.
+        devices: that share them.
+        memory_bytes: that a device needs, data included.
+        compile_seconds: that one program took to compile; with an empty cache an epoch's takes as long.
+        epoch_seconds: estimated time in which every slot trains an epoch, validation included.
+        most_seconds: estimated time of the training if no run stops before its last epoch.
+    """
+
+    optimizer: str
+    batch_size: int
+    runs: int
+    stored: int
+    slots: int
+    devices: int
+    memory_bytes: int
+    compile_seconds: float
+    epoch_seconds: float
+    most_seconds: float
+
+
+def plan(study: Study) -> list[Part]:
+    """Compiles a short epoch of every group that has runs to train and times it; trains nothing and writes nothing."""
+    pending = study.pending()
+    parts = []
+    for group in study.groups:
+        runs = [run for run in study.runs if grid.group(run) == group]
+        left = [run for run in pending if grid.group(run) == group]
+        if left:
+            parts.append(_measured(study, group, runs, len(left)))
+        else:
+            size = study.batch_size(group)
+            parts.append(Part(group.optimizer, size, len(runs), len(runs), 0, 0, 0, 0.0, 0.0, 0.0))
+    return parts
+
+
+def _measured(study: Study, group: Group, runs: list[Run], left: int) -> Part:
+    size = study.batch_size(group)
+    steps = max(1, min(choice.STEPS, len(study.dataset.train_labels) // size))
+    sweep = study.job(group, study.batches(size, steps)).sweep
+    asked = study.execution.slots
+    slots = min(asked, len(runs)) if asked else capacity.slots_for(sweep, len(runs))
+    slots = min(slots, left)
+    epoch_of = timing.timer(sweep, runs[0], slots)
+    seconds = min(epoch_of() for _ in range(3))
+    examples = len(study.dataset.train_labels) + len(study.dataset.val_labels)
+    timed = sum(int(np.prod(part[1].shape[:2])) for part in (sweep.batches.train, sweep.batches.val))
+    epoch = seconds * examples / timed
+    whole = study.dataset.train_images.nbytes + study.dataset.val_images.nbytes
+    short = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
+    return Part(
+        optimizer=group.optimizer,
+        batch_size=size,
+        runs=len(runs),
+        stored=len(runs) - left,
+        slots=slots,
+        devices=len(sweep.devices),
+        memory_bytes=memory_of(sweep.compiled_epoch(sweep.padded(slots))) - short + whole,
+        compile_seconds=sweep.compile_seconds,
+        epoch_seconds=epoch,
+        most_seconds=epoch * study.settings.max_epochs * left / slots,
+    )

@@ -1,0 +1,274 @@
+"""Which run sits in which slot: runs that end leave their slot to the next, stragglers close ranks.
+
+The host is one epoch behind: it reads the report of an epoch while the next one runs. A run whose end it has not read
+yet is known to have ended on the device, so nothing is trained past it.
+"""
+
+import dataclasses
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxopt_study.engine import placement
+from jaxopt_study.engine.halving import Rungs
+from jaxopt_study.engine.sweep import Sweep
+from jaxopt_study.grids.run import Run, stack
+from jaxopt_study.history import CURVES, History
+from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
+from jaxopt_study.training.epoch import EpochReport
+from jaxopt_study.training.step import RunState
+
+PyTree = Any
+
+
+class Parked(NamedTuple):
+    """A run that was begun and waits for a slot: its rows, float32 ``[E, curves]``, and its state on the host."""
+
+    rows: np.ndarray
+    state: RunState
+
+
+class Snapshot(NamedTuple):
+    """All that is under way, on the host; what is finished is in the store.
+
+    Attributes:
+        runs: those in slots, then those that wait half-trained.
+        parked: their rows and states, in the same order.
+    """
+
+    runs: list[Run]
+    parked: list[Parked]
+
+
+@dataclasses.dataclass
+class Work:
+    """What was done: epochs of runs, epochs that the devices had room for, seconds of the loop without compilation."""
+
+    epochs_trained: int = 0
+    epochs_computed: int = 0
+    seconds: float = 0.0
+
+
+class Events(NamedTuple):
+    """What the caller wants to hear of.
+
+    Attributes:
+        epoch: ``(run, number of the epoch, {curve: value})`` after every epoch of every run.
+        end: ``(run, history, best)``, once a run; ``best`` is its best variables or None.
+        tick: ``(scheduler)``, whenever a report has been read.
+        snapshot_due: asked before every epoch; if it says so, the device is let finish and
+        snapshot: gets what is under way; may raise to interrupt.
+        more: asked before every epoch for runs to add to those that wait, with their states if they were begun before;
+            None when none will come any more.
+    """
+
+    epoch: Callable[[Run, int, Mapping[str, float]], None]
+    end: Callable[[Run, History, PyTree], None]
+    tick: Callable[["Scheduler"], None]
+    snapshot_due: Callable[[], bool]
+    snapshot: Callable[[Snapshot], None]
+    more: Callable[[], Mapping[Run, Parked | None] | None] = lambda: None
+
+
+class _Flight(NamedTuple):
+    report: EpochReport
+    slots: list[Run | None]
+
+
+class Scheduler:
+    """Trains runs of one rule in a number of slots.
+
+    Args:
+        sweep: the compiled engine.
+        runs: those to train, in this order.
+        slots: how many at once.
+        max_epochs: of every run.
+        patience: of every run, in epochs.
+        total: runs of the whole grid, those that are not to be trained any more too.
+        halving: if given, only the best 1 / halving of the runs go on at every rung of epochs (see halving).
+        in_turn: whether a device trains its slots in turn, so that only running ones cost anything.
+        events: see Events.
+        parked: runs among ``runs`` that were begun before.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        runs: Sequence[Run],
+        *,
+        slots: int,
+        max_epochs: int,
+        patience: int,
+        total: int,
+        halving: int | None = None,
+        in_turn: bool,
+        events: Events,
+        parked: Mapping[Run, Parked],
+    ) -> None:
+        self.sweep = sweep
+        self.events = events
+        self.in_turn = in_turn
+        self.patience = patience
+        self.rungs = Rungs(max_epochs, halving, total)
+        self.parked = dict(parked)
+        self.waiting = self.rungs.resume({run: len(state.rows) for run, state in parked.items()})
+        self.pending = deque([run for run in runs if run in parked] + [run for run in runs if run not in parked])
+        self.pending = deque(run for run in self.pending if run not in self.waiting)
+        self.rows: dict[Run, list[np.ndarray]] = {}
+        self.room = slots
+        self.closed = True
+        self.slots: list[Run | None] = [None] * sweep.padded(self.room)
+        self.template = runs[0]
+        self.states = sweep.idle(len(self.slots))
+        self.work = Work()
+        self.tick_seconds = 0.0
+
+    @property
+    def active(self) -> int:
+        """Slots with a run."""
+        return sum(run is not None for run in self.slots)
+
+    def train(self) -> Work:
+        """Trains all runs to their end."""
+        begin, compiled = time.perf_counter(), self.sweep.compile_seconds
+        flight: _Flight | None = None
+        while self._more() or self.pending or self.active or self.waiting:
+            due = self.events.snapshot_due()
+            if flight is not None and (due or self._ends_for_certain(flight)):
+                self._read(flight)
+                flight = None
+            if due:
+                self.events.snapshot(self.snapshot())
+            if not (self.pending or self.active):
+                self._promote()
+                continue
+            self._place()
+            launched = self._launch()
+            if flight is not None:
+                self._read(flight)
+            flight = launched
+        if flight is not None:
+            self._read(flight)
+        self.work.seconds = time.perf_counter() - begin - (self.sweep.compile_seconds - compiled)
+        return self.work
+
+    def _more(self) -> bool:
+        """Takes in what the caller adds; whether there was anything."""
+        found = self.events.more()
+        self.closed = found is None
+        self.pending.extend(found or ())
+        self.parked.update({run: parked for run, parked in (found or {}).items() if parked is not None})
+        return bool(found)
+
+    def snapshot(self) -> Snapshot:
+        """What is under way, copied to the host; for use when no epoch is under way."""
+        states = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(self.states))
+        runs, parked = [], []
+        for slot, run in enumerate(self.slots):
+            if run is None:
+                continue
+            epochs = int(states.epoch[slot])
+            runs.append(run)
+            parked.append(Parked(self._rows_of(run)[:epochs], jax.tree.map(lambda x, s=slot: x[s], states)))
+        waiting = list(self.parked.items())
+        return Snapshot(runs + [run for run, _ in waiting], parked + [state for _, state in waiting])
+
+    def _ends_for_certain(self, flight: _Flight) -> bool:
+        """Whether a run reaches its last epoch in the one under way, so that it pays to wait for its slot."""
+        now = [run for run, before in zip(self.slots, flight.slots, strict=True) if run is not None and run == before]
+        return any(len(self.rows[run]) + 1 >= self.rungs.next for run in now)
+
+    def _launch(self) -> _Flight:
+        limits: list[Any] = [np.full(len(self.slots), bound, np.int32) for bound in (self.rungs.next, self.patience)]
+        arguments = self.sweep.put((self._hyperparameters(), Limits(*limits)))
+        self.states, report = self.sweep.epoch(self.states, *arguments)
+        return _Flight(report, list(self.slots))
+
+    def _read(self, flight: _Flight) -> None:
+        begin = time.perf_counter()
+        report = jax.device_get(flight.report)
+        self.tick_seconds = time.perf_counter() - begin
+        self._count(report.trained)
+        for slot in np.flatnonzero(report.trained):
+            run = flight.slots[slot]
+            assert run is not None
+            self.rows[run].append(report.metrics[slot])
+            self.events.epoch(run, len(self.rows[run]), dict(zip(CURVES, report.metrics[slot].tolist(), strict=True)))
+            if report.status[slot] != RUNNING:
+                self._leave(run, STATUS_NAMES[int(report.status[slot])])
+        self.events.tick(self)
+
+    def _count(self, trained: np.ndarray) -> None:
+        by_device = trained.reshape(len(self.sweep.devices), -1)
+        busiest = by_device.sum(1).max() if self.in_turn else by_device.shape[1]
+        self.work.epochs_trained += int(trained.sum())
+        self.work.epochs_computed += int(busiest) * len(by_device)
+
+    def _leave(self, run: Run, status: str) -> None:
+        """Frees a run's slot: it has ended, or waits for the others at a rung."""
+        slot = self.slots.index(run)
+        self.slots[slot] = None
+        rows = np.stack(self.rows.pop(run))
+        if status == "finished" and not self.rungs.at_last:
+            # The epoch that ends at a rung is read before the next one is launched: this is the state after it.
+            state = jax.tree.map(lambda x: np.asarray(x[slot]), self.states)
+            self.parked[run] = Parked(rows, state._replace(status=np.int32(RUNNING)))
+            self.waiting.append(run)
+        else:
+            best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
+            self.events.end(run, _history(run, rows, status), best)
+
+    def _promote(self) -> None:
+        """At a rung, when all runs have come to it: the best go on, the others end as ``halved``."""
+        losses = {run: float(self.parked[run].state.stopping.best_loss) for run in self.waiting}
+        for run in self.rungs.climb(losses):
+            parked = self.parked.pop(run)
+            self.events.end(run, _history(run, parked.rows, "halved"), parked.state.best or None)
+        self.pending.extend(run for run in self.waiting if run in self.parked)
+        self.waiting = []
+        self.slots = [None] * self.sweep.padded(self.room)
+        self.states = self.sweep.idle(len(self.slots))
+
+    def _place(self) -> None:
+        """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
+        fresh, resumed = np.zeros(len(self.slots), bool), {}
+        while self.pending and self.active < min(self.room, len(self.slots)):
+            run, slot = self.pending.popleft(), placement.free(self.slots, len(self.sweep.devices))
+            self.slots[slot] = run
+            parked = self.parked.pop(run, None)
+            self.rows[run] = [] if parked is None else list(parked.rows)
+            if parked is None:
+                fresh[slot] = True
+            else:
+                resumed[slot] = parked.state
+        if fresh.any():
+            seeds = np.array([run.seed if run else 0 for run in self.slots], np.uint32)
+            self.states = self.sweep.fill(self.states, *self.sweep.put((self._hyperparameters(), seeds, fresh)))
+        if resumed:
+            self.states = self.sweep.insert(self.states, resumed)
+        if not self.pending and self.active:
+            self._close_ranks()
+
+    def _close_ranks(self) -> None:
+        """Evens out the devices, and drops slots where an empty one costs as much as a full one."""
+        size = len(self.slots)
+        if not self.in_turn and self.closed:
+            size = min(size, self.sweep.padded(1 << (self.active - 1).bit_length()))
+        moved = placement.closed(self.slots, len(self.sweep.devices), size)
+        if moved is not None:
+            self.states = self.sweep.move(self.states, moved)
+            self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
+
+    def _hyperparameters(self) -> dict[str, np.ndarray]:
+        return stack([run or self.template for run in self.slots])
+
+    def _rows_of(self, run: Run) -> np.ndarray:
+        return np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
+
+
+def _history(run: Run, rows: np.ndarray, status: str) -> History:
+    return History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows)

@@ -1,0 +1,66 @@
+"""How the work went: stats.json, a part for every rule and call, and their totals."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jaxopt_study.engine.slots import Work
+from jaxopt_study.engine.sweep import Sweep
+from jaxopt_study.storage import workdir
+
+
+def add(path: Path, sweep: Sweep, work: Work, *, examples: int, slots: int, runs: int, seconds: float) -> None:
+    """Adds a part and brings the totals up to date.
+
+    Args:
+        path: of stats.json.
+        sweep: that did it.
+        work: what was done.
+        examples: of the training part.
+        slots: runs that trained at once.
+        runs: trained.
+        seconds: in all, compilation included.
+    """
+    part = {
+        "seconds": seconds,
+        "compile_seconds": sweep.compile_seconds,
+        "training_seconds": work.seconds,
+        "examples": work.epochs_trained * examples,
+        "epochs_trained": work.epochs_trained,
+        "epochs_computed": work.epochs_computed,
+        "runs": runs,
+        "slots": slots,
+        "devices": len(sweep.devices),
+        "peak_memory_bytes": sweep.memory_bytes * len(sweep.devices),
+    }
+    add_part(path, part)
+
+
+def add_part(path: Path, part: Mapping[str, float]) -> None:
+    """Adds a part, its names as above, and brings the totals up to date."""
+    parts = workdir.read_json(path)["parts"] if path.exists() else []
+    parts.append(part)
+    workdir.write_json(path, {**totals(parts), "parts": parts})
+
+
+def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Sums, rates and maxima over the parts.
+
+    ``examples_per_second`` is training examples times configurations over the time of the epochs, validation included,
+    compilation apart; ``goodput`` is epochs trained over epochs that the devices had room for.
+    """
+    sums = {name: sum(part.get(name, 0) for part in parts) for name in parts[0]}
+    clustered = [part for part in parts if "workers" in part]
+    cluster = {name: max(part[name] for part in clustered) for name in ("workers", "idle_share") if clustered}
+    return {
+        "seconds": sums["seconds"],
+        "compile_seconds": sums["compile_seconds"],
+        "examples_per_second": sums["examples"] / max(sums["training_seconds"], 1e-9),
+        "goodput": sums["epochs_trained"] / max(sums["epochs_computed"], 1),
+        "epochs_trained": sums["epochs_trained"],
+        "epochs_computed": sums["epochs_computed"],
+        "runs": sums["runs"],
+        "slots": max(part["slots"] for part in parts),
+        "devices": max(part["devices"] for part in parts),
+        "peak_memory_bytes": max(part["peak_memory_bytes"] for part in parts),
+        **cluster,
+    }

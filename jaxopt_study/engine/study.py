@@ -1,0 +1,306 @@
+"""A study: data, network, runs and a work directory, and the training of what is not in the store yet."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+
+from jaxopt_study.data import Dataset
+from jaxopt_study.data.batches import Batches, batches_of
+from jaxopt_study.engine import choice, devices, timing
+from jaxopt_study.engine import groups as training
+from jaxopt_study.engine import memory as capacity
+from jaxopt_study.engine.choice import Way
+from jaxopt_study.engine.groups import Interrupted, Watcher
+from jaxopt_study.engine.sweep import Sweep
+from jaxopt_study.errors import InputError
+from jaxopt_study.grids import run as grid
+from jaxopt_study.grids.run import Group, Run
+from jaxopt_study.history import History
+from jaxopt_study.kernels import library
+from jaxopt_study.models.build import Model, article_model
+from jaxopt_study.models.network import Network
+from jaxopt_study.optimizers import registry
+from jaxopt_study.settings import Execution, Settings
+from jaxopt_study.storage import weights, workdir
+from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.storage.store import Store
+from jaxopt_study.training.batching import STRATEGIES
+from jaxopt_study.training.epoch import Program, shapes
+from jaxopt_study.training.losses import LOSSES, loss_of
+from jaxopt_study.training.step import Hyperparameters, MakeOptimizer
+
+__all__ = ["Execution", "Interrupted", "Study", "Watcher"]
+
+# On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels); elsewhere chosen, not measured.
+VAL_BATCH = {"cpu": 64}
+VAL_BATCH_ELSEWHERE = 256
+
+
+class Study:
+    """Trains runs and keeps them.
+
+    Args:
+        settings: what all runs share.
+        dataset: the data.
+        runs: in the order in which they are to be trained, of any rules; the same run may be named more than once.
+        folder: the work directory.
+        model: the network; the article's if None.
+        execution: how to compute it.
+        loss: a key of ``losses.LOSSES``; None chooses by the data, see ``losses.loss_of``.
+        own: whether it is somebody's own, so that its report says nothing of the article.
+
+    Raises:
+        InputError: a batch is larger than the training part, or the loss does not fit the labels.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        runs: Sequence[Run],
+        folder: Path,
+        *,
+        model: Model | None = None,
+        execution: Execution | None = None,
+        loss: str | None = None,
+        own: bool = False,
+    ) -> None:
+        self.settings, self.dataset, self.folder, self.own = settings, dataset, folder, own
+        self.model = model or article_model()
+        self.execution = execution or Execution()
+        self.runs = list(dict.fromkeys(runs))
+        examples = len(dataset.train_labels)
+        self.groups = list(dict.fromkeys(map(grid.group, self.runs)))
+        largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
+        if largest > examples:
+            allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"
+            raise InputError("--batch_size", largest, allowed)
+        self.loss, self.outputs = loss_of(dataset.train_labels, len(dataset.classes), loss)
+        self.identity = {
+            "data": dataset.fingerprint,
+            "model": self.model.identity,
+            "outputs": self.outputs,
+            **settings.identity(),
+        }
+        if self.loss != loss_of(dataset.train_labels, len(dataset.classes))[0]:
+            self.identity["loss"] = self.loss
+        self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
+        if settings.halving:  # who goes on depends on the others: such runs are theirs alone
+            self.identity["grid"] = grid.digest(self.fingerprints.values())
+            self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
+        self.store = Store(folder / "runs")
+
+    def pending(self) -> list[Run]:
+        """The runs that are not in the store, each computation once."""
+        first = {self.fingerprints[run]: run for run in reversed(self.runs)}
+        return [
+            run
+            for run in self.runs
+            if first[self.fingerprints[run]] == run and self.fingerprints[run] not in self.store
+        ]
+
+    def histories(self) -> list[History]:
+        """The finished runs among those of the study, under the names by which the study knows them."""
+        found = []
+        for run in self.runs:
+            if self.fingerprints[run] in self.store:
+                history = self.store.read(self.fingerprints[run])
+                numbers = dict(run.hyperparameters)
+                found.append(dataclasses.replace(history, optimizer=run.optimizer, hyperparameters=numbers))
+        return found
+
+    def run(self, watcher: Watcher | None = None) -> list[History]:
+        """Trains what is not in the store, group by group, and returns all of it.
+
+        Raises:
+            EnvironmentFault: the work directory or a file in it cannot be used.
+            Interrupted: the watcher asked for it.
+        """
+        watcher = watcher or Watcher()
+        with self.opened(watcher) as pending:
+            if pending:
+                self.train(pending, watcher)
+            return self.histories()
+
+    @contextlib.contextmanager
+    def opened(self, watcher: Watcher) -> Iterator[list[Run]]:
+        """Holds the work directory, and tells the watcher what there is to do: gives the pending runs.
+
+        Raises:
+            EnvironmentFault: another process holds it, or a file in it cannot be used.
+        """
+        with workdir.locked(self.folder):
+            pending = self.pending()
+            total = len(set(self.fingerprints.values()))
+            watcher.begin(total, total - len(pending), self.settings.max_epochs)
+            yield pending
+
+    def describe(self) -> dict[str, Any]:
+        """What is being run, for config.json."""
+        return {
+            "identity": self.identity,
+            "own": self.own,
+            "loss": self.loss,
+            "settings": dataclasses.asdict(self.settings),
+            "execution": dataclasses.asdict(self.execution),
+            "dataset": {
+                "name": self.dataset.name,
+                "classes": list(self.dataset.classes),
+                "train_examples": len(self.dataset.train_labels),
+                "val_examples": len(self.dataset.val_labels),
+                "image_shape": list(self.dataset.train_images.shape[1:]),
+                "fingerprint": self.dataset.fingerprint,
+            },
+            "grid": [{"optimizer": r.optimizer, **dict(r.hyperparameters), "seed": r.seed} for r in self.runs],
+            "devices": [str(device.device_kind) for device in jax.devices()],
+            "processor": choice.processor(),
+            "native_kernels": jax.default_backend() == "cpu" and library.available(),
+            "versions": workdir.versions(),
+            "git_commit": workdir.git_commit(),
+        }
+
+    def train(self, pending: list[Run], watcher: Watcher, *, process: int = 0, processes: int = 1) -> None:
+        """Trains runs of the study that are not in the store, the work directory held by the caller.
+
+        Args:
+            pending: the runs; those of this process where several train the study.
+            watcher: who is told.
+            process: number of this one; only the first writes config.json.
+            processes: that share each group's runs; each has checkpoints and a stats file of its own.
+
+        Raises:
+            EnvironmentFault: a file cannot be used.
+            Interrupted: the watcher asked for it.
+        """
+        alone = processes == 1
+        checkpoints = Checkpoints(
+            self.folder / "checkpoints" / ("" if alone else f"process_{process}"),
+            self.identity,
+            process=None if alone else process,
+        )
+        stats = self.folder / ("stats.json" if alone else f"stats_{process}.json")
+        try:
+            checkpoints.check_study()
+            if process == 0:
+                self.write_config()
+            laid_out = functools.lru_cache(maxsize=1)(self.batches)
+            for group in dict.fromkeys(map(grid.group, pending)):
+                runs = [run for run in pending if grid.group(run) == group]
+                job = self.job(group, laid_out(self.batch_size(group)))
+                job = job._replace(total=-(-job.total // processes))
+                training.train(job, runs, checkpoints, watcher, stats)
+            checkpoints.clear()
+        finally:
+            checkpoints.close()
+
+    def write_config(self) -> None:
+        """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
+        path = self.folder / "config.json"
+        old = workdir.read_json(path) if path.exists() else {}
+        kept = old if old.get("identity") == json.loads(json.dumps(self.identity)) else {}
+        workdir.write_json(path, {**kept, **self.describe()})
+
+    def batch_size(self, group: Group) -> int:
+        """Training examples in a step of a group's runs."""
+        return group.batch_size or self.settings.batch_size
+
+    def job(self, group: Group, batches: Batches) -> training.Job:
+        """What training one group's runs takes; ``batches`` are of its size."""
+        way = self.way
+        program = self.program(group, way)
+        return training.Job(
+            sweep=Sweep(program, batches, devices.choose(self.execution.devices)),
+            total=sum(grid.group(run) == group for run in self.runs),
+            slots=self.execution.slots,
+            in_turn=way.strategy == "map",
+            settings=self.settings,
+            template=shapes(program)[0],
+            checkpoint_minutes=self.execution.checkpoint_minutes,
+            keep=self.keep,
+        )
+
+    @functools.cached_property
+    def way(self) -> Way:
+        """How it is computed; see choice. The first time may take a minute."""
+        chosen = devices.choose(self.execution.devices)
+        platform = chosen[0].platform
+        strategies = list(STRATEGIES) if self.execution.strategy == "auto" else [self.execution.strategy]
+        found = choice.ways(strategies, self.model.forms_on(platform), platform)
+        epochs = len(self.runs) * self.settings.max_epochs
+        if len(found) == 1 or choice.is_short(self.dataset.train_images.size * epochs, platform):
+            return found[0]
+        slots = min(self.execution.slots or capacity.most(platform), len(self.runs))
+        group = self.groups[0]
+        size = self.batch_size(group)
+        batches = self.batches(size, min(choice.steps_for(slots), len(self.dataset.train_labels) // size))
+
+        def timer_of(way: Way) -> Callable[[], float]:
+            program = self.program(group, way)
+            return timing.timer(Sweep(program, batches, chosen), self.runs[0], slots)
+
+        shape = [self.dataset.train_images.shape[1:], self.outputs, size, slots, len(chosen)]
+        about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
+        return choice.fastest(found, timer_of, about, devices.cache_folder() / "choices")
+
+    def batches(self, size: int, steps: int | None = None) -> Batches:
+        """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same
+        share of the validation data, if given."""
+        data = self.dataset
+        val_size = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE)
+        train = None if steps is None else steps * size
+        val = None if train is None else -(-train * len(data.val_labels) // len(data.train_labels))
+        return batches_of(
+            data.train_images[:train],
+            data.train_labels[:train],
+            data.val_images[:val],
+            data.val_labels[:val],
+            batch_size=size,
+            val_batch_size=val_size,
+            seed=self.settings.data_seed,
+        )
+
+    def program(self, group: Group, way: Way) -> Program:
+        """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""
+        size = self.batch_size(group)
+        steps = -(-len(self.dataset.train_labels) // size)
+        return Program(
+            network=self.network(size, way.form),
+            loss=LOSSES[self.loss],
+            make_optimizer=maker(registry.family(group.optimizer), steps),
+            hyperparameters=group.names,
+            diagnostics=self.settings.diagnostics,
+            stop_on_nonfinite=self.settings.stop_on_nonfinite,
+            keep_best=self.execution.save_best_weights,
+            steps=steps,
+            strategy=STRATEGIES[way.strategy],
+            precision=self.settings.matmul_precision,
+        )
+
+    def network(self, batch_size: int, form: str = "") -> Network:
+        """The network for batches of this size, in the form of that name if it has several."""
+        build = self.model.forms[form] if form else self.model.build
+        return build(self.dataset.train_images.shape[1:], self.outputs, batch_size)
+
+    def keep(self, run: Run, history: History, best: Any) -> None:
+        """Puts a finished run into the store, with its best variables if there are any."""
+        fingerprint = self.fingerprints[run]
+        if best is not None:
+            weights.write(self.folder / "weights" / fingerprint, best)
+        self.store.write(fingerprint, history)
+
+
+@functools.cache
+def maker(family: registry.Family, steps_per_epoch: int) -> MakeOptimizer:
+    """The rule as a function of its traced numbers; the same object for the same arguments."""
+
+    def make(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
+        return registry.build(family, hyperparameters, steps_per_epoch)
+
+    return make

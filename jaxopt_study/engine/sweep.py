@@ -1,0 +1,210 @@
+"""Many runs at once: the only place with jit, vmap and shard_map.
+
+The run axis, length K, is split over the devices; each device trains its K / D slots with no word to the others.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from jaxopt_study.data.batches import Batches
+from jaxopt_study.training import early_stopping
+from jaxopt_study.training.early_stopping import Limits
+from jaxopt_study.training.epoch import (
+    EpochReport,
+    Program,
+    epoch,
+    init_run,
+    select,
+    shapes,
+)
+from jaxopt_study.training.step import Hyperparameters, RunState
+
+PyTree = Any
+AXIS = "runs"
+
+
+class Calls(NamedTuple):
+    """The jitted functions over K runs; ``states`` are donated.
+
+    Attributes:
+        fill: ``(states, hyperparameters [K], seeds [K], mask [K]) -> states`` with new runs where the mask is true.
+        insert: ``(states, incoming, mask [K]) -> states`` with the incoming states where the mask is true.
+        epoch: ``(states, hyperparameters, limits, batches) -> states, report``, all with axis K.
+        move: ``(states, slots [L]) -> states`` with axis L: slot i holds what slot ``slots[i]`` held, or is idle where
+            that is negative.
+    """
+
+    fill: Callable[..., RunState]
+    insert: Callable[..., RunState]
+    epoch: Any
+    move: Callable[..., RunState]
+
+
+class Sweep:
+    """K slots on the given devices.
+
+    Args:
+        program: what an epoch is made of.
+        batches: the data, on the host.
+        devices: of one platform; each holds the data.
+    """
+
+    def __init__(self, program: Program, batches: Batches, devices: Sequence[jax.Device]) -> None:
+        self.program = program
+        self.devices = tuple(devices)
+        self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
+        self.calls = calls(program, self.mesh)
+        self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
+        self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        self._compiled: dict[tuple[str, int], Any] = {}
+        self.compile_seconds = 0.0
+        self.memory_bytes = 0
+
+    def padded(self, slots: int) -> int:
+        """The number of slots that ``slots`` become, so that every device has the same number."""
+        each = -(-slots // len(self.devices))
+        return each * len(self.devices)
+
+    def put(self, tree: PyTree) -> PyTree:
+        """Host arrays with a leading run axis, laid out over the devices."""
+        return jax.device_put(tree, self.by_run)
+
+    def arguments(self, slots: int) -> tuple[RunState, Hyperparameters, Limits, Batches]:
+        """Shapes, types and layout of what an epoch of so many slots takes."""
+
+        def of_run(x: Any) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((slots, *x.shape), x.dtype, sharding=self.by_run)
+
+        whole: Any = jax.ShapeDtypeStruct((), jnp.int32)
+        arguments = jax.tree.map(of_run, (*shapes(self.program), Limits(whole, whole)))
+        return (*arguments, self.batches)
+
+    def idle(self, slots: int) -> RunState:
+        """States of ``slots`` slots without a run."""
+        zeros: RunState = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), self.arguments(slots)[0])
+        idle: Any = np.full(slots, early_stopping.IDLE, np.int32)
+        placed: RunState = self.put(zeros._replace(status=idle))
+        return placed
+
+    def fill(self, states: RunState, hyperparameters: Hyperparameters, seeds: PyTree, mask: PyTree) -> RunState:
+        """Begins new runs in the slots where the mask is true."""
+        filled: RunState = self._executable("fill", len(states.status))(states, hyperparameters, seeds, mask)
+        return filled
+
+    def insert(self, states: RunState, incoming: Mapping[int, RunState]) -> RunState:
+        """Puts host states, by slot, into their slots."""
+        slots = len(states.status)
+        mask = np.isin(np.arange(slots), list(incoming))
+
+        def stacked(*leaves: np.ndarray) -> np.ndarray:
+            rows = np.zeros((slots, *leaves[0].shape), leaves[0].dtype)
+            rows[list(incoming)] = np.stack(leaves)
+            return rows
+
+        return self.calls.insert(states, *self.put((jax.tree.map(stacked, *incoming.values()), mask)))
+
+    def move(self, states: RunState, slots: np.ndarray) -> RunState:
+        """Rearranges slots: slot i of the result is ``slots[i]`` of the old, or idle where that is negative."""
+        return self.calls.move(states, self.put(slots.astype(np.int32)))
+
+    def compiled_epoch(self, slots: int) -> Any:
+        """The epoch's executable for so many slots; compiled once a process, whatever the numbers."""
+        executable = self._executable("epoch", slots)
+        self.memory_bytes = max(self.memory_bytes, memory_of(executable))
+        return executable
+
+    def _executable(self, call: str, slots: int) -> Any:
+        if (call, slots) in self._compiled:  # asked for at every epoch
+            return self._compiled[call, slots]
+        states, hyperparameters, limits, batches = self.arguments(slots)
+        of_run = jax.ShapeDtypeStruct((slots,), jnp.uint32, sharding=self.by_run)
+        taken = {
+            "epoch": (states, hyperparameters, limits, batches),
+            "fill": (states, hyperparameters, of_run, of_run.update(dtype=jnp.bool_)),
+        }[call]
+        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(taken))
+        key = (call, self.program, self.mesh, shapes)
+        if key not in _EXECUTABLES:
+            begin = time.perf_counter()
+            options = COMPILER_OPTIONS.get((self.devices[0].platform, call))
+            _EXECUTABLES[key] = getattr(self.calls, call).lower(*taken).compile(compiler_options=options)
+            self.compile_seconds += time.perf_counter() - begin
+        executable = self._compiled[call, slots] = _EXECUTABLES[key]
+        return executable
+
+    def epoch(self, states: RunState, hyperparameters: Hyperparameters, limits: Limits) -> tuple[RunState, EpochReport]:
+        """Trains every running slot for an epoch; returns at once, the arrays follow."""
+        executable = self.compiled_epoch(len(states.status))
+        result: tuple[RunState, EpochReport] = executable(states, hyperparameters, limits, self.batches)
+        return result
+
+
+_EXECUTABLES: dict[Any, Any] = {}
+COMPILER_OPTIONS: dict[tuple[str, str], dict[str, str]] = {
+    # XLA leaves half of a CPU's 512-bit vectors unused where they are there: 3 to 5% of an epoch.
+    ("cpu", "epoch"): {"xla_cpu_prefer_vector_width": "512"},
+    # Optimized as usual, the random numbers of a dozen arrays take a CPU 17 s to compile instead of 3, and the program
+    # that comes out is no faster.
+    ("cpu", "fill"): {"xla_backend_optimization_level": "1"},
+}
+"""By platform and call, where they differ from XLA's own."""
+
+
+@functools.cache
+def calls(program: Program, mesh: Mesh) -> Calls:
+    """The jitted functions for a program; made once, so that a second grid finds them traced."""
+    runs, everywhere = PartitionSpec(AXIS), PartitionSpec()
+    by_run = NamedSharding(mesh, runs)
+
+    def one_init(hyperparameters: Hyperparameters, seed: jax.Array) -> RunState:
+        return init_run(seed, hyperparameters, program)
+
+    def fill(states: RunState, hyperparameters: Hyperparameters, seeds: jax.Array, mask: jax.Array) -> RunState:
+        fresh = jax.vmap(one_init)(hyperparameters, seeds)
+        filled: RunState = jax.vmap(select)(mask, fresh, states)
+        return filled
+
+    def insert(states: RunState, incoming: RunState, mask: jax.Array) -> RunState:
+        inserted: RunState = jax.vmap(select)(mask, incoming, states)
+        return inserted
+
+    def one_epoch(
+        state: RunState, hyperparameters: Hyperparameters, limits: Limits, batches: Batches
+    ) -> tuple[RunState, EpochReport]:
+        # The default of GPUs and TPUs is coarser than float32.
+        with jax.default_matmul_precision(program.precision):
+            return epoch(state, hyperparameters, limits, batches, program)
+
+    def move(states: RunState, slots: jax.Array) -> RunState:
+        moved: RunState = jax.tree.map(lambda x: x[jnp.maximum(slots, 0)], states)
+        return moved._replace(status=jnp.where(slots < 0, early_stopping.IDLE, moved.status))
+
+    sharded = jax.shard_map(
+        jax.vmap(one_epoch, in_axes=(0, 0, 0, None)),
+        mesh=mesh,
+        in_specs=(runs, runs, runs, everywhere),
+        out_specs=runs,
+        check_vma=False,
+    )
+    return Calls(
+        fill=jax.jit(fill, donate_argnums=0, out_shardings=by_run),
+        insert=jax.jit(insert, donate_argnums=0, out_shardings=by_run),
+        epoch=jax.jit(sharded, donate_argnums=0),
+        move=jax.jit(move, out_shardings=by_run),
+    )
+
+
+def memory_of(executable: Any) -> int:
+    """Bytes that a device holds while the executable runs: arguments, results and temporaries, aliases once."""
+    analysis = executable.memory_analysis()
+    if analysis is None:  # not every backend tells
+        return 0
+    sizes = analysis.argument_size_in_bytes + analysis.output_size_in_bytes + analysis.temp_size_in_bytes
+    return int(sizes - analysis.alias_size_in_bytes)

@@ -1,0 +1,193 @@
+"""From axes to points: the configurations of a grid that is more than the product of lists."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from jaxopt_study.errors import InputError
+from jaxopt_study.grids import sampling
+from jaxopt_study.grids.conditions import Condition, Value, condition
+from jaxopt_study.grids.ranges import Range, Spec, parsed, values
+from jaxopt_study.grids.sampling import MOST_POINTS
+from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.registry import Hyperparameter
+
+__all__ = ["MOST_POINTS", "Point", "When", "check_name", "check_size", "points", "values"]
+
+Point = dict[str, float]
+When = str | Callable[[Mapping[str, Value]], bool]
+"""A condition on a point: text (see conditions) or a function of the point's numbers."""
+
+
+def points(
+    axes: Mapping[str, Spec],
+    *,
+    paired: Sequence[str] | Sequence[Sequence[str]] = (),
+    when: Mapping[str, When] | None = None,
+    where: When | None = None,
+    listed: Sequence[Mapping[str, float]] = (),
+    samples: int | None = None,
+    sampler: str = "random",
+    seed: int = 0,
+    hyperparameters: Mapping[str, Hyperparameter | None] | None = None,
+    context: Mapping[str, str] | None = None,
+) -> list[Point]:
+    """The configurations that axes stand for, each once; the last axis varies fastest.
+
+    >>> points({"learning_rate": "0.01:0.1:decade", "momentum": [0, 0.9]}, where="momentum > learning_rate")
+    [{'learning_rate': 0.01, 'momentum': 0.9}, {'learning_rate': 0.1, 'momentum': 0.9}]
+    >>> points({"b1": [0.5, 0.9], "b2": [0.9, 0.999]}, paired=["b1", "b2"])
+    [{'b1': 0.5, 'b2': 0.9}, {'b1': 0.9, 'b2': 0.999}]
+    >>> len(points({"learning_rate": "1e-4:1:log", "momentum": "0:0.99:linear"}, samples=16, sampler="sobol"))
+    16
+
+    Args:
+        axes: the values of each axis; see :func:`jaxopt_study.grids.ranges.values`. A range without a step
+            (``1e-4:1:log``, ``0:0.99:linear``) is sampled.
+        paired: the names of axes that go together, value by value, or several such groups.
+        when: axes that a point has only where a condition on its other numbers holds. An axis whose condition on
+            ``context`` alone does not hold need not be known.
+        where: points for which it does not hold are left out; those that lack a number that it names stay. Conditions
+            see defaults of ``hyperparameters`` where a point has no value.
+        listed: points besides those of the axes, or the only ones without axes; ``where`` does not touch them.
+        samples: number of points drawn from the ranges that have no step, together; each meets every combination of
+            the other axes.
+        sampler: ``random`` (independent) or ``sobol`` (scrambled Sobol points, which leave smaller gaps).
+        seed: of the sampler.
+        hyperparameters: what axes may be called, with their legal ranges; None for no range. Any name if not given.
+        context: further names for conditions, such as the optimizer's.
+
+    Raises:
+        InputError: an unknown name, with the nearest one; an illegal value; axes that cannot be paired; ranges without
+            samples or the reverse; more than ``MOST_POINTS`` points.
+    """
+    known = hyperparameters if hyperparameters is not None else dict.fromkeys(axes)
+    facts = {
+        **(context or {}),
+        **{name: each.default for name, each in known.items() if each and math.isfinite(each.default)},
+    }
+    names = [*known, *axes, *facts]
+    conditions = _when(when or {}, axes, names)
+    never = {n for n, test in conditions.items() if isinstance((when or {})[n], str) and test(context or {}) is False}
+    specs = _specs({name: spec for name, spec in axes.items() if name not in never}, known)
+    chosen = _condition(where, names, "where")
+    blocks = [*_paired(_groups(paired), specs), *sampling.drawn(specs, samples, sampler, seed)]
+    found = [_conditional(point, facts, conditions) for point in _product(_blocks(specs, blocks))]
+    kept = [point for point in found if chosen(facts | point) is not False] if axes or not listed else []
+    return _each_once(kept + [_listed(point, known) for point in listed])
+
+
+def _specs(axes: Mapping[str, Spec], known: Mapping[str, Hyperparameter | None]) -> dict[str, list[float] | Range]:
+    for name in axes:
+        check_name("axis", name, known)
+    return {name: parsed(spec, known[name], name=name) for name, spec in axes.items()}
+
+
+def check_size(configurations: int, seeds: int) -> None:
+    """Refuses what would keep the machine busy with counting.
+
+    Raises:
+        InputError: more than ``MOST_POINTS`` runs.
+    """
+    if configurations * seeds > MOST_POINTS:
+        allowed = f"{configurations} configurations with as many seeds each are more than {MOST_POINTS} runs"
+        raise InputError("seeds", seeds, allowed)
+
+
+def check_name(what: str, name: str, known: Mapping[str, object]) -> None:
+    """Refuses a name that is not known.
+
+    Raises:
+        InputError: with the nearest name.
+    """
+    if name not in known:
+        raise registry.unknown(what, str(name), known)
+
+
+def _when(when: Mapping[str, When], axes: Mapping[str, Spec], names: Sequence[str]) -> dict[str, Condition]:
+    for name in when:
+        check_name("when", name, axes)
+    return {name: _condition(test, names, f"when {name}") for name, test in when.items()}
+
+
+def _condition(test: When | None, names: Sequence[str], name: str) -> Condition:
+    if test is None:
+        return lambda point: True
+    if callable(test):
+        return test
+    return condition(test, dict.fromkeys(names), name=name)
+
+
+def _groups(paired: object) -> list[list[str]]:
+    refused = InputError("paired", paired, "allowed is a list of names of axes, or several such lists")
+    if isinstance(paired, str) or not isinstance(paired, Sequence):
+        raise refused
+    groups = [paired] if paired and all(isinstance(each, str) for each in paired) else paired
+    if not all(isinstance(group, list | tuple) and all(isinstance(name, str) for name in group) for group in groups):
+        raise refused
+    names = [name for group in groups for name in group]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("paired", name, "an axis is paired once")
+    return [list(group) for group in groups]
+
+
+def _paired(groups: list[list[str]], specs: Mapping[str, list[float] | Range]) -> list[list[Point]]:
+    blocks = []
+    for group in groups:
+        for name in group:
+            check_name("paired", name, specs)
+            if isinstance(specs[name], Range):
+                raise InputError("paired", name, "an axis that is sampled cannot be paired")
+        lists = [specs[name] for name in group]
+        lengths = [len(each) for each in lists]
+        if len(group) < 2 or len(set(lengths)) > 1:
+            counts = ", ".join(f"{name} ({number})" for name, number in zip(group, lengths, strict=True))
+            raise InputError("paired", counts, "allowed are two or more axes with as many values each")
+        blocks.append([dict(zip(group, each, strict=True)) for each in zip(*lists, strict=True)])
+    return blocks
+
+
+def _blocks(specs: Mapping[str, list[float] | Range], joint: list[list[Point]]) -> list[list[Point]]:
+    """Axes and groups of axes that vary together, in the order of the axes."""
+    together = {name: block for block in joint for name in block[0]}
+    blocks: list[list[Point]] = []
+    for name, each in specs.items():
+        if name not in together:
+            blocks.append([{name: value} for value in each])
+        elif not any(together[name] is block for block in blocks):
+            blocks.append(together[name])
+    return blocks
+
+
+def _product(blocks: list[list[Point]]) -> Iterator[Point]:
+    number = math.prod(map(len, blocks))
+    if number > MOST_POINTS:
+        raise InputError("axes", f"{number} points", f"allowed are up to {MOST_POINTS}")
+    for parts in itertools.product(*blocks):
+        yield {name: value for part in parts for name, value in part.items()}
+
+
+def _conditional(point: Point, facts: Mapping[str, Value], conditions: Mapping[str, Condition]) -> Point:
+    """The point without the axes that it does not have; later conditions see the defaults of these."""
+    for name, test in conditions.items():
+        if not test({**facts, **{other: value for other, value in point.items() if other != name}}):
+            point = {other: value for other, value in point.items() if other != name}
+    return point
+
+
+def _listed(point: object, known: Mapping[str, Hyperparameter | None]) -> Point:
+    if not isinstance(point, Mapping):
+        raise InputError("points", point, "allowed is a table of numbers by their names")
+    found = {}
+    for name, value in point.items():
+        check_name("points", name, known)
+        numbers = values(value, known[name], name=name)
+        if isinstance(value, str) or len(numbers) != 1 or isinstance(value, Sequence):
+            raise InputError(name, value, "allowed is one number")
+        found[name] = numbers[0]
+    return found
+
+
+def _each_once(found: Sequence[Point]) -> list[Point]:
+    return list({tuple(sorted(point.items())): point for point in reversed(found)}.values())[::-1]

@@ -1,0 +1,161 @@
+"""The values of one axis, as people write them: numbers, lists, and ranges in text such as ``1e-4:1:half_decade``."""
+
+import math
+import re
+from collections.abc import Sequence
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxopt_study.errors import InputError
+from jaxopt_study.optimizers.registry import Hyperparameter
+
+Spec = float | str | Sequence[float | str]
+"""A number, text, or a sequence of both."""
+
+MOST_VALUES = 10_000
+"""Of one range."""
+
+STEPS_A_DECADE = {"decade": 1, "half_decade": 2, "third_decade": 3}
+RANGES = "LOW:HIGH:STEP with decade, half_decade, third_decade, logN or linearN (N values) for STEP"
+_COUNTED = re.compile(r"(log|linear)(\d{1,9})?")
+_SAME = 1e-9
+
+
+class Range(NamedTuple):
+    """Everything between two numbers, to be sampled.
+
+    Attributes:
+        low: the lowest.
+        high: the highest.
+        log: whether each factor, and not each difference, is equally likely.
+    """
+
+    low: float
+    high: float
+    log: bool
+
+    def at(self, share: float) -> float:
+        """The number at ``share`` in [0, 1) of the way, to six digits."""
+        if self.log:
+            exact = self.low * math.exp(share * (math.log(self.high) - math.log(self.low)))
+        else:
+            exact = self.low + share * (self.high - self.low)
+        return min(max(float(f"{exact:.6g}"), self.low), self.high)
+
+
+def values(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: str = "") -> list[float]:
+    """The values that ``spec`` stands for, each once, in its order.
+
+    >>> values("0.1,0.3")
+    [0.1, 0.3]
+    >>> values("1e-3:1:decade")
+    [0.001, 0.01, 0.1, 1.0]
+    >>> values(["0:0.9:linear4", 0.99])
+    [0.0, 0.3, 0.6, 0.9, 0.99]
+
+    Args:
+        spec: a number; text of numbers and ranges, separated by commas; or a sequence of them. A range is
+            ``LOW:HIGH:STEP``. With ``decade``, ``half_decade`` or ``third_decade`` it goes up from LOW by that factor
+            as far as HIGH; ``log5`` and ``linear5`` are five values from LOW to HIGH, both included, at equal factors
+            or differences.
+        hyperparameter: whose legal range the values must be in; any finite number is legal if None.
+        name: what errors call it; the hyperparameter's name if not given.
+
+    Raises:
+        InputError: there is no value, or one is not a number, a range or legal.
+    """
+    name = name or (hyperparameter.name if hyperparameter else "values")
+    found = parsed(spec, hyperparameter, name=name)
+    if isinstance(found, Range):
+        allowed = f"without a number of values it can only be sampled; allowed is {RANGES}, or a number of samples"
+        raise InputError(name, spec, allowed)
+    return found
+
+
+def parsed(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: str) -> list[float] | Range:
+    """As :func:`values`, but for a range without a step (``1e-4:1:log``, ``0:0.99:linear``), which is returned as such.
+
+    Raises:
+        InputError: as :func:`values`.
+    """
+    items: list[object] = list(spec.split(",")) if isinstance(spec, str) else _listed(spec)
+    one = hyperparameter.allowed if hyperparameter else "a finite number"
+    allowed = f"allowed is a comma-separated list, each {one}, or {RANGES}"
+    found: list[float] = []
+    for item in items:
+        each = _item(item, name, allowed)
+        numbers = each[:2] if isinstance(each, Range) else each
+        legal = [_legal(number, item, hyperparameter, name, allowed) for number in numbers]
+        if isinstance(each, Range):
+            if len(items) > 1:
+                raise InputError(name, item, "a range that is to be sampled stands alone")
+            return each
+        found += legal
+    if not found:
+        raise InputError(name, "", allowed)
+    return list(dict.fromkeys(found))
+
+
+def _listed(spec: object) -> list[object]:
+    if isinstance(spec, Sequence) or (isinstance(spec, np.ndarray) and spec.ndim == 1):
+        return list(spec)
+    return [spec]
+
+
+def _item(item: object, name: str, allowed: str) -> list[float] | Range:
+    if isinstance(item, str) and ":" in item:
+        return _range(item, name)
+    try:
+        if isinstance(item, str):
+            return [float(item)]
+        if isinstance(item, Real) and not isinstance(item, bool | np.bool_):
+            return [float(item)]
+    except (ValueError, OverflowError):
+        pass
+    raise InputError(name, item, allowed)
+
+
+def _legal(value: float, item: object, hyperparameter: Hyperparameter | None, name: str, allowed: str) -> float:
+    try:
+        if hyperparameter:
+            return hyperparameter.check(value)
+        if math.isfinite(value):
+            return value + 0.0  # -0.0 and 0.0 are one value
+    except InputError:
+        pass
+    raise InputError(name, item, allowed) from None
+
+
+def _range(text: str, name: str) -> list[float] | Range:
+    parts = [part.strip() for part in text.split(":")]
+    counted = _COUNTED.fullmatch(parts[-1])
+    try:
+        low, high = map(float, parts[:-1])
+    except ValueError:
+        raise InputError(name, text, f"allowed is {RANGES}") from None
+    if not counted and parts[-1] not in STEPS_A_DECADE:
+        raise InputError(name, text, f"allowed is {RANGES}")
+    log = not (counted and counted[1] == "linear")
+    if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not log)):
+        raise InputError(name, text, "LOW must be below HIGH, both finite" + (", and above 0" if log else ""))
+    if not counted:
+        return _decades(low, high, STEPS_A_DECADE[parts[-1]])
+    if counted[2] is None:
+        return Range(low, high, log)
+    number = int(counted[2])
+    if not 2 <= number <= MOST_VALUES:
+        raise InputError(name, text, f"allowed are 2 to {MOST_VALUES} values")
+    with np.errstate(all="ignore"):  # what is not finite is refused as any other value
+        between = np.geomspace(low, high, number) if log else np.linspace(low, high, number)
+    return [float(f"{value:.15g}") for value in between]  # 0.3, not 0.30000000000000004
+
+
+def _decades(low: float, high: float, steps: int) -> list[float]:
+    """``low`` times powers of the step; where these are powers of ten, exactly ``10 ** (k / steps)``."""
+    first, last = math.log10(low) * steps, math.log10(high) * steps
+    count = math.floor(last - first + _SAME) + 1
+    if abs(first - round(first)) < _SAME * max(1.0, abs(first)):
+        return [10.0 ** ((round(first) + k) / steps) for k in range(count)]
+    return [float(f"{low * 10.0 ** (k / steps):.15g}") for k in range(count)]

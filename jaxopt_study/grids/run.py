@@ -1,0 +1,94 @@
+"""Which runs a study has: hyperparameter axes times seeds, each run known by a fingerprint."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxopt_study.optimizers import registry
+
+
+class Run(NamedTuple):
+    """One configuration with one seed.
+
+    Attributes:
+        optimizer: name in the registry.
+        hyperparameters: all numbers of the rule, defaults included, as ``(name, value)`` in the registry's order.
+        seed: of weights and dropout.
+    """
+
+    optimizer: str
+    hyperparameters: tuple[tuple[str, float], ...]
+    seed: int
+
+
+class Group(NamedTuple):
+    """Runs that one compiled program trains: of one rule, giving the same numbers, with batches of one size.
+
+    Attributes:
+        optimizer: name in the registry.
+        names: of the numbers that vary within the program.
+        batch_size: None for the study's own.
+    """
+
+    optimizer: str
+    names: tuple[str, ...]
+    batch_size: int | None = None
+
+
+def group(run: Run) -> Group:
+    """The group that a run is in."""
+    names = tuple(name for name, _ in run.hyperparameters if name != "batch_size")
+    size = dict(run.hyperparameters).get("batch_size")
+    return Group(run.optimizer, names, None if size is None else int(size))
+
+
+def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) -> Run:
+    """A checked run, with the defaults filled in.
+
+    Raises:
+        InputError: the rule or a hyperparameter is unknown, or a value is out of its range.
+    """
+    checked = registry.check(registry.family(optimizer), hyperparameters)
+    return Run(optimizer, tuple(checked.items()), seed)
+
+
+def product(optimizer: str, axes: Mapping[str, Sequence[float]], seeds: int) -> list[Run]:
+    """Every combination of the axes' values with every seed ``0 .. seeds - 1``; the seed varies fastest."""
+    points = itertools.product(*axes.values())
+    return [make_run(optimizer, dict(zip(axes, point, strict=True)), seed) for point in points for seed in range(seeds)]
+
+
+def fingerprint(run: Run, study: Mapping[str, Any]) -> str:
+    """20 hex digits that are the same for two runs exactly if they compute the same thing.
+
+    Numbers count as the float32 that they are computed with; a rule that its numbers reduce to another (momentum 0)
+    counts as that other.
+
+    Args:
+        run: the run.
+        study: what all runs share and the result depends on; JSON values.
+    """
+    optimizer, numbers = registry.canonical(run.optimizer, dict(run.hyperparameters))
+    if "batch_size" in numbers:  # the same run as one of a study whose batches are of this size
+        study = {**study, "batch_size": int(numbers.pop("batch_size"))}
+    exact = {name: np.float32(value).tobytes().hex() for name, value in numbers.items()}
+    described = {"study": study, "optimizer": optimizer, "numbers": exact, "seed": run.seed}
+    if registry.family(optimizer).identity:
+        described["rule"] = registry.family(optimizer).identity
+    text = json.dumps(described, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def digest(fingerprints: Iterable[str]) -> str:
+    """20 hex digits of a set of runs, in any order."""
+    return hashlib.sha256(" ".join(sorted(fingerprints)).encode()).hexdigest()[:20]
+
+
+def stack(runs: Sequence[Run]) -> dict[str, np.ndarray]:
+    """The hyperparameters of runs of one group, but the batch size, as float32 arrays ``[len(runs)]``."""
+    names = group(runs[0]).names
+    return {name: np.array([dict(run.hyperparameters)[name] for run in runs], np.float32) for name in names}

@@ -1,0 +1,72 @@
+"""Flax NNX modules as networks: split into weights, statistics and a static rest, and merged again in every step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxopt_study.models.linen import check_output, scale
+from jaxopt_study.models.network import Network, PyTree, Variables
+
+
+def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, ...], name: str) -> Network:
+    """Wraps an NNX module that maps float images [B, H, W, K] (or examples of another rank) to logits [B, O].
+
+    It is made anew from the run's seed, so that seeds differ in their weights. Dropout is on and batch norm uses the
+    batch in training (``module.train()``); the random streams are given anew in every step. Everything but
+    ``nnx.Param`` and random streams is statistics.
+
+    Args:
+        factory: ``rngs -> module``, such as the module's class.
+        image_shape: height, width and channels of an image, or the shape of another example.
+        name: of the network, for errors.
+
+    Raises:
+        InputError: if the output is not of shape [B, O].
+    """
+    graph, *_ = _split(nnx.eval_shape(lambda: factory(nnx.Rngs(0))))
+
+    def split(module: nnx.Module) -> tuple[Variables, PyTree]:
+        _, params, streams, stats = _split(module)
+        return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(stats)), streams
+
+    def merge(variables: Variables, key: jax.Array) -> Any:
+        fresh = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
+        _, params, streams, stats = _split(fresh)
+        nnx.replace_by_pure_dict(params, variables.params)
+        nnx.replace_by_pure_dict(stats, variables.stats)
+        streams = jax.tree.map(lambda x: _stream(x, key), streams)
+        return nnx.merge(graph, params, streams, stats)
+
+    def init(key: jax.Array) -> Variables:
+        return split(factory(nnx.Rngs(key)))[0]
+
+    def train(variables: Variables, prepared: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]:
+        module = merge(variables, key)
+        module.train()
+        logits = module(prepared)
+        return logits, split(module)[0].stats
+
+    def evaluate(variables: Variables, prepared: PyTree) -> jax.Array:
+        module = merge(variables, jax.random.key(0))
+        module.eval()
+        logits: jax.Array = module(prepared)
+        return logits
+
+    network = Network(init, scale, train, evaluate)
+    check_output(network, image_shape, name)
+    return network
+
+
+def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
+    """Structure, weights, random streams and all other arrays."""
+    parts: Any = nnx.split(module, nnx.Param, nnx.RngState, ...)  # as many as there are filters, and the structure
+    graph, params, streams, rest = parts
+    return graph, params, streams, rest
+
+
+def _stream(x: Any, key: jax.Array) -> jax.Array:
+    """The key or the count of a random stream at the beginning of a step."""
+    return key if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else jnp.zeros(x.shape, x.dtype)

@@ -1,0 +1,241 @@
+"""Runs under way, on disk: Orbax checkpoints of the whole sweep, written beside the training, read after a kill."""
+
+import contextlib
+import errno
+import hashlib
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxopt_study.engine.slots import Parked, Snapshot
+from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.grids.run import Group, Run, group
+from jaxopt_study.optimizers import registry
+from jaxopt_study.training.step import RunState
+
+PyTree = Any
+KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints of a work directory; the newest two are kept.
+
+    Args:
+        folder: made at the first save.
+        study: what the results depend on beside the run, as in the fingerprints; a checkpoint of another study is
+            refused.
+        process: of several that train the study; Orbax then waits for none of the others.
+    """
+
+    def __init__(self, folder: Path, study: dict[str, Any], *, process: int | None = None) -> None:
+        self.folder = folder.absolute()
+        self.process = process
+        self.study = study
+        self._manager: Any = None
+
+    def exist(self) -> bool:
+        """Whether there is anything to resume from; costs no import."""
+        return self.folder.is_dir() and any(path.name.isdigit() for path in self.folder.iterdir())
+
+    def save(self, optimizer: str, snapshot: Snapshot) -> None:
+        """Starts writing; returns while Orbax goes on in the background.
+
+        The arrays go as one: a few large writes instead of many small ones, and one place where damage shows.
+
+        Raises:
+            EnvironmentFault: the checkpoint before this one could not be written.
+        """
+        from orbax import checkpoint as ocp
+
+        states = jax.tree.map(lambda *x: np.stack(x), *(parked.state for parked in snapshot.parked))
+        leaves = [np.concatenate([parked.rows for parked in snapshot.parked]), *jax.tree.leaves(states)]
+        packed = np.concatenate([np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8) for x in leaves])
+        table = {
+            "study": self.study,
+            "optimizer": optimizer,
+            "rule": registry.family(optimizer).identity,
+            "runs": [[list(map(list, run.hyperparameters)), run.seed] for run in snapshot.runs],
+            "epochs": [len(parked.rows) for parked in snapshot.parked],
+            "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
+            "bytes": packed.size,
+            "sha256": hashlib.sha256(packed.data).hexdigest(),
+        }
+        try:
+            self.manager.save(
+                self._next_step(),
+                args=ocp.args.Composite(
+                    arrays=ocp.args.StandardSave({"packed": packed}), table=ocp.args.JsonSave(table)
+                ),
+            )
+        except Exception as error:  # also what the writing of the one before ended with
+            raise self._unwritten(error) from error
+
+    def _next_step(self) -> int:
+        if self.process is None:
+            return time.time_ns() // 1_000_000
+        # JAX, which is asked whether the job is about to be preempted, takes 32 bits.
+        return max(self.manager.all_steps(), default=0) + 1
+
+    def _unwritten(self, error: Exception) -> EnvironmentFault:
+        text = str(error)
+        full = "No space left" in text or "RESOURCE_EXHAUSTED" in text or getattr(error, "errno", 0) == errno.ENOSPC
+        why = "the disk is full" if full else _line(error)
+        return EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {why}; finished runs are kept")
+
+    def load(self, templates: dict[Group, RunState]) -> dict[Run, Parked]:
+        """The runs of the newest checkpoint that can be read; empty if there is none.
+
+        Args:
+            templates: the structure of a run's state by group; a checkpoint of another group has nothing for it.
+
+        Raises:
+            EnvironmentFault: the checkpoint is of another study, or none of them can be read.
+        """
+        if not self.exist():
+            return {}
+        errors = []
+        for step in sorted(self.manager.all_steps(), reverse=True):
+            try:
+                return self._read(step, templates)
+            except _OtherStudyError as error:
+                raise EnvironmentFault(str(error)) from None
+            except Exception as error:  # Orbax and its storage raise many kinds for a damaged file
+                errors.append(f"{step}: {_line(error)}")
+                warnings.warn(f"checkpoint {self.folder / str(step)} is damaged; trying the one before", stacklevel=2)
+        raise EnvironmentFault(
+            f"no checkpoint in {self.folder} can be read ({'; '.join(errors)}); remove that folder to train the "
+            "unfinished runs again, the finished ones are kept"
+        )
+
+    def check_study(self) -> None:
+        """Refuses checkpoints of another study, before anything in the work directory is changed.
+
+        Raises:
+            EnvironmentFault: the newest that can be read is of another study.
+        """
+        for step in sorted(self.manager.all_steps(), reverse=True) if self.exist() else []:
+            try:
+                self._table(step)
+                return
+            except _OtherStudyError as error:
+                raise EnvironmentFault(str(error)) from None
+            except Exception:  # a damaged one: ``load`` tells of it
+                continue
+
+    def _table(self, step: int) -> Any:
+        from orbax import checkpoint as ocp
+
+        table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
+        if table["study"] != self.study:
+            names = sorted(
+                name for name in self.study | table["study"] if self.study.get(name) != table["study"].get(name)
+            )
+            different = ", ".join(
+                f"{name} {table['study'].get(name)} there, {self.study.get(name)} here" for name in names
+            )
+            raise _OtherStudyError(
+                f"--workdir={self.folder.parent}: holds a checkpoint of another study ({different}); "
+                "finish that one with its own flags, or choose another --workdir"
+            )
+        return table
+
+    def _read(self, step: int, templates: dict[Group, RunState]) -> dict[Run, Parked]:
+        from orbax import checkpoint as ocp
+
+        table = self._table(step)
+        runs = [
+            Run(table["optimizer"], tuple((name, value) for name, value in hyperparameters), seed)
+            for hyperparameters, seed in table["runs"]
+        ]
+        template = templates.get(group(runs[0]))
+        if template is None or table.get("rule", "") != registry.family(runs[0].optimizer).identity:
+            return {}
+        blank = {"packed": np.zeros(table["bytes"], np.uint8)}
+        arrays = self.manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank))).arrays
+        packed = np.asarray(arrays["packed"])
+        if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
+            raise ValueError("its bytes are not those that were written")
+        rows, *leaves = _unpack(packed, table["leaves"])
+        structure = jax.tree.structure(template)
+        ends = np.cumsum(table["epochs"])
+        result = {}
+        for i, (run, end, epochs) in enumerate(zip(runs, ends, table["epochs"], strict=True)):
+            state = jax.tree.unflatten(structure, [leaf[i] for leaf in leaves])
+            result[run] = Parked(rows[end - epochs : end], state)
+        return result
+
+    def clear(self) -> None:
+        """Removes all checkpoints: nothing is under way any more."""
+        if self.exist():
+            self.wait()
+            for step in self.manager.all_steps():
+                self.manager.delete(step)
+
+    def wait(self) -> None:
+        """Until what was begun is on disk.
+
+        Raises:
+            EnvironmentFault: it could not be written.
+        """
+        if self._manager is not None:
+            try:
+                self._manager.wait_until_finished()
+            except Exception as error:  # Orbax and its storage raise many kinds for a full disk
+                raise self._unwritten(error) from error
+
+    def close(self) -> None:
+        """Waits and lets go of Orbax's threads; what could not be written was told by ``save`` or ``wait``."""
+        if self._manager is not None:
+            with contextlib.suppress(Exception):
+                self._manager.close()
+            self._manager = None
+
+    @property
+    def manager(self) -> Any:
+        """Orbax's manager, imported and made when it is first needed."""
+        if self._manager is None:
+            from orbax import checkpoint as ocp
+
+            # Orbax tells every step, and every failure with its traceback; what matters of it is raised here in a line.
+            logging.getLogger("absl").addFilter(_not_orbax)
+            options: dict[str, Any] = {"max_to_keep": KEPT, "cleanup_tmp_directories": True}
+            if self.process is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                alone = ocp.options.MultiprocessingOptions(
+                    primary_host=self.process,
+                    active_processes={self.process},
+                    barrier_sync_key_prefix=f"process_{self.process}",
+                )
+                # Beside the saving it makes folders with signals through JAX's coordinator, under names that two
+                # processes share: the one that is ready removes the signals that the other still waits for.
+                beforehand = ocp.options.AsyncOptions(create_directories_asynchronously=False)
+                options |= {"multiprocessing_options": alone, "async_options": beforehand, "create": False}
+            self._manager = ocp.CheckpointManager(self.folder, options=ocp.CheckpointManagerOptions(**options))
+        return self._manager
+
+
+def _not_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
+
+
+class _OtherStudyError(Exception):
+    pass
+
+
+def _unpack(packed: np.ndarray, leaves: list[tuple[list[int], str]]) -> list[np.ndarray]:
+    """The arrays that lie one after another in ``packed``, of the given shapes and types."""
+    arrays, begin = [], 0
+    for shape, dtype in leaves:
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        arrays.append(np.frombuffer(packed[begin : begin + size].tobytes(), dtype).reshape(shape))
+        begin += size
+    return arrays
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

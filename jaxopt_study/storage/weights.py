@@ -1,0 +1,123 @@
+"""Best weights: written with Orbax, read back as a function that predicts."""
+
+import itertools
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.models.build import Model, article_model
+from jaxopt_study.models.network import Network, Variables
+from jaxopt_study.models.own import model_of
+from jaxopt_study.storage import workdir
+from jaxopt_study.storage.store import read_run
+
+
+class Predictor(NamedTuple):
+    """A trained network.
+
+    Attributes:
+        network: how it computes.
+        variables: at the run's lowest validation loss.
+        classes: names of the labels.
+    """
+
+    network: Network
+    variables: Variables
+    classes: tuple[str, ...]
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Predictions for examples ``[N, ..]`` of the shape and type trained on.
+
+        Returns:
+            Probabilities float32 ``[N, len(classes)]``; the outputs themselves where there are no classes.
+        """
+        logits = jax.jit(lambda x: self.network.evaluate(self.variables, self.network.prepare(x, False)))(images)
+        if not self.classes:
+            return np.asarray(logits)
+        if logits.shape[1] == 1:
+            positive = np.asarray(jax.nn.sigmoid(logits))
+            return np.concatenate([1 - positive, positive], axis=1)
+        return np.asarray(jax.nn.softmax(logits))
+
+
+def write(folder: Path, variables: Variables) -> None:
+    """Writes a run's variables, replacing what a run that was cut off left there.
+
+    Raises:
+        EnvironmentFault: they cannot be written.
+    """
+    from orbax import checkpoint as ocp
+
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(folder.absolute(), variables._asdict())
+    except OSError as error:
+        raise EnvironmentFault(f"cannot write {folder}: {error.strerror}") from error
+
+
+def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None, *, model: Any = None) -> Predictor:
+    """The best weights of a run, ready to predict.
+
+    Args:
+        folder: a work directory trained with ``save_best_weights``.
+        run: a run's fingerprint (its file name in runs/), or numbers that single it out, such as
+            ``{"learning_rate": 0.01, "momentum": 0.9, "seed": 0}``; None is the run with the lowest validation loss.
+        model: the network as it was given to the study, where it is not the article's.
+
+    Raises:
+        EnvironmentFault: the directory holds no weights of that run.
+        InputError: no run, or more than one, fits; or the network is another.
+    """
+    from orbax import checkpoint as ocp
+
+    folder = Path(folder)
+    config = workdir.read_json(folder / "config.json")
+    fingerprint = run if isinstance(run, str) else _find(folder, run)
+    saved = (folder / "weights" / fingerprint).absolute()
+    if not saved.is_dir():
+        raise EnvironmentFault(f"{folder} holds no weights of run {fingerprint}; train with --save_best_weights")
+    data, identity = config["dataset"], config["identity"]
+    chosen = _of_article(identity["model"]) if model is None else model_of(model)
+    if chosen.identity != identity["model"]:
+        allowed = f"allowed is the network that was trained, {identity['model']}"
+        raise InputError("model", chosen.identity, allowed)
+    network = chosen.build(tuple(data["image_shape"]), identity["outputs"], identity["batch_size"])
+    shapes: Any = jax.eval_shape(network.init, jax.random.key(0))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes._asdict())
+    with ocp.StandardCheckpointer() as checkpointer:
+        variables = checkpointer.restore(saved, wanted)
+    return Predictor(network, Variables(**variables), tuple(data["classes"]))
+
+
+def _of_article(identity: str) -> Model:
+    """The variant of the article's network that is known by this name; the usual one if none is."""
+    kinds = itertools.product((False, True), ("float32", "bfloat16"))
+    known = [article_model(notebook=notebook, activations=activations) for notebook, activations in kinds]
+    return next((model for model in known if model.identity == identity), known[0])
+
+
+def _find(folder: Path, numbers: Mapping[str, float] | None) -> str:
+    runs = {path.stem: read_run(path) for path in sorted((folder / "runs").glob("*.parquet"))}
+    if not runs:
+        raise EnvironmentFault(f"{folder} holds no finished runs")
+    if numbers is None:
+        return min(runs, key=lambda name: float(np.nan_to_num(runs[name].curves["val_loss"], nan=np.inf).min()))
+    fitting = [
+        name
+        for name, history in runs.items()
+        if all(
+            np.isclose({**history.hyperparameters, "seed": history.seed}.get(key, np.nan), value, rtol=1e-6, atol=0)
+            for key, value in numbers.items()
+        )
+    ]
+    if len(fitting) != 1:
+        allowed = f"allowed is what singles one run out; {len(fitting)} of {len(runs)} fit"
+        raise InputError("run", dict(numbers), allowed)
+    return fitting[0]

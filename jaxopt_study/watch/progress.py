@@ -1,0 +1,95 @@
+"""What a person sees while a study trains: one line on stderr, in a terminal or not."""
+
+import math
+import sys
+import time
+from collections.abc import Mapping
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from jaxopt_study.engine.groups import AtWork
+from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+
+
+class TrainingProgress:
+    """A bar over epochs: done, runs active and finished, diverged, best validation loss, time left.
+
+    Where stderr is no terminal, a plain line every half minute. To be used as a context; ``begin``, ``epoch``, ``end``
+    and ``tick`` are a study's Watcher.
+    """
+
+    PLAIN_SECONDS = 30.0
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.console = Console(file=stream or sys.stderr)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[runs]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            refresh_per_second=4,
+        )
+        self.task = self.bar.add_task("training", total=1, runs="", visible=False)
+        self.total_runs = self.finished = self.diverged = self.max_epochs = self.epochs = self.expected = 0
+        self.failed = 0
+        self.reached: dict[Run, int] = {}
+        self.there: int | None = None
+        self.best = math.inf
+        self.spoke = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def begin(self, total: int, stored: int, max_epochs: int) -> None:
+        """The study is known: how many runs, how many of them are in the store, the most epochs of a run."""
+        self.total_runs, self.finished, self.max_epochs = total, stored, max_epochs
+        self.expected = (total - stored) * max_epochs
+        kept = f", {stored} of them already in the store" if stored else ""
+        self.console.print(f"{total} runs{kept}; compiling", highlight=False)
+        self.bar.update(self.task, total=max(self.expected, 1), visible=total > stored)
+
+    def epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
+        """A run has trained an epoch."""
+        # A run that goes on from a checkpoint begins with a higher number; one that goes back to it repeats some.
+        before = self.reached.get(run, 0)
+        self.reached[run] = max(number, before)
+        self.epochs += self.reached[run] - before
+        if metrics["val_loss"] < self.best:
+            self.best = metrics["val_loss"]
+
+    def end(self, run: Run, history: History) -> None:
+        """A run has ended: what it did not train is no longer expected."""
+        self.finished += 1
+        self.diverged += history.status == "diverged"
+        self.failed += history.status == "failed"
+        self.expected -= self.max_epochs - history.epochs
+
+    def workers(self, count: int) -> None:
+        """So many workers of a cluster are ready."""
+        self.there = count
+
+    def tick(self, at_work: AtWork) -> None:
+        """All reports of an epoch have been read."""
+        diverged = f", {self.diverged} diverged" if self.diverged else ""
+        failed = f", {self.failed} failed" if self.failed else ""
+        workers = "" if self.there is None else f"{self.there} workers, "
+        best = f"best val loss {self.best:.4f}" if self.best < math.inf else "no finite loss yet"
+        runs = (
+            f"{workers}{at_work.active} active, {self.finished}/{self.total_runs} runs done{diverged}{failed}, {best}"
+        )
+        self.bar.update(self.task, completed=self.epochs, total=max(self.expected, 1), runs=runs)
+        if not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
+            self.spoke = time.monotonic()
+            self.console.print(f"epoch {self.epochs}/{self.expected}: {runs}", highlight=False)

@@ -1,0 +1,102 @@
+"""One study over two processes that JAX joins."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import small
+from compared import assert_identical, by_run
+
+from jaxopt_study.cluster import hosts as multihost
+from jaxopt_study.grids.run import product
+from jaxopt_study.storage import workdir
+
+JOIN = """
+import sys; sys.path.insert(0, {tests!r})
+import jax; jax.config.update("jax_num_cpu_devices", 2)
+from pathlib import Path
+from jaxopt_study import multihost
+multihost.join("127.0.0.1:{port}", 2, {process})
+import small
+"""
+TRAIN = """
+assert len(jax.devices()) == 4 and len(jax.local_devices()) == 2
+study = small.study(Path({folder!r}), small.grid(), epochs=5, checkpoint_minutes=0.0005)
+assert len(multihost.run(study)) == 6
+"""
+SAVE_OFTEN = """
+import numpy as np
+from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.engine.slots import Parked, Snapshot
+checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
+parked = Parked(np.zeros((1, 2), np.float32), {{"w": np.ones(4, np.float32)}})
+for _ in range(20):
+    checkpoints.save("momentum", Snapshot(small.grid()[:1], [parked]))
+checkpoints.wait()
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def start(folder: Path, port: int, process: int, does: str = TRAIN) -> subprocess.Popen:
+    code = (JOIN + does).format(
+        tests=str(Path(__file__).parents[1] / "helpers"), port=port, process=process, folder=str(folder)
+    )
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def together(folder: Path, does: str = TRAIN) -> list[str]:
+    """What two processes that share a folder say on stderr; they must both end well."""
+    port = free_port()
+    processes = [start(folder, port, process, does) for process in (0, 1)]
+    try:
+        told = [process.communicate(timeout=120)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], told
+    return told
+
+
+def test_two_processes_of_two_devices_give_the_results_of_one(tmp_path):
+    together(tmp_path / "two")
+    assert not list((tmp_path / "two").glob("stats_*.json"))
+    stats = workdir.read_json(tmp_path / "two" / "stats.json")
+    assert (stats["epochs_trained"], stats["runs"], stats["devices"]) == (30, 6, 4)
+    whole = by_run(small.study(tmp_path / "one", small.grid(), epochs=5, slots=3, devices=2).run())
+    found = by_run(small.study(tmp_path / "two", small.grid(), epochs=5).histories())
+    assert found.keys() == whole.keys()
+    for key, history in whole.items():
+        assert_identical(history, found[key])
+
+
+def test_processes_that_save_at_the_same_time_do_not_wait_for_each_other(tmp_path):
+    together(tmp_path, SAVE_OFTEN)
+    assert {path.name for path in tmp_path.glob("process_*/*")} == {"19", "20"}
+
+
+@pytest.mark.slow
+def test_a_directory_that_another_job_holds_is_refused_by_all_processes(tmp_path):
+    port = free_port()
+    with workdir.locked(tmp_path):
+        processes = [start(tmp_path, port, process) for process in (0, 1)]
+        told = [process.communicate(timeout=120)[1] for process in processes]
+    assert "is at work there" in told[0]
+    assert "the first process cannot use it" in told[1]
+
+
+def test_parts_are_of_nearly_one_size_in_every_group_and_leave_nothing_out():
+    runs = [*small.grid(seeds=3), *product("adam", {"learning_rate": (0.01,)}, 5)]
+    parts = [multihost.part(runs, process, 4) for process in range(4)]
+    assert sorted(run for part in parts for run in part) == sorted(runs)
+    for optimizer in ("momentum", "adam"):
+        sizes = [sum(run.optimizer == optimizer for run in part) for part in parts]
+        assert max(sizes) - min(sizes) <= 1

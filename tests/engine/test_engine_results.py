@@ -1,0 +1,217 @@
+"""What a run computes: the same as a plain loop, whatever its neighbours, slots, devices and strategy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import small
+from compared import assert_close, assert_identical, by_run
+
+from jaxopt_study.data.batches import batches_of
+from jaxopt_study.engine import choice
+from jaxopt_study.engine.study import Study
+from jaxopt_study.grids.run import make_run
+from jaxopt_study.settings import Settings
+from jaxopt_study.training import early_stopping
+from jaxopt_study.training import epoch as engine
+from jaxopt_study.training.batching import STRATEGIES
+from jaxopt_study.training.step import dropout_key
+
+
+def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) -> dict[str, list[float]]:
+    """Flax, Optax and Python loops, one example of each thing that the engine does."""
+    data = small.dataset()
+    module = small.SmallNet()
+    order = np.random.default_rng(0).permutation(len(data.train_labels))
+    images, labels = data.train_images[order] / np.float32(255), data.train_labels[order]
+    key = jax.random.fold_in(jax.random.key(0), jnp.uint32(seed))
+    variables = module.init({"params": key}, jnp.zeros((1, 4, 4, 1)), False)
+    params, stats = variables["params"], variables["batch_stats"]
+    optimizer = optax.sgd(learning_rate, momentum)
+    opt_state = optimizer.init(params)
+
+    def loss_of(params, stats, x, y, key):
+        logits, new = module.apply(
+            {"params": params, "batch_stats": stats}, x, True, rngs={"dropout": key}, mutable=["batch_stats"]
+        )
+        return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(jnp.float32)).mean(), new["batch_stats"]
+
+    gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
+    curves = {name: [] for name in ("train_loss", "val_loss", "val_accuracy", "oscillation", "update_size", "distance")}
+    signs = None
+    for epoch in range(epochs):
+        losses, flips, sizes, start = [], [], [], jax.flatten_util.ravel_pytree(params)[0]
+        for step, first in enumerate(range(0, len(labels), 16)):
+            x, y = images[first : first + 16], labels[first : first + 16]
+            step_key = dropout_key(jnp.uint32(seed), jnp.int32(epoch), jnp.int32(step))
+            (loss, stats), grads = gradient(params, stats, x, y, step_key)
+            updates, opt_state = optimizer.update(grads, opt_state)
+            params = optax.apply_updates(params, updates)
+            flat = np.asarray(jax.flatten_util.ravel_pytree(updates)[0])
+            flips.append(np.mean(np.sign(flat) * signs < 0) if signs is not None else 0.0)
+            signs = np.sign(flat)
+            sizes.append(np.abs(flat).mean())
+            losses.append(float(loss))
+        logits = module.apply({"params": params, "batch_stats": stats}, data.val_images / np.float32(255), False)[:, 0]
+        y = data.val_labels
+        values = {
+            "train_loss": np.mean(losses),
+            "val_loss": float(optax.sigmoid_binary_cross_entropy(logits, y.astype(np.float32)).mean()),
+            "val_accuracy": float(((logits > 0) == (y == 1)).mean()),
+            "oscillation": np.mean(flips),
+            "update_size": np.mean(sizes),
+            "distance": float(jnp.linalg.norm(jax.flatten_util.ravel_pytree(params)[0] - start)),
+        }
+        for name, value in values.items():
+            curves[name].append(value)
+    return curves
+
+
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
+def test_every_run_of_a_grid_equals_a_plain_loop(tmp_path, strategy):
+    runs = small.grid(rates=(0.003, 0.03), momenta=(0.0, 0.9), seeds=2)
+    found = by_run(small.study(tmp_path, runs, epochs=4, strategy=strategy, devices=2).run())
+    assert len(found) == 8
+    for (rate, momentum, seed), history in found.items():
+        for name, expected in plain_loop(seed, rate, momentum, 4).items():
+            atol = 0.02 if name == "oscillation" else 2e-6
+            np.testing.assert_allclose(history.curves[name], expected, rtol=5e-5, atol=atol, err_msg=name)
+
+
+def test_refilled_slots_and_other_neighbours_give_the_same_bit_for_bit(tmp_path):
+    runs = small.grid(seeds=2)
+    one_way = by_run(small.study(tmp_path / "a", runs, slots=4, devices=2).run())
+    other_way = by_run(small.study(tmp_path / "b", runs[::-1], slots=4, devices=2).run())
+    some = by_run(small.study(tmp_path / "c", runs[3:8], slots=4, devices=2).run())
+    assert len(one_way) == 12
+    for key, history in one_way.items():
+        assert_identical(history, other_way[key])
+    for key, history in some.items():
+        assert_identical(history, one_way[key])
+
+
+def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
+    runs = small.grid(rates=(0.001, 0.03), seeds=2)
+    together = by_run(small.study(tmp_path / "a", runs, slots=8, devices=1).run())
+    spread = by_run(small.study(tmp_path / "b", runs, slots=5, devices=4).run())
+    alone = by_run(small.study(tmp_path / "c", runs[2:3], devices=1).run())
+    assert len(together) == 8
+    for key, history in together.items():
+        assert_close(history, spread[key])
+    for key, history in alone.items():
+        assert_close(history, together[key])
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_how_many_steps_a_turn_takes_changes_nothing(steps, tmp_path, monkeypatch):
+    """Also where the steps of an epoch, four here, are not a multiple of it."""
+    runs = small.grid(rates=(0.003, 0.03))
+    usual = by_run(small.study(tmp_path / "a", runs, strategy="map").run())
+    monkeypatch.setitem(STRATEGIES, "map", STRATEGIES["map"]._replace(steps_a_turn=steps))
+    for key, history in by_run(small.study(tmp_path / "b", runs, strategy="map").run()).items():
+        assert_close(history, usual[key])
+
+
+def test_no_more_steps_a_turn_than_there_is_room_for_their_batches(tmp_path, monkeypatch):
+    study = small.study(tmp_path, small.grid(), strategy="map")
+    images = study.batches(16).train[0]
+    program = study.program(study.groups[0], choice.Way("map", ""))
+    assert engine.steps_a_turn(images, program) == len(images) == 4
+    batch = images[0].size * 4  # as float32
+    for room, steps in ((3 * batch, 3), (2 * batch - 1, 1), (0, 1)):
+        monkeypatch.setattr(engine, "TURN_BYTES", room)
+        assert engine.steps_a_turn(images, program) == steps
+
+
+def test_strategies_agree(tmp_path):
+    runs = small.grid(rates=(0.003, 0.03))
+    in_turn = by_run(small.study(tmp_path / "a", runs, strategy="map").run())
+    together = by_run(small.study(tmp_path / "b", runs, strategy="vmap", slots=3, devices=2).run())
+    for key, history in in_turn.items():
+        assert_close(history, together[key])
+
+
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
+def test_a_diverging_neighbour_is_reported_and_changes_nothing(tmp_path, strategy):
+    runs = small.grid(rates=(0.003, 0.03), momenta=(0.5,))
+    bad = make_run("momentum", {"learning_rate": 1e30, "momentum": 0.5}, 0)
+    without = by_run(small.study(tmp_path / "a", runs, strategy=strategy, devices=1, slots=3).run())
+    with_bad = by_run(small.study(tmp_path / "b", [bad, *runs], strategy=strategy, devices=1, slots=3).run())
+    diverged = with_bad.pop((1e30, 0.5, 0))
+    assert diverged.status == "diverged"
+    assert diverged.diverged_epoch == diverged.epochs == 1
+    assert not np.isfinite(diverged.curves["train_loss"][-1])
+    for key, history in without.items():
+        (assert_identical if strategy == "map" else assert_close)(history, with_bad[key])
+
+
+def test_without_stop_on_nonfinite_a_diverged_run_goes_on_and_is_marked(tmp_path):
+    bad = make_run("momentum", {"learning_rate": 1e30, "momentum": 0.5}, 0)
+    settings = Settings(batch_size=16, max_epochs=9, patience=3, stop_on_nonfinite=False)
+    (history,) = Study(settings, small.dataset(), [bad], tmp_path, model=small.MODEL).run()
+    assert (history.status, history.diverged_epoch, history.epochs) == ("diverged", 1, 3)
+
+
+def test_seeds_change_weights_and_dropout_but_not_the_order_of_the_data(tmp_path):
+    first, second = small.study(tmp_path, small.grid((0.01,), (0.9,), seeds=2)).run()
+    assert not np.array_equal(first.curves["train_loss"], second.curves["train_loss"])
+    assert np.abs(first.curves["train_loss"][-1] - second.curves["train_loss"][-1]) < 0.3
+
+
+def reference_stop(losses: list[float], patience: int, max_epochs: int) -> tuple[int, str]:
+    """Keras's EarlyStopping, read as prose."""
+    best, best_epoch = np.inf, 0
+    for epoch, loss in enumerate(losses, start=1):
+        if not np.isfinite(loss):
+            return epoch, "diverged"
+        if loss < best:
+            best, best_epoch = loss, epoch
+        if epoch - best_epoch >= patience:
+            return epoch, "stopped"
+        if epoch == max_epochs:
+            return epoch, "finished"
+    return len(losses), "running"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_stopping_rule_is_patience_on_the_validation_loss(seed):
+    rng = np.random.default_rng(seed)
+    losses = rng.normal(0, 1, 40).astype(np.float32)
+    if seed % 3 == 0:
+        losses[rng.integers(40)] = np.nan
+    patience, max_epochs = int(rng.integers(1, 12)), int(rng.integers(1, 40))
+    limits = early_stopping.Limits(jnp.int32(max_epochs), jnp.int32(patience))
+    stopping, status, epoch = early_stopping.start(), early_stopping.RUNNING, 0
+    while status == early_stopping.RUNNING:
+        loss = jnp.float32(losses[epoch])
+        epoch += 1
+        stopping, _ = early_stopping.observe(stopping, jnp.int32(epoch), loss)
+        finite = jnp.isfinite(loss)
+        status = int(early_stopping.verdict(stopping, jnp.int32(epoch), finite, limits, stop_on_nonfinite=True))
+    assert (epoch, early_stopping.STATUS_NAMES[status]) == reference_stop(losses.tolist(), patience, max_epochs)
+
+
+def test_batches_hold_every_example_once_and_pad_with_weight_zero():
+    data = small.dataset(train=70, val=21)
+    batches = batches_of(*data[1:5], batch_size=16, val_batch_size=8, seed=3)
+    seen = np.concatenate([batches.train[0].reshape(64, -1), batches.rest[0].reshape(6, -1)])
+    assert batches.train[0].shape == (4, 16, 4, 4, 1)
+    assert sorted(map(bytes, seen)) == sorted(map(bytes, data.train_images.reshape(70, -1)))
+    assert batches.val[2].sum() == 21
+    np.testing.assert_array_equal(batches.val[0].reshape(24, -1)[:21], data.val_images.reshape(21, -1))
+    again = batches_of(*data[1:5], batch_size=16, val_batch_size=8, seed=4)
+    assert not np.array_equal(batches.train[0], again.train[0])
+
+
+def test_batch_larger_than_the_set_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="--batch_size=71: allowed is a whole number from 1 to the 70 training"):
+        Study(Settings(batch_size=71), small.dataset(), small.grid(), tmp_path, model=small.MODEL)
+
+
+def test_results_do_not_depend_on_how_they_are_computed_so_neither_do_fingerprints(tmp_path):
+    runs = small.grid()
+    studies = [small.study(tmp_path, runs, slots=slots, strategy=s) for slots, s in ((1, "map"), (9, "vmap"))]
+    assert studies[0].fingerprints == studies[1].fingerprints
+    other = small.study(tmp_path, runs, epochs=7)
+    assert not set(other.fingerprints.values()) & set(studies[0].fingerprints.values())

@@ -1,0 +1,337 @@
+"""The 43 claims, each judged both ways on made runs with known truth, and undecided where nothing can be said."""
+
+import csv
+import dataclasses
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from made_runs import Truth, made, world
+
+from experiments import article as claims
+from experiments.article import facts as article
+from experiments.article.judge import CLAIMS, judgement
+from jaxopt_study.analysis import Runs
+
+IDS = (
+    [f"S{n}" for n in range(1, 5)]
+    + [f"M{n}" for n in range(1, 10)]
+    + [f"A{n}" for n in range(1, 3)]
+    + [f"N{n}" for n in range(1, 4)]
+    + [f"R{n}" for n in range(1, 7)]
+    + [f"D{n}" for n in range(1, 6)]
+    + [f"G{n}" for n in range(1, 5)]
+    + [f"C{n}" for n in range(1, 3)]
+    + [f"X{n}" for n in range(1, 9)]
+)
+
+
+def at(rule, rate=None, **numbers):
+    return rule, ({"learning_rate": rate} if rate else {}) | numbers
+
+
+def step(numbers):
+    return article.MOMENTA.index(numbers["momentum"])
+
+
+LEARNS = {"floor": 0.2, "speed": 0.2, "diverges": None}
+FAILS = {"floor": 0.68, "diverges": None}
+RATES = article.SGD_RATES
+
+# What to change in the article's world so that a claim is false there.
+OPPOSITES = {
+    "S1": [(at("sgd", 0.001), {"floor": 0.2, "speed": 2.0}), (at("momentum", 0.001, momentum=0.0), LEARNS)],
+    "S2": [(at("sgd", 0.1), {"floor": 0.15})],
+    "S3": [(at("sgd", 0.1), {"floor": 0.15})],
+    "S4": [(at("sgd"), {"train_gap": -0.02})],
+    "M1": [(at("momentum", 0.01, momentum=0.9), {"speed": 0.001})],
+    "M2": [(at("momentum", 0.01, momentum=0.99), LEARNS)],
+    "M3": [(at("momentum", 0.01), {"oscillation": lambda n: 0.4 + 0.05 * step(n)})],
+    "M4": [(at("momentum", 0.01), {"last_update": lambda n: 1e-4 * (1 + step(n))})],
+    "M5": [(at("momentum", 0.01), {"distance": lambda n: 0.1 / (1 + step(n))})],
+    "M6": [(at("sgd", 0.001), LEARNS)],
+    "M7": [(at("momentum", 0.1, momentum=0.9), LEARNS)],
+    "M8": [(at("momentum", r), FAILS) for r in RATES[:2]] + [(at("momentum", r), LEARNS) for r in RATES[3:]],
+    "M9": [(at("sgd"), {"floor": 0.4})],
+    "A1": [(at("momentum_ema", 0.01), {"speed": lambda n: 0.05 + 0.5 * n["momentum"]})],
+    "A2": [(at("momentum_ema", 0.01, momentum=0.9), {"first_update": 1.0})],
+    "N1": [(at("nesterov"), {"speed": 0.01})],
+    "N2": [(at("nesterov"), {"speed": 0.01})],
+    "N3": [(at("nesterov", 0.001, momentum=0.95), {"speed": 0.01})],
+    "R1": [(at("rmsprop", 0.001, decay=0.0), {"floor": 0.15})],
+    "R2": [(at("rmsprop", 0.001), {"floor": lambda n: 0.2 + 0.2 * n["decay"]})],
+    "R3": [(at("rmsprop", RATES[3], decay=0.9), LEARNS)],
+    "R4": [(at("rmsprop", 0.1, decay=0.5), LEARNS)],
+    "R5": [(at("rmsprop", 0.1), {"floor": 0.15})],
+    "R6": [(at("rmsprop", 0.001, decay=0.95), {"floor": 0.3})],
+    "D1": [(at("adam", 0.01), {"floor": 0.15})],
+    "D2": [(at("adam", 0.001), {"floor": 0.3})],
+    "D3": [(at("adam", 0.001, b1=0.5, b2=0.999), {"floor": 0.3})],
+    "D4": [(at("adam", 0.001), {"floor": 0.15})],
+    "D5": [(at("adam"), {"speed": 0.05})],
+    "G1": [(at("adagrad", 0.001), LEARNS)],
+    "G2": [(at("adagrad", 10**-0.5), {"speed": 0.01})],
+    "G3": [(at("adagrad", RATES[3]), {"floor": 0.15})],
+    "G4": [(at("adagrad"), {"last_update": 0.01})],
+    "C1": [(at("cyclical"), {"train_wave": 0.0, "other_wave": 0.02})],
+    "C2": [(at("cyclical"), {"floor": 0.1})],
+    "X1": [(at("adam", 0.001), {"floor": 0.15})],
+    "X2": [(at("rmsprop"), {"floor": 0.3})],
+    "X3": [(at("cyclical"), {"floor": 0.15})],
+    "X4": [(at("adam"), {"turn": 115})],
+    "X5": [(at("adam"), {"speed": 0.05})],
+    "X6": [(at("momentum", 0.01), {"speed": 0.001})],
+    "X7": [
+        (at(rule), {"floor": 0.19 + 0.05 * index, "diverges": None})
+        for index, rule in enumerate(("sgd", "momentum", "nesterov", "rmsprop", "adam", "adagrad"))
+    ],
+    "X8": [(at("adam", 0.001, b1=b1), {"floor": 0.3}) for b1 in (0.5, 0.95)]
+    + [(at("adam", 0.001, b1=0.9, b2=b2), {"floor": 0.3}) for b2 in (0.9, 0.99)],
+}
+
+# Other ways in which claims of several parts are false: each is one part alone.
+ONE_PART_FALSE = [
+    ("S3", [(at("sgd", 0.001), {"floor": 0.15, "speed": 0.2})]),
+    ("M1", [(at("momentum", 0.01, momentum=0.5), {"speed": 0.001})]),
+    ("M2", [(at("momentum", 0.01, momentum=0.95), {"speed": 1.0})]),
+    ("M4", [(at("momentum", 0.01), {"first_update": lambda n: 1e-3 / (1 + step(n))})]),
+    ("M6", [(at("momentum", 0.001, momentum=m), FAILS) for m in article.MOMENTA[1:]]),
+    ("M7", [(at("momentum", 0.1, momentum=0.95), LEARNS)]),
+    (
+        "M8",
+        [(at("momentum", r, momentum=0.5), FAILS) for r in RATES[2:]]
+        + [(at("momentum", r, momentum=m), LEARNS) for r in RATES for m in (0.95, 0.99)]
+        + [(at("momentum", r, momentum=0.9), LEARNS) for r in RATES[:4]],
+    ),
+    ("R2", [(at("rmsprop", 0.001), {"floor": lambda n: {0.9: 0.39, 0.95: 0.3, 0.99: 0.2}.get(n["decay"], 0.4)})]),
+    ("R2", [(at("rmsprop", 0.001), {"train_gap": lambda n: 0.3 * n["decay"]})]),
+    ("R4", [(at("rmsprop", 1.0, decay=0.9), LEARNS)]),
+    ("D1", [(at("adam", 10**-3.5), {"floor": 0.2})]),
+    ("D2", [(at("adam", 0.001), {"train_gap": 0.1})]),
+    ("D5", [(at("cyclical"), {"speed": 3.0})]),
+    ("G1", [(at("adagrad", 0.001), {"train_gap": 0.5, "speed": 0.5})]),
+    ("C1", [(at("cyclical"), {"train_wave": 0.0, "val_wave": 0.0, "other_wave": 0.02})]),
+    ("C1", [(at("cyclical"), {"val_wave": 0.02, "other_wave": 0.0, "train_noise": 0.007})]),
+    ("X2", [(at("sgd"), {"floor": 0.3})]),
+    ("X3", [(at("adagrad"), {"floor": 0.15})]),
+    ("X4", [(at("sgd"), {"turn": 60})]),
+    ("X8", [(at("rmsprop", 0.001, decay=rho), {"floor": 0.4}) for rho in (0.95, 0.99)]),
+]
+
+# The rules without whose runs a claim cannot be judged.
+NEEDS = {"S": ["sgd"], "M": ["momentum"], "A": ["momentum_ema"], "N": ["nesterov"], "R": ["rmsprop"], "D": ["adam"]}
+NEEDS |= {"G": ["adagrad"], "C": ["cyclical"], "X": ["adam"], "X6": ["momentum"], "X7": ["adam", "rmsprop", "adagrad"]}
+
+
+def judged(claim, runs):
+    """The verdict on one claim, in a study on the article's data."""
+    return judgement(CLAIMS[IDS.index(claim)], Runs(runs, article_setup=True))
+
+
+def test_there_are_exactly_the_43_claims_in_the_articles_order():
+    assert [claim.id for claim in CLAIMS] == IDS
+    assert len(IDS) == 43
+    assert set(article.NUMBERS) <= set(IDS)
+
+
+@pytest.mark.parametrize("claim", IDS)
+def test_claim_is_supported_where_the_article_is_right(claim):
+    found = judged(claim, world())
+    assert found.verdict == "supported", found
+    if claim != "A2":
+        assert found.low <= found.effect <= found.high
+
+
+@pytest.mark.parametrize("claim", IDS)
+def test_claim_is_contradicted_where_the_article_is_wrong(claim):
+    found = judged(claim, world(*OPPOSITES[claim]))
+    assert found.verdict == "contradicted", found
+
+
+@pytest.mark.parametrize(("claim", "changes"), ONE_PART_FALSE)
+def test_claim_is_contradicted_where_one_of_its_parts_alone_is_wrong(claim, changes):
+    found = judged(claim, world(*changes))
+    assert found.verdict == "contradicted", found
+
+
+@pytest.mark.parametrize("claim", IDS)
+def test_claim_is_undecided_where_its_runs_are_missing(claim):
+    rules = NEEDS.get(claim, NEEDS[claim[0]])
+    found = judged(claim, [run for run in world() if not rules_of(run) & set(rules)])
+    assert found.verdict == "undecided", found
+    assert "grid does not cover it" in found.reason
+
+
+def rules_of(run):
+    """The rules that a run is one of: momentum 0 is plain SGD too."""
+    return {run.optimizer, "sgd"} if run.hyperparameters.get("momentum") == 0.0 else {run.optimizer}
+
+
+@pytest.mark.parametrize("claim", [claim for claim in IDS if claim != "A2"])
+def test_one_seed_decides_nothing_but_shows_the_effect(claim):
+    found = judged(claim, world(seeds=1))
+    assert found.verdict == "undecided"
+    assert "too few seeds" in found.reason
+    assert math.isfinite(found.effect)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_one_seed_decides_an_identity():
+    assert judged("A2", world(seeds=1)).verdict == "supported"
+
+
+@pytest.mark.parametrize("claim", [claim for claim in IDS if claim not in ("A2", "M7")])
+def test_claim_is_undecided_after_five_epochs(claim):
+    found = judged(claim, world(epochs=5, status="finished"))
+    assert found.verdict == "undecided", found
+
+
+FINAL = ["S2", "S3", "M9", "R1", "R2", "R5", "R6", "D1", "D3", "D4", "D5", "X1", "X2", "X3", "X4", "X5", "X7", "X8"]
+
+
+@pytest.mark.parametrize("claim", FINAL)
+def test_minima_of_runs_that_still_improve_decide_nothing(claim):
+    found = judged(claim, world(epochs=60, status="finished"))
+    assert found.verdict == "undecided"
+    assert "too few epochs" in found.reason
+
+
+def test_a_run_that_may_yet_converge_cannot_show_that_nothing_does():
+    assert "too few epochs" in judged("R3", world(epochs=60, status="finished")).reason
+
+
+def test_a_run_that_converged_early_shows_it_before_its_end():
+    assert judged("R3", world(*OPPOSITES["R3"], epochs=60, status="finished")).verdict == "contradicted"
+
+
+@pytest.mark.parametrize("claim", ["M1", "R6", "D3", "D4", "X1"])
+def test_claim_is_undecided_where_seeds_differ_more_than_configurations(claim):
+    found = judged(claim, world(noise=0.3, seeds=3))
+    assert found.verdict == "undecided", found
+    assert "does not tell" in found.reason
+
+
+def test_five_epochs_decide_that_runs_diverge():
+    assert judged("M7", world(epochs=5, status="finished")).verdict == "supported"
+
+
+def test_absolute_losses_are_not_compared_on_other_data():
+    found = judgement(CLAIMS[IDS.index("D2")], Runs(world()))
+    assert found.verdict == "undecided"
+    assert "not comparable" in found.reason
+
+
+def test_claims_find_plain_sgd_under_the_name_of_momentum_zero():
+    runs = [run for run in world() if run.optimizer != "sgd"]
+    assert all(judged(claim, runs).verdict == "supported" for claim in ("S1", "S2", "S3", "S4", "M6", "X1"))
+
+
+def test_claims_find_momentum_zero_under_the_name_of_plain_sgd():
+    runs = [run for run in world() if run.hyperparameters.get("momentum") != 0.0]
+    assert all(judged(claim, runs).verdict == "supported" for claim in ("M1", "M3", "M8", "A1"))
+
+
+def test_where_everything_converges_there_is_no_trend_in_how_much_does():
+    found = judged("M8", world((at("momentum"), LEARNS), (at("sgd"), LEARNS)))
+    assert found.verdict == "undecided"
+    assert found.effect == 0.0
+
+
+def test_diverged_seeds_are_said():
+    found = judged("M7", world())
+    assert "diverged in 5 of 5 seeds" in found.reason
+
+
+def test_a_best_rate_at_the_edge_of_the_grid_is_not_taken_for_the_best():
+    best_at_the_edge = world((at("sgd", 0.1), {"floor": 0.15}))
+    runs = [run for run in best_at_the_edge if run.hyperparameters.get("learning_rate", 0.0) < 0.2]
+    found = judged("R5", runs)
+    assert found.verdict == "undecided"
+    assert "sgd (learning_rate 0.1) is best at the edge of its grid" in found.reason
+
+
+def test_a_best_rate_at_the_other_edge_does_not_refute_a_larger_one():
+    found = judged(
+        "G3", world((at("adagrad", 1.0), {"floor": 0.1}), (at("sgd", 10**-0.5), {"floor": 0.1, "speed": 0.2}))
+    )
+    assert found.verdict == "undecided"
+    assert "adagrad (learning_rate 1) is best at the edge of its grid" in found.reason
+
+
+def test_a_few_cells_say_nothing_of_most_cases():
+    runs = [run for run in world() if run.optimizer != "nesterov" or run.hyperparameters["momentum"] == 0.9]
+    found = judged("N1", runs)
+    assert (found.verdict, found.reason) == (
+        "undecided",
+        "grid does not cover it: 5 cells with momentum, 10 are needed",
+    )
+
+
+def test_one_configuration_that_still_improves_keeps_open_that_none_converges():
+    falling = made(Truth(0.688, 0.01), "rmsprop", {"learning_rate": 10**-1.5, "decay": 0.5}, 0, status="finished")
+    runs = [run for run in world() if not (rate(run) == 10**-1.5 and run.hyperparameters.get("decay") in (0.5, 0.99))]
+    assert judged("R3", runs).verdict == "supported"
+    worse = [dataclasses.replace(falling, seed=seed) for seed in range(5)]
+    assert "too few epochs" in judged("R3", [*runs, *worse]).reason
+
+
+def rate(run):
+    return run.hyperparameters.get("learning_rate")
+
+
+def test_no_runs_leave_every_claim_undecided_with_a_reason():
+    found = claims.judge([])
+    assert {each.verdict for each in found} == {"undecided"}
+    assert all(each.reason for each in found)
+
+
+def spoiled(run, rng):
+    """A run with something wrong or unusual about it, or as it was."""
+    curves = {name: np.array(curve) for name, curve in run.curves.items()}
+    last = int(rng.integers(1, run.epochs + 1))
+    kind = rng.choice(["as it was", "cut", "diverged", "flat", "huge", "failed"], p=[0.5, 0.1, 0.2, 0.1, 0.05, 0.05])
+    if kind in ("cut", "diverged"):
+        curves = {name: curve[:last] for name, curve in curves.items()}
+    if kind == "diverged":
+        curves["val_loss"][-1] = np.nan  # the training loss may be finite still
+        return dataclasses.replace(run, curves=curves, status="diverged", diverged_epoch=last)
+    if kind == "flat":
+        curves = {name: np.zeros_like(curve) for name, curve in curves.items()}
+    if kind == "huge":
+        curves = {name: np.full_like(curve, 1e30) for name, curve in curves.items()}
+    status = "failed" if kind == "failed" else str(rng.choice(["stopped", "finished"]))
+    return dataclasses.replace(run, curves=curves, status=status)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_the_runs_every_claim_gets_a_verdict_within_its_interval_and_a_reason_on_one_line(seed):
+    rng = np.random.default_rng(seed)
+    kept = [spoiled(run, rng) for run in world(seeds=int(rng.integers(1, 4))) if rng.random() < rng.choice([0.7, 0.97])]
+    for found in claims.judge(kept):
+        assert found.verdict in ("supported", "contradicted", "undecided")
+        assert found.reason
+        assert "\n" not in found.reason
+        assert math.isnan(found.low) or found.low <= found.effect <= found.high
+        assert found.verdict == "undecided" or math.isfinite(found.effect)
+
+
+def test_verdicts_are_the_same_every_time():
+    assert [judged(claim, world()) for claim in ("S2", "X2")] == [judged(claim, world()) for claim in ("S2", "X2")]
+
+
+def test_csv_has_a_row_a_claim_with_the_agreed_columns_first(tmp_path):
+    claims.write_csv(tmp_path / "claims.csv", claims.judge(world(seeds=1)))
+    text = (tmp_path / "claims.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert list(rows[0])[:6] == ["id", "verdict", "effect", "low", "high", "reason"]
+    assert [row["id"] for row in rows] == IDS
+    assert rows[0]["low"] == ""
+    assert len(text.splitlines()) == 44
+
+
+def test_analysis_claims_and_tables_need_no_jax():
+    code = "import sys, experiments.article, jaxopt_study.report.tables; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,125 @@
+"""The rule that makes measurements a verdict."""
+
+import math
+
+import pytest
+
+from experiments.article.verdict import (
+    Part,
+    Undecided,
+    Verdict,
+    attempt,
+    both,
+    decide,
+)
+
+CLEAR, AGAINST, OPEN = [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.5]
+
+
+def verdict(*values, **options):
+    return decide([Part("m", each) for each in values], **options).verdict
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([CLEAR], "supported"),
+        ([AGAINST], "contradicted"),
+        ([OPEN], "undecided"),
+        ([CLEAR, CLEAR], "supported"),
+        ([CLEAR, OPEN], "undecided"),
+        ([OPEN, CLEAR, AGAINST], "contradicted"),
+        ([CLEAR, ()], "undecided"),
+    ],
+)
+def test_every_part_must_hold_and_one_that_fails_is_enough(parts, expected):
+    assert verdict(*parts) == expected
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([AGAINST, CLEAR], "supported"),
+        ([AGAINST, AGAINST], "contradicted"),
+        ([AGAINST, OPEN], "undecided"),
+        ([AGAINST, ()], "undecided"),
+    ],
+)
+def test_one_part_that_holds_is_enough_where_some_will_do(parts, expected):
+    assert verdict(*parts, some=True) == expected
+
+
+def test_many_parts_do_not_make_it_easier_to_fail_by_luck_nor_harder_to_hold():
+    weak = [0.15, 0.2, 0.25]
+    assert verdict(weak) == "supported"
+    assert verdict(*[weak] * 10) == "supported"
+    assert verdict([-each for each in weak]) == "contradicted"
+    assert verdict(*[[-each for each in weak]] + [CLEAR] * 9) == "undecided"
+    assert verdict(*[weak] + [AGAINST] * 9, some=True) == "undecided"
+
+
+def test_one_seed_is_undecided_however_large_but_its_effect_is_shown():
+    found = decide([Part("m", [1e6])])
+    assert (found.verdict, found.effect) == ("undecided", 1e6)
+    assert math.isnan(found.low)
+    assert "its value fits the claim" in found.reason
+    assert "does not fit" in decide([Part("m", [-1.0])]).reason
+
+
+def test_two_seeds_that_agree_exactly_are_too_few_and_three_are_not():
+    assert verdict([1.0, 1.0]) == "undecided"
+    assert verdict([1.0, 1.0, 1.0]) == "supported"
+    assert verdict([1.0, 1.000001]) == "supported"
+
+
+def test_a_mean_on_the_bound_is_undecided():
+    assert verdict([0.0, 0.0, 0.0]) == "undecided"
+
+
+def test_ratios_are_averaged_on_the_log_scale():
+    found = decide([Part("m", [2.0, 8.0, 4.0], low=1.0, ratio=True)])
+    assert found.effect == pytest.approx(4.0)
+    assert found.low * found.high == pytest.approx(16.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1.0, 1.01, 0.99], "supported"), ([2.0, 2.01, 1.99], "contradicted"), ([1.0, 1.4, 0.8], "undecided")],
+)
+def test_a_range_must_hold_the_whole_interval(values, expected):
+    assert decide([Part("m", values, 0.9, 1.1)]).verdict == expected
+
+
+def test_a_hindrance_stops_only_the_verdict_it_is_for():
+    part = Part("m", CLEAR, no_support="too few epochs: x")
+    assert decide([part]).reason == "too few epochs: x"
+    assert decide([part._replace(values=AGAINST)]).verdict == "contradicted"
+    assert decide([Part("m", AGAINST, no_contradiction="y")]).reason == "y"
+
+
+def test_seeds_without_a_value_are_said_in_the_reason():
+    assert "1 of 4 seeds have no finite value" in decide([Part("m", [*CLEAR, math.nan])]).reason
+
+
+def test_where_all_parts_hold_the_effect_is_of_the_one_that_holds_by_least():
+    found = decide([Part("safe", [1.0, 1.01, 0.99]), Part("close", [1.0, 1.3, 0.7])])
+    assert found.meaning == "close"
+    assert found.reason.startswith("2 of 2 parts held")
+
+
+def test_what_cannot_be_measured_is_an_open_part_with_its_reason():
+    def missing(name):
+        raise Undecided(f"no run of {name}")
+
+    part = attempt(missing, "adam")
+    assert decide([part]).reason == "no run of adam"
+    assert decide([part, Part("m", AGAINST)]).verdict == "contradicted"
+
+
+def test_two_verdicts_together_are_only_as_good_as_the_worse():
+    good, bad, unknown = (
+        Verdict(word, 1.0, 0.0, 2.0, word, word) for word in ("supported", "contradicted", "undecided")
+    )
+    assert both(good, good).verdict == "supported"
+    assert both(good, unknown) == unknown
+    assert both(unknown, bad) == bad

@@ -1,0 +1,141 @@
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import commands
+import pytest
+
+from experiments import (
+    adam_betas,
+    momentum_grid,
+    nesterov_grid,
+    publish,
+    report,
+)
+
+GRID = ("--learning_rates=0.01", "--momenta=0,0.9")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two work directories of the same data, network and settings."""
+    folder = tmp_path_factory.mktemp("made")
+    assert commands.run(momentum_grid, *commands.TINY, *GRID, f"--workdir={folder / 'momentum'}") == 0
+    assert commands.run(nesterov_grid, *commands.TINY, *GRID, f"--workdir={folder / 'nesterov'}") == 0
+    return folder
+
+
+def copied(made, tmp_path, *names):
+    for name in names:
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path
+
+
+def contents(folder):
+    made_again = ("report.html", "summary.csv", "claims.csv")
+    paths = [folder / name for name in made_again] + [
+        path for name in ("tables", "figures") for path in (folder / name).iterdir()
+    ]
+    return {path.relative_to(folder): path.read_bytes() for path in paths}
+
+
+def summary(folder):
+    with (folder / "summary.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_store_alone_gives_the_same_files_without_a_device(made, tmp_path):
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    before = contents(workdir)
+    for path in before:
+        (workdir / path).unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.report", f"--workdir={workdir}"],
+        env={**os.environ, "JAX_PLATFORMS": "none such"}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert contents(workdir) == before
+
+
+def test_several_directories_are_reported_on_together(made, tmp_path):
+    folder = copied(made, tmp_path, "momentum", "nesterov")
+    untouched = contents(folder / "momentum")
+    flags = (f"--workdir={folder / 'momentum'},{folder / 'nesterov'}", f"--output={folder / 'both'}")
+    assert commands.run(report, *flags) == 0
+    assert [row["optimizer"] for row in summary(folder / "both")] == ["momentum", "momentum", "nesterov"]
+    numbers = {int(path.name[3:5]) for path in (folder / "both" / "figures").glob("fig*.svg")}
+    assert {17, 26} <= numbers
+    assert contents(folder / "momentum") == untouched
+
+
+def test_directories_of_different_settings_are_refused(made, tmp_path, capsys):
+    folder = copied(made, tmp_path, "momentum")
+    other = folder / "other"
+    assert commands.run(adam_betas, *commands.TINY, "--b1s=0.5", "--b2s=0.9", "--patience=7", f"--workdir={other}") == 0
+    capsys.readouterr()
+    assert commands.run(report, f"--workdir={folder / 'momentum'},{other}", f"--output={folder / 'both'}") == 2
+    assert "patience" in capsys.readouterr().err
+    assert not (folder / "both").exists()
+
+
+def test_runs_of_other_settings_in_a_directory_are_left_out_and_said_so(made, tmp_path, capsys):
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    assert commands.run(momentum_grid, *commands.TINY, *GRID, "--max_epochs=1", f"--workdir={workdir}") == 0
+    assert {row["epochs"] for row in summary(workdir)} == {"1"}
+    assert "2 runs of other settings" in capsys.readouterr().out
+    assert commands.run(momentum_grid, *commands.TINY, *GRID, f"--workdir={workdir}") == 0  # trains nothing
+    assert {row["epochs"] for row in summary(workdir)} == {"2"}
+
+
+def test_a_directory_whose_command_was_cut_off_is_reported_on(made, tmp_path):
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    config = json.loads((workdir / "config.json").read_text())
+    del config["experiments"]
+    (workdir / "config.json").write_text(json.dumps(config))
+    assert commands.run(report, f"--workdir={workdir}") == 0
+    numbers = {int(path.name[3:5]) for path in (workdir / "figures").glob("fig*.svg")}
+    assert {5, 17} <= numbers
+
+
+def test_a_cut_off_command_does_not_forget_what_others_drew(made, tmp_path, monkeypatch):
+    from experiments.command import flags as common
+    from experiments.command import results
+
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    monkeypatch.setattr(results, "record", lambda *_: common.command.leave(130, "killed"))
+    assert commands.run(nesterov_grid, *commands.TINY, *GRID, f"--workdir={workdir}") == 130
+    assert list(json.loads((workdir / "config.json").read_text())["experiments"]) == ["momentum_grid"]
+
+
+def test_published_results_are_tables_figures_and_a_page_that_says_on_what(made, tmp_path):
+    output = tmp_path / "published"
+    output.mkdir()
+    (output / "notes.md").write_text("kept")
+    assert commands.run(publish, f"--workdir={made / 'momentum'}", f"--output={output}") == 0
+    page = (output / "README.md").read_text()
+    assert page.count("digits at 8 x 8 pixels, at most 2 epochs") == 3
+    assert "2 runs" in page
+    assert len(list(csv.DictReader((output / "claims.csv").open()))) == 43
+    assert page.count("\n| ") == 2 * 2 + 7 + 43  # two tables
+    assert list((output / "figures").glob("fig17*.png"))
+    assert not list(output.rglob("*.svg"))
+    assert json.loads((output / "config.json").read_text())[0]["versions"]["jax"]
+    assert (output / "notes.md").read_text() == "kept"
+
+
+def test_nothing_is_published_from_a_folder_without_runs(tmp_path, capsys):
+    assert commands.run(publish, f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}") == 2
+    assert capsys.readouterr().err.startswith("error: --workdir")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_study_of_a_users_own_is_not_published_as_the_articles(made, tmp_path, capsys):
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    config = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(json.dumps({**config, "own": True}))
+    assert commands.run(publish, f"--workdir={workdir}", f"--output={tmp_path / 'out'}") == 2
+    assert "allowed are the article's experiments" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,40 @@
+"""What the tests of the report put into it."""
+
+from plot_runs import run
+
+from experiments import article as claims
+from jaxopt_study import report
+from jaxopt_study.analysis import Runs
+from jaxopt_study.report import tables
+
+HOSTILE = '"><script>document.title="broken"</script><img src=x onerror="document.title=\'broken\'">&{{ 7*7 }}'
+ORIGIN = report.Origin(
+    "workdir/a",
+    {
+        "settings": {"batch_size": 32},
+        "dataset": {"name": "digits", "train_examples": 1438, "val_examples": 359, "image_shape": [8, 8, 1]},
+        "devices": ["cpu", "cpu"],
+        "versions": {"jax": "0.10.2"},
+    },
+    {"seconds": 125.0, "compile_seconds": 9.5, "examples_per_second": 12345.6, "goodput": 0.9, "parts": [{"runs": 1}]},
+)
+
+
+def content(histories=(), **changes):
+    """The arguments of ``report.render`` for these histories, with changes."""
+    runs = Runs(histories)
+    given = {
+        "title": "A study", "origins": [ORIGIN], "best_runs": tables.best_runs(runs),
+        "claims": claims.table(claims.judge(runs)), "runs": tables.summary(histories),
+    }  # fmt: skip
+    return given | changes
+
+
+def runs():
+    """Seven runs of two rules, one diverged, of 3, 6 and 12 epochs."""
+    made = [
+        run("sgd", seed=s, learning_rate=r, low=0.2 + r, epochs=12 if r == 0.1 else 6)
+        for r in (0.1, 0.01, 0.001)
+        for s in range(2)
+    ]
+    return [*made, run("adam", learning_rate=0.001, b1=0.9, b2=0.999, eps=1e-7, diverged=3)]

@@ -1,0 +1,133 @@
+import math
+
+import numpy as np
+import pytest
+from plot_runs import momentum_grid, run
+
+from experiments.article import ratios
+from jaxopt_study.analysis.speed import (
+    FASTER,
+    NEITHER,
+    SAME,
+    SLOWER,
+    TOO_SHORT,
+    Ratio,
+)
+from jaxopt_study.plots import NotDrawable, convergence_ratios, heat_map, minimum_by
+from jaxopt_study.plots.heatmaps import best_of, cell, cell_text, table
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text()]
+
+
+def test_a_cell_is_the_mean_of_the_minima_with_their_range():
+    one = cell([run(seed=s) for s in range(3)], "min_val_loss")
+    minima = [float(run(seed=s).curves["val_loss"].min()) for s in range(3)]
+    assert (one.value, one.low, one.high) == (pytest.approx(np.mean(minima)), min(minima), max(minima))
+
+
+def test_a_diverged_cell_names_the_epochs_and_has_no_value():
+    one = cell([run(diverged=3), run(seed=1, diverged=5)], "min_val_loss")
+    assert cell_text(one) == ("diverged", "epoch 3-5")
+    assert math.isnan(one.value)
+
+
+def test_a_partly_diverged_cell_gives_the_rest_and_says_so():
+    one = cell([run(), run(seed=1, diverged=5)], "min_val_loss")
+    assert cell_text(one)[1] == "1 of 2 diverged"
+    assert one.value == pytest.approx(float(run().curves["val_loss"].min()))
+
+
+def test_a_missing_cell_is_visible():
+    runs = [run(learning_rate=0.1, momentum=0.0), run(learning_rate=0.2, momentum=0.9)]
+    figure = heat_map(runs, x="momentum", y="learning_rate", value="min_val_loss")
+    assert texts(figure).count("not run") == 2
+
+
+def test_ties_are_all_the_best_and_diverged_cells_never():
+    cells = [cell([run(low=0.4)], "min_val_loss"), cell([run(low=0.4)], "min_val_loss")]
+    cells += [cell([run(low=0.1), run(low=0.1, seed=1, diverged=3)], "min_val_loss"), cell([], "min_val_loss")]
+    assert best_of(cells) == [0, 1]
+    assert best_of(cells[2:]) == []
+
+
+@pytest.mark.parametrize(("among", "stars"), [("row", 3), ("column", 2), ("all", 1), ("none", 0)])
+def test_the_best_is_starred_among_what_was_asked_for(among, stars):
+    figure = heat_map(
+        [run(learning_rate=rate, momentum=m, low=0.3 + rate + m / 100) for rate in (0.1, 0.2, 0.3) for m in (0.0, 0.9)],
+        x="momentum", y="learning_rate", value="min_val_loss", best=among,
+    )  # fmt: skip
+    assert sum("\N{BLACK STAR}" in text for text in texts(figure)) == stars
+
+
+def test_rows_and_columns_ascend():
+    cells = table(momentum_grid(rates=(0.2, 0.1), seeds=1), x="momentum", y="learning_rate", value="min_train_loss")
+    assert cells[0][0].value < cells[1][0].value
+
+
+def test_a_heat_map_of_diverged_runs_alone_is_drawn():
+    runs = [run(learning_rate=r, momentum=0.9, diverged=1) for r in (0.1, 0.2)]
+    assert texts(heat_map(runs, x="momentum", y="learning_rate")).count("diverged") == 4
+
+
+def test_a_loss_beyond_the_ceiling_keeps_its_number_and_leaves_the_colours_to_the_others():
+    runs = [run(learning_rate=0.1, momentum=m, low=low) for m, low in ((0.0, 0.2), (0.5, 0.4), (0.9, 0.6))]
+    runs[2].curves["val_loss"][:] = 17.0
+    figure = heat_map(runs, x="momentum", y="learning_rate", value="min_val_loss", ceiling=0.693)
+    assert "17.000" in texts(figure)
+    assert figure.axes[-1].get_ylim()[1] == pytest.approx(0.693)
+    assert "0.693 or more" in figure.axes[-1].get_ylabel()
+
+
+def test_a_heat_map_of_nothing_is_refused():
+    with pytest.raises(NotDrawable, match="no runs"):
+        heat_map([], x="momentum", y="learning_rate")
+
+
+def test_the_best_value_of_a_hyperparameter_is_ringed_and_named():
+    runs = [run("sgd", learning_rate=rate, low=low) for rate, low in ((0.01, 0.4), (0.1, 0.2), (1.0, 0.3))]
+    axes = minimum_by(runs, by="learning_rate", values=("min_val_loss",)).axes[0]
+    (ring,) = [line for line in axes.lines if line.get_markersize() == 12]
+    assert ring.get_xdata().tolist() == [0.1]
+    assert ring.get_label().endswith("at 0.1")
+    assert axes.get_xscale() == "log"
+
+
+def test_rates_at_which_runs_diverged_are_crossed():
+    runs = [run("sgd", learning_rate=0.1), run("sgd", learning_rate=1.0, diverged=2)]
+    axes = minimum_by(runs, by="learning_rate").axes[0]
+    (cross,) = [line for line in axes.lines if line.get_marker() == "x"]
+    assert cross.get_xdata().tolist() == [1.0]
+
+
+def seeds(*values):
+    names = {None: NEITHER}
+    return {
+        i: Ratio(math.nan if v is None else v, names.get(v) or (FASTER if v < 1 else SLOWER if v > 1 else SAME))
+        for i, v in enumerate(values)
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "ratio", "category"),
+    [((0.5, 0.7, 2.0), 0.7, FASTER), ((1.0,), 1.0, SAME), ((0.5, math.inf, math.inf), math.inf, SLOWER),
+     ((None, None, 0.5), math.nan, NEITHER), ((None,), math.nan, NEITHER), ((), math.nan, "not run")],
+)  # fmt: skip
+def test_a_cell_of_ratios_is_the_median_over_the_seeds(values, ratio, category):
+    one = ratios.summary(seeds(*values))
+    assert one.category == category
+    np.testing.assert_equal(one.ratio, ratio)
+
+
+def test_categories_of_ratios_are_told_by_text_and_not_by_colour_alone():
+    tables = {"val_loss": {(0.1, 0.5): seeds(0.5), (0.1, 0.9): seeds(2.0), (0.2, 0.5): seeds(None)}}
+    figure = convergence_ratios(tables, x="momentum", y="learning_rate")
+    assert {"faster", "slower", "neither\nconverged", "not\nrun"} <= set(texts(figure))
+    assert "1 faster, 1 slower, 1 neither converged" in ratios.told(tables)
+
+
+def test_too_few_epochs_are_said_so():
+    one = ratios.summary({0: Ratio(math.nan, TOO_SHORT)})
+    assert one.category == TOO_SHORT
+    assert ratios.cell_text(one) == ("", "too\nfew epochs")

@@ -1,0 +1,170 @@
+import html
+import re
+from html.parser import HTMLParser
+
+import pytest
+from plot_runs import everything
+from report_content import HOSTILE, ORIGIN, content, runs
+
+from jaxopt_study import report
+from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.plots import save_figures
+from jaxopt_study.report import tables, wording
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, in order, and the text under the summary's headings."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def text(page):
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    saved, _ = save_figures("momentum_grid", everything(1), tmp_path_factory.mktemp("figures"))
+    return report.illustrations(saved)
+
+
+def test_the_summary_says_what_was_run_on_what_and_how_long():
+    page = text(report.render(**content(runs())))
+    assert "7 runs with 2 seeds (6 finished, 1 diverged)" in page
+    assert "digits: 1438 training and 359 validation examples of 8 x 8 x 1" in page
+    assert "2 min 5 s, 9.5 s of it compiling" in page
+    assert "12,346 examples x configurations a second, goodput 0.90" in page
+    assert "2 x cpu" in page
+    assert "of 43 of the article's" in page
+
+
+def test_the_lowest_loss_is_told_with_its_interval_and_its_configuration():
+    assert re.search(
+        r"0\.2\d+ \(95% interval .+ to .+, 2 seeds\): SGD, learning_rate 0.001", text(report.render(**content(runs())))
+    )
+
+
+def test_our_best_runs_stand_beside_the_articles():
+    page = text(report.render(**content(runs())))
+    assert "0.1899" in page
+    assert "not run" in page
+    assert len(re.findall("no interval", page)) >= 1
+
+
+def test_every_claim_has_its_verdict_in_words():
+    page = Page(report.render(**content(runs())))
+    rows = [row for row in page.all("tr") if row.get("id", "").startswith("claim-")]
+    assert len(rows) == 43
+    assert {row["data-verdict"] for row in rows} <= {"supported", "contradicted", "undecided"}
+
+
+def test_figures_stand_in_the_articles_order_with_alternative_text(figures):
+    page = Page(report.render(**content(runs(), figures=figures[::-1])))
+    numbers = [int(figure["id"][3:5]) for figure in page.all("figure")]
+    assert numbers == sorted(numbers) == [9, 11, 12, 13, 14, 15, 16, 17]
+    assert all(len(image["alt"]) > 40 for image in page.all("img"))
+
+
+def test_claims_link_to_their_figures_that_are_there(figures):
+    page = Page(report.render(**content(runs(), figures=figures)))
+    names = {figure["id"] for figure in page.all("figure")}
+    links = [
+        link["href"][1:] for link in page.all("a") if link["href"].startswith("#fig") and link["href"] != "#figures"
+    ]
+    assert links
+    assert set(links) <= names
+
+
+def test_every_link_within_the_page_has_its_target(figures):
+    page = Page(report.render(**content(runs(), figures=figures)))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link["href"] for link in page.all("a")} <= {f"#{one}" for one in ids}
+
+
+def test_nothing_comes_from_outside(figures):
+    page = Page(report.render(**content(runs(), figures=figures)))
+    addresses = [a[k] for _, a in page.tags for k in ("src", "href", "srcset", "action", "poster", "data") if k in a]
+    assert addresses
+    assert all(address.startswith(("data:image/", "#")) for address in addresses)
+    assert not page.all("link")
+    assert "default-src 'none'" in page.all("meta")[1]["content"]
+    assert not re.search(r"@import|url\(", report.render(**content()))
+
+
+@pytest.mark.parametrize("place", ["title", "notes", "origins", "runs", "best_runs", "claims", "figures"])
+def test_hostile_text_is_escaped_wherever_it_comes_from(place):
+    given = content(runs())
+    hostile = {
+        "title": HOSTILE,
+        "notes": [HOSTILE],
+        "origins": [report.Origin(HOSTILE, {HOSTILE: HOSTILE, "dataset": {"name": HOSTILE}}, {}), ORIGIN],
+        "runs": given["runs"]._replace(
+            columns=(*given["runs"].columns, HOSTILE), rows=[(*row, HOSTILE) for row in given["runs"].rows]
+        ),
+        "best_runs": given["best_runs"]._replace(rows=[(HOSTILE, *row[1:]) for row in given["best_runs"].rows]),
+        "claims": given["claims"]._replace(rows=[(HOSTILE,) * 2 + row[2:] for row in given["claims"].rows]),
+        "figures": [report.Illustration(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+    }[place]
+    made = report.render(**{**given, place: hostile})
+    page = Page(made)
+    assert len(page.all("script")) == 1
+    assert not any("onerror" in attributes for _, attributes in page.tags)
+    assert "{{ 7*7 }}" in made
+
+
+def test_a_study_without_runs_figures_or_claims_is_still_a_page():
+    page = report.render(**content(claims=tables.Table(("id", "verdict"), []), origins=[report.Origin("a", {}, {})]))
+    for sentence in ("No claims were judged", "There are no figures", "There are no runs"):
+        assert sentence in page
+
+
+def test_several_work_directories_are_told_apart():
+    other = ORIGIN._replace(name="workdir/b", stats={"seconds": 3.0})
+    page = text(report.render(**content(runs(), origins=[ORIGIN, other])))
+    assert "workdir/a: 2 min 5 s, 9.5 s of it compiling; workdir/b: 3 s" in page
+    assert page.count("digits: 1438 training") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4321, "0.432 s"), (59.4, "59.4 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")],
+)
+def test_durations_are_told_in_two_units(seconds, text):
+    assert wording.duration(seconds) == text
+
+
+def test_settings_are_flattened_and_long_lists_counted():
+    nested = {"a": {"b": 1, "c": None}, "few": [8, 8], "many": list(range(99)), "maps": [{"x": 1}], "real": 0.1 + 0.2}
+    assert dict(wording.flat(nested)) == {
+        "a.b": "1", "a.c": "none", "few": "8, 8", "many": "99 entries", "maps": "1 entry", "real": "0.3",
+    }  # fmt: skip
+
+
+def test_a_large_svg_gives_way_to_its_png(figures, tmp_path, monkeypatch):
+    assert figures[0].source.startswith("data:image/svg+xml;base64,")
+    saved, _ = save_figures("momentum_formulations", everything(1), tmp_path)
+    monkeypatch.setattr("jaxopt_study.report.pictures.LARGEST_SVG", 10)
+    assert report.illustrations(saved)[0].source.startswith("data:image/png;base64,")
+    saved[0].png.unlink()
+    with pytest.raises(EnvironmentFault, match=r"\.png cannot be read"):
+        report.illustrations(saved)
+
+
+def test_the_page_is_written_whole_or_not_at_all(tmp_path):
+    path = report.write(tmp_path / "report.html", **content(runs()))
+    assert path.read_text().rstrip().endswith("</html>")
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file")
+    with pytest.raises(EnvironmentFault, match="cannot write"):
+        report.write(blocked / "report.html", **content())

@@ -1,0 +1,112 @@
+"""Tables as CSV and LaTeX: what is in them, and that nothing in them breaks the format."""
+
+import csv
+import io
+import math
+
+import pytest
+from made_runs import history, world
+
+from experiments import article as claims
+from experiments.article import facts as article
+from jaxopt_study.analysis import Runs
+from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.report import tables
+from jaxopt_study.report.tables import Table
+
+NAN = math.nan
+
+
+def rows(table):
+    return list(csv.DictReader(io.StringIO(tables.to_csv(table))))
+
+
+def test_summary_has_a_row_a_run_with_the_agreed_columns():
+    runs = [
+        history("momentum", 0, val=[0.5, 0.25, 0.25], train=[0.625, 0.5, 0.375], learning_rate=0.1, momentum=0.0),
+        history("adam", 1, status="diverged", val=[NAN], diverged_epoch=1, learning_rate=0.1, b1=0.5),
+    ]
+    table = tables.summary(runs)
+    measured = ("min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch")
+    numbers = ("learning_rate", "momentum", "b1", "seed")
+    assert table.columns == ("optimizer", *numbers, *measured, "epochs", "status", "diverged_epoch")
+    assert tables.to_csv(table).splitlines()[1:] == [
+        "momentum,0.1,0.0,,0,0.25,2,0.5,0.375,3,3,stopped,",
+        "adam,0.1,,0.5,1,,,,,,1,diverged,1",
+    ]
+
+
+def test_summary_of_no_runs_is_its_header():
+    assert tables.to_csv(tables.summary([])).startswith("optimizer,seed,min_val_loss")
+
+
+def test_best_runs_stand_beside_the_articles_with_intervals():
+    found = rows(tables.best_runs(Runs(world())))
+    assert [row["optimizer"] for row in found] == [best.title for best in article.BEST_RUNS]
+    for row, best in zip(found, article.BEST_RUNS, strict=True):
+        assert float(row["article_val_loss"]) == best.val_loss
+        assert float(row["val_low"]) <= float(row["val_loss"]) <= float(row["val_high"])
+        assert float(row["val_loss"]) == pytest.approx(best.val_loss, rel=0.03)
+        assert row["seeds"] == "5"
+    assert found[0]["hyperparameters"] == "learning_rate 0.0316"
+    assert found[1]["hyperparameters"] == "learning_rate 0.01, momentum 0.5"
+
+
+def test_best_runs_say_what_is_missing_one_seed_and_what_diverged():
+    burst = history("adam", val=[0.4, NAN], status="diverged", diverged_epoch=2, learning_rate=0.1)
+    found = {row["optimizer"]: row for row in rows(tables.best_runs(Runs([burst])))}
+    assert found["SGD"]["note"] == "not run"
+    assert found["SGD"]["val_loss"] == ""
+    assert found["Adam"]["note"] == "one seed: no interval; 1 of 1 seeds diverged"
+    assert found["Adam"]["val_low"] == ""
+
+
+def test_best_runs_do_not_credit_momentum_with_plain_sgd():
+    found = rows(tables.best_runs(Runs([history("momentum", learning_rate=0.1, momentum=0.0)])))
+    assert [row["note"] for row in found[:2]] == ["one seed: no interval", "not run"]
+
+
+def test_csv_quotes_text_and_keeps_all_digits():
+    text = tables.to_csv(Table(("a", "b"), [('x, "y"', 0.1 + 0.2), (None, NAN)]))
+    assert text == 'a,b\n"x, ""y""",0.30000000000000004\n,\n'
+
+
+def test_latex_uses_booktabs_aligns_numbers_right_and_escapes_text():
+    text = tables.to_latex(
+        Table(("name", "val_loss"), [("50% of_a & b^2 \\", 0.123456), ("x < y ~ {z}", NAN)]),
+        caption="Best & worst",
+        label="tab:best",
+    )
+    assert text.splitlines() == [
+        r"\begin{table}",
+        r"\centering",
+        r"\caption{Best \& worst}",
+        r"\label{tab:best}",
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"name & val loss \\",
+        r"\midrule",
+        r"50\% of\_a \& b\textasciicircum{}2 \textbackslash{} & 0.1235 \\",
+        r"x \textless{} y \textasciitilde{} \{z\} & -- \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+def test_claims_make_a_latex_table_of_43_rows(tmp_path):
+    tables.write_latex(tmp_path / "claims.tex", claims.table(claims.judge([])))
+    assert (tmp_path / "claims.tex").read_text(encoding="utf-8").count(r"\\") == 44
+
+
+def test_a_folder_that_cannot_be_is_the_environments_fault(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentFault, match="cannot write"):
+        tables.write_csv(tmp_path / "file" / "table.csv", Table(("a",), []))
+
+
+def test_the_articles_rates_are_the_same_floats_in_every_grid():
+    assert article.SGD_RATES == (0.001, 10**-2.5, 0.01, 10**-1.5, 0.1)
+    assert set(article.SGD_RATES) < set(article.half_decades(-4, 0))
+    assert [len(article.half_decades(*ends)) for ends in ((-3, -1), (-4, 0), (-3, 0))] == [5, 9, 7]
+    assert pytest.approx(0.316, rel=1e-2) == article.LARGE_ADAGRAD_RATE

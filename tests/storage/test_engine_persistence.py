@@ -1,0 +1,228 @@
+"""Nothing that was computed is lost: interrupts, kills, damaged files, full disks, two processes."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import small
+from compared import assert_identical, by_run
+
+from jaxopt_study import files
+from jaxopt_study.engine.study import Interrupted, Study, Watcher
+from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.history import History
+from jaxopt_study.storage import workdir
+from jaxopt_study.storage.store import Store, load_runs
+
+
+def interrupt(study: Study, ticks: int) -> None:
+    """Lets the study go on for some ticks, then stops it as a signal would."""
+    seen = []
+    with pytest.raises(Interrupted):
+        study.run(Watcher(tick=lambda _: seen.append(1), interrupted=lambda: len(seen) >= ticks))
+
+
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
+def test_an_interrupted_study_goes_on_to_the_same_results_bit_for_bit(tmp_path, strategy):
+    options = {"slots": 4, "devices": 2, "strategy": strategy, "epochs": 8}
+    whole = by_run(small.study(tmp_path / "whole", small.grid(), **options).run())
+    for ticks in (2, 3, 1):
+        interrupt(small.study(tmp_path / "parts", small.grid(), **options), ticks)
+    trained = []
+    watcher = Watcher(epoch=lambda run, number, metrics: trained.append(number))
+    resumed = by_run(small.study(tmp_path / "parts", small.grid(), **options).run(watcher))
+    assert len(trained) < 6 * 8
+    assert resumed.keys() == whole.keys()
+    for key, history in whole.items():
+        assert_identical(history, resumed[key])
+    assert not [p for p in (tmp_path / "parts" / "checkpoints").iterdir() if p.name.isdigit()]
+
+
+def test_a_checkpoint_can_be_resumed_with_other_slots_and_a_larger_grid(tmp_path):
+    interrupt(small.study(tmp_path, small.grid(), slots=6, epochs=8), 3)
+    numbers = []
+    watcher = Watcher(epoch=lambda run, number, metrics: numbers.append(number))
+    histories = small.study(tmp_path, small.grid((0.001, 0.03, 0.3, 0.5)), slots=2, epochs=8).run(watcher)
+    assert len(histories) == 8
+    assert all(history.epochs == 8 for history in histories)
+    assert sum(number <= 3 for number in numbers) == 2 * 3  # only the new rate's runs begin at the beginning
+
+
+def test_an_interrupt_between_two_sets_of_runs_has_nothing_to_save(tmp_path):
+    options = {"epochs": 2, "slots": 6, "devices": 1}
+    done = []
+    with pytest.raises(Interrupted):
+        small.study(tmp_path, small.grid(seeds=2), **options).run(
+            Watcher(end=lambda run, history: done.append(run), interrupted=lambda: len(done) == 6)
+        )
+    assert len(small.study(tmp_path, small.grid(seeds=2), **options).run()) == 12
+
+
+def test_a_checkpoint_of_another_study_is_refused_in_one_line(tmp_path):
+    interrupt(small.study(tmp_path, small.grid(), epochs=8), 2)
+    with pytest.raises(EnvironmentFault, match=r"another study \(max_epochs 8 there, 9 here\)") as refused:
+        small.study(tmp_path, small.grid(), epochs=9).run()
+    assert "\n" not in str(refused.value)
+    assert workdir.read_json(tmp_path / "config.json")["settings"]["max_epochs"] == 8
+    assert len(small.study(tmp_path, small.grid(), epochs=8).run()) == 6
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
+    study = small.study(tmp_path, small.grid(), epochs=8)
+    interrupt(study, 2)
+    interrupt(small.study(tmp_path, small.grid(), epochs=8), 2)
+    steps = sorted((path for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()), key=lambda p: p.name)
+    assert len(steps) == 2
+    for path in steps[-1].rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"damaged")
+    whole = by_run(small.study(tmp_path / "whole", small.grid(), epochs=8).run())
+    with pytest.warns(UserWarning, match="is damaged; trying the one before"):
+        resumed = by_run(small.study(tmp_path, small.grid(), epochs=8).run())
+    for key, history in whole.items():
+        assert_identical(history, resumed[key])
+
+
+def test_when_no_checkpoint_can_be_read_the_error_says_what_to_do(tmp_path):
+    interrupt(small.study(tmp_path, small.grid(), epochs=8), 2)
+    for path in (tmp_path / "checkpoints").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(EnvironmentFault, match=r"can be read .* remove that folder") as refused,
+    ):
+        small.study(tmp_path, small.grid(), epochs=8).run()
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_store_file_is_named_and_not_overwritten(tmp_path):
+    study = small.study(tmp_path, small.grid((0.01,)))
+    study.run()
+    path = next((tmp_path / "runs").glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(EnvironmentFault, match=rf"{path.name} is damaged .*; remove it and the run is trained again"):
+        small.study(tmp_path, small.grid((0.01,))).run()
+    path.unlink()
+    assert len(small.study(tmp_path, small.grid((0.01,))).run()) == 2
+
+
+def test_a_second_process_on_the_work_directory_is_refused(tmp_path):
+    with (
+        workdir.locked(tmp_path),
+        pytest.raises(EnvironmentFault, match=rf"another process .*{os.getpid()}.* is at work there"),
+    ):
+        small.study(tmp_path, small.grid()).run()
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(EnvironmentFault, match=r"cannot write .*\.parquet: the disk is full"):
+        small.study(tmp_path, small.grid((0.01,)), epochs=2).run()
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_work_directory_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for check in (workdir.check, lambda path: small.study(path, small.grid()).run()):
+        with pytest.raises(InputError, match=r"--workdir=.*allowed is a folder that can be written"):
+            check(tmp_path / "file")
+
+
+def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "f.txt"
+    files.write_text(path, "old")
+
+    def half(temporary: Path) -> None:
+        temporary.write_text("ne")
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(EnvironmentFault, match="Input/output error"):
+        files.write_atomically(path, half)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def history(**changes: object) -> History:
+    from jaxopt_study.history import CURVES
+
+    curves = {name: np.array([1.5, np.nan, 0.25], np.float32) for name in CURVES}
+    fields = {
+        "optimizer": "adam",
+        "hyperparameters": {"learning_rate": 0.1, "b1": 0.9},
+        "seed": 3,
+        "status": "diverged",
+        "curves": curves,
+        "diverged_epoch": 2,
+    }
+    return History(**fields | changes)
+
+
+def test_the_store_gives_back_what_it_was_given(tmp_path):
+    store = Store(tmp_path)
+    assert "abc" not in store
+    store.write("abc", history())
+    assert "abc" in store
+    assert_identical(store.read("abc"), history())
+    assert [h.hyperparameters for h in store] == [{"learning_rate": 0.1, "b1": 0.9}]
+
+
+def test_runs_load_as_one_tidy_table(tmp_path):
+    store = Store(tmp_path / "runs")
+    store.write("a", history())
+    store.write("b", history(optimizer="sgd", hyperparameters={"learning_rate": 0.2}, seed=4))
+    frame = load_runs(tmp_path)
+    columns = set(getattr(frame, "column_names", None) or list(frame.columns))
+    assert {"epoch", "val_loss", "optimizer", "learning_rate", "b1", "seed", "status"} <= columns
+    assert len(frame) == 6
+    with pytest.raises(EnvironmentFault, match="no finished runs"):
+        load_runs(tmp_path / "elsewhere")
+
+
+COMMAND = """
+import sys; sys.path.insert(0, {tests!r})
+import jax; jax.config.update("jax_platforms", "cpu"); jax.config.update("jax_num_cpu_devices", 2)
+import small; from pathlib import Path
+small.study(Path({folder!r}), small.grid(seeds=2), epochs=400, slots=4, checkpoint_minutes=0.01).run()
+"""
+
+
+def start(folder: Path) -> subprocess.Popen:
+    code = COMMAND.format(tests=str(Path(__file__).parents[1] / "helpers"), folder=str(folder))
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+
+
+def test_kill_9_three_times_and_the_store_equals_an_undisturbed_one(tmp_path):
+    assert start(tmp_path / "whole").wait() == 0
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    for nth in range(3):
+        process = start(tmp_path / "killed")
+        before = time.monotonic()
+        while process.poll() is None and time.monotonic() - before < 60:
+            if checkpoints.is_dir() and any(
+                p.name.isdigit() and p.stat().st_mtime > time.time() - 1 for p in checkpoints.iterdir()
+            ):
+                break
+            time.sleep(0.01)
+        time.sleep(0.15 * nth)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(tmp_path / "killed").wait() == 0
+    whole, killed = (
+        {path.name: pq.read_table(path) for path in (tmp_path / name / "runs").glob("*.parquet")}
+        for name in ("whole", "killed")
+    )
+    assert len(whole) == 12
+    assert whole.keys() == killed.keys()
+    for name, table in whole.items():
+        assert table.equals(killed[name]) or np.isnan(table["val_loss"]).any()

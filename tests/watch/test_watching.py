@@ -1,0 +1,100 @@
+import importlib.util
+import struct
+
+import numpy as np
+import pytest
+import small
+from plot_runs import run as made_run
+
+from jaxopt_study.grids.run import make_run
+from jaxopt_study.history import CURVES
+from jaxopt_study.watch import callbacks as watching
+
+event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2") if importlib.util.find_spec("tensorboardX") else None
+needs_writer = pytest.mark.skipif(event_pb2 is None, reason="tensorboardX is not installed")
+RUN = make_run("momentum", {"learning_rate": 10**-2.5, "momentum": 0.9}, 3)
+
+
+class Heard:
+    def __init__(self):
+        self.epochs, self.ends = [], []
+
+    def on_epoch(self, run, epoch, metrics):
+        self.epochs.append((run, epoch, metrics))
+
+    def on_run_end(self, run, history):
+        self.ends.append((run, history))
+
+
+def events(folder):
+    """The events of the one file in a folder, their lengths as the TFRecord format has them."""
+    (path,) = folder.iterdir()
+    data, at, found = path.read_bytes(), 0, []
+    while at < len(data):
+        (length,) = struct.unpack_from("<Q", data, at)
+        found.append(event_pb2.Event.FromString(data[at + 12 : at + 12 + length]))
+        at += 12 + length + 4
+    return found
+
+
+def scalars(found):
+    return [(e.step, v.tag, v.simple_value) for e in found for v in e.summary.value if v.HasField("simple_value")]
+
+
+def test_a_callback_hears_every_epoch_and_every_end_once(tmp_path):
+    heard, runs = Heard(), small.grid(rates=(0.01, 0.1))
+    histories = small.study(tmp_path, runs, epochs=3).run(watching.watcher(heard))
+    assert sorted((run, epoch) for run, epoch, _ in heard.epochs) == sorted((r, e) for r in runs for e in (1, 2, 3))
+    assert {run for run, _ in heard.ends} == set(runs)
+    assert len(heard.ends) == len(runs)
+    for run, epoch, metrics in heard.epochs:
+        history = histories[runs.index(run)]
+        assert metrics == {name: history.curves[name][epoch - 1] for name in CURVES}
+
+
+def test_the_watcher_before_is_told_as_well():
+    told = []
+    also = watching.Watcher(epoch=lambda *what: told.append(what), interrupted=lambda: True)
+    watcher = watching.watcher(Heard(), also=also)
+    watcher.epoch(RUN, 1, {})
+    assert told == [(RUN, 1, {})]
+    assert watcher.interrupted()
+
+
+def test_runs_have_names_of_their_own():
+    assert watching.run_name(RUN) == "momentum/learning_rate=0.0031622776,momentum=0.9,seed=3"
+    runs = [make_run("adam", {"learning_rate": 0.1, "eps": eps}, seed) for eps in (1e-7, 1e-8) for seed in (0, 1)]
+    names = [watching.run_name(run) for run in runs]
+    assert len(set(names)) == len(names)
+    assert names[0] == "adam/learning_rate=0.1,b1=0.9,b2=0.999,seed=0"
+
+
+@needs_writer
+def test_an_event_file_a_run_has_its_curves_and_hyperparameters(tmp_path):
+    board = watching.TensorBoard(tmp_path)
+    assert not list(tmp_path.iterdir())
+    for epoch, loss in ((1, 0.5), (2, float("nan"))):
+        board.on_epoch(RUN, epoch, {"train_loss": loss, "val_loss": 0.25})
+    board.on_run_end(RUN, made_run(learning_rate=0.1, momentum=0.9, epochs=2, low=0.3))
+    found = events(tmp_path / watching.run_name(RUN))
+    told = scalars(found)
+    assert (1, "train_loss", 0.5) in told
+    assert np.isnan(next(value for step, tag, value in told if (step, tag) == (2, "train_loss")))
+    assert next(value for _, tag, value in told if tag == "min_val_loss") == pytest.approx(0.52)
+    content = {v.tag: v.metadata.plugin_data for e in found for v in e.summary.value if v.metadata.plugin_data.content}
+    assert set(content) == {"_hparams_/session_start_info", "_hparams_/session_end_info"}
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+
+    begin = HParamsPluginData.FromString(content["_hparams_/session_start_info"].content).session_start_info.hparams
+    assert begin["optimizer"].string_value == "momentum"
+    assert begin["momentum"].number_value == 0.9
+    assert begin["seed"].number_value == 3
+
+
+@needs_writer
+def test_epochs_before_an_interruption_that_are_trained_again_are_hidden(tmp_path):
+    board = watching.TensorBoard(tmp_path)
+    board.on_epoch(RUN, 5, {"val_loss": 0.5})
+    board.on_run_end(RUN, made_run(learning_rate=0.1, momentum=0.9))
+    starts = [e for e in events(tmp_path / watching.run_name(RUN)) if e.HasField("session_log")]
+    assert [(e.step, e.session_log.status) for e in starts] == [(5, event_pb2.SessionLog.START)]
