@@ -16,7 +16,8 @@ from typing import Any
 
 from absl import flags
 
-from experiments import article as claims
+from experiments.article import output as verdicts_table
+from experiments.article.judge import judge
 from experiments.command import start as command
 from jaxopt_study import files
 from jaxopt_study.errors import InputError
@@ -68,7 +69,7 @@ def publish(folders: Sequence[Path], into: Path) -> None:
         for path in [*Path(made).glob("*.csv"), *Path(made).glob("tables/*.csv")]:
             shutil.copy(path, into)
     found = results.read(folders)
-    judged = claims.table(claims.judge(found.runs))
+    judged = verdicts_table.table(judge(found.runs))
     workdir.write_json(into / "config.json", [config for _, config, _ in found.origins])
     workdir.write_json(into / "stats.json", [stats for _, _, stats in found.origins])
     best = tables.select(tables.best_runs(found.runs), BEST)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import article as claims
-from experiments.article import Judgement, answers
+from experiments.article import answers
+from experiments.article import output as verdicts_table
+from experiments.article.claim import Judgement
+from experiments.article.judge import judge
 from experiments.command import catalogue, results, terminal
 from experiments.command.results import Results
 from jaxopt_study import report
@@ -33,7 +35,7 @@ def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | 
     if not found.of_article:
         print(outcome.write(found.histories, output, found.origins[0][1], found.origins[0][2]))
         return
-    judgements = claims.judge(found.runs)
+    judgements = judge(found.runs)
     best_runs = tables.best_runs(found.runs)
     write_tables(output, found, best_runs, judgements)
     saved, notes = draw(found, output / "figures")
@@ -45,7 +47,7 @@ def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | 
         where=found.where,
         origins=[report.Origin(folder.name, config, stats) for folder, config, stats in found.origins],
         best_runs=best_runs,
-        claims=claims.table(judgements),
+        claims=verdicts_table.table(judgements),
         runs=tables.summary(found.histories),
         figures=report.illustrations(saved),
         notes=notes,
@@ -55,9 +57,9 @@ def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | 
 
 def write_tables(output: Path, found: Results, best_runs: tables.Table, judgements: Sequence[Judgement]) -> None:
     """The tables as CSV and as LaTeX; of wide ones the columns that a page has room for."""
-    runs, verdicts = tables.summary(found.histories), claims.table(judgements)
+    runs, verdicts = tables.summary(found.histories), verdicts_table.table(judgements)
     tables.write_csv(output / "summary.csv", runs)
-    claims.write_csv(output / "claims.csv", judgements)
+    verdicts_table.write_csv(output / "claims.csv", judgements)
     folder, where = output / "tables", f" ({found.where})" if found.where else ""
     tables.write_csv(folder / "best_runs.csv", best_runs)
     for name in answers.ANSWERS.keys() & found.drawn.keys():

@@ -10,7 +10,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.article import CONTRADICTED, SUPPORTED, UNDECIDED, Judgement
+from experiments.article.claim import Judgement
+from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED
 from jaxopt_study.analysis import summary
 from jaxopt_study.engine.study import Study
 from jaxopt_study.grids.run import Run

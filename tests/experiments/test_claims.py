@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from made_runs import Truth, made, world
 
-from experiments import article as claims
 from experiments.article import facts as article
-from experiments.article.judge import CLAIMS, judgement
+from experiments.article import output as verdicts_table
+from experiments.article.judge import CLAIMS, judge, judgement
 from jaxopt_study.analysis import Runs
 
 IDS = (
@@ -283,7 +283,7 @@ def rate(run):
 
 
 def test_no_runs_leave_every_claim_undecided_with_a_reason():
-    found = claims.judge([])
+    found = judge([])
     assert {each.verdict for each in found} == {"undecided"}
     assert all(each.reason for each in found)
 
@@ -310,7 +310,7 @@ def spoiled(run, rng):
 def test_whatever_the_runs_every_claim_gets_a_verdict_within_its_interval_and_a_reason_on_one_line(seed):
     rng = np.random.default_rng(seed)
     kept = [spoiled(run, rng) for run in world(seeds=int(rng.integers(1, 4))) if rng.random() < rng.choice([0.7, 0.97])]
-    for found in claims.judge(kept):
+    for found in judge(kept):
         assert found.verdict in ("supported", "contradicted", "undecided")
         assert found.reason
         assert "\n" not in found.reason
@@ -323,7 +323,7 @@ def test_verdicts_are_the_same_every_time():
 
 
 def test_csv_has_a_row_a_claim_with_the_agreed_columns_first(tmp_path):
-    claims.write_csv(tmp_path / "claims.csv", claims.judge(world(seeds=1)))
+    verdicts_table.write_csv(tmp_path / "claims.csv", judge(world(seeds=1)))
     text = (tmp_path / "claims.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert list(rows[0])[:6] == ["id", "verdict", "effect", "low", "high", "reason"]

@@ -2,7 +2,8 @@
 
 from plot_runs import run
 
-from experiments import article as claims
+from experiments.article import output as verdicts_table
+from experiments.article.judge import judge
 from jaxopt_study import report
 from jaxopt_study.analysis import Runs
 from jaxopt_study.report import tables
@@ -25,7 +26,7 @@ def content(histories=(), **changes):
     runs = Runs(histories)
     given = {
         "title": "A study", "origins": [ORIGIN], "best_runs": tables.best_runs(runs),
-        "claims": claims.table(claims.judge(runs)), "runs": tables.summary(histories),
+        "claims": verdicts_table.table(judge(runs)), "runs": tables.summary(histories),
     }  # fmt: skip
     return given | changes
 

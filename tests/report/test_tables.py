@@ -7,8 +7,9 @@ import math
 import pytest
 from made_runs import history, world
 
-from experiments import article as claims
 from experiments.article import facts as article
+from experiments.article import output as verdicts_table
+from experiments.article.judge import judge
 from jaxopt_study.analysis import Runs
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import tables
@@ -95,7 +96,7 @@ def test_latex_uses_booktabs_aligns_numbers_right_and_escapes_text():
 
 
 def test_claims_make_a_latex_table_of_43_rows(tmp_path):
-    tables.write_latex(tmp_path / "claims.tex", claims.table(claims.judge([])))
+    tables.write_latex(tmp_path / "claims.tex", verdicts_table.table(judge([])))
     assert (tmp_path / "claims.tex").read_text(encoding="utf-8").count(r"\\") == 44
 
 
