@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Where the package keeps what it can make again, and writing a file so that it is there whole or not at all."""
 
 import contextlib
 import errno
@@ -7,7 +7,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import platformdirs
+
 from jaxopt_study.errors import EnvironmentFault
+
+
+def cache_folder() -> Path:
+    """The user's folder for compiled programs, decoded pictures and measured times: ~/.cache/jaxopt_study on Linux.
+
+    An absolute ``XDG_CACHE_HOME`` takes the place of ~/.cache. Whatever lies there may be deleted at any time.
+    """
+    return platformdirs.user_cache_path("jaxopt_study")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:

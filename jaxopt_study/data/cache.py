@@ -40,12 +40,6 @@ class _Unusable(Exception):
     """The cache cannot be written; the message says why."""
 
 
-def default_folder() -> Path:
-    """$XDG_CACHE_HOME/jaxopt_study/data, or the same below ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base or os.path.expanduser("~/.cache"), "jaxopt_study", "data")
-
-
 def through_cache(folder: Path, key: Mapping[str, Any], decode: Callable[[Allocate], Decoded]) -> tuple[Decoded, str]:
     """What `decode` gives, from the cache where it is there.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxopt_study.data.cache import default_folder
+from jaxopt_study import files
 from jaxopt_study.data.dataset import Dataset, Source, assemble
 from jaxopt_study.data.digits import read_digits
 from jaxopt_study.errors import InputError
@@ -61,7 +61,7 @@ def _read(
     progress: bool,
 ) -> Source:
     kind, _, rest = name.partition(":")
-    cache = Path(cache_dir).expanduser() if cache_dir else default_folder()
+    cache = Path(cache_dir).expanduser() if cache_dir else files.cache_folder() / "data"
     if name == "digits":
         return read_digits(image_size=image_size, classes=classes, split_seed=split_seed)
     if kind == "tfds" and rest:

@@ -3,21 +3,16 @@
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 
+from jaxopt_study import files
 from jaxopt_study.errors import InputError
 
 
 def cpu_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for this package."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxopt_study"
 
 
 def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True, only_cpu: bool = False) -> None:
@@ -37,7 +32,7 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True,
         jax.config.update("jax_platforms", "cpu")
     if not compilation_cache:
         return
-    folder = cache_folder() / "xla"
+    folder = files.cache_folder() / "xla"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import optax
 
+from jaxopt_study import files
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.batches import Batches, batches_of
 from jaxopt_study.engine import choice, devices, timing
@@ -247,7 +248,7 @@ class Study:
 
         shape = [self.dataset.train_images.shape[1:], self.outputs, size, slots, len(chosen)]
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
-        return choice.fastest(found, timer_of, about, devices.cache_folder() / "choices")
+        return choice.fastest(found, timer_of, about, files.cache_folder() / "choices")
 
     def batches(self, size: int, steps: int | None = None) -> Batches:
         """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import jax
 
-from jaxopt_study.engine import devices
+from jaxopt_study import files
 
 _FOLDER = Path(__file__).parent / "cpu"
 _SOURCES = ("vectors.h", "convolution.h", "dropout.h", "block.h", "images.h", "measures.h", "library.cc")
@@ -91,7 +91,7 @@ def _compiler() -> list[str]:
 def _kept(compiler: list[str], scratch: Path) -> Path:
     """The compiled library: of an earlier process, or now, in the cache folder or, where that cannot be, in scratch."""
     name = f"{_key(compiler)}.so"
-    folder = devices.cache_folder() / "native"
+    folder = files.cache_folder() / "native"
     if (folder / name).is_file():
         return folder / name
     made = scratch / name

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jaxopt_study.engine import devices
+from jaxopt_study import files
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.storage.objects import Objects
 
@@ -114,7 +114,7 @@ def _sending(objects: Objects, holder: str) -> Iterator[None]:
 
 def _objects(url: str) -> Objects:
     name = hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16]
-    return Objects(url, devices.cache_folder() / "mirrors" / name)
+    return Objects(url, files.cache_folder() / "mirrors" / name)
 
 
 def _take(objects: Objects, holder: str) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxopt_study.data import cache
 from jaxopt_study.data.cache import Allocate, Decoded, through_cache
 from jaxopt_study.errors import EnvironmentFault
 
@@ -203,11 +202,3 @@ def test_of_two_builders_the_first_to_end_publishes(tmp_path: Path) -> None:
     assert inner.calls == 1
     assert (decoded.images == 7).all()
     assert sorted(file.name for file in _entry(tmp_path).iterdir()) == ["images.npy", "labels.npy", "meta.json"]
-
-
-def test_the_default_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache.default_folder() == tmp_path / "jaxopt_study" / "data"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache.default_folder() == tmp_path / ".cache" / "jaxopt_study" / "data"

@@ -7,6 +7,7 @@ import jax
 import pytest
 import small
 
+from jaxopt_study import files
 from jaxopt_study.engine import choice
 from jaxopt_study.engine.choice import Way
 from jaxopt_study.errors import InputError
@@ -114,9 +115,7 @@ def test_kernels_limit_the_forms(kernels_in_c, monkeypatch):
 
 
 def test_a_study_trains_in_the_way_that_was_measured(tmp_path: Path, monkeypatch):
-    from jaxopt_study.engine import devices
-
-    monkeypatch.setattr(devices, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(choice, "SHORT", {"cpu": 0.0})
     study = small.study(tmp_path / "w", small.grid()[:2], epochs=1)
     study.run()

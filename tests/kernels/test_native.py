@@ -13,7 +13,6 @@ import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxopt_study.engine import devices
 from jaxopt_study.kernels import block as native_block
 from jaxopt_study.kernels import library
 from jaxopt_study.kernels import measures as native
@@ -262,4 +261,3 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
 
 def test_accelerators_have_no_use_for_them():
     assert "native" not in article_model().forms_on("gpu")
-    assert devices.cache_folder().is_absolute()
