@@ -3,15 +3,11 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
 
 from experiments.article import recipes_adaptive, recipes_compare, recipes_momentum, recipes_sgd
-from experiments.article.recipes import Picture, Recipe, Source
 from jaxopt_study.history import History
 from jaxopt_study.plots import effective_rate, nesterov_gain, range_test, sign_descent
-from jaxopt_study.plots.saving import save
-from jaxopt_study.plots.selection import NotDrawable
+from jaxopt_study.plots.picture import Picture, Recipe, SavedFigure, Source, drawn, save_pictures
 
 EXPERIMENTS: Mapping[str, tuple[tuple[int, Recipe], ...]] = {
     "sgd_learning_rates": recipes_sgd.SGD_LEARNING_RATES,
@@ -29,16 +25,6 @@ EXPERIMENTS: Mapping[str, tuple[tuple[int, Recipe], ...]] = {
     "sign_descent": sign_descent.SIGN_DESCENT,
     "nesterov_gain": nesterov_gain.NESTEROV_GAIN,
 }
-
-
-class SavedFigure(NamedTuple):
-    """A figure that was written, with its words."""
-
-    name: str
-    png: Path
-    svg: Path
-    caption: str
-    alt_text: str
 
 
 def figures_for(
@@ -64,14 +50,7 @@ def figures_for(
     """
     if experiment not in EXPERIMENTS:
         raise ValueError(f"experiment={experiment}: one of {', '.join(sorted(EXPERIMENTS))}")
-    for number, recipe in EXPERIMENTS[experiment]:
-        try:
-            picture = recipe(Source(histories, chance))
-        except NotDrawable as why:
-            if on_absent:
-                on_absent(f"{f'Figure {number}' if number else experiment} is left out: {why}.")
-        else:
-            yield picture
+    yield from drawn(EXPERIMENTS[experiment], Source(histories, chance), title=experiment, on_absent=on_absent)
 
 
 def save_figures(
@@ -82,8 +61,6 @@ def save_figures(
     Returns:
         What was written, and a sentence for each figure that was left out.
     """
-    saved, notes = [], list[str]()
-    for picture in figures_for(experiment, histories, chance=chance, on_absent=notes.append):
-        png, svg = save(picture.figure, folder, picture.name)
-        saved.append(SavedFigure(picture.name, png, svg, picture.caption, picture.alt_text))
-    return saved, notes
+    notes = list[str]()
+    pictures = figures_for(experiment, histories, chance=chance, on_absent=notes.append)
+    return save_pictures(pictures, folder), notes

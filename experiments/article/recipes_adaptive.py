@@ -4,10 +4,9 @@ from functools import partial
 
 from experiments.article import facts as article
 from experiments.article import recipes
-from experiments.article.best import best
-from experiments.article.recipes import Picture, Recipe, Source
 from jaxopt_study.history import History
-from jaxopt_study.plots import labels, selection
+from jaxopt_study.plots import labels, picture, selection
+from jaxopt_study.plots.picture import Held, Picture, Recipe, Source, best
 
 ADAM_SHOWN_UP_TO = 0.034
 """The article leaves Adam's curves above a rate of 0.03 (0.0316) out."""
@@ -19,7 +18,7 @@ def _rmsprop_without_memory(source: Source) -> Picture:
     if rho.used != 0:
         raise selection.NotDrawable("it shows RMSprop at decay (rho) 0, which the grid does not have")
     lead = "Training loss of RMSprop without memory (rho 0), where a step is the rate times the gradient's sign."
-    return recipes.curve_picture(
+    return picture.curve_picture(
         28, source.of(runs), lead, shows="train_loss_by_lr", by="learning_rate", held=[rho], metrics=("train_loss",)
     )
 
@@ -28,13 +27,13 @@ def _rmsprop_by_decay(source: Source, *, number: int, wanted: float) -> Picture:
     runs = selection.of_rule(source.histories, "rmsprop")
     rate = recipes.at(runs, wanted, others=(0.001, 0.0316))
     lead = f"Training and validation loss of RMSprop at {rate.title}."
-    return recipes.curve_picture(number, source.of(runs), lead, shows="loss_by_rho", by="decay", held=[rate])
+    return picture.curve_picture(number, source.of(runs), lead, shows="loss_by_rho", by="decay", held=[rate])
 
 
 def _rmsprop_table(source: Source) -> Picture:
     runs = selection.of_rule(source.histories, "rmsprop")
     lead = "Minimum training and validation loss of RMSprop over the grid."
-    return recipes.table_picture(32, source.of(runs), lead, shows="minimum_loss_by_lr_and_rho", x="decay")
+    return picture.table_picture(32, source.of(runs), lead, shows="minimum_loss_by_lr_and_rho", x="decay")
 
 
 def _adam_at_default_betas(source: Source) -> tuple[list[History], str]:
@@ -49,16 +48,16 @@ def _adam_losses(source: Source) -> Picture:
     shown = [h for h in runs if h.hyperparameters["learning_rate"] <= ADAM_SHOWN_UP_TO] or runs
     left_out = "" if len(shown) == len(runs) else " Rates above 0.0316 are left out, as in the article."
     lead = f"Training and validation loss of Adam ({betas}), one line a learning rate.{left_out}"
-    return recipes.curve_picture(34, source.of(shown), lead, shows="loss_by_lr", by="learning_rate")
+    return picture.curve_picture(34, source.of(shown), lead, shows="loss_by_lr", by="learning_rate")
 
 
 def _adam_minimum(source: Source) -> Picture:
     runs, betas = _adam_at_default_betas(source)
     lead = f"Minimum training and validation loss of Adam at each learning rate ({betas})."
-    return recipes.minimum_picture(35, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
+    return picture.minimum_picture(35, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
 
 
-def _adam_betas(source: Source) -> tuple[list[History], recipes.Held]:
+def _adam_betas(source: Source) -> tuple[list[History], Held]:
     runs = selection.of_rule(source.histories, "adam")
     rate = recipes.at(runs, 0.001)
     return selection.matching(runs, {"learning_rate": rate.used}), rate
@@ -67,19 +66,19 @@ def _adam_betas(source: Source) -> tuple[list[History], recipes.Held]:
 def _adam_losses_by_betas(source: Source) -> Picture:
     runs, rate = _adam_betas(source)
     lead = f"Training and validation loss of Adam at {rate.title}, one line a pair of beta 1 and beta 2."
-    return recipes.curve_picture(36, source.of(runs), lead, shows="loss_by_betas", by=("b1", "b2"), held=[rate])
+    return picture.curve_picture(36, source.of(runs), lead, shows="loss_by_betas", by=("b1", "b2"), held=[rate])
 
 
 def _adam_table(source: Source) -> Picture:
     runs, rate = _adam_betas(source)
     lead = f"Minimum training and validation loss of Adam over its betas at {rate.title}."
-    return recipes.table_picture(37, source.of(runs), lead, shows="minimum_loss_by_betas", x="b2", y="b1", held=[rate])
+    return picture.table_picture(37, source.of(runs), lead, shows="minimum_loss_by_betas", x="b2", y="b1", held=[rate])
 
 
 def _adagrad_losses(source: Source) -> Picture:
     runs = selection.of_rule(source.histories, "adagrad")
     lead = "Training and validation loss of Adagrad, one line a learning rate."
-    return recipes.curve_picture(39, source.of(runs), lead, shows="loss_by_lr", by="learning_rate")
+    return picture.curve_picture(39, source.of(runs), lead, shows="loss_by_lr", by="learning_rate")
 
 
 def _adagrad_against_sgd(source: Source) -> Picture:
@@ -87,7 +86,7 @@ def _adagrad_against_sgd(source: Source) -> Picture:
     rate = recipes.at([h for h in adagrad if _rate(h) in set(map(_rate, sgd))], article.SMALL_RATE)
     lead = f"Adagrad and SGD at the same small {rate.title}."
     shows = "adagrad_against_sgd"
-    return recipes.curve_picture(40, source.of([*adagrad, *sgd]), lead, shows=shows, by="optimizer", held=[rate])
+    return picture.curve_picture(40, source.of([*adagrad, *sgd]), lead, shows=shows, by="optimizer", held=[rate])
 
 
 def _rate(history: History) -> float:
@@ -106,7 +105,7 @@ def _adagrad_large_rate(source: Source) -> Picture:
     }
     title = f"Adagrad and SGD: training loss and validation loss, Adagrad at {rate.title}"
     lead = f"Adagrad at {rate.title} beside SGD {which}."
-    return recipes.groups_picture(
+    return picture.groups_picture(
         41, groups, lead, chance=source.chance, shows=f"adagrad_against_sgd_{rate.file}", title=title
     )
 
@@ -114,7 +113,7 @@ def _adagrad_large_rate(source: Source) -> Picture:
 def _adagrad_minimum(source: Source) -> Picture:
     runs = selection.of_rule(source.histories, "adagrad")
     lead = "Minimum training and validation loss of Adagrad at each learning rate."
-    return recipes.minimum_picture(42, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
+    return picture.minimum_picture(42, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
 
 
 RMSPROP_GRID: tuple[tuple[int, Recipe], ...] = (

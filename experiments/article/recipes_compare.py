@@ -6,12 +6,11 @@ from functools import partial
 
 from experiments.article import facts as article
 from experiments.article import recipes, schedule
-from experiments.article.best import Best, best
-from experiments.article.recipes import Picture, Recipe, Source
 from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.analysis.speed import epochs_to
 from jaxopt_study.history import History
-from jaxopt_study.plots import captions, comparison, labels, selection
+from jaxopt_study.plots import captions, comparison, labels, picture, selection
+from jaxopt_study.plots.picture import Best, Picture, Recipe, Source, best
 
 COMPARED = tuple(run.optimizer for run in article.BEST_RUNS)
 _CYCLE = next(run.hyperparameters for run in article.BEST_RUNS if run.optimizer == "cyclical")
@@ -38,7 +37,7 @@ def _cyclical_losses(source: Source) -> Picture:
     lead = "Training and validation loss under the cyclical learning rate."
     lead += " Dotted: the rate is back at its base." if shown else ""
     title = f"Cyclical learning rate: training loss and validation loss, {chosen.text}"
-    return recipes.groups_picture(
+    return picture.groups_picture(
         44, {"cyclical": chosen.runs}, lead, chance=source.chance, shows="cyclical_loss", title=title, events=shown
     )
 
@@ -108,7 +107,7 @@ def _sgd_and_momentum(source: Source) -> Picture:
     groups["\n".join(["momentum (its best)", *momentum.text.split(", ")])] = momentum.runs
     lead = f"SGD at its best rate and at {low.title}, and momentum at its best."
     title = "SGD and momentum: training loss and validation loss"
-    return recipes.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)
+    return picture.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)
 
 
 CYCLICAL_LEARNING_RATE: tuple[tuple[int, Recipe], ...] = ((43, _cycle), (44, _cyclical_losses))

@@ -5,12 +5,12 @@ from functools import partial
 
 from experiments.article import facts as article
 from experiments.article import illustrations, ratios, recipes, trajectories
-from experiments.article.recipes import Held, Picture, Recipe, Source
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.analysis.speed import AFTER as RATIO_EPOCHS
 from jaxopt_study.analysis.speed import convergence_table
 from jaxopt_study.history import History
-from jaxopt_study.plots import captions, labels, selection
+from jaxopt_study.plots import captions, labels, picture, selection
+from jaxopt_study.plots.picture import Held, Picture, Recipe, Source
 
 _RATES = (0.001, 0.01, 0.1)
 
@@ -34,7 +34,7 @@ def _losses(source: Source, *, number: int, rule: str, wanted: float, others: Se
     runs = selection.of_rule(source.histories, rule)
     held = recipes.at(runs, wanted, others=others)
     lead = f"Training and validation loss of {labels.optimizer(rule)} at {held.title}."
-    return recipes.curve_picture(number, source.of(runs), lead, shows="loss_by_momentum", by="momentum", held=[held])
+    return picture.curve_picture(number, source.of(runs), lead, shows="loss_by_momentum", by="momentum", held=[held])
 
 
 def _diagnostic(source: Source, *, number: int, metric: str, lead: str) -> Picture:
@@ -42,7 +42,7 @@ def _diagnostic(source: Source, *, number: int, metric: str, lead: str) -> Pictu
     held = recipes.at(runs, 0.01)
     told = f"{lead} Drawn at {held.title}."
     shows = f"{metric}_by_momentum"
-    return recipes.curve_picture(
+    return picture.curve_picture(
         number, source.of(runs), told, shows=shows, by="momentum", held=[held], metrics=(metric,)
     )
 
@@ -50,7 +50,7 @@ def _diagnostic(source: Source, *, number: int, metric: str, lead: str) -> Pictu
 def _table(source: Source, *, number: int, rule: str) -> Picture:
     lead = f"Minimum training and validation loss of {labels.optimizer(rule)} over the grid."
     runs = selection.of_rule(source.histories, rule)
-    return recipes.table_picture(number, source.of(runs), lead, shows="minimum_loss_by_lr_and_momentum", x="momentum")
+    return picture.table_picture(number, source.of(runs), lead, shows="minimum_loss_by_lr_and_momentum", x="momentum")
 
 
 def _bowl(source: Source) -> Picture:
@@ -68,7 +68,7 @@ def _against_momentum(source: Source, *, number: int, momentum: float) -> Pictur
     nesterov, plain = _both(source)
     held = [recipes.at(nesterov, 0.001), _momentum(nesterov, momentum)]
     lead = f"Nesterov momentum and plain momentum at {labels.listing(h.title for h in held)}."
-    return recipes.curve_picture(
+    return picture.curve_picture(
         number, source.of([*plain, *nesterov]), lead, shows="nesterov_against_momentum", by="optimizer", held=held
     )
 
@@ -86,7 +86,7 @@ def _ratios(source: Source) -> Picture:
     epochs = min(RATIO_EPOCHS, max(h.epochs for h in plain))
     after = labels.counted(epochs, "epoch") + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
     runs = Runs([*nesterov, *plain], chance=source.chance)
-    tables = {curve: convergence_table(runs, curve, after=epochs) for curve in recipes.LOSSES}
+    tables = {curve: convergence_table(runs, curve, after=epochs) for curve in picture.LOSSES}
     title = f"Convergence ratio of Nesterov momentum against plain momentum after {after}"
     figure = ratios.convergence_ratios(tables, x="momentum", y="learning_rate", title=title)
     caption = (

@@ -2,15 +2,14 @@
 
 from functools import partial
 
-from experiments.article import recipes
-from experiments.article.recipes import Picture, Recipe, Source
-from jaxopt_study.plots import selection
+from jaxopt_study.plots import picture, selection
+from jaxopt_study.plots.picture import Picture, Recipe, Source
 
 
 def _losses(source: Source, *, number: int, metric: str) -> Picture:
     runs = selection.of_rule(source.histories, "sgd")
     lead = f"{'Training' if metric == 'train_loss' else 'Validation'} loss of plain SGD, one line a learning rate."
-    return recipes.curve_picture(
+    return picture.curve_picture(
         number, source.of(runs), lead, shows=f"{metric}_by_lr", by="learning_rate", metrics=(metric,)
     )
 
@@ -18,7 +17,7 @@ def _losses(source: Source, *, number: int, metric: str) -> Picture:
 def _minimum(source: Source) -> Picture:
     runs = selection.of_rule(source.histories, "sgd")
     lead = "Minimum training and validation loss of plain SGD at each learning rate."
-    return recipes.minimum_picture(7, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
+    return picture.minimum_picture(7, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
 
 
 SGD_LEARNING_RATES: tuple[tuple[int, Recipe], ...] = (

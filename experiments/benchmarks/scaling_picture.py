@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from jaxopt_study.plots import saving, style
+from jaxopt_study.plots import picture, style
 
 SHARES = {"idle_share": "workers idle", "driver_load": "driver busy"}
 
@@ -23,7 +23,7 @@ def save(rows: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
         _seconds(left, rows)
         _shares(right, rows)
         style.legend(drawn, right, "")
-    return saving.save(drawn, path.parent, path.name)
+    return picture.save(drawn, path.parent, path.name)
 
 
 def _seconds(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

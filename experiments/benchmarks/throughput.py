@@ -164,7 +164,7 @@ def table(rows: Sequence[Row]) -> Table:
 def write(rows: Sequence[Row], plan: Plan, begin: float, load: Sequence[float]) -> None:
     """The file and the figures, after each image size anew, so that an interrupted run leaves what it has."""
     from experiments.benchmarks import picture
-    from jaxopt_study.plots import saving
+    from jaxopt_study.plots.picture import save
 
     path = Path(JSON.value).expanduser()
     measured = [{**row._asdict(), "case": row.case._asdict(), "median": row.median} for row in rows]
@@ -176,7 +176,7 @@ def write(rows: Sequence[Row], plan: Plan, begin: float, load: Sequence[float]) 
         drawn = [row for row in of_model if row.name != "gemm" and row.case.devices in (0, most)]
         ceilings = {size: ceiling(of_model, size) for size in {row.case.image_size for row in drawn}}
         title = f"Training speed, {model}, batch {batch}: median and range of {plan.repeats} turns"
-        saving.save(picture.figure(drawn, ceilings, title), path.parent, f"{path.stem}_{model}_{batch}")
+        save(picture.figure(drawn, ceilings, title), path.parent, f"{path.stem}_{model}_{batch}")
 
 
 def machine() -> dict[str, Any]:

@@ -6,12 +6,13 @@ from pathlib import Path
 from experiments.article import answers
 from experiments.article import output as verdicts_table
 from experiments.article.claim import Judgement
+from experiments.article.figures import save_figures
 from experiments.article.judge import judge
 from experiments.command import catalogue, results, terminal
 from experiments.command.results import Results
 from jaxopt_study import report
 from jaxopt_study.history import History
-from jaxopt_study.plots import SavedFigure, save_figures
+from jaxopt_study.plots import SavedFigure
 from jaxopt_study.report import outcome, tables
 
 _BEST_IN_PRINT = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "train_loss", "epoch",

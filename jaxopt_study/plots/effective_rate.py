@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
-from experiments.article.recipes import Picture, Recipe, Source
 from jaxopt_study.analysis import Runs, effective_rate, seed_estimate
 from jaxopt_study.analysis.effective_rate import AVERAGED, PLAIN, Point
 from jaxopt_study.plots import labels, open_questions, style
+from jaxopt_study.plots.picture import Picture, Recipe, Source
 from jaxopt_study.plots.selection import NotDrawable
 
 _FORMS = {PLAIN: ("-", None), AVERAGED: ((0, (1.4, 1.4)), "white")}

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.article.recipes import Picture
 from jaxopt_study.history import History
 from jaxopt_study.plots import (
     epoch_curves,
@@ -17,6 +16,7 @@ from jaxopt_study.plots import (
     minima,
     selection,
 )
+from jaxopt_study.plots.picture import Picture
 
 MOST_CURVES = 8
 """Configurations that have a line of their own; further ones are thin and grey."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.article.recipes import Picture, Recipe, Source
 from jaxopt_study.analysis import Runs, nesterov_gain
 from jaxopt_study.analysis.nesterov_gain import CANDIDATES, Candidate, Gain
 from jaxopt_study.plots import labels, open_questions, style
+from jaxopt_study.plots.picture import Picture, Recipe, Source
 from jaxopt_study.plots.selection import NotDrawable
 
 

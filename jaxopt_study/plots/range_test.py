@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.article.recipes import Picture, Recipe, Source
 from jaxopt_study.analysis.range_test import RangeTest, range_tests
 from jaxopt_study.plots import captions, labels, style
+from jaxopt_study.plots.picture import Picture, Recipe, Source
 from jaxopt_study.plots.selection import NotDrawable
 
 ACROSS = 4

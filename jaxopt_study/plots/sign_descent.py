@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from experiments.article.recipes import Picture, Recipe, Source
 from jaxopt_study.analysis import Cell, Runs, seed_estimate, sign_descent
 from jaxopt_study.analysis.sign_descent import CONSTANT, COURSES, SIGN
 from jaxopt_study.plots import epoch_curves, labels, open_questions, style
+from jaxopt_study.plots.picture import Picture, Recipe, Source
 from jaxopt_study.plots.selection import NotDrawable
 
 Grouped = Mapping[tuple[str, float], Sequence[Cell]]

@@ -7,8 +7,9 @@ from typing import Any
 
 from jaxopt_study import report
 from jaxopt_study.history import History
-from jaxopt_study.plots import SavedFigure, labels, save
+from jaxopt_study.plots import SavedFigure, labels
 from jaxopt_study.plots.general import general
+from jaxopt_study.plots.picture import save_pictures
 from jaxopt_study.report import tables
 
 _IN_PRINT = ("optimizer", "val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds")
@@ -23,11 +24,8 @@ def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) 
     """
     classes = len(config["dataset"]["classes"])
     chance = math.log(classes) if classes else math.inf
-    saved = []
-    for picture in general(histories, unit=UNITS.get(config["loss"], labels.LOSS_UNIT), chance=chance):
-        png, svg = save(picture.figure, folder / "figures", picture.name)
-        saved.append(SavedFigure(picture.name, png, svg, picture.caption, picture.alt_text))
-    return saved
+    pictures = general(histories, unit=UNITS.get(config["loss"], labels.LOSS_UNIT), chance=chance)
+    return save_pictures(pictures, folder / "figures")
 
 
 def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any], stats: Mapping[str, Any]) -> Path:

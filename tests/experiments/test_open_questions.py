@@ -8,6 +8,7 @@ from made_runs import history
 
 from experiments.article import facts as article
 from experiments.article.answers import ANSWERS
+from experiments.article.figures import figures_for
 from jaxopt_study.analysis import (
     Runs,
     effective_rate,
@@ -15,7 +16,6 @@ from jaxopt_study.analysis import (
     seed_estimate,
     sign_descent,
 )
-from jaxopt_study.plots import figures_for
 
 CHANCE = math.log(2)
 RATES = article.half_decades(-3, 0)

@@ -3,16 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from experiments.article.illustrations import velocity
-from experiments.article.schedule import triangle
-from experiments.article.trajectories import CURVATURES, START, descend
-from jaxopt_study.plots import (
-    Bar,
-    bars,
-    bowl,
-    constant_gradient,
-    cycle,
-)
+from experiments.article.illustrations import constant_gradient, velocity
+from experiments.article.schedule import cycle, triangle
+from experiments.article.trajectories import CURVATURES, START, bowl, descend
+from jaxopt_study.plots import Bar, bars
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.99])

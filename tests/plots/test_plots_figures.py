@@ -5,14 +5,9 @@ import sys
 import pytest
 from plot_runs import everything, momentum_grid, run
 
+from experiments.article.figures import EXPERIMENTS, figures_for, save_figures
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.plots import (
-    EXPERIMENTS,
-    curves,
-    figures_for,
-    save,
-    save_figures,
-)
+from jaxopt_study.plots import curves, save
 
 NUMBERS = {
     "sgd_learning_rates": [5, 6, 7],

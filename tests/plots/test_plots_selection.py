@@ -67,7 +67,7 @@ def test_a_value_is_used_by_the_figure_it_is_nearest_to_alone():
 
 
 def test_a_substitute_is_named_in_title_and_file_but_rounding_is_none():
-    far, near = recipes.Held("learning_rate", 0.02, 0.01), recipes.Held("learning_rate", 10**-1.5, 0.03)
+    far, near = (recipes.at(momentum_grid(rates=(rate,)), wanted) for rate, wanted in ((0.02, 0.01), (10**-1.5, 0.03)))
     assert far.title == "learning rate 0.02 (nearest to the article's 0.01)"
     assert far.file == "lr0.02"
     assert near.title == "learning rate 0.0316"

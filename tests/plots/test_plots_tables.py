@@ -5,6 +5,7 @@ import pytest
 from plot_runs import momentum_grid, run
 
 from experiments.article import ratios
+from experiments.article.ratios import convergence_ratios
 from jaxopt_study.analysis.speed import (
     FASTER,
     NEITHER,
@@ -13,7 +14,7 @@ from jaxopt_study.analysis.speed import (
     TOO_SHORT,
     Ratio,
 )
-from jaxopt_study.plots import NotDrawable, convergence_ratios, heat_map, minimum_by
+from jaxopt_study.plots import NotDrawable, heat_map, minimum_by
 from jaxopt_study.plots.heatmaps import best_of, cell, cell_text, table
 
 

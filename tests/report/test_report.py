@@ -6,9 +6,9 @@ import pytest
 from plot_runs import everything
 from report_content import HOSTILE, ORIGIN, content, runs
 
+from experiments.article.figures import save_figures
 from jaxopt_study import report
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.plots import save_figures
 from jaxopt_study.report import tables, wording
 
 

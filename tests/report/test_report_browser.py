@@ -10,8 +10,8 @@ import pytest
 from plot_runs import everything
 from report_content import HOSTILE, content, runs
 
+from experiments.article.figures import save_figures
 from jaxopt_study import report
-from jaxopt_study.plots import save_figures
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
