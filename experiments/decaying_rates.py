@@ -9,7 +9,7 @@ import optax
 
 from jaxopt_study.identity import identity
 from jaxopt_study.optimizers import registry, rmsprop
-from jaxopt_study.optimizers.registry import Family, Hyperparameter
+from jaxopt_study.optimizers.family import Family, Hyperparameter
 from jaxopt_study.optimizers.scalars import Scalar, Schedule, as_float32
 
 COURSES: Mapping[str, Mapping[str, float]] = {

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from jaxopt_study.models.functions import functions
     from jaxopt_study.models.own import nnx_model as nnx
     from jaxopt_study.optimizers import triangular
+    from jaxopt_study.optimizers.family import Hyperparameter
     from jaxopt_study.optimizers.foreign import rule, scheduled
-    from jaxopt_study.optimizers.registry import Hyperparameter
     from jaxopt_study.storage.store import load_runs
     from jaxopt_study.storage.weights import load_model
 
@@ -54,7 +54,7 @@ _LATER = {
     "Dataset": "data",
     "Execution": "engine.study",
     "Grid": "api",
-    "Hyperparameter": "optimizers.registry",
+    "Hyperparameter": "optimizers.family",
     "Interrupted": "engine.groups",
     "UserStudy": "api",
     "arrays": "data.arrays",

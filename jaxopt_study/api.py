@@ -23,7 +23,7 @@ from jaxopt_study.models.build import Model
 from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import foreign as rules
 from jaxopt_study.optimizers import registry
-from jaxopt_study.optimizers.registry import Family
+from jaxopt_study.optimizers.family import Family
 from jaxopt_study.report import outcome
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage import remote, workdir

@@ -29,7 +29,7 @@ from jaxopt_study.engine.study import Execution, Study
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import make_run, stack
-from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import Family
 from jaxopt_study.optimizers.foreign import Factory, rule
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage.checkpoint import Checkpoints
@@ -70,7 +70,7 @@ def aliases(module: ModuleType = optax) -> dict[str, Factory]:
     }
 
 
-def rate_of(family: registry.Family) -> str:
+def rate_of(family: Family) -> str:
     """The name of its learning rate."""
     return next(name for name in family.known() if name.endswith("learning_rate"))
 
@@ -101,7 +101,7 @@ def examined(factory: Factory, folder: Path) -> Row:
     )
 
 
-def study_of(family: registry.Family, rates: tuple[float, ...], folder: Path) -> Study:
+def study_of(family: Family, rates: tuple[float, ...], folder: Path) -> Study:
     """Two runs of a linear model on made examples."""
     runs = [make_run(family.name, {rate_of(family): rate}, seed) for seed, rate in enumerate(rates)]
     settings = Settings(batch_size=BATCH, max_epochs=9, patience=9, diagnostics=False)

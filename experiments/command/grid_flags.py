@@ -16,6 +16,7 @@ from jaxopt_study.grids.ranges import RANGES, Range, parsed
 from jaxopt_study.grids.run import Run
 from jaxopt_study.grids.sampling import SAMPLERS
 from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import Hyperparameter
 
 GRID = flags.DEFINE_string("grid", None, "TOML file with [[grid]] tables that take the place of the experiment's grid.")
 WHERE = flags.DEFINE_string(
@@ -126,7 +127,7 @@ def where(runs: list[Run]) -> list[Run]:
     return kept
 
 
-def hyperparameter(axis: Axis) -> registry.Hyperparameter:
+def hyperparameter(axis: Axis) -> Hyperparameter:
     """What the registry says of an axis."""
     return {each.name: each for each in registry.family(axis.optimizer).hyperparameters}[axis.hyperparameter]
 

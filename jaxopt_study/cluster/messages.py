@@ -8,7 +8,7 @@ from jaxopt_study.engine.study import Execution
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.models.build import Model
-from jaxopt_study.optimizers.registry import Family
+from jaxopt_study.optimizers.family import Family
 from jaxopt_study.settings import Settings
 
 

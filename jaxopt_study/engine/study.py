@@ -28,6 +28,7 @@ from jaxopt_study.kernels import library
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
 from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import Family
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
@@ -298,7 +299,7 @@ class Study:
 
 
 @functools.cache
-def maker(family: registry.Family, steps_per_epoch: int) -> MakeOptimizer:
+def maker(family: Family, steps_per_epoch: int) -> MakeOptimizer:
     """The rule as a function of its traced numbers; the same object for the same arguments."""
 
     def make(hyperparameters: Hyperparameters) -> optax.GradientTransformation:

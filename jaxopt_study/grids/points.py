@@ -10,7 +10,7 @@ from jaxopt_study.grids.conditions import Condition, Value, condition
 from jaxopt_study.grids.ranges import Range, Spec, parsed, values
 from jaxopt_study.grids.sampling import MOST_POINTS
 from jaxopt_study.optimizers import registry
-from jaxopt_study.optimizers.registry import Hyperparameter
+from jaxopt_study.optimizers.family import Hyperparameter
 
 __all__ = ["MOST_POINTS", "Point", "When", "check_name", "check_size", "points", "values"]
 

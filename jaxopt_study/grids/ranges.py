@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.errors import InputError
-from jaxopt_study.optimizers.registry import Hyperparameter
+from jaxopt_study.optimizers.family import Hyperparameter
 
 Spec = float | str | Sequence[float | str]
 """A number, text, or a sequence of both."""

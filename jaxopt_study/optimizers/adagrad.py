@@ -1,11 +1,14 @@
 """Adagrad: each weight's gradient over the root of the sum of all its squares."""
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_study.optimizers.family import EPS, Family, Hyperparameter, by_numbers
+from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.rmsprop import divide_by_root
 from jaxopt_study.optimizers.scalars import (
     LearningRate,
@@ -68,3 +71,7 @@ def adagrad(
         return updates, AdagradState(optax.safe_increment(state.count), sums)
 
     return optax.GradientTransformation(init, update)
+
+
+_ACCUMULATOR = Hyperparameter("initial_accumulator_value", 0.1, 0.0, math.inf)
+FAMILIES = (Family("adagrad", by_numbers(adagrad), (rate(0.001), _ACCUMULATOR, EPS), "Adagrad"),)

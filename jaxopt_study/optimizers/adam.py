@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_study.optimizers.family import EPS, Family, by_numbers, decay
+from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.momentum import average
 from jaxopt_study.optimizers.rmsprop import mean_square
 from jaxopt_study.optimizers.scalars import (
@@ -82,3 +84,6 @@ def adam(
         return updates, AdamState(t, mu, nu)
 
     return optax.GradientTransformation(init, update)
+
+
+FAMILIES = (Family("adam", by_numbers(adam), (rate(0.001), decay("b1", 0.9), decay("b2", 0.999), EPS), "Adam"),)

@@ -1,9 +1,16 @@
 """The triangular cyclical learning rate, which any rule accepts as its learning rate."""
 
+import math
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
+import optax
 
+from jaxopt_study.optimizers.family import Family, Hyperparameter
+from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.scalars import Scalar, Schedule, as_float32
+from jaxopt_study.optimizers.sgd import sgd
 
 
 def triangular(base_learning_rate: Scalar, max_learning_rate: Scalar, step_size: Scalar) -> Schedule:
@@ -39,3 +46,23 @@ def triangular(base_learning_rate: Scalar, max_learning_rate: Scalar, step_size:
         return base + slope * (half_cycle - jnp.abs(position - half_cycle))
 
     return schedule
+
+
+def _cycling_sgd(numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:
+    step_size = as_float32("step_size", numbers["step_size"]) * steps_per_epoch
+    return sgd(triangular(numbers["base_learning_rate"], numbers["max_learning_rate"], step_size))
+
+
+FAMILIES = (
+    Family(
+        "cyclical",
+        _cycling_sgd,
+        (
+            rate(0.1, "base_learning_rate"),
+            rate(0.4, "max_learning_rate"),
+            Hyperparameter("step_size", 4.0, 0.0, math.inf, low_open=True, unit="epochs"),
+        ),
+        "Cyclical learning rate",
+        ordered=(("base_learning_rate", "max_learning_rate"),),
+    ),
+)

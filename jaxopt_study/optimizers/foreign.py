@@ -11,7 +11,7 @@ import optax
 from jaxopt_study.errors import InputError
 from jaxopt_study.identity import identity
 from jaxopt_study.optimizers import registry, tracing, triangular
-from jaxopt_study.optimizers.registry import Family, Hyperparameter
+from jaxopt_study.optimizers.family import Family, Hyperparameter
 from jaxopt_study.optimizers.scalars import Scalar
 from jaxopt_study.optimizers.tracing import Call, Parameter
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import optax
 
+from jaxopt_study.optimizers.family import MOMENTUM, Family, by_numbers
+from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.scalars import (
     LearningRate,
     PyTree,
@@ -102,3 +104,9 @@ def momentum_ema(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.G
         return updates, MomentumState(optax.safe_increment(state.count), v)
 
     return optax.GradientTransformation(at_rest, update)
+
+
+FAMILIES = (
+    Family("momentum", by_numbers(momentum), (rate(0.01), MOMENTUM), "SGD with momentum"),
+    Family("momentum_ema", by_numbers(momentum_ema), (rate(0.01), MOMENTUM), "SGD with averaged momentum"),
+)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import optax
 
+from jaxopt_study.optimizers.family import MOMENTUM, Family, by_numbers
+from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.momentum import accelerate
 from jaxopt_study.optimizers.scalars import (
     LearningRate,
@@ -67,3 +69,6 @@ def nesterov(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.Gradi
         return updates, NesterovState(optax.safe_increment(state.count), v)
 
     return optax.GradientTransformation(init, update)
+
+
+FAMILIES = (Family("nesterov", by_numbers(nesterov), (rate(0.01), MOMENTUM), "Nesterov momentum"),)

@@ -1,189 +1,24 @@
-"""Which optimizers there are, which numbers each takes, and which values are legal."""
+"""Which optimizers there are, and the checks of the numbers that they are given."""
 
+import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from numbers import Real
 
-import numpy as np
 import optax
 
 from jaxopt_study.errors import InputError
-from jaxopt_study.optimizers import (
-    adagrad,
-    adam,
-    momentum,
-    momentum_ema,
-    nesterov,
-    rmsprop,
-    sgd,
-    triangular,
-)
-from jaxopt_study.optimizers.scalars import Scalar, as_float32
+from jaxopt_study.optimizers.family import COMMON, Family, as_used
+from jaxopt_study.optimizers.scalars import Scalar
 
-
-def _as_used(value: float) -> float:
-    """Returns ``value`` as the float32 that the training uses."""
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.float32(value))
-
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """A number that an optimizer takes and that a grid may vary.
-
-    Attributes:
-        name: as in flags, columns and :attr:`Family.make`.
-        default: what it is where nobody says otherwise.
-        low: lower bound of the legal range.
-        high: upper bound; infinity for none.
-        low_open: whether ``low`` itself is illegal.
-        high_open: whether ``high`` itself is illegal.
-        unit: what it is counted in, where it has a unit.
-        whole: whether only whole numbers are legal.
-    """
-
-    name: str
-    default: float
-    low: float
-    high: float
-    low_open: bool = False
-    high_open: bool = True
-    unit: str = ""
-    whole: bool = False
-
-    @property
-    def allowed(self) -> str:
-        """The legal range in words, such as "a number in [0, 1)"."""
-        number = "a whole number" if self.whole else "a number"
-        number = f"{number} of {self.unit}" if self.unit else number
-        if math.isinf(self.low):
-            return f"a finite {number[2:]}"
-        if math.isinf(self.high):
-            return f"{number} above {self.low:g}" if self.low_open else f"{number}, at least {self.low:g}"
-        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
-        return f"{number} in {left}{self.low:g}, {self.high:g}{right}"
-
-    def check(self, value: object) -> float:
-        """Returns ``value`` as a float.
-
-        The bounds hold for the float32 that the training uses: a momentum of 1 - 1e-9 is 1 there.
-
-        Raises:
-            InputError: if it is not a finite number in the range.
-        """
-        if isinstance(value, bool) or not isinstance(value, Real) or not self._legal(float(value)):
-            raise InputError(self.name, value, f"allowed is {self.allowed}")
-        return float(value) + 0.0  # -0.0 and 0.0 are one value and must have one name
-
-    def _legal(self, value: float) -> bool:
-        used = _as_used(value)
-        above = used > self.low if self.low_open else used >= self.low
-        below = used < self.high if self.high_open else used <= self.high
-        return math.isfinite(used) and above and below and (value.is_integer() or not self.whole)
-
-
-@dataclass(frozen=True)
-class Family:
-    """An optimizer whose numbers are still open.
-
-    To study a rule of your own, make a Family of it (:func:`jaxopt_study.optimizers.foreign.rule`) and :func:`add` it.
-
-    Attributes:
-        name: its key in :data:`OPTIMIZERS`.
-        make: ``(numbers, steps_per_epoch) -> optax.GradientTransformation``; ``numbers`` has every hyperparameter by
-            its name, a float or a traced float32 []. It may not branch on them.
-        hyperparameters: what ``make`` takes.
-        title: what figures and tables call it.
-        ordered: pairs of hyperparameters of which the first may not exceed the second.
-        optional: numbers that ``make`` gets only where a run gives them, such as Optax's momentum of ``None``.
-        identity: tells apart rules that have one name and not one code; empty for this project's own.
-        fixed: what cannot vary in a grid, and why, by name; for errors.
-    """
-
-    name: str
-    make: Callable[[Mapping[str, Scalar], int], optax.GradientTransformation]
-    hyperparameters: tuple[Hyperparameter, ...]
-    title: str
-    ordered: tuple[tuple[str, str], ...] = ()
-    optional: tuple[Hyperparameter, ...] = ()
-    identity: str = ""
-    fixed: tuple[tuple[str, str], ...] = ()
-
-    def known(self) -> dict[str, Hyperparameter]:
-        """All numbers that a run of it may give, :data:`COMMON` included, by name."""
-        common = {each.name: each for each in COMMON}
-        return {each.name: each for each in (*self.hyperparameters, *self.optional)} | {
-            name: each for name, each in common.items() if not self.has(name)
-        }
-
-    def has(self, name: str) -> bool:
-        """Whether the rule itself takes a number of this name."""
-        return any(each.name == name for each in (*self.hyperparameters, *self.optional))
-
-
-COMMON = (
-    Hyperparameter("weight_decay", 0.0, 0.0, math.inf),
-    Hyperparameter("max_norm", math.inf, 0.0, math.inf, low_open=True),
-    Hyperparameter("batch_size", 32.0, 1.0, math.inf, unit="examples", whole=True),
-)
-"""What a run of any rule may give besides the rule's own numbers: ``weight_decay`` times the weights is added to the
-gradient (L2 regularisation; a rule that has its own number of that name does with it what it does), ``max_norm`` is the
-Euclidean norm to which a larger gradient is scaled down before that, ``batch_size`` takes the place of the study's."""
-
-
-def _rate(default: float, name: str = "learning_rate") -> Hyperparameter:
-    return Hyperparameter(name, default, 0.0, math.inf, low_open=True)
-
-
-def _share(name: str, default: float) -> Hyperparameter:
-    return Hyperparameter(name, default, 0.0, 1.0)
-
-
-_EPS = Hyperparameter("eps", 1e-7, 0.0, math.inf, low_open=True)
-_MOMENTUM = _share("momentum", 0.9)
-
-
-def _make_cyclical(numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:
-    step_size = as_float32("step_size", numbers["step_size"]) * steps_per_epoch
-    return sgd(triangular(numbers["base_learning_rate"], numbers["max_learning_rate"], step_size))
-
-
-def _ignoring_epochs(
-    rule: Callable[..., optax.GradientTransformation],
-) -> Callable[[Mapping[str, Scalar], int], optax.GradientTransformation]:
-    return lambda numbers, steps_per_epoch: rule(**numbers)
-
+MODULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adagrad", "cyclical")
+"""Of this package; each says in ``FAMILIES`` which rules it has. Tables and figures follow this order."""
 
 # Defaults are Keras's, but for momentum, which is off there and would make three families plain SGD.
 OPTIMIZERS: dict[str, Family] = {
     family.name: family
-    for family in (
-        Family("sgd", _ignoring_epochs(sgd), (_rate(0.01),), "SGD"),
-        Family("momentum", _ignoring_epochs(momentum), (_rate(0.01), _MOMENTUM), "SGD with momentum"),
-        Family("momentum_ema", _ignoring_epochs(momentum_ema), (_rate(0.01), _MOMENTUM), "SGD with averaged momentum"),
-        Family("nesterov", _ignoring_epochs(nesterov), (_rate(0.01), _MOMENTUM), "Nesterov momentum"),
-        Family("rmsprop", _ignoring_epochs(rmsprop), (_rate(0.001), _share("decay", 0.9), _EPS), "RMSprop"),
-        Family("adam", _ignoring_epochs(adam), (_rate(0.001), _share("b1", 0.9), _share("b2", 0.999), _EPS), "Adam"),
-        Family(
-            "adagrad",
-            _ignoring_epochs(adagrad),
-            (_rate(0.001), Hyperparameter("initial_accumulator_value", 0.1, 0.0, math.inf), _EPS),
-            "Adagrad",
-        ),
-        Family(
-            "cyclical",
-            _make_cyclical,
-            (
-                _rate(0.1, "base_learning_rate"),
-                _rate(0.4, "max_learning_rate"),
-                Hyperparameter("step_size", 4.0, 0.0, math.inf, low_open=True, unit="epochs"),
-            ),
-            "Cyclical learning rate",
-            ordered=(("base_learning_rate", "max_learning_rate"),),
-        ),
-    )
+    for module in MODULES
+    for family in importlib.import_module(f"jaxopt_study.optimizers.{module}").FAMILIES
 }
 
 
@@ -277,7 +112,7 @@ def canonical(optimizer: str, hyperparameters: Mapping[str, object]) -> tuple[st
     if values.get("weight_decay") == 0.0 and not found.has("weight_decay"):
         del values["weight_decay"]
     extra = {each.name: values[each.name] for each in COMMON if each.name in values and not found.has(each.name)}
-    used = {name: _as_used(value) for name, value in values.items()}
+    used = {name: as_used(value) for name, value in values.items()}
     if optimizer in ("momentum", "momentum_ema", "nesterov") and used["momentum"] == 0.0:
         return "sgd", {"learning_rate": values["learning_rate"], **extra}
     if optimizer == "cyclical" and used["base_learning_rate"] == used["max_learning_rate"]:

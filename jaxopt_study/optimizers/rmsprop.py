@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_study.optimizers.family import EPS, Family, by_numbers
+from jaxopt_study.optimizers.family import decay as share
+from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.scalars import (
     LearningRate,
     PyTree,
@@ -70,3 +73,6 @@ def rmsprop(learning_rate: LearningRate, decay: Scalar = 0.9, eps: Scalar = 1e-7
         return updates, RmspropState(optax.safe_increment(state.count), nu)
 
     return optax.GradientTransformation(init, update)
+
+
+FAMILIES = (Family("rmsprop", by_numbers(rmsprop), (rate(0.001), share("decay", 0.9), EPS), "RMSprop"),)

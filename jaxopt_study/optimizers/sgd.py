@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import optax
 
+from jaxopt_study.optimizers.family import Family, by_numbers
+from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.scalars import LearningRate, PyTree, first_count, rate_at
 
 
@@ -44,3 +46,6 @@ def sgd(learning_rate: LearningRate) -> optax.GradientTransformation:
         return updates, SgdState(optax.safe_increment(state.count))
 
     return optax.GradientTransformation(init, update)
+
+
+FAMILIES = (Family("sgd", by_numbers(sgd), (rate(0.01),), "SGD"),)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers import registry
-from jaxopt_study.optimizers.registry import Hyperparameter, canonical, check, family
+from jaxopt_study.optimizers.family import Hyperparameter
+from jaxopt_study.optimizers.registry import canonical, check, family
 
 NAMES = ["sgd", "momentum", "momentum_ema", "nesterov", "rmsprop", "adam", "adagrad", "cyclical"]
 

@@ -1,0 +1,143 @@
+"""What a rule says of itself: its name, its numbers, their defaults and legal ranges, and how it is built."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+import optax
+
+from jaxopt_study.errors import InputError
+from jaxopt_study.optimizers.scalars import Scalar
+
+
+def as_used(value: float) -> float:
+    """Returns ``value`` as the float32 that the training uses."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float32(value))
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """A number that an optimizer takes and that a grid may vary.
+
+    Attributes:
+        name: as in flags, columns and :attr:`Family.make`.
+        default: what it is where nobody says otherwise.
+        low: lower bound of the legal range.
+        high: upper bound; infinity for none.
+        low_open: whether ``low`` itself is illegal.
+        high_open: whether ``high`` itself is illegal.
+        unit: what it is counted in, where it has a unit.
+        whole: whether only whole numbers are legal.
+    """
+
+    name: str
+    default: float
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = True
+    unit: str = ""
+    whole: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """The legal range in words, such as "a number in [0, 1)"."""
+        number = "a whole number" if self.whole else "a number"
+        number = f"{number} of {self.unit}" if self.unit else number
+        if math.isinf(self.low):
+            return f"a finite {number[2:]}"
+        if math.isinf(self.high):
+            return f"{number} above {self.low:g}" if self.low_open else f"{number}, at least {self.low:g}"
+        left, right = "(" if self.low_open else "[", ")" if self.high_open else "]"
+        return f"{number} in {left}{self.low:g}, {self.high:g}{right}"
+
+    def check(self, value: object) -> float:
+        """Returns ``value`` as a float.
+
+        The bounds hold for the float32 that the training uses: a momentum of 1 - 1e-9 is 1 there.
+
+        Raises:
+            InputError: if it is not a finite number in the range.
+        """
+        if isinstance(value, bool) or not isinstance(value, Real) or not self._legal(float(value)):
+            raise InputError(self.name, value, f"allowed is {self.allowed}")
+        return float(value) + 0.0  # -0.0 and 0.0 are one value and must have one name
+
+    def _legal(self, value: float) -> bool:
+        used = as_used(value)
+        above = used > self.low if self.low_open else used >= self.low
+        below = used < self.high if self.high_open else used <= self.high
+        return math.isfinite(used) and above and below and (value.is_integer() or not self.whole)
+
+
+@dataclass(frozen=True)
+class Family:
+    """An optimizer whose numbers are still open.
+
+    To study a rule of your own, give its function to :func:`jaxopt_study.optimizers.foreign.rule`.
+
+    Attributes:
+        name: its key in :data:`jaxopt_study.optimizers.registry.OPTIMIZERS`.
+        make: ``(numbers, steps_per_epoch) -> optax.GradientTransformation``; ``numbers`` has every hyperparameter by
+            its name, a float or a traced float32 []. It may not branch on them.
+        hyperparameters: what ``make`` takes.
+        title: what figures and tables call it.
+        ordered: pairs of hyperparameters of which the first may not exceed the second.
+        optional: numbers that ``make`` gets only where a run gives them, such as Optax's momentum of ``None``.
+        identity: tells apart rules that have one name and not one code; empty for this project's own.
+        fixed: what cannot vary in a grid, and why, by name; for errors.
+    """
+
+    name: str
+    make: Callable[[Mapping[str, Scalar], int], optax.GradientTransformation]
+    hyperparameters: tuple[Hyperparameter, ...]
+    title: str
+    ordered: tuple[tuple[str, str], ...] = ()
+    optional: tuple[Hyperparameter, ...] = ()
+    identity: str = ""
+    fixed: tuple[tuple[str, str], ...] = ()
+
+    def known(self) -> dict[str, Hyperparameter]:
+        """All numbers that a run of it may give, :data:`COMMON` included, by name."""
+        common = {each.name: each for each in COMMON}
+        return {each.name: each for each in (*self.hyperparameters, *self.optional)} | {
+            name: each for name, each in common.items() if not self.has(name)
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether the rule itself takes a number of this name."""
+        return any(each.name == name for each in (*self.hyperparameters, *self.optional))
+
+
+COMMON = (
+    Hyperparameter("weight_decay", 0.0, 0.0, math.inf),
+    Hyperparameter("max_norm", math.inf, 0.0, math.inf, low_open=True),
+    Hyperparameter("batch_size", 32.0, 1.0, math.inf, unit="examples", whole=True),
+)
+"""What a run of any rule may give besides the rule's own numbers: ``weight_decay`` times the weights is added to the
+gradient (L2 regularisation; a rule that has its own number of that name does with it what it does), ``max_norm`` is the
+Euclidean norm to which a larger gradient is scaled down before that, ``batch_size`` takes the place of the study's."""
+
+
+def learning_rate(default: float, name: str = "learning_rate") -> Hyperparameter:
+    """A number above 0."""
+    return Hyperparameter(name, default, 0.0, math.inf, low_open=True)
+
+
+def decay(name: str, default: float) -> Hyperparameter:
+    """A number in [0, 1): a momentum, or the decay of a moving average."""
+    return Hyperparameter(name, default, 0.0, 1.0)
+
+
+EPS = Hyperparameter("eps", 1e-7, 0.0, math.inf, low_open=True)
+MOMENTUM = decay("momentum", 0.9)
+
+
+def by_numbers(
+    rule: Callable[..., optax.GradientTransformation],
+) -> Callable[[Mapping[str, Scalar], int], optax.GradientTransformation]:
+    """How a rule without a schedule is built: from its numbers, whatever the steps of an epoch."""
+    return lambda numbers, steps_per_epoch: rule(**numbers)
