@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.article import output as verdicts_table
+from experiments.article import tables as article
 from experiments.article.judge import judge
 from experiments.command import start as command
 from jaxopt_study import files
@@ -69,10 +69,10 @@ def publish(folders: Sequence[Path], into: Path) -> None:
         for path in [*Path(made).glob("*.csv"), *Path(made).glob("tables/*.csv")]:
             shutil.copy(path, into)
     found = results.read(folders)
-    judged = verdicts_table.table(judge(found.runs))
+    judged = article.claims(judge(found.runs))
     workdir.write_json(into / "config.json", [config for _, config, _ in found.origins])
     workdir.write_json(into / "stats.json", [stats for _, _, stats in found.origins])
-    best = tables.select(tables.best_runs(found.runs), BEST)
+    best = tables.select(article.best_runs(found.runs), BEST)
     heading = f"# {outputs.title(found)}"
     counts = [f"{sum(row[CLAIMS.index('verdict')] == verdict for row in tables.select(judged, CLAIMS).rows)} {verdict}"
               for verdict in ("supported", "contradicted", "undecided")]  # fmt: skip

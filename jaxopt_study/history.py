@@ -19,6 +19,24 @@ CURVES = (
 STATUSES = ("stopped", "finished", "diverged", "failed", "halved")
 
 
+MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
+"""Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""
+
+
+def plain_name(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple[str, dict[str, float]]:
+    """``"sgd"`` and the other numbers for a rule with a momentum of 0, else the rule and the numbers as they are.
+
+    This alone decides that momentum 0 is plain SGD; :func:`jaxopt_study.optimizers.registry.canonical` asks it for the
+    runs to be trained, the analysis for those that were.
+    """
+    numbers = dict(hyperparameters)
+    # A momentum counts as the float32 that is computed with.
+    if optimizer in (*MOMENTUM_RULES, "sgd") and "momentum" in numbers and np.float32(numbers["momentum"]) == 0:
+        del numbers["momentum"]
+        return "sgd", numbers
+    return optimizer, numbers
+
+
 @dataclasses.dataclass(frozen=True)
 class History:
     """One finished run.

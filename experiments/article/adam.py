@@ -4,7 +4,7 @@ import functools
 
 from experiments.article import facts as article
 from experiments.article.claim import Claim
-from experiments.article.find import best, cell, require_learning, unsettled
+from experiments.article.find import ArticleRuns, best, cell, require_learning, unsettled
 from experiments.article.parts import higher_minimum, more_epochs_to
 from experiments.article.verdict import Part, Verdict, attempt, decide
 from jaxopt_study.analysis import Cell, Runs, halfway, minimum
@@ -31,13 +31,13 @@ def _worse_than_best_rate(runs: Runs, rate: float) -> Part:
     return higher_minimum(runs, cell(runs, "adam", learning_rate=rate), cell(runs, "adam", learning_rate=0.001))
 
 
-def d2(runs: Runs) -> Verdict:
+def d2(runs: ArticleRuns) -> Verdict:
     """Both losses over the article's; not comparable on other data."""
     ours = cell(runs, "adam", learning_rate=0.001)
     return decide([_near(runs, ours, curve, article.NUMBERS["D2"][curve]) for curve in ("val_loss", "train_loss")])
 
 
-def _near(runs: Runs, ours: Cell, curve: str, loss: float) -> Part:
+def _near(runs: ArticleRuns, ours: Cell, curve: str, loss: float) -> Part:
     other = "" if runs.article_setup else "not comparable: data, image size or model are not the article's"
     hindrance = other or unsettled([ours])
     values = [minimum(history.curves[curve]).value / loss for history in ours.by_seed.values()]

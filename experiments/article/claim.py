@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from experiments.article import facts as article
+from experiments.article.find import ArticleRuns
 from experiments.article.verdict import Verdict
-from jaxopt_study.analysis import Runs
 
 
 class Claim(NamedTuple):
@@ -21,7 +21,7 @@ class Claim(NamedTuple):
     id: str
     sentence: str
     figure: int
-    judge: Callable[[Runs], Verdict]
+    judge: Callable[[ArticleRuns], Verdict]
 
     @property
     def numbers(self) -> Mapping[str, float]:

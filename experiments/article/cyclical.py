@@ -1,7 +1,7 @@
 """Claims of section 8: the cyclical learning rate."""
 
 from experiments.article.claim import Claim
-from experiments.article.cycles import CYCLES
+from experiments.article.cycles import CYCLES, cycle_share
 from experiments.article.find import best
 from experiments.article.parts import higher_minimum
 from experiments.article.verdict import (
@@ -11,7 +11,7 @@ from experiments.article.verdict import (
     attempt,
     decide,
 )
-from jaxopt_study.analysis import Runs, cycle_share
+from jaxopt_study.analysis import Runs
 
 OSCILLATES = 0.5
 """Share of a curve's variance around its trend above which it oscillates with the cycle: most of it."""

@@ -12,7 +12,7 @@ from jaxopt_study.analysis import (
     halfway,
     settled,
 )
-from jaxopt_study.analysis.runs import describe
+from jaxopt_study.history import History
 
 MIN_EPOCHS = 10
 """Fewest epochs over which speed is compared."""
@@ -21,17 +21,33 @@ SPEED_EPOCHS = 50
 """Most epochs over which speed is compared: the article's own choice for its convergence ratio."""
 
 
+class ArticleRuns(Runs):
+    """Runs as the claims read them: numbers that a grid leaves alone are the article's.
+
+    Args:
+        histories: in any order.
+        chance: loss of guessing, the natural logarithm of the number of classes.
+        article_setup: whether data, image size and model are the article's, so that absolute losses compare with it.
+    """
+
+    def __init__(
+        self, histories: Iterable[History], *, chance: float = math.log(2), article_setup: bool = False
+    ) -> None:
+        super().__init__(histories, chance=chance, defaults=article.DEFAULTS)
+        self.article_setup = article_setup
+
+
 def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:
     """The one configuration with these numbers, Keras's defaults for the others.
 
     Raises:
         Undecided: it was not run.
     """
-    wanted = {**article.DEFAULTS.get(optimizer, {}), **numbers}
+    wanted = {**runs.defaults.get(optimizer, {}), **numbers}
     found = runs.cells(optimizer, **wanted)
     if not found:
         failed = " (it failed)" if any(each.optimizer == optimizer for each in runs.failed) else ""
-        raise Undecided(f"grid does not cover it: no run of {describe(optimizer, wanted)}{failed}")
+        raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, wanted)}{failed}")
     return found[0]
 
 
@@ -43,7 +59,7 @@ def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
     """
     found = runs.family(optimizer, **numbers)
     if not found:
-        raise Undecided(f"grid does not cover it: no run of {describe(optimizer, numbers)}")
+        raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, numbers)}")
     return found
 
 
@@ -62,10 +78,10 @@ def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numb
     Raises:
         Undecided: fewer than three, which show no trend.
     """
-    wanted = {**article.DEFAULTS.get(optimizer, {}), **numbers}
+    wanted = {**runs.defaults.get(optimizer, {}), **numbers}
     cells = [found[0] for value in values if (found := runs.cells(optimizer, **{**wanted, name: value}))]
     if len(cells) < 3:
-        where = describe(optimizer, numbers)
+        where = runs.describe(optimizer, numbers)
         raise Undecided(f"grid does not cover it: {len(cells)} values of {name} for {where}, 3 are needed")
     return cells
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from experiments.article import adagrad, adam, compare, cyclical, momentum, momentum_ema, nesterov, rmsprop, sgd
 from experiments.article.claim import Claim, Judgement
+from experiments.article.find import ArticleRuns
 from experiments.article.verdict import UNDECIDED, Undecided, Verdict
-from jaxopt_study.analysis import Runs
 from jaxopt_study.history import History
 
 CLAIMS: tuple[Claim, ...] = (
@@ -23,17 +23,17 @@ CLAIMS: tuple[Claim, ...] = (
 """In the article's order."""
 
 
-def judge(runs: Runs | Iterable[History]) -> list[Judgement]:
+def judge(runs: ArticleRuns | Iterable[History]) -> list[Judgement]:
     """A verdict on every claim, in the article's order, from the runs of one study.
 
     Args:
         runs: the finished runs; plain histories are taken to be of a two-class problem that is not the article's.
     """
-    study = runs if isinstance(runs, Runs) else Runs(runs)
+    study = runs if isinstance(runs, ArticleRuns) else ArticleRuns(runs)
     return [judgement(claim, study) for claim in CLAIMS]
 
 
-def judgement(claim: Claim, runs: Runs) -> Judgement:
+def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
     """The verdict on one claim."""
     try:
         verdict = claim.judge(runs)

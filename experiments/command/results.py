@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.article.find import ArticleRuns
 from experiments.command.experiment import Values
 from jaxopt_study.analysis import Runs
 from jaxopt_study.engine.study import Study
@@ -66,9 +67,9 @@ class Results(NamedTuple):
         return f"{config['dataset']['name']}{size}, at most {epochs} epochs"
 
     @property
-    def runs(self) -> Runs:
+    def runs(self) -> ArticleRuns:
         """For the analysis."""
-        return Runs(
+        return ArticleRuns(
             self.histories,
             chance=self.chance,
             article_setup=all(is_the_articles(config) for _, config, _ in self.origins),

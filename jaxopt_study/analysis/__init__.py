@@ -1,6 +1,5 @@
 """From runs to numbers: selection, minima, speed, sensitivity and intervals over seeds. Nothing here needs jax."""
 
-from experiments.article.cycles import cycle_share
 from jaxopt_study.analysis.intervals import (
     Band,
     Estimate,
@@ -47,7 +46,6 @@ __all__ = [
     "best_cell",
     "convergence_ratio",
     "convergence_table",
-    "cycle_share",
     "epochs_to",
     "halfway",
     "losses",

@@ -5,13 +5,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from experiments.article import facts as article
-from jaxopt_study.history import History
+from jaxopt_study.history import MOMENTUM_RULES, History, plain_name
 
 RELATIVE_TOLERANCE = 0.02
-"""Two numbers of a hyperparameter are one within this: 0.0316 and the article's 0.032 are 10^-1.5 rounded."""
+"""Two numbers of a hyperparameter are one within this: 0.0316 and 0.032 are 10^-1.5 rounded."""
 
-MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 DECAYS = ("momentum", "decay", "b1", "b2")
 """Hyperparameters in [0, 1) of which one minus the value counts: 0.99 and 0.999 are ten times apart."""
 
@@ -24,13 +22,12 @@ def same_value(name: str, first: float, second: float) -> bool:
     return close
 
 
-def describe(optimizer: str, hyperparameters: Mapping[str, float]) -> str:
-    """``momentum (learning_rate 0.01, momentum 0.9)``; numbers at the article's defaults are left out."""
-    usual = article.DEFAULTS.get(optimizer, {})
+def describe(optimizer: str, hyperparameters: Mapping[str, float], defaults: Mapping[str, float]) -> str:
+    """``momentum (learning_rate 0.01, momentum 0.9)``; numbers at their defaults are left out."""
     shown = [
         f"{name} {value:.3g}"
         for name, value in hyperparameters.items()
-        if name in ("learning_rate", "decay") or name not in usual or not same_value(name, value, usual[name])
+        if name in ("learning_rate", "decay") or name not in defaults or not same_value(name, value, defaults[name])
     ]
     return f"{optimizer} ({', '.join(shown)})" if shown else optimizer
 
@@ -41,6 +38,8 @@ class Cell(NamedTuple):
     optimizer: str
     hyperparameters: Mapping[str, float]
     by_seed: Mapping[int, History]
+    defaults: Mapping[str, float] = {}
+    """Numbers that its label leaves out where they have these values."""
 
     @property
     def seeds(self) -> list[int]:
@@ -50,43 +49,54 @@ class Cell(NamedTuple):
     @property
     def label(self) -> str:
         """Optimizer and numbers in words."""
-        return describe(self.optimizer, self.hyperparameters)
+        return describe(self.optimizer, self.hyperparameters, self.defaults)
 
 
 class Runs:
     """All runs of a study, which must share data, model and stopping rule.
 
     A rule with momentum 0 is plain SGD; such a run is found under either name and kept once. Where two histories are
-    of one configuration and seed, the longer is kept. Numbers that a history does not give are the article's defaults.
+    of one configuration and seed, the longer is kept.
 
     Args:
         histories: in any order; failed runs are set aside in ``failed``.
         chance: loss of guessing, the natural logarithm of the number of classes. No loss counts as worse than this.
-        article_setup: whether data, image size and model are the article's, so that absolute losses compare with it.
+        defaults: by rule, the numbers that a history need not give and that labels leave out.
     """
 
     def __init__(
-        self, histories: Iterable[History], *, chance: float = math.log(2), article_setup: bool = False
+        self,
+        histories: Iterable[History],
+        *,
+        chance: float = math.log(2),
+        defaults: Mapping[str, Mapping[str, float]] | None = None,
     ) -> None:
         self.chance = chance
-        self.article_setup = article_setup
+        self.defaults = defaults or {}
         self.failed: list[History] = []
         self._cells: dict[str, list[Cell]] = {}
         for history in histories:
             if history.status == "failed" or history.epochs == 0:
                 self.failed.append(history)
             else:
-                self._add(_canonical(history))
+                self._add(self._canonical(history))
 
     def _add(self, history: History) -> None:
         cells = self._cells.setdefault(history.optimizer, [])
         cell = next((each for each in cells if _same_numbers(each.hyperparameters, history.hyperparameters)), None)
         if cell is None:
-            cells.append(Cell(history.optimizer, history.hyperparameters, {history.seed: history}))
+            usual = self.defaults.get(history.optimizer, {})
+            cells.append(Cell(history.optimizer, history.hyperparameters, {history.seed: history}, usual))
             return
         kept = cell.by_seed.get(history.seed)
         if kept is None or history.epochs > kept.epochs:
             cells[cells.index(cell)] = cell._replace(by_seed={**cell.by_seed, history.seed: history})
+
+    def _canonical(self, history: History) -> History:
+        optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
+        numbers = {name: float(value) for name, value in numbers.items()}
+        usual = {n: v for n, v in self.defaults.get(optimizer, {}).items() if n not in numbers}
+        return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers | usual)
 
     @property
     def optimizers(self) -> list[str]:
@@ -126,6 +136,10 @@ class Runs:
             if seed in (None, each)
         ]
 
+    def describe(self, optimizer: str, hyperparameters: Mapping[str, float]) -> str:
+        """A rule and numbers in words, as in the labels of cells."""
+        return describe(optimizer, hyperparameters, self.defaults.get(optimizer, {}))
+
     def axis(self, optimizer: str, name: str) -> list[float]:
         """The values of a hyperparameter that a rule has runs at, ascending, values that differ by rounding once."""
         values: list[float] = []
@@ -133,15 +147,6 @@ class Runs:
             if not values or not same_value(name, values[-1], value):
                 values.append(value)
         return values
-
-
-def _canonical(history: History) -> History:
-    numbers = {name: float(value) for name, value in history.hyperparameters.items()}
-    if history.optimizer in (*MOMENTUM_RULES, "sgd") and numbers.get("momentum") == 0.0:
-        del numbers["momentum"]
-        return dataclasses.replace(history, optimizer="sgd", hyperparameters=numbers)
-    numbers |= {n: v for n, v in article.DEFAULTS.get(history.optimizer, {}).items() if n not in numbers}
-    return dataclasses.replace(history, hyperparameters=numbers)
 
 
 def _as_momentum_zero(cell: Cell, optimizer: str) -> Cell:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 import optax
 
 from jaxopt_study.errors import InputError
+from jaxopt_study.history import plain_name
 from jaxopt_study.optimizers.family import COMMON, Family, as_used
 from jaxopt_study.optimizers.scalars import Scalar
 
@@ -112,9 +113,7 @@ def canonical(optimizer: str, hyperparameters: Mapping[str, object]) -> tuple[st
     if values.get("weight_decay") == 0.0 and not found.has("weight_decay"):
         del values["weight_decay"]
     extra = {each.name: values[each.name] for each in COMMON if each.name in values and not found.has(each.name)}
-    used = {name: as_used(value) for name, value in values.items()}
-    if optimizer in ("momentum", "momentum_ema", "nesterov") and used["momentum"] == 0.0:
-        return "sgd", {"learning_rate": values["learning_rate"], **extra}
-    if optimizer == "cyclical" and used["base_learning_rate"] == used["max_learning_rate"]:
+    base, top = (as_used(values.get(name, 0.0)) for name in ("base_learning_rate", "max_learning_rate"))
+    if optimizer == "cyclical" and base == top:
         return "sgd", {"learning_rate": values["base_learning_rate"], **extra}
-    return optimizer, values
+    return plain_name(optimizer, values)

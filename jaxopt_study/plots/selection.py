@@ -4,8 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from jaxopt_study.analysis.runs import MOMENTUM_RULES
-from jaxopt_study.history import History
+from jaxopt_study.history import MOMENTUM_RULES, History, plain_name
 from jaxopt_study.plots import labels
 
 Key = tuple[float | str, ...]
@@ -88,15 +87,9 @@ def of_rule(histories: Sequence[History], rule: str) -> list[History]:
     return list(kept.values())
 
 
-def _with_momentum(history: History, rule: str) -> History:
-    return dataclasses.replace(history, optimizer=rule, hyperparameters={**history.hyperparameters, "momentum": 0.0})
-
-
 def _plain(history: History) -> History:
-    if history.optimizer not in MOMENTUM_RULES or history.hyperparameters.get("momentum") != 0.0:
-        return history
-    rest = {name: value for name, value in history.hyperparameters.items() if name != "momentum"}
-    return dataclasses.replace(history, optimizer="sgd", hyperparameters=rest)
+    optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
+    return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers)
 
 
 def values(histories: Sequence[History], name: str) -> list[float]:

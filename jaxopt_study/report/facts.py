@@ -25,6 +25,23 @@ class Origin(NamedTuple):
     stats: Mapping[str, Any]
 
 
+class Reference(NamedTuple):
+    """A publication whose best runs and claims the page sets beside those of the study.
+
+    Attributes:
+        name: what the page calls it, such as ``article``; its columns in the table of best runs begin with it.
+        note: what a reader must know of its best runs.
+        claims: a row a claim: id, claim, verdict, effect, low, high, meaning, reason, figure and, under the name of
+            the publication, what it says; without rows the page says so.
+        sections: the number of the first figure of each of its sections and the section's heading, ascending.
+    """
+
+    name: str
+    note: str
+    claims: Table
+    sections: Sequence[tuple[int, str]]
+
+
 def records(table: Table) -> list[dict[str, Any]]:
     """Its rows by the names of the columns."""
     return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
@@ -35,10 +52,12 @@ def column(table: Table, name: str) -> list[Any]:
     return [row[name] for row in records(table) if name in row]
 
 
-def facts(origins: Sequence[Origin], runs: Table, claims: Table, best: Table) -> list[tuple[str, str]]:
+def facts(
+    origins: Sequence[Origin], runs: Table, best: Table, reference: Reference | None = None
+) -> list[tuple[str, str]]:
     """What the summary says, as pairs of a heading and a sentence."""
     told = [
-        ("Claims", _verdict_counts(claims)),
+        ("Claims", _verdict_counts(reference)),
         ("Lowest validation loss", _lowest(best)),
         ("Runs", _run_counts(runs)),
         ("Data", _each(origins, _data)),
@@ -49,10 +68,12 @@ def facts(origins: Sequence[Origin], runs: Table, claims: Table, best: Table) ->
     return [(heading, text) for heading, text in told if text]
 
 
-def _verdict_counts(claims: Table) -> str:
-    counts = Counter(column(claims, "verdict"))
+def _verdict_counts(reference: Reference | None) -> str:
+    if reference is None or not reference.claims.rows:
+        return ""
+    counts = Counter(column(reference.claims, "verdict"))
     told = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
-    return f"{told}, of {len(claims.rows)} of the article's" if claims.rows else ""
+    return f"{told}, of {len(reference.claims.rows)} of the {reference.name}'s"
 
 
 def _lowest(best: Table) -> str:

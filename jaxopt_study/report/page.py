@@ -17,26 +17,13 @@ from jaxopt_study.report import wording
 from jaxopt_study.report.facts import (
     VERDICTS,
     Origin,
+    Reference,
     column,
     facts,
     records,
 )
 from jaxopt_study.report.pictures import Illustration
 from jaxopt_study.report.tables import Table
-
-NO_CLAIMS = Table(("id", "verdict"), ())
-SECTIONS = (
-    (1, "SGD"),
-    (8, "SGD with momentum"),
-    (18, "The other formulation of momentum"),
-    (21, "Nesterov momentum"),
-    (27, "RMSprop"),
-    (33, "Adam"),
-    (38, "Adagrad"),
-    (43, "Cyclical learning rate"),
-    (45, "Comparison"),
-)
-"""First figure of each of the article's sections."""
 
 
 def render(
@@ -46,7 +33,7 @@ def render(
     best_runs: Table,
     runs: Table,
     where: str = "",
-    claims: Table | None = None,
+    reference: Reference | None = None,
     figures: Sequence[Illustration] = (),
     notes: Sequence[str] = (),
 ) -> str:
@@ -56,11 +43,10 @@ def render(
         title: of the page.
         where: on what the runs were trained, for the tables' titles.
         origins: what was run, on what, how long; one or several work directories.
-        best_runs: as ``tables.best_runs`` gives it, or ``tables.best_configurations`` where there are no claims.
+        best_runs: as ``tables.best_configurations`` gives it, with the columns of the reference where there is one.
         runs: as ``tables.summary`` gives it.
-        claims: as ``claims.table`` gives it; without rows the section says so. None for a study that has nothing to do
-            with the article: the page does not speak of it then.
-        figures: in any order; they are shown in the article's, those without a number last.
+        reference: the publication that the study is set beside; the page does not speak of any if None.
+        figures: in any order; they are shown by their numbers, those without a number last.
         notes: sentences, such as why a figure is left out.
     """
     numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
@@ -72,13 +58,13 @@ def render(
         style=Markup(_source("report.css")),  # the package's own file
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-        article=claims is not None,
-        facts=facts(origins, runs, claims or NO_CLAIMS, best_runs),
+        reference=reference,
+        facts=facts(origins, runs, best_runs, reference),
         best=records(best_runs),
-        claims=records(claims or NO_CLAIMS),
+        claims=records(reference.claims) if reference else [],
         verdicts=VERDICTS,
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
-        sections=_sections(numbered),
+        sections=_sections(numbered, reference.sections if reference else ()),
         notes=notes,
         runs=listed,
         numeric=[_numeric(listed, at) for at in range(len(listed.columns))],
@@ -113,12 +99,14 @@ def _source(name: str) -> str:
     return loader.get_source(_environment(), name)[0]
 
 
-def _sections(figures: Sequence[Illustration]) -> list[tuple[str, list[Illustration]]]:
-    """Figures under the article's headings; those without a number under one of their own."""
+def _sections(
+    figures: Sequence[Illustration], sections: Sequence[tuple[int, str]]
+) -> list[tuple[str, list[Illustration]]]:
+    """Figures under the headings of the reference's sections; those without a number under one of their own."""
     found: dict[str, list[Illustration]] = {}
     for one in figures:
         heading = "Further figures"
-        for first, name in SECTIONS:
+        for first, name in sections:
             if one.number is not None and one.number >= first:
                 heading = name
         if all(other.number is None for other in figures):

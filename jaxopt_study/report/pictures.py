@@ -17,7 +17,7 @@ class Illustration(NamedTuple):
     """A figure of the page.
 
     Attributes:
-        name: as its file is named; ``figNN`` at its beginning is the article's number.
+        name: as its file is named; ``figNN`` at its beginning is its number.
         caption: a sentence or a few, plain text.
         alt_text: what it shows, for those who do not see it.
         source: a ``data:`` address.
@@ -30,7 +30,7 @@ class Illustration(NamedTuple):
 
     @property
     def number(self) -> int | None:
-        """The article's figure number."""
+        """The figure's number, where its name has one."""
         found = re.match(r"fig(\d+)", self.name)
         return int(found[1]) if found else None
 

@@ -1,4 +1,4 @@
-"""Tables of a study as CSV and as LaTeX (booktabs): every run, and the best runs beside the article's."""
+"""Tables of a study as CSV and as LaTeX (booktabs): every run, and the best configurations."""
 
 import csv
 import io
@@ -9,20 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.article import facts as article
 from jaxopt_study.analysis import (
     Cell,
-    Runs,
-    best_cell,
     minimum,
     seed_estimate,
 )
-from jaxopt_study.analysis.range_test import range_tests
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 
 Value = str | int | float | None
-_OURS = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
+MEASURED = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
+"""Columns of what :func:`measured` gives for a configuration."""
 
 
 class Table(NamedTuple):
@@ -41,8 +38,8 @@ def summary(histories: Iterable[History]) -> Table:
     """
     runs = list(histories)
     names = tuple(dict.fromkeys(name for run in runs for name in run.hyperparameters))
-    measured = ("min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch")
-    columns = ("optimizer", *names, "seed", *measured, "epochs", "status", "diverged_epoch")
+    minima = ("min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch")
+    columns = ("optimizer", *names, "seed", *minima, "epochs", "status", "diverged_epoch")
     rows = [_summary_row(run, names) for run in runs]
     if any(run.reason for run in runs):
         columns, rows = (*columns, "reason"), [(*row, run.reason) for row, run in zip(rows, runs, strict=True)]
@@ -52,56 +49,25 @@ def summary(histories: Iterable[History]) -> Table:
 def _summary_row(run: History, names: Sequence[str]) -> tuple[Value, ...]:
     val, train = (minimum(run.curves[curve]) for curve in ("val_loss", "train_loss"))
     beside = float(run.curves["train_loss"][val.epoch - 1]) if val.epoch else math.nan
-    numbers = [run.hyperparameters.get(name) for name in names]
+    point = [run.hyperparameters.get(name) for name in names]
     losses = (val.value, val.epoch, beside, train.value, train.epoch)
-    return (run.optimizer, *numbers, run.seed, *losses, run.epochs, run.status, run.diverged_epoch)
-
-
-def best_runs(runs: Runs) -> Table:
-    """The best configuration of each optimizer of the article's comparison, beside the article's best run.
-
-    Ours is chosen by its mean smallest validation loss over the seeds. Losses are means over the seeds with a 95%
-    interval for the validation loss, the epoch is the mean epoch of the smallest validation loss, and the training
-    loss is the smallest, with dropout on. Momentum 0 counts as SGD. Cells of optimizers without runs are empty.
-    """
-    theirs = ("optimizer", "article_val_loss", "article_train_loss", "article_epoch", "article_hyperparameters")
-    return Table((*theirs, *_OURS), [_best_row(runs, row) for row in article.BEST_RUNS])
-
-
-def _best_row(runs: Runs, row: article.BestRun) -> tuple[Value, ...]:
-    theirs = (row.title, row.val_loss, row.train_loss, row.epoch, _numbers(row.hyperparameters.items()))
-    cells = runs.family(row.optimizer)
-    if not cells:
-        return (*theirs, None, None, None, None, None, "", 0, "not run")
-    return (*theirs, *_ours(best_cell(runs, cells)))
-
-
-def range_test(histories: Iterable[History]) -> Table:
-    """One row a rule of the learning rate range test: see :class:`jaxopt_study.analysis.range_test.RangeTest`."""
-    columns = ("optimizer", "hyperparameters", "falls_from", "suggested", "lowest", "diverges_from", "rates", "seeds")
-    return Table(
-        columns,
-        [
-            (each.optimizer, _numbers(each.numbers), *each[4:], len(each.rates), each.losses.shape[1])
-            for each in range_tests(histories)
-        ],
-    )
+    return (run.optimizer, *point, run.seed, *losses, run.epochs, run.status, run.diverged_epoch)
 
 
 def best_configurations(histories: Iterable[History]) -> Table:
     """The configuration of each optimizer with the lowest mean of the smallest validation losses over its seeds.
 
-    The columns are those of :func:`best_runs` that are not the article's.
+    Columns: optimizer and :data:`MEASURED`.
     """
     found: dict[str, dict[tuple[tuple[str, float], ...], dict[int, History]]] = {}
     for one in histories:
-        numbers = tuple(one.hyperparameters.items())
-        found.setdefault(one.optimizer, {}).setdefault(numbers, {})[one.seed] = one
+        point = tuple(one.hyperparameters.items())
+        found.setdefault(one.optimizer, {}).setdefault(point, {})[one.seed] = one
     rows: list[tuple[Value, ...]] = []
     for optimizer, configurations in found.items():
-        cells = [Cell(optimizer, dict(numbers), by_seed) for numbers, by_seed in configurations.items()]
-        rows.append((optimizer, *_ours(min(cells, key=_mean_minimum))))
-    return Table(("optimizer", *_OURS), rows)
+        cells = [Cell(optimizer, dict(point), by_seed) for point, by_seed in configurations.items()]
+        rows.append((optimizer, *measured(min(cells, key=_mean_minimum))))
+    return Table(("optimizer", *MEASURED), rows)
 
 
 def _mean_minimum(cell: Cell) -> float:
@@ -112,7 +78,12 @@ def _mean_minimum(cell: Cell) -> float:
     return sum(lowest) / len(lowest) if whole else math.inf
 
 
-def _ours(cell: Cell) -> tuple[Value, ...]:
+def measured(cell: Cell) -> tuple[Value, ...]:
+    """The columns :data:`MEASURED` of a configuration.
+
+    Losses are means over the seeds with a 95% interval for the validation loss, the epoch is the mean epoch of the
+    smallest validation loss, and the training loss is the smallest, with dropout on.
+    """
     histories = list(cell.by_seed.values())
     minima = [minimum(run.curves["val_loss"]) for run in histories]
     val = seed_estimate([each.value for each in minima])
@@ -121,11 +92,12 @@ def _ours(cell: Cell) -> tuple[Value, ...]:
     lost = sum(run.status == "diverged" for run in histories)
     note = "; ".join(filter(None, [val.note, f"{lost} of {len(histories)} seeds diverged" if lost else ""]))
     epoch = float(np.mean(epochs)) if epochs else None
-    numbers = _numbers((n, v) for n, v in cell.hyperparameters.items() if n not in ("eps", "initial_accumulator_value"))
-    return (val.value, val.low, val.high, train.value, epoch, numbers, len(histories), note)
+    shown = numbers((n, v) for n, v in cell.hyperparameters.items() if n not in ("eps", "initial_accumulator_value"))
+    return (val.value, val.low, val.high, train.value, epoch, shown, len(histories), note)
 
 
-def _numbers(items: Iterable[tuple[str, float]]) -> str:
+def numbers(items: Iterable[tuple[str, float]]) -> str:
+    """``learning_rate 0.01, momentum 0.9``."""
     return ", ".join(f"{name} {value:.3g}" for name, value in items)
 
 

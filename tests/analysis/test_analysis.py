@@ -140,20 +140,6 @@ def test_variance_shares_by_hand():
     assert analysis.variance_shares(losses).learning_rate == pytest.approx(1.25 / 1.75)
 
 
-def test_a_wave_of_the_cycle_is_told_from_others_and_from_a_trend():
-    e = np.arange(1, 97)
-    trend = 0.3 + 0.4 * np.exp(-e / 10)
-    wave, other = (0.02 * np.cos(2 * np.pi * e / period) for period in (8, 3))
-    assert analysis.cycle_share(trend + wave, 8) > 0.95
-    assert analysis.cycle_share(trend + other, 8) < 0.05
-    assert analysis.cycle_share(trend + wave + other, 8) == pytest.approx(0.5, abs=0.1)
-
-
-@pytest.mark.parametrize("curve", [np.ones(96), np.arange(31.0), np.append(np.arange(20.0), [NAN] * 20)])
-def test_cycle_share_is_unknown_for_flat_and_short_curves(curve):
-    assert math.isnan(analysis.cycle_share(curve, 8))
-
-
 def test_one_value_is_found_however_it_was_rounded():
     assert analysis.same_value("learning_rate", 0.0316, 10**-1.5)
     assert analysis.same_value("learning_rate", 0.032, 10**-1.5)
@@ -187,8 +173,9 @@ def test_one_run_under_two_names_is_kept_once_and_the_longer_one():
     assert [run.epochs for run in runs.select("sgd")] == [2]
 
 
-def test_a_number_that_is_not_given_is_the_articles_default():
-    runs = Runs([history("adam", learning_rate=0.001), history("adam", learning_rate=0.001, b1=0.5)])
+def test_a_number_that_is_not_given_is_the_default_that_was_named():
+    defaults = {"adam": {"b1": 0.9, "b2": 0.999, "eps": 1e-7}}
+    runs = Runs([history("adam", learning_rate=0.001), history("adam", learning_rate=0.001, b1=0.5)], defaults=defaults)
     assert len(runs.select("adam", b1=0.9, b2=0.999)) == 1
     assert len(runs.select("adam", b1=0.9, b2=0.99)) == 0
     assert len(runs.select("adam")) == 2

@@ -11,9 +11,9 @@ import pytest
 from made_runs import Truth, made, world
 
 from experiments.article import facts as article
-from experiments.article import output as verdicts_table
+from experiments.article import tables as article_tables
+from experiments.article.find import ArticleRuns
 from experiments.article.judge import CLAIMS, judge, judgement
-from jaxopt_study.analysis import Runs
 
 IDS = (
     [f"S{n}" for n in range(1, 5)]
@@ -127,7 +127,7 @@ NEEDS |= {"G": ["adagrad"], "C": ["cyclical"], "X": ["adam"], "X6": ["momentum"]
 
 def judged(claim, runs):
     """The verdict on one claim, in a study on the article's data."""
-    return judgement(CLAIMS[IDS.index(claim)], Runs(runs, article_setup=True))
+    return judgement(CLAIMS[IDS.index(claim)], ArticleRuns(runs, article_setup=True))
 
 
 def test_there_are_exactly_the_43_claims_in_the_articles_order():
@@ -219,7 +219,7 @@ def test_five_epochs_decide_that_runs_diverge():
 
 
 def test_absolute_losses_are_not_compared_on_other_data():
-    found = judgement(CLAIMS[IDS.index("D2")], Runs(world()))
+    found = judgement(CLAIMS[IDS.index("D2")], ArticleRuns(world()))
     assert found.verdict == "undecided"
     assert "not comparable" in found.reason
 
@@ -323,7 +323,7 @@ def test_verdicts_are_the_same_every_time():
 
 
 def test_csv_has_a_row_a_claim_with_the_agreed_columns_first(tmp_path):
-    verdicts_table.write_csv(tmp_path / "claims.csv", judge(world(seeds=1)))
+    article_tables.write_claims(tmp_path / "claims.csv", judge(world(seeds=1)))
     text = (tmp_path / "claims.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert list(rows[0])[:6] == ["id", "verdict", "effect", "low", "high", "reason"]

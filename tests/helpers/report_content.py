@@ -2,10 +2,11 @@
 
 from plot_runs import run
 
-from experiments.article import output as verdicts_table
+from experiments.article import tables as article
+from experiments.article.find import ArticleRuns
 from experiments.article.judge import judge
+from experiments.command.outputs import SECTIONS
 from jaxopt_study import report
-from jaxopt_study.analysis import Runs
 from jaxopt_study.report import tables
 
 HOSTILE = '"><script>document.title="broken"</script><img src=x onerror="document.title=\'broken\'">&{{ 7*7 }}'
@@ -23,10 +24,10 @@ ORIGIN = report.Origin(
 
 def content(histories=(), **changes):
     """The arguments of ``report.render`` for these histories, with changes."""
-    runs = Runs(histories)
+    runs = ArticleRuns(histories)
     given = {
-        "title": "A study", "origins": [ORIGIN], "best_runs": tables.best_runs(runs),
-        "claims": verdicts_table.table(judge(runs)), "runs": tables.summary(histories),
+        "title": "A study", "origins": [ORIGIN], "best_runs": article.best_runs(runs),
+        "reference": article.reference(judge(runs), SECTIONS), "runs": tables.summary(histories),
     }  # fmt: skip
     return given | changes
 

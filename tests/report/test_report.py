@@ -101,9 +101,11 @@ def test_nothing_comes_from_outside(figures):
     assert not re.search(r"@import|url\(", report.render(**content()))
 
 
-@pytest.mark.parametrize("place", ["title", "notes", "origins", "runs", "best_runs", "claims", "figures"])
+@pytest.mark.parametrize("place", ["title", "notes", "origins", "runs", "best_runs", "reference", "figures"])
 def test_hostile_text_is_escaped_wherever_it_comes_from(place):
     given = content(runs())
+    reference = given["reference"]
+    claims = reference.claims
     hostile = {
         "title": HOSTILE,
         "notes": [HOSTILE],
@@ -112,7 +114,7 @@ def test_hostile_text_is_escaped_wherever_it_comes_from(place):
             columns=(*given["runs"].columns, HOSTILE), rows=[(*row, HOSTILE) for row in given["runs"].rows]
         ),
         "best_runs": given["best_runs"]._replace(rows=[(HOSTILE, *row[1:]) for row in given["best_runs"].rows]),
-        "claims": given["claims"]._replace(rows=[(HOSTILE,) * 2 + row[2:] for row in given["claims"].rows]),
+        "reference": reference._replace(claims=claims._replace(rows=[(HOSTILE,) * 2 + row[2:] for row in claims.rows])),
         "figures": [report.Illustration(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
     }[place]
     made = report.render(**{**given, place: hostile})
@@ -123,7 +125,8 @@ def test_hostile_text_is_escaped_wherever_it_comes_from(place):
 
 
 def test_a_study_without_runs_figures_or_claims_is_still_a_page():
-    page = report.render(**content(claims=tables.Table(("id", "verdict"), []), origins=[report.Origin("a", {}, {})]))
+    none = content()["reference"]._replace(claims=tables.Table(("id", "verdict"), []))
+    page = report.render(**content(reference=none, origins=[report.Origin("a", {}, {})]))
     for sentence in ("No claims were judged", "There are no figures", "There are no runs"):
         assert sentence in page
 

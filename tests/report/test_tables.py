@@ -8,9 +8,9 @@ import pytest
 from made_runs import history, world
 
 from experiments.article import facts as article
-from experiments.article import output as verdicts_table
+from experiments.article import tables as article_tables
+from experiments.article.find import ArticleRuns
 from experiments.article.judge import judge
-from jaxopt_study.analysis import Runs
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import tables
 from jaxopt_study.report.tables import Table
@@ -42,7 +42,7 @@ def test_summary_of_no_runs_is_its_header():
 
 
 def test_best_runs_stand_beside_the_articles_with_intervals():
-    found = rows(tables.best_runs(Runs(world())))
+    found = rows(article_tables.best_runs(ArticleRuns(world())))
     assert [row["optimizer"] for row in found] == [best.title for best in article.BEST_RUNS]
     for row, best in zip(found, article.BEST_RUNS, strict=True):
         assert float(row["article_val_loss"]) == best.val_loss
@@ -55,7 +55,7 @@ def test_best_runs_stand_beside_the_articles_with_intervals():
 
 def test_best_runs_say_what_is_missing_one_seed_and_what_diverged():
     burst = history("adam", val=[0.4, NAN], status="diverged", diverged_epoch=2, learning_rate=0.1)
-    found = {row["optimizer"]: row for row in rows(tables.best_runs(Runs([burst])))}
+    found = {row["optimizer"]: row for row in rows(article_tables.best_runs(ArticleRuns([burst])))}
     assert found["SGD"]["note"] == "not run"
     assert found["SGD"]["val_loss"] == ""
     assert found["Adam"]["note"] == "one seed: no interval; 1 of 1 seeds diverged"
@@ -63,7 +63,7 @@ def test_best_runs_say_what_is_missing_one_seed_and_what_diverged():
 
 
 def test_best_runs_do_not_credit_momentum_with_plain_sgd():
-    found = rows(tables.best_runs(Runs([history("momentum", learning_rate=0.1, momentum=0.0)])))
+    found = rows(article_tables.best_runs(ArticleRuns([history("momentum", learning_rate=0.1, momentum=0.0)])))
     assert [row["note"] for row in found[:2]] == ["one seed: no interval", "not run"]
 
 
@@ -96,7 +96,7 @@ def test_latex_uses_booktabs_aligns_numbers_right_and_escapes_text():
 
 
 def test_claims_make_a_latex_table_of_43_rows(tmp_path):
-    tables.write_latex(tmp_path / "claims.tex", verdicts_table.table(judge([])))
+    tables.write_latex(tmp_path / "claims.tex", article_tables.claims(judge([])))
     assert (tmp_path / "claims.tex").read_text(encoding="utf-8").count(r"\\") == 44
 
 
