@@ -12,12 +12,16 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # What commands keep between runs - compiled programs, decoded images - is for these tests alone.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxopt_study-tests-")
 
+import hypothesis
 import jax  # after the environment is set
 
 from jaxopt_study.optimizers import registry
 
 OURS = dict(registry.OPTIMIZERS)
 
+# The first example of a test compiles; how long that takes says nothing of the property.
+hypothesis.settings.register_profile("no_deadline", deadline=None)
+hypothesis.settings.load_profile("no_deadline")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
