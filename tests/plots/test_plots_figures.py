@@ -115,6 +115,16 @@ def test_figures_leave_matplotlibs_settings_as_they_were():
 
 
 def test_importing_figures_and_report_loads_neither_jax_nor_pyplot():
-    code = "import sys, jaxopt_study.plots, jaxopt_study.report; print({'jax', 'matplotlib.pyplot'} & set(sys.modules))"
+    code = (
+        "import sys, jaxopt_study.plots.picture, jaxopt_study.plots.general, jaxopt_study.report.outcome; "
+        "print({'jax', 'matplotlib.pyplot'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_front_of_the_figures_does_not_wait_for_matplotlib():
+    code = (
+        "import sys; from jaxopt_study import plots; assert 'matplotlib' not in sys.modules; plots.curves, plots.style"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
