@@ -1,6 +1,5 @@
-"""scikit-learn's handwritten digits: 1,797 real scans of 8 x 8, embedded in that package."""
+"""scikit-learn's handwritten digits: 1,797 real scans of 8 x 8; digits.txt says whose they are."""
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +8,10 @@ import numpy as np
 from jaxopt_study.data.dataset import Images, Labels, Source, digest_of
 from jaxopt_study.data.resize import resize
 from jaxopt_study.data.split import stratified_split
-from jaxopt_study.errors import EnvironmentFault
 
 PARITY = ("even", "odd")
 DIGITS = tuple("0123456789")
+_TABLE = Path(__file__).with_name("digits.csv.gz")
 _BRIGHTEST = 16  # the scans count the set pixels of 4 x 4 blocks
 
 
@@ -42,17 +41,6 @@ def read_digits(*, image_size: int | None, classes: Sequence[str] | None, split_
 
 
 def _read_table() -> tuple[Images, Labels]:
-    # Importing sklearn takes over a second, most of the quick preset's start; find_spec only looks where it lies.
-    spec = importlib.util.find_spec("sklearn")
-    if spec is None or not spec.submodule_search_locations:
-        raise EnvironmentFault("digits come with scikit-learn, which is not installed: run pip install scikit-learn")
-    table_file = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
-    if table_file.is_file():
-        table = np.loadtxt(table_file, delimiter=",", dtype=np.int32)
-        values, digits = table[:, :-1], table[:, -1]
-    else:  # a release that keeps them elsewhere
-        from sklearn.datasets import load_digits
-
-        values, digits = load_digits(return_X_y=True)
-    pixels = np.rint(values * (255 / _BRIGHTEST)).astype(np.uint8)
-    return pixels.reshape(-1, 8, 8, 1), digits.astype(np.int32)
+    table = np.loadtxt(_TABLE, delimiter=",", dtype=np.int32)
+    pixels = np.rint(table[:, :-1] * (255 / _BRIGHTEST)).astype(np.uint8)
+    return pixels.reshape(-1, 8, 8, 1), table[:, -1]
