@@ -1,8 +1,7 @@
 """How many runs fit: from the memory that the compiled program asks for and the memory that the device has."""
 
-import os
-
 import jax
+import psutil
 
 from jaxopt_study.engine.sweep import Sweep, memory_of
 
@@ -21,9 +20,7 @@ def most(platform: str) -> int:
 def free_bytes(device: jax.Device) -> int:
     """Memory that a device can still give; of the host, divided among its CPU devices."""
     if device.platform == "cpu":
-        pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        cached = _meminfo().get("MemAvailable", pages)
-        return int(max(pages, cached) // jax.local_device_count("cpu"))
+        return int(psutil.virtual_memory().available // jax.local_device_count("cpu"))
     known = device.memory_stats() or {}
     return int(known.get("bytes_limit", 8 << 30) - known.get("bytes_in_use", 0))
 
@@ -44,11 +41,3 @@ def slots_for(sweep: Sweep, runs: int) -> int:
         share = max(room - data, 0) / max(needed - data, 1)
         slots = max(len(sweep.devices), min(slots - 1, int(slots * share)))
     return slots
-
-
-def _meminfo() -> dict[str, int]:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-    except OSError:
-        return {}

@@ -1,7 +1,6 @@
 """A work directory: one process at a time, and the small files that say what was run and how it went."""
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.files import reason, write_text
@@ -22,27 +23,32 @@ def locked(workdir: Path) -> Iterator[None]:
     """Makes the directory and holds it; the lock goes with the process, however it ends.
 
     Raises:
-        InputError: it cannot be a directory that this user writes to.
+        InputError: it cannot be a directory that this user writes to, on a file system with locks.
         EnvironmentFault: another process holds it.
     """
+    path = workdir / ".lock"
+    # A file system without locks is refused: a mere marker file would outlive a process that is killed.
+    lock = FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=_sign)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        handle = (workdir / ".lock").open("a+")
+        lock.acquire()
+    except Timeout as error:
+        holder = path.read_text(encoding="utf-8").strip() or "unknown"
+        raise EnvironmentFault(
+            f"--workdir={workdir}: another process ({holder}) is at work there; wait for it or choose another"
+        ) from error
     except OSError as error:
-        raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({reason(error)})") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            raise EnvironmentFault(
-                f"--workdir={workdir}: another process ({holder}) is at work there; wait for it or choose another"
-            ) from error
-        handle.truncate(0)
-        handle.write(f"process {os.getpid()}")
-        handle.flush()
+        allowed = f"allowed is a folder that can be written and locked ({reason(error)})"
+        raise InputError("--workdir", workdir, allowed) from error
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def _sign(lock_file: int) -> None:
+    os.ftruncate(lock_file, 0)
+    os.write(lock_file, f"process {os.getpid()}".encode())
 
 
 def write_json(path: Path, value: Any) -> None:
