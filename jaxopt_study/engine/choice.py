@@ -10,7 +10,6 @@ import json
 import math
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ import jax
 
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import write_text
+from jaxopt_study.storage import workdir
 
 STEPS, STEPS_OF_RUNS = 16, 256
 """Of each run, two turns at least, and of all runs together, so that what a call costs hides no difference."""
@@ -117,10 +117,12 @@ def key(found: Sequence[Way], about: Mapping[str, Any]) -> str:
 def machine() -> dict[str, Any]:
     """What makes one machine as fast as another: device, its kind, number, versions."""
     device = jax.devices()[0]
+    versions = workdir.versions()
     return {
         "platform": device.platform,
         "kind": processor() if device.platform == "cpu" else device.device_kind,
-        "versions": [metadata.version(name) for name in ("jaxopt_study", "jax", "jaxlib")],
+        # A checkout that is not installed has no version of its own.
+        "versions": [versions.get(name) for name in ("jaxopt-study", "jax", "jaxlib")],
     }
 
 

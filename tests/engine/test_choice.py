@@ -1,6 +1,7 @@
 """The fastest way is found by timing, once, and kept; whatever goes wrong with keeping it changes no result."""
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -134,3 +135,15 @@ def test_precision_is_part_of_what_a_run_is_only_where_it_is_not_the_default():
 def test_an_unknown_precision_is_refused():
     with pytest.raises(InputError, match=r"float16.*allowed are float32, tensorfloat32, bfloat16"):
         Settings(matmul_precision="float16")
+
+
+def test_a_checkout_that_is_not_installed_has_a_machine_all_the_same(monkeypatch):
+    version = metadata.version
+
+    def of_a_clone(name):
+        if name.replace("_", "-") == "jaxopt-study":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", of_a_clone)
+    assert choice.machine()["versions"] == [None, version("jax"), version("jaxlib")]
