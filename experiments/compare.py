@@ -41,7 +41,7 @@ def best(finished: Runs, theirs: article.BestRun) -> tuple[str, dict[str, float]
     """The configuration with which an optimizer is compared."""
     cells = finished.family(theirs.optimizer)
     if cells:
-        return theirs.optimizer, dict(best_cell(finished, cells).hyperparameters)
+        return theirs.optimizer, dict(best_cell(cells).hyperparameters)
     return theirs.optimizer, {name: unrounded(name, value) for name, value in theirs.hyperparameters.items()}
 
 

@@ -22,7 +22,7 @@ def d1(runs: Runs) -> Verdict:
     tried = [
         rate
         for index, rate in enumerate(_RATES)
-        if index != _BEST and (abs(index - _BEST) == 1 or runs.cells("adam", learning_rate=rate))
+        if index != _BEST and (abs(index - _BEST) == 1 or runs.printed("adam", learning_rate=rate))
     ]
     return decide([attempt(_worse_than_best_rate, runs, rate) for rate in tried])
 

@@ -113,7 +113,7 @@ def x7(runs: Runs) -> Verdict:
 
 
 def _window(runs: Runs, cells: list[Cell]) -> list[Cell]:
-    centre = best_cell(runs, cells).hyperparameters["learning_rate"]
+    centre = best_cell(cells).hyperparameters["learning_rate"]
     near = [each for each in cells if abs(math.log10(each.hyperparameters["learning_rate"] / centre)) <= 1.01]
     if len(near) < 3:
         raise Undecided("grid does not cover it: fewer than three rates within a decade of the best")

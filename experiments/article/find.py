@@ -44,7 +44,7 @@ def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:
         Undecided: it was not run.
     """
     wanted = {**runs.defaults.get(optimizer, {}), **numbers}
-    found = runs.cells(optimizer, **wanted)
+    found = runs.printed(optimizer, **wanted)
     if not found:
         failed = " (it failed)" if any(each.optimizer == optimizer for each in runs.failed) else ""
         raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, wanted)}{failed}")
@@ -57,7 +57,7 @@ def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
     Raises:
         Undecided: there are none.
     """
-    found = runs.family(optimizer, **numbers)
+    found = runs.family(optimizer, **runs.meant(optimizer, numbers))
     if not found:
         raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, numbers)}")
     return found
@@ -69,7 +69,7 @@ def best(runs: Runs, optimizer: str, **numbers: float) -> Cell:
     Raises:
         Undecided: there are none.
     """
-    return best_cell(runs, family(runs, optimizer, **numbers))
+    return best_cell(family(runs, optimizer, **numbers))
 
 
 def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numbers: float) -> list[Cell]:
@@ -79,7 +79,7 @@ def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numb
         Undecided: fewer than three, which show no trend.
     """
     wanted = {**runs.defaults.get(optimizer, {}), **numbers}
-    cells = [found[0] for value in values if (found := runs.cells(optimizer, **{**wanted, name: value}))]
+    cells = [found[0] for value in values if (found := runs.printed(optimizer, **{**wanted, name: value}))]
     if len(cells) < 3:
         where = runs.describe(optimizer, numbers)
         raise Undecided(f"grid does not cover it: {len(cells)} values of {name} for {where}, 3 are needed")

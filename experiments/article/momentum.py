@@ -103,8 +103,10 @@ def m7(runs: Runs) -> Verdict:
 def m8(runs: Runs) -> Verdict:
     """Slopes of the share of momenta that converge over the rate, and of the share of rates over momentum."""
     require_learning(runs)
-    momenta = [m for m in article.MOMENTA if runs.cells("momentum", momentum=m)]
-    rates = [r for r in article.SGD_RATES if all(runs.cells("momentum", learning_rate=r, momentum=m) for m in momenta)]
+    momenta = [m for m in article.MOMENTA if runs.printed("momentum", momentum=m)]
+    rates = [
+        r for r in article.SGD_RATES if all(runs.printed("momentum", learning_rate=r, momentum=m) for m in momenta)
+    ]
     if len(rates) < 3 or len(momenta) < 3:
         raise Undecided("grid does not cover it: three rates at each of three momenta are needed")
     table = [[_at(runs, momentum, rate) for momentum in momenta] for rate in rates]

@@ -30,7 +30,7 @@ def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> 
     """That the best rate of a rule over that of SGD lies between two bounds, each seed with its own best rates."""
     ours, plain = rates(runs, optimizer), rates(runs, "sgd")
     values = [_best_rate(runs, ours, seed) / _best_rate(runs, plain, seed) for seed in common_seeds([*ours, *plain])]
-    moving = unsettled([best_cell(runs, ours), best_cell(runs, plain)])
+    moving = unsettled([best_cell(ours), best_cell(plain)])
     at_least, at_most = _edges(runs, ours, plain)
     return Part(
         f"best learning rate of {optimizer} over that of sgd",
@@ -49,7 +49,7 @@ def _best_rate(runs: Runs, cells: list[Cell], seed: int) -> float:
 
 def _edges(runs: Runs, ours: list[Cell], plain: list[Cell]) -> tuple[str, str]:
     """Why the true ratio may be larger than the grids can show, and why it may be smaller; empty if it may not."""
-    mine, its = best_cell(runs, ours), best_cell(runs, plain)
+    mine, its = best_cell(ours), best_cell(plain)
     said = {each.label: f"grid does not cover it: {each.label} is best at the edge of its grid" for each in (mine, its)}
     larger = said[mine.label] if mine is ours[-1] else said[its.label] if its is plain[0] else ""
     smaller = said[mine.label] if mine is ours[0] else said[its.label] if its is plain[-1] else ""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from jaxopt_study.analysis.runs import nearest, stands_for
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection
 from jaxopt_study.plots.picture import Held
@@ -23,15 +24,15 @@ def at(
         NotDrawable: if the figure would repeat a sister.
     """
     present = selection.values(histories, name)
-    used = selection.nearest(present, wanted)
+    used = nearest(present, wanted)
     for other in others:
-        if selection.nearest(present, other) == used and _distance(used, other) < _distance(used, wanted):
+        if nearest(present, other) == used and _distance(used, other) < _distance(used, wanted):
             has = labels.listing(labels.number(v) for v in present)
             raise selection.NotDrawable(
                 f"the article draws it at {labels.hyperparameter(name)} {labels.number(wanted)}, the grid has {has}, "
                 f"and the nearest of these is shown in the figure for {labels.number(other)}"
             )
-    near = selection.stands_for(used, wanted)
+    near = stands_for(name, used, wanted)
     return Held(name, used, "" if near else f"nearest to the article's {labels.number(wanted)}")
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from experiments.article import facts as article
 from experiments.article import recipes, schedule
-from jaxopt_study.analysis.minima import minimum
+from jaxopt_study.analysis import minimum, same_value
 from jaxopt_study.analysis.speed import epochs_to
 from jaxopt_study.history import History
 from jaxopt_study.plots import captions, comparison, labels, picture, selection
@@ -102,7 +102,7 @@ def _sgd_and_momentum(source: Source) -> Picture:
     runs = selection.of_rule(source.histories, "sgd")
     low = recipes.at(runs, 0.01)
     groups = {f"SGD (its best)\n{sgd.text}": sgd.runs}
-    if low.used != selection.rounded(sgd.numbers["learning_rate"]):
+    if not same_value(low.used, sgd.numbers["learning_rate"]):
         groups[f"SGD\nlr {labels.number(low.used)}"] = selection.matching(runs, {"learning_rate": low.used})
     groups["\n".join(["momentum (its best)", *momentum.text.split(", ")])] = momentum.runs
     lead = f"SGD at its best rate and at {low.title}, and momentum at its best."

@@ -37,7 +37,7 @@ def r1(runs: Runs) -> Verdict:
     others = [each for each in family(runs, "rmsprop") if each.hyperparameters["decay"] > 0]
     if not others:
         raise Undecided("grid does not cover it: no run of rmsprop with a decay above 0")
-    return decide([higher_minimum(runs, zero, best_cell(runs, others))])
+    return decide([higher_minimum(runs, zero, best_cell(others))])
 
 
 def r2(runs: Runs) -> Verdict:
@@ -68,14 +68,14 @@ def r3(runs: Runs) -> Verdict:
 
 def r4(runs: Runs) -> Verdict:
     """The best rho at each of the article's rates from 0.01 up; at least three rates must have been run."""
-    at = [cells for rate in _RATES if (cells := runs.cells("rmsprop", learning_rate=rate))]
+    at = [cells for rate in _RATES if (cells := runs.printed("rmsprop", learning_rate=rate))]
     if len(at) < 3:
         raise Undecided(f"grid does not cover it: {len(at)} rates of rmsprop from 0.01 up, 3 are needed")
     return decide([_none_converges(runs, cells) for cells in at])
 
 
 def _none_converges(runs: Runs, cells: list[Cell]) -> Part:
-    part = converges(runs, best_cell(runs, cells), claimed=False)
+    part = converges(runs, best_cell(cells), claimed=False)
     return part._replace(no_support=part.no_support or unsettled(cells))
 
 

@@ -8,7 +8,6 @@ from experiments.article.find import cell, common_seeds, family, horizon
 from experiments.article.parts import higher_minimum, slower
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from jaxopt_study.analysis import Cell, Runs, best_cell
-from jaxopt_study.analysis.runs import RELATIVE_TOLERANCE
 from jaxopt_study.history import History
 
 _LOW, _HIGH = article.SGD_RATES[0], article.SGD_RATES[-1]
@@ -23,25 +22,25 @@ def s1(runs: Runs) -> Verdict:
     others = [each for each in family(runs, "sgd") if each is not small]
     if not others:
         raise Undecided(f"grid does not cover it: no rate of sgd but {_LOW:g}")
-    return decide([slower(runs, small, best_cell(runs, others))])
+    return decide([slower(runs, small, best_cell(others))])
 
 
 def s2(runs: Runs) -> Verdict:
     """0.1 against the best of the smaller rates."""
     large = cell(runs, "sgd", learning_rate=_HIGH)
-    return decide([higher_minimum(runs, large, best_cell(runs, _between(runs, 0.0, _HIGH)))])
+    return decide([higher_minimum(runs, large, best_cell(_between(runs, 0.0, _HIGH)))])
 
 
 def s3(runs: Runs) -> Verdict:
     """Both ends against the best rate between them."""
-    inside = best_cell(runs, _between(runs, _LOW, _HIGH))
+    inside = best_cell(_between(runs, _LOW, _HIGH))
     ends = [cell(runs, "sgd", learning_rate=rate) for rate in (_LOW, _HIGH)]
     return decide([higher_minimum(runs, end, inside) for end in ends])
 
 
 def s4(runs: Runs) -> Verdict:
     """Share of the epochs with the validation loss below the training loss, mean over the article's rates."""
-    cells = [found[0] for rate in article.SGD_RATES if (found := runs.cells("sgd", learning_rate=rate))]
+    cells = [found[0] for rate in article.SGD_RATES if (found := runs.printed("sgd", learning_rate=rate))]
     if not cells:
         raise Undecided("grid does not cover it: no run of sgd at the article's rates")
     horizon(cells)
@@ -57,8 +56,10 @@ def _below(history: History) -> float:
 
 
 def _between(runs: Runs, low: float, high: float) -> list[Cell]:
-    near = 1.0 + RELATIVE_TOLERANCE
-    found = [each for each in family(runs, "sgd") if low * near < each.hyperparameters["learning_rate"] < high / near]
+    ends = (np.float32(low), np.float32(high))
+    found = [
+        cell for cell in family(runs, "sgd") if ends[0] < np.float32(cell.hyperparameters["learning_rate"]) < ends[1]
+    ]
     if not found:
         raise Undecided(f"grid does not cover it: no rate of sgd between {low:g} and {high:g}")
     return found

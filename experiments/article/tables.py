@@ -30,7 +30,7 @@ def _best_row(runs: Runs, row: facts.BestRun) -> tuple[Value, ...]:
     cells = runs.family(row.optimizer)
     if not cells:
         return (*theirs, None, None, None, None, None, "", 0, "not run")
-    return (*theirs, *tables.measured(best_cell(runs, cells)))
+    return (*theirs, *tables.measured(best_cell(cells).histories))
 
 
 def claims(judgements: Sequence[Judgement]) -> Table:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from experiments.article.claim import Judgement
 from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED
-from jaxopt_study.analysis import summary
+from jaxopt_study.analysis import best_first, lowest_loss, summary
 from jaxopt_study.engine.study import Study
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
@@ -102,11 +102,11 @@ def table(grouped: Configurations) -> Table:
     for name in ("min val loss", "range", "at epoch", "train loss there", "epochs", "status"):
         result.add_column(name, justify="left" if name == "status" else "right")
     cells = {key: figures(group) for key, group in grouped.items()}
-    best = min((c[0] for c in cells.values() if np.isfinite(c[0])), default=np.nan)
+    best = next(iter(best_first(list(grouped.values()))), None)
     for (optimizer, numbers), group in grouped.items():
         loss, low, high, epoch, train = cells[optimizer, numbers]
         values = {"optimizer": registry.family(optimizer).title, **{n: f"{v:.4g}" for n, v in numbers}}
-        mark = " *" if loss == best else ""
+        mark = " *" if group is best and np.isfinite(loss) else ""
         result.add_row(
             *(values.get(name, "") for name in names),
             f"{loss:.4f}{mark}" if np.isfinite(loss) else "none",
@@ -130,8 +130,9 @@ def varied(histories: Sequence[History]) -> list[str]:
 
 
 def figures(group: Sequence[History]) -> tuple[float, float, float, float, float]:
-    """Mean, lowest and highest of the minima over seeds, mean epoch of the minimum, mean training loss there."""
-    rows = [row for row in map(summary.row, group) if row["min_val_loss"] is not None]
+    """Mean, lowest and highest of the minima over the seeds that did not diverge, mean epoch of the minimum, mean
+    training loss there."""
+    rows = [summary(history) for history in group if np.isfinite(lowest_loss(history))]
     if not rows:
         return (np.nan,) * 5
     losses = [row["min_val_loss"] for row in rows]

@@ -1,18 +1,30 @@
-"""How low a run's loss got, when, and how that compares with guessing and with the best of the study."""
+"""How low the loss of a run got, when, and how a run counts that diverged."""
 
-import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxopt_study.analysis.runs import Cell, Runs
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.history import History
 
 PATIENCE = 50
-"""Epochs without improvement after which the article stops a run."""
+"""Epochs without improvement after which a run is stopped where nobody says otherwise."""
+
+
+SUMMARY = (
+    "min_val_loss",
+    "min_val_epoch",
+    "train_loss_at_min_val",
+    "min_train_loss",
+    "min_train_epoch",
+    "epochs",
+    "status",
+    "diverged_epoch",
+)
+"""What is said of a run in a table of all."""
 
 
 class Minimum(NamedTuple):
@@ -37,6 +49,66 @@ def minimum(curve: ArrayLike) -> Minimum:
     return Minimum(float(values[at]), at + 1)
 
 
+def summary(history: History) -> dict[str, Any]:
+    """The numbers of one run by the names in :data:`SUMMARY`; None where there is no finite loss."""
+    val, train = (minimum(history.curves[curve]) for curve in ("val_loss", "train_loss"))
+    beside = float(history.curves["train_loss"][val.epoch - 1]) if val.epoch else None
+    lowest_of_both = (
+        val.value if val.epoch else None,
+        val.epoch,
+        beside,
+        train.value if train.epoch else None,
+        train.epoch,
+    )
+    ending = (history.epochs, history.status, history.diverged_epoch)
+    return dict(zip(SUMMARY, (*lowest_of_both, *ending), strict=True))
+
+
+def lowest_loss(history: History, curve: str = "val_loss") -> float:
+    """Smallest loss of a run; NaN for one that diverged or failed, which has none that counts."""
+    return math.nan if history.status in ("diverged", "failed") else minimum(history.curves[curve]).value
+
+
+def lowest(runs: Runs, history: History, curve: str = "val_loss") -> float:
+    """:func:`lowest_loss`, at most the loss of guessing, which is also what a run gets that has none."""
+    value = lowest_loss(history, curve)
+    return runs.chance if math.isnan(value) else min(value, runs.chance)
+
+
+class Minima(NamedTuple):
+    """The smallest losses of the seeds of one configuration; numbers are NaN where no seed has one.
+
+    Attributes:
+        value: mean over the seeds that have one.
+        low: smallest of them.
+        high: largest of them.
+        seeds: how many have one.
+        runs: how many there are.
+        diverged: epochs in which runs diverged, ascending (0 where it is not known).
+    """
+
+    value: float
+    low: float
+    high: float
+    seeds: int
+    runs: int
+    diverged: tuple[int, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every seed has a loss that counts."""
+        return 0 < self.seeds == self.runs
+
+
+def seed_minima(histories: Sequence[History], curve: str = "val_loss") -> Minima:
+    """Sums up the seeds of one configuration, perhaps none."""
+    lost = tuple(sorted(h.diverged_epoch or 0 for h in histories if h.status == "diverged"))
+    values = [value for value in (lowest_loss(history, curve) for history in histories) if math.isfinite(value)]
+    if not values:
+        return Minima(math.nan, math.nan, math.nan, 0, len(histories), lost)
+    return Minima(float(np.mean(values)), min(values), max(values), len(values), len(histories), lost)
+
+
 def losses(history: History, curve: str = "val_loss") -> np.ndarray:
     """A loss curve ``[E]``, not finite in the epoch in which the run diverged even if only the other loss was."""
     values = np.array(history.curves[curve], np.float64)
@@ -45,51 +117,13 @@ def losses(history: History, curve: str = "val_loss") -> np.ndarray:
     return values
 
 
-def lowest(runs: Runs, history: History, curve: str = "val_loss") -> float:
-    """Smallest loss of a run, at most that of guessing, which is also what a run without a finite loss gets."""
-    value = minimum(losses(history, curve)).value
-    return runs.chance if math.isnan(value) else min(value, runs.chance)
-
-
-def mean_lowest(runs: Runs, cell: Cell, curve: str = "val_loss") -> float:
-    """Mean of :func:`lowest` over the seeds of a configuration."""
-    return float(np.mean([lowest(runs, history, curve) for history in cell.by_seed.values()]))
-
-
-def best_cell(runs: Runs, cells: Sequence[Cell], curve: str = "val_loss") -> Cell:
-    """The configuration with the smallest :func:`mean_lowest`; the first of equals."""
-    return min(cells, key=lambda cell: mean_lowest(runs, cell, curve))
-
-
 def settled(history: History) -> bool:
     """Whether more epochs would hardly have lowered a run's smallest validation loss.
 
     So it is for a run that early stopping ended or that diverged. A run that used up its epochs must have gone without
-    improvement for the last half of them, or for the article's patience where that is less.
+    improvement for the last half of them, or for the usual patience where that is less.
     """
     if history.status != "finished":
         return True
     epoch = minimum(history.curves["val_loss"]).epoch
     return epoch is None or history.epochs - epoch >= min(PATIENCE, history.epochs / 2)
-
-
-@functools.lru_cache(maxsize=8)
-def halfway(runs: Runs, curve: str = "val_loss") -> float:
-    """The loss half-way from guessing to the best configuration of the study: below it a run counts as converged.
-
-    Returns:
-        NaN where no configuration gets a tenth below guessing, so that nothing can be said to have converged.
-    """
-    cells = [cell for optimizer in runs.optimizers for cell in runs.cells(optimizer)]
-    best = min((mean_lowest(runs, cell, curve) for cell in cells), default=math.nan)
-    return (runs.chance + best) / 2 if best <= 0.9 * runs.chance else math.nan
-
-
-def progress(runs: Runs, history: History, curve: str = "val_loss") -> float:
-    """Share of the way from guessing (0) to the best of the study (1) that a run covers; 0 if it diverged.
-
-    A run has converged where this is at least one half. NaN where :func:`halfway` is.
-    """
-    if history.status == "diverged":
-        return 0.0
-    return (runs.chance - lowest(runs, history, curve)) / (2 * (runs.chance - halfway(runs, curve)))

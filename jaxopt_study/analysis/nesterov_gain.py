@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import spearmanr
 
+from jaxopt_study.analysis.best import halfway
 from jaxopt_study.analysis.effective_rate import effective_rate
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
-from jaxopt_study.analysis.minima import halfway, losses, minimum
+from jaxopt_study.analysis.minima import losses, minimum
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.analysis.speed import AFTER
 from jaxopt_study.history import History
@@ -60,7 +61,8 @@ CANDIDATES = (
 
 def compared_after(runs: Runs) -> int:
     """The epoch at which losses are compared: the article's 50, or the last one that any run of both rules has."""
-    longest = max((h.epochs for rule in ("momentum", "nesterov") for h in runs.select(rule)), default=0)
+    cells = [cell for rule in ("momentum", "nesterov") for cell in runs.cells(rule)]
+    longest = max((history.epochs for cell in cells for history in cell.histories), default=0)
     return min(AFTER, longest)
 
 

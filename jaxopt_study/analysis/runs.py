@@ -5,21 +5,67 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from jaxopt_study.history import MOMENTUM_RULES, History, plain_name
 
-RELATIVE_TOLERANCE = 0.02
-"""Two numbers of a hyperparameter are one within this: 0.0316 and 0.032 are 10^-1.5 rounded."""
+PRINTED = 0.06
+"""How far a number in print may be from the one meant, relative: 0.03 and 0.032 are 10^-1.5 rounded."""
 
 DECAYS = ("momentum", "decay", "b1", "b2")
 """Hyperparameters in [0, 1) of which one minus the value counts: 0.99 and 0.999 are ten times apart."""
 
 
-def same_value(name: str, first: float, second: float) -> bool:
-    """Whether two values of the hyperparameter ``name`` are one up to rounding in print."""
-    close = math.isclose(first, second, rel_tol=RELATIVE_TOLERANCE)
-    if name in DECAYS:
-        return close and math.isclose(1 - first, 1 - second, rel_tol=RELATIVE_TOLERANCE)
-    return close
+def as_trained(value: float) -> float:
+    """The shortest number that trains as ``value`` does: training computes in float32.
+
+    Two values of a hyperparameter are the same where this is.
+    """
+    return float(str(np.float32(value)))
+
+
+def same_value(first: float, second: float) -> bool:
+    """Whether two values of a hyperparameter are one and the same: equal in float32."""
+    return bool(np.float32(first) == np.float32(second))
+
+
+def stands_for(name: str, value: float, printed: float) -> bool:
+    """Whether ``value`` of the hyperparameter ``name`` may be meant by a number in print."""
+    close = math.isclose(value, printed, rel_tol=PRINTED, abs_tol=1e-9)
+    return close and (name not in DECAYS or math.isclose(1 - value, 1 - printed, rel_tol=PRINTED))
+
+
+def nearest(present: Iterable[float], wanted: float) -> float:
+    """The value of a grid, which must have one, nearest to ``wanted``, by ratio where all are positive."""
+    values = list(present)
+    if wanted > 0 and min(values) > 0:
+        return min(values, key=lambda value: abs(math.log(value / wanted)))
+    return min(values, key=lambda value: abs(value - wanted))
+
+
+def configuration(history: History) -> tuple[object, ...]:
+    """What a run has in common with its other seeds alone."""
+    numbers = sorted((name, as_trained(value)) for name, value in history.hyperparameters.items())
+    return history.optimizer, *numbers
+
+
+def by_configuration(histories: Iterable[History]) -> list[list[History]]:
+    """Runs that differ in nothing but their seed, in the order in which they come."""
+    groups: dict[tuple[object, ...], list[History]] = {}
+    for history in histories:
+        groups.setdefault(configuration(history), []).append(history)
+    return list(groups.values())
+
+
+def as_sgd(history: History) -> History:
+    """The run under the name of plain SGD where it is that, see :func:`jaxopt_study.history.plain_name`."""
+    optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
+    return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers)
+
+
+def as_momentum_zero(history: History, rule: str) -> History:
+    """A run of plain SGD under the name of a rule with momentum."""
+    return dataclasses.replace(history, optimizer=rule, hyperparameters={**history.hyperparameters, "momentum": 0.0})
 
 
 def describe(optimizer: str, hyperparameters: Mapping[str, float], defaults: Mapping[str, float]) -> str:
@@ -27,7 +73,7 @@ def describe(optimizer: str, hyperparameters: Mapping[str, float], defaults: Map
     shown = [
         f"{name} {value:.3g}"
         for name, value in hyperparameters.items()
-        if name in ("learning_rate", "decay") or name not in defaults or not same_value(name, value, defaults[name])
+        if name in ("learning_rate", "decay") or name not in defaults or not same_value(value, defaults[name])
     ]
     return f"{optimizer} ({', '.join(shown)})" if shown else optimizer
 
@@ -45,6 +91,11 @@ class Cell(NamedTuple):
     def seeds(self) -> list[int]:
         """In ascending order."""
         return sorted(self.by_seed)
+
+    @property
+    def histories(self) -> list[History]:
+        """In the order of the seeds."""
+        return [self.by_seed[seed] for seed in self.seeds]
 
     @property
     def label(self) -> str:
@@ -74,29 +125,26 @@ class Runs:
         self.chance = chance
         self.defaults = defaults or {}
         self.failed: list[History] = []
-        self._cells: dict[str, list[Cell]] = {}
+        trained: dict[tuple[object, ...], dict[int, History]] = {}
         for history in histories:
             if history.status == "failed" or history.epochs == 0:
                 self.failed.append(history)
-            else:
-                self._add(self._canonical(history))
+                continue
+            run = self._with_defaults(as_sgd(history))
+            by_seed = trained.setdefault(configuration(run), {})
+            if run.seed not in by_seed or run.epochs > by_seed[run.seed].epochs:
+                by_seed[run.seed] = run
+        self._cells: dict[str, list[Cell]] = {}
+        for by_seed in trained.values():
+            first = next(iter(by_seed.values()))
+            usual = self.defaults.get(first.optimizer, {})
+            cell = Cell(first.optimizer, first.hyperparameters, by_seed, usual)
+            self._cells.setdefault(first.optimizer, []).append(cell)
 
-    def _add(self, history: History) -> None:
-        cells = self._cells.setdefault(history.optimizer, [])
-        cell = next((each for each in cells if _same_numbers(each.hyperparameters, history.hyperparameters)), None)
-        if cell is None:
-            usual = self.defaults.get(history.optimizer, {})
-            cells.append(Cell(history.optimizer, history.hyperparameters, {history.seed: history}, usual))
-            return
-        kept = cell.by_seed.get(history.seed)
-        if kept is None or history.epochs > kept.epochs:
-            cells[cells.index(cell)] = cell._replace(by_seed={**cell.by_seed, history.seed: history})
-
-    def _canonical(self, history: History) -> History:
-        optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
-        numbers = {name: float(value) for name, value in numbers.items()}
-        usual = {n: v for n, v in self.defaults.get(optimizer, {}).items() if n not in numbers}
-        return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers | usual)
+    def _with_defaults(self, history: History) -> History:
+        numbers = history.hyperparameters
+        usual = {n: v for n, v in self.defaults.get(history.optimizer, {}).items() if n not in numbers}
+        return dataclasses.replace(history, hyperparameters={**numbers, **usual})
 
     @property
     def optimizers(self) -> list[str]:
@@ -104,7 +152,7 @@ class Runs:
         return list(self._cells)
 
     def cells(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
-        """The configurations of a rule with the numbers given, any value where none is given.
+        """The configurations of a rule with exactly the numbers given, any value where none is given.
 
         Args:
             optimizer: name in the registry. For a rule with momentum, the runs of plain SGD stand for momentum 0;
@@ -127,40 +175,35 @@ class Runs:
         found = self.cells(optimizer, **hyperparameters)
         return [c for c in found if optimizer not in MOMENTUM_RULES or c.hyperparameters["momentum"] > 0]
 
-    def select(self, optimizer: str, *, seed: int | None = None, **hyperparameters: float) -> list[History]:
-        """The runs of :meth:`cells`, of one seed or of all, labelled as they were asked for."""
-        return [
-            cell.by_seed[each]
-            for cell in self.cells(optimizer, **hyperparameters)
-            for each in cell.seeds
-            if seed in (None, each)
-        ]
+    def meant(self, optimizer: str, printed: Mapping[str, float]) -> dict[str, float]:
+        """What is meant by numbers in print: of each the nearest value that a rule was run at, 10^-0.5 for 0.316.
+
+        A number that no value :func:`stands_for` is left as it is.
+        """
+        meant = dict(printed)
+        for name, number in printed.items():
+            near = [value for value in self.axis(optimizer, name) if stands_for(name, value, number)]
+            meant[name] = nearest(near, number) if near else number
+        return meant
+
+    def printed(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
+        """As :meth:`cells`, of numbers as they stand in print, see :meth:`meant`."""
+        return self.cells(optimizer, **self.meant(optimizer, hyperparameters))
 
     def describe(self, optimizer: str, hyperparameters: Mapping[str, float]) -> str:
         """A rule and numbers in words, as in the labels of cells."""
         return describe(optimizer, hyperparameters, self.defaults.get(optimizer, {}))
 
     def axis(self, optimizer: str, name: str) -> list[float]:
-        """The values of a hyperparameter that a rule has runs at, ascending, values that differ by rounding once."""
-        values: list[float] = []
-        for value in sorted(c.hyperparameters[name] for c in self.cells(optimizer) if name in c.hyperparameters):
-            if not values or not same_value(name, values[-1], value):
-                values.append(value)
-        return values
+        """The different values of a hyperparameter that a rule has runs at, ascending."""
+        cells = self.cells(optimizer)
+        return sorted({as_trained(c.hyperparameters[name]) for c in cells if name in c.hyperparameters})
 
 
 def _as_momentum_zero(cell: Cell, optimizer: str) -> Cell:
-    numbers = {**cell.hyperparameters, "momentum": 0.0}
-    relabelled = {
-        seed: dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers)
-        for seed, history in cell.by_seed.items()
-    }
-    return Cell(optimizer, numbers, relabelled)
+    relabelled = {seed: as_momentum_zero(history, optimizer) for seed, history in cell.by_seed.items()}
+    return Cell(optimizer, {**cell.hyperparameters, "momentum": 0.0}, relabelled)
 
 
 def _has(numbers: Mapping[str, float], wanted: Mapping[str, float]) -> bool:
-    return all(name in numbers and same_value(name, numbers[name], value) for name, value in wanted.items())
-
-
-def _same_numbers(first: Mapping[str, float], second: Mapping[str, float]) -> bool:
-    return first.keys() == second.keys() and _has(first, second)
+    return all(name in numbers and same_value(numbers[name], value) for name, value in wanted.items())

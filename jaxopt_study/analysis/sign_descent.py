@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxopt_study.analysis.best import best_cell
 from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
-from jaxopt_study.analysis.minima import best_cell, losses, lowest
+from jaxopt_study.analysis.minima import losses, lowest
 from jaxopt_study.analysis.runs import Cell, Runs, same_value
 
 CONSTANT, ROOT, EXPONENTIAL, LINE, SIGN = "constant", "1 / root of steps", "exponential", "linear to 0", "sign descent"
@@ -85,7 +86,7 @@ def best(runs: Runs) -> list[Best]:
     """Each course and rho at its best rate. The rate is chosen by the same runs, so the losses are a little too low."""
     told = []
     for (name, decay), cells in by_course(runs).items():
-        cell = best_cell(runs, cells)
+        cell = best_cell(cells)
         estimates = [seed_estimate(list(of(runs, cell).values())) for of in (lowest_by_seed, last_by_seed)]
         told.append(Best(name, decay, cell, *estimates))
     return told
@@ -126,7 +127,7 @@ def at_equal_rates(runs: Runs) -> list[tuple[float, Gap]]:
         for rate in [base.hyperparameters["learning_rate"]]
         for (name, decay), cells in found.items()
         for cell in cells
-        if (name, decay) != (CONSTANT, 0.0) and same_value("learning_rate", cell.hyperparameters["learning_rate"], rate)
+        if (name, decay) != (CONSTANT, 0.0) and same_value(cell.hyperparameters["learning_rate"], rate)
     ]
 
 
@@ -142,7 +143,7 @@ def sign_apart(runs: Runs) -> tuple[Estimate, Estimate]:
         (one, other)
         for one in found.get((CONSTANT, 0.0), [])
         for other in found.get((SIGN, 0.0), [])
-        if same_value("learning_rate", *(cell.hyperparameters["learning_rate"] for cell in (one, other)))
+        if same_value(*(cell.hyperparameters["learning_rate"] for cell in (one, other)))
     ]
     first = [_apart(_first(one), _first(other)) for one, other in twins]
     low = [_apart(lowest_by_seed(runs, one), lowest_by_seed(runs, other)) for one, other in twins]

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxopt_study.analysis.minima import halfway, losses
+from jaxopt_study.analysis.best import halfway
+from jaxopt_study.analysis.minima import losses
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import InputError
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from jaxopt_study.analysis import Minima, best_places, seed_minima
 from jaxopt_study.history import History
 from jaxopt_study.plots import heatmaps, labels, selection
 
@@ -88,7 +89,7 @@ def minima_alt(histories: Sequence[History], by: str) -> str:
     groups = selection.grouped(histories, (by,))
     told = []
     for value in ("min_train_loss", "min_val_loss"):
-        cells = [heatmaps.cell(runs, value) for runs in groups.values()]
+        cells = [seed_minima(runs, heatmaps.curve_of(value)) for runs in groups.values()]
         points = (
             f"{labels.loss(c.value) if np.isfinite(c.value) else 'none'} at {labels.number(float(key[0]))}"
             for key, c in zip(groups, cells, strict=True)
@@ -123,8 +124,8 @@ def table_alt(histories: Sequence[History], *, x: str, y: str, values: Sequence[
     return "Table in colour. " + ". ".join(told) + "."
 
 
-def _best(row: Sequence[heatmaps.Cell], columns: Sequence[float], x: str) -> str:
-    best = heatmaps.best_of(row)
+def _best(row: Sequence[Minima], columns: Sequence[float], x: str) -> str:
+    best = best_places(row)
     lost = sum(bool(c.diverged) for c in row)
     tail = f" ({labels.counted(lost, 'cell')} diverged)" if lost else ""
     if not best:

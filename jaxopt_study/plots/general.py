@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxopt_study.analysis import best_first
+from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots import (
     epoch_curves,
@@ -21,8 +23,6 @@ from jaxopt_study.plots.picture import Picture
 MOST_CURVES = 8
 """Configurations that have a line of their own; further ones are thin and grey."""
 METRICS = ("train_loss", "val_loss")
-
-Configurations = Mapping[tuple[object, ...], Sequence[History]]
 
 
 def general(
@@ -57,33 +57,22 @@ def varied(histories: Sequence[History]) -> list[str]:
     return [name for name in names if len(selection.values(histories, name)) > 1]
 
 
-def configurations(histories: Sequence[History]) -> Configurations:
-    """The runs of each configuration, that with the lowest mean of its lowest validation losses first.
-
-    A configuration of which a run diverged comes after all others.
-    """
-    found: dict[tuple[object, ...], list[History]] = {}
-    for each in histories:
-        found.setdefault(selection.configuration(each), []).append(each)
-    return dict(sorted(found.items(), key=lambda item: _rank(item[1])))
-
-
-def _rank(members: Sequence[History]) -> float:
-    cell = heatmaps.cell(members, "min_val_loss")
-    return cell.value if cell.is_whole else math.inf
+def configurations(histories: Sequence[History]) -> list[Sequence[History]]:
+    """The runs of each configuration, the best first."""
+    return best_first(by_configuration(histories))
 
 
 def _best_by(histories: Sequence[History], names: Sequence[str]) -> list[History]:
     """For each combination of values of ``names``, the runs of its best configuration."""
     having = [h for h in histories if all(name in h.hyperparameters for name in names)]
     kept: dict[tuple[object, ...], Sequence[History]] = {}
-    for members in configurations(having).values():
+    for members in configurations(having):
         kept.setdefault(tuple(selection.value_of(members[0], name) for name in names), members)
     return [h for members in kept.values() for h in members]
 
 
 def _curves(rule: str, histories: Sequence[History], axes: Sequence[str]) -> Picture:
-    ranked = list(configurations(histories).values())
+    ranked = configurations(histories)
     best, rest = ranked[:MOST_CURVES], ranked[MOST_CURVES:]
     named = {_name(members[0], axes): members for members in best}
     title = f"{labels.optimizer(rule)}: loss over the epochs"
@@ -108,7 +97,7 @@ def _over(rule: str, histories: Sequence[History], axis: str) -> Picture:
     figure = minima.minimum_by(chosen, by=axis, title=title)
     others = " At each value the best configuration of the other axes is shown." if len(varied(histories)) > 1 else ""
     caption = f"{labels.sentence(title)}; {_seeds(histories)}.{others}"
-    best = selection.value_of(next(iter(configurations(chosen).values()))[0], axis)
+    best = selection.value_of(configurations(chosen)[0][0], axis)
     alt = f"Lowest training and validation loss against the {labels.hyperparameter(axis)}; best at {_text(best)}."
     return Picture(f"{_slug(rule)}_by_{_slug(axis)}", figure, caption, alt)
 
@@ -119,18 +108,18 @@ def _map(rule: str, histories: Sequence[History], x: str, y: str, chance: float)
     figure = heatmaps.heat_map(chosen, x=x, y=y, best="all", title=title, ceiling=chance)
     others = " In each cell the best configuration of the other axes is shown." if len(varied(histories)) > 2 else ""
     caption = f"{labels.sentence(title)}; {_seeds(histories)}. Hatched: a run diverged, in the epoch given.{others}"
-    best = next(iter(configurations(chosen).values()))[0]
+    best = configurations(chosen)[0][0]
     at = ", ".join(f"{labels.hyperparameter(n)} {_text(selection.value_of(best, n))}" for n in (y, x))
     alt = f"Heat maps of the lowest training and validation loss; lowest validation loss at {at}."
     return Picture(f"{_slug(rule)}_by_{_slug(y)}_and_{_slug(x)}", figure, caption, alt)
 
 
 def _compared(rules: Mapping[str, Sequence[History]]) -> Iterator[Picture]:
-    best = {rule: next(iter(configurations(own).values())) for rule, own in rules.items()}
-    named = {
-        f"{labels.optimizer(rule)}\n{_name(members[0], varied(rules[rule]))}".strip(): members
-        for rule, members in sorted(best.items(), key=lambda item: _rank(item[1]))
-    }
+    best = {rule: configurations(own)[0] for rule, own in rules.items()}
+    named = {}
+    for members in best_first(list(best.values())):
+        rule = members[0].optimizer
+        named[f"{labels.optimizer(rule)}\n{_name(members[0], varied(rules[rule]))}"] = members
     shown = dict(itertools.islice(named.items(), MOST_CURVES))
     figure = epoch_curves.lines(shown, METRICS, legend="optimizer", title="The best configuration of each optimizer")
     seeds = _seeds([h for members in best.values() for h in members])

@@ -1,7 +1,6 @@
 """Tables in colour: a value over two hyperparameters, with its number in each cell."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from jaxopt_study.analysis import Minima, best_places, seed_minima
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection, style
 
@@ -19,58 +19,19 @@ SMALL = 0.75
 """Where cells are drawn smaller than this share of their full size, the line with the range is left out."""
 
 
-class Cell(NamedTuple):
-    """What a cell shows of the seeds of one configuration."""
-
-    value: float
-    """Mean over the runs that did not diverge; NaN if there is none."""
-    low: float
-    high: float
-    runs: int
-    diverged: tuple[int, ...]
-    """Epochs in which runs diverged."""
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether there is a value and no run diverged."""
-        return bool(np.isfinite(self.value)) and not self.diverged
-
-
-def minimum(history: History, curve: str) -> float:
-    """The lowest finite value of a curve; NaN if there is none."""
-    values = np.asarray(history.curves[curve], np.float64)
-    values = values[np.isfinite(values)]
-    return float(values.min()) if values.size else float("nan")
-
-
-def cell(histories: Sequence[History], value: str) -> Cell:
-    """Sums up the seeds of one configuration.
-
-    Args:
-        histories: the runs, perhaps none.
-        value: ``min_train_loss``, ``min_val_loss``, or another curve's name with ``min_`` before it.
-    """
-    lost = tuple(selection.diverged(histories))
-    kept = [minimum(h, value.removeprefix("min_")) for h in histories if h.status not in ("diverged", "failed")]
-    kept = [one for one in kept if np.isfinite(one)]
-    if not kept:
-        return Cell(float("nan"), float("nan"), float("nan"), len(histories), lost)
-    return Cell(float(np.mean(kept)), min(kept), max(kept), len(histories), lost)
-
-
-def table(histories: Sequence[History], *, x: str, y: str, value: str) -> list[list[Cell]]:
+def table(histories: Sequence[History], *, x: str, y: str, value: str) -> list[list[Minima]]:
     """Cells ``[y][x]`` over all values of the two hyperparameters, ascending."""
     groups = selection.grouped(histories, (y, x))
     columns = selection.values(histories, x)
     return [
-        [cell(groups.get((row, column), ()), value) for column in columns] for row in selection.values(histories, y)
+        [seed_minima(groups.get((row, column), ()), curve_of(value)) for column in columns]
+        for row in selection.values(histories, y)
     ]
 
 
-def best_of(cells: Sequence[Cell]) -> list[int]:
-    """Indices of the lowest value, all of them in a tie; cells with a diverged run do not compete."""
-    whole = [c.value for c in cells if c.is_whole]
-    return [i for i, c in enumerate(cells) if c.is_whole and c.value == min(whole)]
+def curve_of(value: str) -> str:
+    """``val_loss`` of ``min_val_loss``."""
+    return value.removeprefix("min_")
 
 
 def heat_map(
@@ -91,7 +52,7 @@ def heat_map(
     Args:
         histories: runs of one rule.
         x: hyperparameter of the columns; ``y``: of the rows.
-        value: as in ``cell``; one or several.
+        value: ``min_train_loss``, ``min_val_loss``, or another curve's name with ``min_`` before it; one or several.
         best: ``"row"``, ``"column"``, ``"all"`` or ``"none"``: among which cells the best is marked.
         title: of the figure.
         ceiling: all values above it have the last colour; the loss of guessing is a good choice.
@@ -127,24 +88,24 @@ def _norm(values: np.ndarray, ceiling: float) -> Normalize:
     return Normalize(low, high if high > low else low + max(abs(low), 1.0) * 1e-3)
 
 
-def _draw(axes: Axes, cells: list[list[Cell]], norm: Normalize, best: str, scale: float) -> None:
+def _draw(axes: Axes, cells: list[list[Minima]], norm: Normalize, best: str, scale: float) -> None:
     chosen = _best(cells, best)
     for r, row in enumerate(cells):
         for c, one in enumerate(row):
             _cell(axes, (r, c), one, norm, (r, c) in chosen, scale)
 
 
-def _best(cells: list[list[Cell]], among: str) -> set[tuple[int, int]]:
+def _best(cells: list[list[Minima]], among: str) -> set[tuple[int, int]]:
     if among == "row":
-        return {(r, c) for r, row in enumerate(cells) for c in best_of(row)}
+        return {(r, c) for r, row in enumerate(cells) for c in best_places(row)}
     if among == "column":
-        return {(r, c) for c, column in enumerate(zip(*cells, strict=True)) for r in best_of(column)}
+        return {(r, c) for c, column in enumerate(zip(*cells, strict=True)) for r in best_places(column)}
     if among == "all":
-        return {divmod(i, len(cells[0])) for i in best_of([one for row in cells for one in row])}
+        return {divmod(i, len(cells[0])) for i in best_places([one for row in cells for one in row])}
     return set()
 
 
-def _cell(axes: Axes, at: tuple[int, int], one: Cell, norm: Normalize, is_best: bool, scale: float) -> None:
+def _cell(axes: Axes, at: tuple[int, int], one: Minima, norm: Normalize, is_best: bool, scale: float) -> None:
     r, c = at
     colour = colormaps[style.HEAT](float(norm(one.value))) if np.isfinite(one.value) else style.MISSING
     axes.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="white", hatch="////" if one.diverged else None))
@@ -162,7 +123,7 @@ def _cell(axes: Axes, at: tuple[int, int], one: Cell, norm: Normalize, is_best: 
         axes.text(c + 0.5, r + 0.75, foot, ha="center", va="center", color=ink, bbox=back, fontsize=6.2 * scale)
 
 
-def cell_text(one: Cell, is_best: bool = False) -> tuple[str, str]:
+def cell_text(one: Minima, is_best: bool = False) -> tuple[str, str]:
     """The large and the small line of a cell."""
     when = labels.spread(e for e in one.diverged if e) if any(one.diverged) else ""
     if not one.runs:

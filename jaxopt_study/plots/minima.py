@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxopt_study.analysis import Minima, best_places, seed_minima
 from jaxopt_study.history import History
 from jaxopt_study.plots import heatmaps, labels, selection, style
 
@@ -32,7 +33,7 @@ def minimum_by(
     Args:
         histories: the runs.
         by: the hyperparameter.
-        values: a line each, as in ``heatmaps.cell``.
+        values: a line each, as in ``heat_map``.
         where: hyperparameters (or ``"optimizer"``) by their values; other runs are passed over.
         title: of the figure.
         ceiling: losses above it are cut off.
@@ -44,7 +45,7 @@ def minimum_by(
     places = np.array([float(key[0]) for key in groups])
     with style.applied():
         figure, (axes,) = style.panels(1, title, width=5.2, height=3.2, right=2.6)
-        cells = {name: [heatmaps.cell(runs, name) for runs in groups.values()] for name in values}
+        cells = {name: [seed_minima(runs, heatmaps.curve_of(name)) for runs in groups.values()] for name in values}
         for i, (name, own) in enumerate(cells.items()):
             _series(axes, places, own, name, _SERIES.get(name, style.named_look("", i)))
         ends = np.array([end for own in cells.values() for c in own for end in (c.low, c.high) if np.isfinite(end)])
@@ -56,12 +57,12 @@ def minimum_by(
     return figure
 
 
-def _series(axes: Axes, places: np.ndarray, cells: Sequence[heatmaps.Cell], name: str, look: style.Look) -> None:
+def _series(axes: Axes, places: np.ndarray, cells: Sequence[Minima], name: str, look: style.Look) -> None:
     mean, low, high = (np.array([getattr(c, part) for c in cells]) for part in ("value", "low", "high"))
     axes.plot(places, mean, label=labels.measure(name), **look._asdict())
     if np.any(high > low):
         axes.vlines(places, low, high, color=look.color, linewidth=1.1)
-    best = heatmaps.best_of(cells)
+    best = best_places(cells)
     if best:
         told = labels.listing(labels.number(places[i]) for i in best)
         axes.plot(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from jaxopt_study.analysis.minima import best_cell, mean_lowest
+from jaxopt_study.analysis.best import best_cell, mean_lowest
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.files import write_atomically
 from jaxopt_study.history import History
@@ -223,7 +223,7 @@ def best(source: Source, rule: str) -> Best:
     cells = runs.family(rule)
     if not cells:
         raise NotDrawable(f"there is no run of {labels.optimizer(rule)}")
-    chosen = best_cell(runs, cells)
+    chosen = best_cell(cells)
     members = [chosen.by_seed[seed] for seed in chosen.seeds]
     return Best(rule, chosen.hyperparameters, members, mean_lowest(runs, chosen))
 

@@ -1,10 +1,9 @@
 """Which runs a figure shows: filters, groups of seeds, and the value a grid has nearest to the article's."""
 
-import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 
-from jaxopt_study.history import MOMENTUM_RULES, History, plain_name
+from jaxopt_study.analysis.runs import as_momentum_zero, as_sgd, as_trained, configuration, same_value
+from jaxopt_study.history import MOMENTUM_RULES, History
 from jaxopt_study.plots import labels
 
 Key = tuple[float | str, ...]
@@ -15,7 +14,7 @@ class NotDrawable(ValueError):
 
 
 def value_of(history: History, name: str) -> float | str:
-    """A hyperparameter, ``"optimizer"`` or ``"seed"`` of a run; numbers to six digits, so that float32 groups.
+    """A hyperparameter, ``"optimizer"`` or ``"seed"`` of a run; numbers as they are trained, so that float32 groups.
 
     Raises:
         NotDrawable: if the run has no such hyperparameter.
@@ -26,16 +25,11 @@ def value_of(history: History, name: str) -> float | str:
         return history.seed
     if name not in history.hyperparameters:
         raise NotDrawable(f"{labels.optimizer(history.optimizer)} has no hyperparameter {name!r}")
-    return rounded(history.hyperparameters[name])
-
-
-def rounded(value: float) -> float:
-    """A number to six digits."""
-    return float(f"{value:.6g}")
+    return as_trained(history.hyperparameters[name])
 
 
 def matching(histories: Sequence[History], where: Mapping[str, float | str]) -> list[History]:
-    """The runs with these hyperparameters (to a thousandth) and, with the key ``"optimizer"``, of this rule.
+    """The runs with these hyperparameters and, with the key ``"optimizer"``, of this rule.
 
     Raises:
         NotDrawable: if there are none; the message lists the values there are.
@@ -53,7 +47,7 @@ def _same(history: History, name: str, wanted: float | str) -> bool:
     value = value_of(history, name)
     if isinstance(value, str) or isinstance(wanted, str):
         return value == wanted
-    return math.isclose(value, wanted, rel_tol=1e-3, abs_tol=1e-12)
+    return same_value(value, wanted)
 
 
 def _text(value: float | str) -> str:
@@ -72,24 +66,16 @@ def of_rule(histories: Sequence[History], rule: str) -> list[History]:
     own = [h for h in histories if h.optimizer == rule]
     rates = {value_of(h, "learning_rate") for h in own if "learning_rate" in h.hyperparameters}
     if rule in MOMENTUM_RULES:
-        plain = [h for h in map(_plain, histories) if h.optimizer == "sgd" and value_of(h, "learning_rate") in rates]
-        own += [
-            dataclasses.replace(h, optimizer=rule, hyperparameters={**h.hyperparameters, "momentum": 0.0})
-            for h in plain
-        ]
+        plain = [h for h in map(as_sgd, histories) if h.optimizer == "sgd" and value_of(h, "learning_rate") in rates]
+        own += [as_momentum_zero(h, rule) for h in plain]
     if rule == "sgd":
-        own += [h for h in map(_plain, histories) if h.optimizer == "sgd"]
+        own += [h for h in map(as_sgd, histories) if h.optimizer == "sgd"]
     kept: dict[object, History] = {}
     for history in own:
         kept.setdefault((configuration(history), history.seed), history)
     if not kept:
         raise NotDrawable(f"there is no run of {labels.optimizer(rule)}")
     return list(kept.values())
-
-
-def _plain(history: History) -> History:
-    optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
-    return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers)
 
 
 def values(histories: Sequence[History], name: str) -> list[float]:
@@ -110,29 +96,6 @@ def grouped(histories: Sequence[History], by: Sequence[str]) -> dict[Key, list[H
         if len({configuration(h) for h in members}) > 1:
             raise NotDrawable(f"runs with {labels.listing(by)} {key} differ in more than their seed; narrow `where`")
     return dict(sorted(groups.items(), key=lambda item: item[0]))
-
-
-def configuration(history: History) -> tuple[object, ...]:
-    """What a run has in common with its other seeds."""
-    return history.optimizer, tuple(sorted((n, value_of(history, n)) for n in history.hyperparameters))
-
-
-def nearest(present: Sequence[float], wanted: float) -> float:
-    """The value of a grid nearest to ``wanted``, by ratio where all are positive.
-
-    Raises:
-        NotDrawable: if the grid is empty.
-    """
-    if not present:
-        raise NotDrawable("the grid is empty")
-    if wanted > 0 and min(present) > 0:
-        return min(present, key=lambda value: abs(math.log(value / wanted)))
-    return min(present, key=lambda value: abs(value - wanted))
-
-
-def stands_for(value: float, wanted: float) -> bool:
-    """Whether ``value`` is the article's ``wanted`` as it rounds it (0.03 for 0.0316)."""
-    return math.isclose(value, wanted, rel_tol=0.06, abs_tol=1e-9)
 
 
 def diverged(histories: Sequence[History]) -> list[int]:

@@ -81,7 +81,8 @@ def _lowest(best: Table) -> str:
     measured = [row for row in rows if not wording.empty(row["val_loss"])]
     if not measured:
         return ""
-    row = min(measured, key=lambda each: each["val_loss"])
+    # A configuration with a run that diverged is the best only where there is no other.
+    row = min(measured, key=lambda row: ("diverged" in (row["note"] or ""), row["val_loss"]))
     between = wording.interval(row["val_low"], row["val_high"])
     spread = f" (95% interval {between}, {row['seeds']} seeds)" if between else " (one seed, no interval)"
     return f"{wording.loss(row['val_loss'])}{spread}: {row['optimizer']}, {row['hyperparameters']}"

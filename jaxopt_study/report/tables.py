@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis import (
-    Cell,
-    minimum,
-    seed_estimate,
-)
+from jaxopt_study.analysis import best_first, lowest_loss, minimum, seed_estimate
+from jaxopt_study.analysis import summary as summary_of_run
+from jaxopt_study.analysis.minima import SUMMARY
+from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 
@@ -38,20 +37,15 @@ def summary(histories: Iterable[History]) -> Table:
     """
     runs = list(histories)
     names = tuple(dict.fromkeys(name for run in runs for name in run.hyperparameters))
-    minima = ("min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch")
-    columns = ("optimizer", *names, "seed", *minima, "epochs", "status", "diverged_epoch")
-    rows = [_summary_row(run, names) for run in runs]
+    measured = [summary_of_run(run) for run in runs]
+    columns = ("optimizer", *names, "seed", *(measured[0] if measured else SUMMARY))
+    rows: list[tuple[Value, ...]] = []
+    for run, numbers_of_run in zip(runs, measured, strict=True):
+        point = (run.hyperparameters.get(name) for name in names)
+        rows.append((run.optimizer, *point, run.seed, *numbers_of_run.values()))
     if any(run.reason for run in runs):
         columns, rows = (*columns, "reason"), [(*row, run.reason) for row, run in zip(rows, runs, strict=True)]
     return Table(columns, rows)
-
-
-def _summary_row(run: History, names: Sequence[str]) -> tuple[Value, ...]:
-    val, train = (minimum(run.curves[curve]) for curve in ("val_loss", "train_loss"))
-    beside = float(run.curves["train_loss"][val.epoch - 1]) if val.epoch else math.nan
-    point = [run.hyperparameters.get(name) for name in names]
-    losses = (val.value, val.epoch, beside, train.value, train.epoch)
-    return (run.optimizer, *point, run.seed, *losses, run.epochs, run.status, run.diverged_epoch)
 
 
 def best_configurations(histories: Iterable[History]) -> Table:
@@ -59,40 +53,26 @@ def best_configurations(histories: Iterable[History]) -> Table:
 
     Columns: optimizer and :data:`MEASURED`.
     """
-    found: dict[str, dict[tuple[tuple[str, float], ...], dict[int, History]]] = {}
-    for one in histories:
-        point = tuple(one.hyperparameters.items())
-        found.setdefault(one.optimizer, {}).setdefault(point, {})[one.seed] = one
-    rows: list[tuple[Value, ...]] = []
-    for optimizer, configurations in found.items():
-        cells = [Cell(optimizer, dict(point), by_seed) for point, by_seed in configurations.items()]
-        rows.append((optimizer, *measured(min(cells, key=_mean_minimum))))
-    return Table(("optimizer", *MEASURED), rows)
+    by_rule: dict[str, list[list[History]]] = {}
+    for runs in by_configuration(histories):
+        by_rule.setdefault(runs[0].optimizer, []).append(runs)
+    return Table(("optimizer", *MEASURED), [(rule, *measured(best_first(own)[0])) for rule, own in by_rule.items()])
 
 
-def _mean_minimum(cell: Cell) -> float:
-    """Of the validation loss; infinite where a seed diverged or has none."""
-    runs = list(cell.by_seed.values())
-    lowest = [minimum(run.curves["val_loss"]).value for run in runs]
-    whole = all(map(math.isfinite, lowest)) and not any(run.status == "diverged" for run in runs)
-    return sum(lowest) / len(lowest) if whole else math.inf
-
-
-def measured(cell: Cell) -> tuple[Value, ...]:
-    """The columns :data:`MEASURED` of a configuration.
+def measured(histories: Sequence[History]) -> tuple[Value, ...]:
+    """The columns :data:`MEASURED` of the runs of one configuration.
 
     Losses are means over the seeds with a 95% interval for the validation loss, the epoch is the mean epoch of the
-    smallest validation loss, and the training loss is the smallest, with dropout on.
+    smallest validation loss, and the training loss is the smallest, with dropout on. A run that diverged has none.
     """
-    histories = list(cell.by_seed.values())
-    minima = [minimum(run.curves["val_loss"]) for run in histories]
-    val = seed_estimate([each.value for each in minima])
-    train = seed_estimate([minimum(run.curves["train_loss"]).value for run in histories])
-    epochs = [each.epoch for each in minima if each.epoch]
+    kept = [run for run in histories if math.isfinite(lowest_loss(run))]
+    val, train = (seed_estimate([lowest_loss(run, curve) for run in kept]) for curve in ("val_loss", "train_loss"))
+    epoch = float(np.mean([minimum(run.curves["val_loss"]).epoch for run in kept])) if kept else None
     lost = sum(run.status == "diverged" for run in histories)
-    note = "; ".join(filter(None, [val.note, f"{lost} of {len(histories)} seeds diverged" if lost else ""]))
-    epoch = float(np.mean(epochs)) if epochs else None
-    shown = numbers((n, v) for n, v in cell.hyperparameters.items() if n not in ("eps", "initial_accumulator_value"))
+    notes = [val.note if kept or not lost else "", f"{lost} of {len(histories)} seeds diverged" if lost else ""]
+    note = "; ".join(filter(None, notes))
+    numbers_of_rule = histories[0].hyperparameters.items()
+    shown = numbers((n, v) for n, v in numbers_of_rule if n not in ("eps", "initial_accumulator_value"))
     return (val.value, val.low, val.high, train.value, epoch, shown, len(histories), note)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_study.analysis import best_run, same_value
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network, Variables
@@ -108,12 +109,12 @@ def _find(folder: Path, numbers: Mapping[str, float] | None) -> str:
     if not runs:
         raise EnvironmentFault(f"{folder} holds no finished runs")
     if numbers is None:
-        return min(runs, key=lambda name: float(np.nan_to_num(runs[name].curves["val_loss"], nan=np.inf).min()))
+        return list(runs)[best_run(list(runs.values()))]
     fitting = [
         name
         for name, history in runs.items()
         if all(
-            np.isclose({**history.hyperparameters, "seed": history.seed}.get(key, np.nan), value, rtol=1e-6, atol=0)
+            same_value({**history.hyperparameters, "seed": history.seed}.get(key, np.nan), value)
             for key, value in numbers.items()
         )
     ]

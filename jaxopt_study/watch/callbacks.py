@@ -134,7 +134,7 @@ class TensorBoard:
 
     def on_run_end(self, run: Run, history: History) -> None:
         """Writes the lowest losses and closes the run's file; see Callback."""
-        row = summary.row(history)
+        row = summary(history)
         lowest = {name: row[name] for name in ("min_val_loss", "min_train_loss") if row[name] is not None}
         _, _, end = self._hparams({}, {})
         self._write(run, history.epochs, summary=self._scalars(lowest))

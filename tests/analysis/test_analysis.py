@@ -8,9 +8,15 @@ from made_runs import CHANCE, history
 
 from jaxopt_study import analysis
 from jaxopt_study.analysis import Runs
+from jaxopt_study.analysis.runs import as_trained, stands_for
 from jaxopt_study.errors import InputError
 
 NAN, INF = math.nan, math.inf
+
+
+def select(runs, optimizer, **numbers):
+    """The runs of the configurations with these numbers."""
+    return [run for cell in runs.cells(optimizer, **numbers) for run in cell.histories]
 
 
 def test_minimum_is_at_the_first_of_equal_epochs():
@@ -88,46 +94,6 @@ def test_convergence_table_pairs_seeds_and_leaves_momentum_zero_out():
     assert table == {(0.1, 0.9): {0: (0.5, "faster"), 1: (0.5, "faster")}}
 
 
-def test_sensitivity_interpolates_on_the_log_scale_between_inside_and_outside():
-    found = analysis.sensitivity([0.001, 0.01, 0.1, 1.0], [2.0, 1.0, 1.05, 1.15], factor=1.1)
-    assert found.best == 0.01
-    assert math.log10(found.low) == pytest.approx(-2.1)
-    assert math.log10(found.high) == pytest.approx(-0.5)
-    assert found.decades == pytest.approx(1.6)
-    assert (found.open_low, found.open_high) == (False, False)
-
-
-def test_sensitivity_says_where_the_grid_ends_before_the_range_does():
-    found = analysis.sensitivity([0.1, 0.001, 0.01], [1.5, 1.0, 1.02])
-    assert found.open_low
-    assert not found.open_high
-    assert found.low == pytest.approx(0.001)
-
-
-def test_sensitivity_ends_at_the_last_value_before_one_that_diverged():
-    found = analysis.sensitivity([0.001, 0.01, 0.1], [1.05, 1.0, NAN])
-    assert found.high == pytest.approx(0.01)
-    assert not found.open_high
-
-
-def test_sensitivity_takes_the_first_of_equally_good_values_and_a_grid_of_one():
-    assert analysis.sensitivity([0.1, 0.01], [1.0, 1.0]).best == 0.01
-    assert analysis.sensitivity([0.1], [1.0]) == pytest.approx((0.0, 0.1, 0.1, 0.1, True, True))
-
-
-@pytest.mark.parametrize(
-    ("values", "losses", "factor", "message"),
-    [
-        ([0.0, 0.1], [1, 1], 1.1, "allowed are numbers above 0"),
-        ([0.1], [1], 0.9, "factor=0.9: allowed is a number of at least 1"),
-        ([0.1], [NAN], 1.1, "at least one must be finite"),
-    ],
-)
-def test_sensitivity_refuses_what_has_no_answer(values, losses, factor, message):
-    with pytest.raises(InputError, match=message):
-        analysis.sensitivity(values, losses, factor=factor)
-
-
 def test_variance_is_the_rates_where_optimizers_tuned_are_equal_and_the_optimizers_where_rates_do_not_matter():
     rates = {"a": {0.1: 1.0, 0.01: 2.0}, "b": {0.1: 2.0, 0.01: 1.0}}
     assert analysis.variance_shares(rates) == (1.0, 0.0)
@@ -140,27 +106,47 @@ def test_variance_shares_by_hand():
     assert analysis.variance_shares(losses).learning_rate == pytest.approx(1.25 / 1.75)
 
 
-def test_one_value_is_found_however_it_was_rounded():
-    assert analysis.same_value("learning_rate", 0.0316, 10**-1.5)
-    assert analysis.same_value("learning_rate", 0.032, 10**-1.5)
-    assert not analysis.same_value("learning_rate", 0.03, 10**-1.5)
-    assert analysis.same_value("momentum", float(np.float32(0.99)), 0.99)
-    assert analysis.same_value("momentum", 0.0, 0.0)
+def test_values_are_the_same_where_they_train_as_the_same_float32():
+    assert analysis.same_value(float(np.float32(0.99)), 0.99)
+    assert analysis.same_value(0.0, 0.0)
+    assert not analysis.same_value(0.0316, 10**-1.5)
+    assert not analysis.same_value(0.1, 0.1 * (1 + 1e-6))
+    assert as_trained(float(np.float32(0.1))) == as_trained(0.1) == 0.1
+
+
+def test_rates_within_two_percent_of_each_other_are_configurations_of_their_own():
+    rates = 10 ** np.random.default_rng(0).uniform(-2, -1, 60)
+    runs = Runs(history(learning_rate=float(rate)) for rate in rates)
+    assert (np.diff(np.log(np.sort(rates))) < 0.02).sum() > 10
+    assert len(runs.cells("sgd")) == len(runs.axis("sgd", "learning_rate")) == 60
+
+
+@pytest.mark.parametrize("printed", [0.0316, 0.032, 0.03])
+def test_a_number_in_print_finds_the_nearest_value_it_may_stand_for(printed):
+    runs = Runs(history(learning_rate=rate) for rate in (10**-1.5, 10**-1.5 * 1.01, 0.01, 0.1))
+    near = min((10**-1.5, 10**-1.5 * 1.01), key=lambda rate: abs(math.log(rate / printed)))
+    assert [cell.hyperparameters["learning_rate"] for cell in runs.printed("sgd", learning_rate=printed)] == [near]
+    assert runs.cells("sgd", learning_rate=printed) == []
+
+
+def test_a_number_in_print_that_nothing_is_near_finds_nothing():
+    assert Runs([history(learning_rate=0.02)]).printed("sgd", learning_rate=0.01) == []
 
 
 def test_decays_near_one_are_told_apart():
-    assert not analysis.same_value("b2", 0.999, 0.99)
-    assert not analysis.same_value("momentum", 0.99, 0.995)
+    assert not stands_for("b2", 0.999, 0.99)
+    assert not stands_for("momentum", 0.99, 0.995)
+    assert not stands_for("momentum", 0.9, 0.95)
 
 
 @pytest.mark.parametrize("label", ["sgd", "momentum", "momentum_ema", "nesterov"])
 def test_momentum_zero_is_found_as_sgd_and_sgd_as_momentum_zero(label):
     numbers = {"learning_rate": 0.1} if label == "sgd" else {"learning_rate": 0.1, "momentum": 0.0}
     runs = Runs([history(label, **numbers), history("momentum", learning_rate=0.1, momentum=0.9)])
-    assert [run.hyperparameters for run in runs.select("sgd", learning_rate=0.1)] == [{"learning_rate": 0.1}]
-    assert len(runs.select("sgd", momentum=0.0)) == 1
+    assert [run.hyperparameters for run in select(runs, "sgd", learning_rate=0.1)] == [{"learning_rate": 0.1}]
+    assert len(select(runs, "sgd", momentum=0.0)) == 1
     for rule in ("momentum", "momentum_ema", "nesterov"):
-        (found,) = runs.select(rule, momentum=0.0)
+        (found,) = select(runs, rule, momentum=0.0)
         assert (found.optimizer, found.hyperparameters) == (rule, {"learning_rate": 0.1, "momentum": 0.0})
     assert runs.axis("momentum", "momentum") == [0.0, 0.9]
     assert [cell.hyperparameters["momentum"] for cell in runs.family("momentum")] == [0.9]
@@ -170,21 +156,22 @@ def test_one_run_under_two_names_is_kept_once_and_the_longer_one():
     runs = Runs(
         [history("sgd", val=[0.5, 0.4], learning_rate=0.1), history("momentum", learning_rate=0.1, momentum=0.0)]
     )
-    assert [run.epochs for run in runs.select("sgd")] == [2]
+    assert [run.epochs for run in select(runs, "sgd")] == [2]
 
 
 def test_a_number_that_is_not_given_is_the_default_that_was_named():
     defaults = {"adam": {"b1": 0.9, "b2": 0.999, "eps": 1e-7}}
     runs = Runs([history("adam", learning_rate=0.001), history("adam", learning_rate=0.001, b1=0.5)], defaults=defaults)
-    assert len(runs.select("adam", b1=0.9, b2=0.999)) == 1
-    assert len(runs.select("adam", b1=0.9, b2=0.99)) == 0
-    assert len(runs.select("adam")) == 2
+    assert len(select(runs, "adam", b1=0.9, b2=0.999)) == 1
+    assert len(select(runs, "adam", b1=0.9, b2=0.99)) == 0
+    assert len(select(runs, "adam")) == 2
 
 
-def test_seeds_of_one_configuration_are_one_cell_and_can_be_asked_for():
-    runs = Runs(history(seed=seed, learning_rate=rate) for seed, rate in ((1, 0.0316), (0, 10**-1.5), (0, 0.1)))
+def test_seeds_of_one_configuration_are_one_cell():
+    rates = ((1, float(np.float32(0.01))), (0, 0.01), (0, 0.1))
+    runs = Runs(history(seed=seed, learning_rate=rate) for seed, rate in rates)
     assert [cell.seeds for cell in runs.cells("sgd")] == [[0, 1], [0]]
-    assert [run.seed for run in runs.select("sgd", learning_rate=0.0316, seed=1)] == [1]
+    assert [run.seed for run in select(runs, "sgd", learning_rate=0.01)] == [0, 1]
 
 
 def test_failed_runs_are_set_aside():
@@ -233,4 +220,4 @@ def test_the_epoch_of_divergence_counts_as_not_finite_in_both_losses():
 
 def test_best_configuration_is_the_one_with_the_smallest_mean_not_the_luckiest_seed():
     runs = Runs(history(seed=s, val=[v], learning_rate=r) for s, v, r in ((0, 0.1, 1.0), (1, 0.6, 1.0), (0, 0.3, 0.1)))
-    assert analysis.best_cell(runs, runs.cells("sgd")).hyperparameters == {"learning_rate": 0.1}
+    assert analysis.best_cell(runs.cells("sgd")).hyperparameters == {"learning_rate": 0.1}

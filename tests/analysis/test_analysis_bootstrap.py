@@ -6,24 +6,20 @@ import numpy as np
 import pytest
 
 from jaxopt_study import analysis
-from jaxopt_study.analysis.intervals import no_spread, student_quantile
+from jaxopt_study.analysis.intervals import no_spread
 
 NAN = math.nan
 
 
 @pytest.mark.parametrize(
-    ("probability", "freedom", "quantile"),
-    [
-        (0.975, 1, 12.7062),
-        (0.975, 2, 4.30265),
-        (0.975, 9, 2.26216),
-        (0.995, 4, 4.60409),
-        (0.95, 30, 1.69726),
-        (0.5, 3, 0),
-    ],
+    ("level", "seeds", "quantile"),
+    [(0.95, 2, 12.7062), (0.95, 3, 4.30265), (0.95, 10, 2.26216), (0.99, 5, 4.60409), (0.9, 31, 1.69726)],
 )
-def test_student_quantiles_are_those_of_the_tables(probability, freedom, quantile):
-    assert student_quantile(probability, freedom) == pytest.approx(quantile, rel=1e-4, abs=1e-9)
+def test_student_intervals_have_the_quantiles_of_the_tables(level, seeds, quantile):
+    values = np.random.default_rng(0).normal(size=seeds)
+    half = quantile * values.std(ddof=1) / math.sqrt(seeds)
+    found = analysis.student_interval(values, level=level)
+    assert found == pytest.approx((values.mean() - half, values.mean() + half), rel=1e-4)
 
 
 def test_student_interval_by_hand():
@@ -33,23 +29,22 @@ def test_student_interval_by_hand():
 
 def test_bootstrap_is_the_same_every_time_and_follows_its_seed():
     values = np.random.default_rng(0).normal(size=8)
-    for interval in (analysis.percentile_interval, analysis.bca_interval):
-        assert interval(values) == interval(values)
-        assert interval(values) != interval(values, seed=1)
+    assert analysis.bca_interval(values) == analysis.bca_interval(values)
+    assert analysis.bca_interval(values) != analysis.bca_interval(values, seed=1)
 
 
 def test_bootstrap_intervals_of_many_values_are_near_the_normal_one():
     values = np.random.default_rng(1).normal(size=200)
     half = 1.96 * values.std() / math.sqrt(200)
-    for interval in (analysis.percentile_interval, analysis.bca_interval):
+    for interval in (analysis.student_interval, analysis.bca_interval):
         assert interval(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
 
 
 def test_bca_leans_to_the_side_of_the_tail():
     values = np.random.default_rng(2).exponential(size=30)
-    percentile, bca = analysis.percentile_interval(values), analysis.bca_interval(values)
-    assert bca[0] > percentile[0]
-    assert bca[1] > percentile[1]
+    symmetric, bca = analysis.student_interval(values), analysis.bca_interval(values)
+    assert bca[0] > symmetric[0]
+    assert bca[1] > symmetric[1]
 
 
 def test_seed_estimate_covers_with_three_seeds_where_the_bootstrap_alone_does_not():
@@ -79,7 +74,7 @@ def test_one_seed_has_no_interval_and_says_so():
     assert (found.value, found.seeds, found.note) == (0.3, 1, "one seed: no interval")
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    for interval in (analysis.percentile_interval, analysis.bca_interval, analysis.student_interval):
+    for interval in (analysis.bca_interval, analysis.student_interval):
         assert all(map(math.isnan, interval([0.3])))
 
 
@@ -111,19 +106,19 @@ def test_pairing_cancels_what_seeds_share():
     assert found.high == pytest.approx(0.1)
 
 
-def test_band_holds_the_mean_and_ends_with_the_longest_curve():
-    curves = [[1.0, 2.0, 3.0], [3.0, 4.0], [2.0, NAN, NAN]]
-    found = analysis.band(curves)
-    assert found.epoch.tolist() == [1, 2, 3]
-    assert found.mean.tolist() == [2.0, 3.0, 3.0]
-    assert found.seeds.tolist() == [3, 2, 1]
-    assert (found.low[:2] <= found.mean[:2]).all()
-    assert (found.high[:2] >= found.mean[:2]).all()
-    assert np.isnan(found.low[2])
-    assert (found.low[0], found.high[0]) == (1.0, 3.0)
-
-
-def test_band_where_all_runs_diverged_is_empty():
-    found = analysis.band([[1.0, NAN], [2.0, NAN]])
-    assert np.isnan(found.mean[1])
-    assert found.seeds[1] == 0
+@pytest.mark.parametrize(
+    ("values", "bca", "student"),
+    [
+        ((0.25, 0.31), (0.25, 0.31), (-0.10118614208523968, 0.6611861420852397)),
+        ((0.2, 0.21, 0.26), (0.20333333333333334, 0.26), (0.14347947821769325, 0.30318718844897347)),
+        ((0.5, 0.1, 0.9, 0.35, 0.2), (0.22999999999999998, 0.74), (0.021297685249098697, 0.7987023147509014)),
+        (
+            (1.0, 1.5, -2.0, 0.0, 4.0, 0.25, 0.125, 3.0),
+            (-0.18507979783767115, 2.25123469290617),
+            (-0.5821064044067576, 2.5508564044067574),
+        ),
+    ],
+)
+def test_intervals_are_those_that_own_code_gave_before_scipys(values, bca, student):
+    assert analysis.bca_interval(values) == pytest.approx(bca, rel=1e-12)
+    assert analysis.student_interval(values) == pytest.approx(student, rel=1e-8)

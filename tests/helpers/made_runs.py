@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 
 from experiments.article import facts as article
-from jaxopt_study.analysis import same_value
+from jaxopt_study.analysis.runs import stands_for
 from jaxopt_study.history import CURVES, History
 
 CHANCE = math.log(2)
@@ -157,7 +157,7 @@ def matches(optimizer, numbers, where):
     """Whether a configuration is of ``where``: a rule's name and the values some of its numbers may have."""
     full = {**article.DEFAULTS.get(optimizer, {}), **numbers}
     rule, wanted = where
-    return rule == optimizer and all(same_value(name, full[name], value) for name, value in wanted.items())
+    return rule == optimizer and all(stands_for(name, full[name], value) for name, value in wanted.items())
 
 
 @functools.cache

@@ -1,10 +1,9 @@
-import math
-
 import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
 from experiments.article import recipes
+from jaxopt_study.analysis.runs import nearest
 from jaxopt_study.plots import NotDrawable, selection
 
 
@@ -32,11 +31,11 @@ def test_no_match_says_what_was_asked_for():
 
 @pytest.mark.parametrize(("wanted", "found"), [(0.01, 0.02), (0.1, 0.2), (0.06, 0.02), (0.07, 0.2)])
 def test_the_nearest_rate_is_nearest_by_ratio(wanted, found):
-    assert selection.nearest([0.02, 0.2], wanted) == found
+    assert nearest([0.02, 0.2], wanted) == found
 
 
 def test_the_nearest_momentum_is_nearest_by_difference():
-    assert selection.nearest([0.0, 0.5, 0.9], 0.95) == 0.9
+    assert nearest([0.0, 0.5, 0.9], 0.95) == 0.9
 
 
 @pytest.mark.parametrize("rule", ["momentum", "momentum_ema", "nesterov"])
@@ -76,4 +75,3 @@ def test_a_substitute_is_named_in_title_and_file_but_rounding_is_none():
 def test_diverged_epochs_are_those_of_diverged_runs():
     runs = [run(diverged=4), run(seed=1), run(seed=2, diverged=2)]
     assert selection.diverged(runs) == [2, 4]
-    assert math.isclose(selection.rounded(0.123456789), 0.123457)

@@ -6,6 +6,7 @@ from plot_runs import momentum_grid, run
 
 from experiments.article import ratios
 from experiments.article.ratios import convergence_ratios
+from jaxopt_study.analysis import best_places, seed_minima
 from jaxopt_study.analysis.speed import (
     FASTER,
     NEITHER,
@@ -15,7 +16,7 @@ from jaxopt_study.analysis.speed import (
     Ratio,
 )
 from jaxopt_study.plots import NotDrawable, heat_map, minimum_by
-from jaxopt_study.plots.heatmaps import best_of, cell, cell_text, table
+from jaxopt_study.plots.heatmaps import cell_text, table
 
 
 def texts(figure):
@@ -23,19 +24,19 @@ def texts(figure):
 
 
 def test_a_cell_is_the_mean_of_the_minima_with_their_range():
-    one = cell([run(seed=s) for s in range(3)], "min_val_loss")
+    one = seed_minima([run(seed=s) for s in range(3)])
     minima = [float(run(seed=s).curves["val_loss"].min()) for s in range(3)]
     assert (one.value, one.low, one.high) == (pytest.approx(np.mean(minima)), min(minima), max(minima))
 
 
 def test_a_diverged_cell_names_the_epochs_and_has_no_value():
-    one = cell([run(diverged=3), run(seed=1, diverged=5)], "min_val_loss")
+    one = seed_minima([run(diverged=3), run(seed=1, diverged=5)])
     assert cell_text(one) == ("diverged", "epoch 3-5")
     assert math.isnan(one.value)
 
 
 def test_a_partly_diverged_cell_gives_the_rest_and_says_so():
-    one = cell([run(), run(seed=1, diverged=5)], "min_val_loss")
+    one = seed_minima([run(), run(seed=1, diverged=5)])
     assert cell_text(one)[1] == "1 of 2 diverged"
     assert one.value == pytest.approx(float(run().curves["val_loss"].min()))
 
@@ -47,10 +48,10 @@ def test_a_missing_cell_is_visible():
 
 
 def test_ties_are_all_the_best_and_diverged_cells_never():
-    cells = [cell([run(low=0.4)], "min_val_loss"), cell([run(low=0.4)], "min_val_loss")]
-    cells += [cell([run(low=0.1), run(low=0.1, seed=1, diverged=3)], "min_val_loss"), cell([], "min_val_loss")]
-    assert best_of(cells) == [0, 1]
-    assert best_of(cells[2:]) == []
+    cells = [seed_minima([run(low=0.4)]), seed_minima([run(low=0.4)])]
+    cells += [seed_minima([run(low=0.1), run(low=0.1, seed=1, diverged=3)]), seed_minima([])]
+    assert best_places(cells) == [0, 1]
+    assert best_places(cells[2:]) == []
 
 
 @pytest.mark.parametrize(("among", "stars"), [("row", 3), ("column", 2), ("all", 1), ("none", 0)])
