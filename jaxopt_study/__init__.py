@@ -8,8 +8,9 @@ from jaxopt_study.history import History
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Grid, UserStudy, make_grid, make_study
-    from jaxopt_study.data import Dataset, load
+    from jaxopt_study.data import Dataset
     from jaxopt_study.data.arrays import arrays
+    from jaxopt_study.data.load import load
     from jaxopt_study.engine.groups import Interrupted
     from jaxopt_study.engine.study import Execution
     from jaxopt_study.layers.convolution import conv

@@ -245,7 +245,7 @@ def test_the_figures_say_the_numbers():
         "nesterov_gain": nesterov_world(lambda rate, momentum: momentum),
     }
     for name, runs in cells.items():
-        histories = [h for rule in runs.optimizers for h in runs.select(rule)]
+        histories = [h for rule in runs.optimizers for cell in runs.cells(rule) for h in cell.histories]
         (picture,) = figures_for(name, histories, chance=runs.chance)
         assert picture.name == name
         assert picture.caption.endswith("95% intervals.")
