@@ -17,7 +17,7 @@ from jaxopt_study.engine.study import Study
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
-from jaxopt_study.report import tables
+from jaxopt_study.report import tables, wording
 from jaxopt_study.storage import workdir
 
 MOST_ROWS = 60
@@ -162,7 +162,7 @@ def show_plan(study: Study) -> None:
             part.optimizer,
             *map(str, counts),
             f"{part.memory_bytes / 2**30:.2f}",
-            *(duration(seconds) for seconds in times),
+            *(wording.duration(seconds) for seconds in times),
         )
     console = wide_console()
     console.print(table)
@@ -170,7 +170,7 @@ def show_plan(study: Study) -> None:
         console.print(line)
     left = sum(part.runs - part.stored for part in parts)
     console.print(
-        f"{left} runs to train, at most {duration(sum(part.most_seconds for part in parts))}; nothing trained"
+        f"{left} runs to train, at most {wording.duration(sum(part.most_seconds for part in parts))}; nothing trained"
     )
 
 
@@ -197,10 +197,3 @@ def listing(values: Sequence[float]) -> str:
     if len(texts) > SHOWN_VALUES:
         texts = [*texts[: SHOWN_VALUES // 2], f"... ({len(texts)} values)", *texts[-2:]]
     return ", ".join(texts)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in the unit that a person would use."""
-    if seconds < 100:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
