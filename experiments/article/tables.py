@@ -1,7 +1,6 @@
 """The article's best runs and claims as tables, beside what the study has."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.article import facts
 from experiments.article.claim import Judgement
@@ -36,15 +35,6 @@ def _best_row(runs: Runs, row: facts.BestRun) -> tuple[Value, ...]:
 def claims(judgements: Sequence[Judgement]) -> Table:
     """One row a claim; the columns are the fields of ``Judgement``."""
     return Table(Judgement._fields, [tuple(judgement) for judgement in judgements])
-
-
-def write_claims(path: Path, judgements: Sequence[Judgement]) -> None:
-    """Writes the verdicts atomically; an effect or an end of its interval that is not known is empty.
-
-    Raises:
-        EnvironmentFault: the file cannot be written.
-    """
-    tables.write_csv(path, claims(judgements))
 
 
 def reference(judgements: Sequence[Judgement], sections: Sequence[tuple[int, str]]) -> Reference:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from experiments.article import answers
 from experiments.article import tables as article
-from experiments.article.claim import Judgement
 from experiments.article.figures import save_figures
 from experiments.article.judge import judge
 from experiments.command import catalogue, results, terminal
@@ -28,9 +27,6 @@ SECTIONS = (
     (45, "Comparison"),
 )
 """First figure of each of the article's sections."""
-_BEST_IN_PRINT = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "train_loss", "epoch",
-                  "hyperparameters", "seeds")  # fmt: skip
-_CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning")
 
 
 def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | None = None) -> None:
@@ -51,42 +47,30 @@ def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | 
         return
     judgements = judge(found.runs)
     best_runs = article.best_runs(found.runs)
-    write_tables(output, found, best_runs, judgements)
     saved, notes = draw(found, output / "figures")
     if found.foreign:
         notes.append(f"{found.foreign} runs of other settings in the work directory are left out.")
-    report.write(
-        output / "report.html",
+    outcome.write_report(
+        found.histories,
+        output,
+        [report.Origin(folder.name, config, stats) for folder, config, stats in found.origins],
+        saved,
         title=title(found),
         where=found.where,
-        origins=[report.Origin(folder.name, config, stats) for folder, config, stats in found.origins],
         best_runs=best_runs,
         reference=article.reference(judgements, SECTIONS),
-        runs=tables.summary(found.histories),
-        figures=report.illustrations(saved),
+        further=further_tables(found),
         notes=notes,
     )
     terminal.show(found.histories if histories is None else histories, best_runs, judgements, notes, output)
 
 
-def write_tables(output: Path, found: Results, best_runs: tables.Table, judgements: Sequence[Judgement]) -> None:
-    """The tables as CSV and as LaTeX; of wide ones the columns that a page has room for."""
-    runs, verdicts = tables.summary(found.histories), article.claims(judgements)
-    tables.write_csv(output / "summary.csv", runs)
-    article.write_claims(output / "claims.csv", judgements)
-    folder, where = output / "tables", f" ({found.where})" if found.where else ""
-    tables.write_csv(folder / "best_runs.csv", best_runs)
-    for name in answers.ANSWERS.keys() & found.drawn.keys():
-        tables.write_csv(folder / f"{name}.csv", answers.ANSWERS[name](found.runs))
+def further_tables(found: Results) -> dict[str, tables.Table]:
+    """The tables that some of the directories' experiments have of their own, by the names of their files."""
+    own = {name: answer(found.runs) for name, answer in answers.ANSWERS.items() if name in found.drawn}
     if "lr_range_test" in found.drawn:
-        runs_of_test = catalogue.runs_of("lr_range_test", found)
-        tables.write_csv(folder / "lr_range_test.csv", range_test_table(runs_of_test))
-    for name, table, caption in (
-        ("best_runs", tables.select(best_runs, _BEST_IN_PRINT), f"Best configuration of each optimizer{where}."),
-        ("claims", tables.select(verdicts, _CLAIMS_IN_PRINT), f"Verdicts, with 95% intervals{where}."),
-        ("summary", runs, f"Every run{where}."),
-    ):
-        tables.write_latex(folder / f"{name}.tex", table, caption=caption, label=f"tab:{name}")
+        own["lr_range_test"] = range_test_table(catalogue.runs_of("lr_range_test", found))
+    return own
 
 
 def range_test_table(histories: Sequence[History]) -> tables.Table:

@@ -1,18 +1,20 @@
-"""What a user's study leaves in its work directory besides the runs: tables, figures and the report."""
+"""What a study leaves in its work directory besides the runs: tables, figures and the report."""
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxopt_study import report
 from jaxopt_study.history import History
 from jaxopt_study.plots import SavedFigure, labels
 from jaxopt_study.plots.general import general
 from jaxopt_study.plots.picture import save_pictures
-from jaxopt_study.report import tables
+from jaxopt_study.report import page, tables
+from jaxopt_study.report.facts import Origin, Reference
+from jaxopt_study.report.tables import Table
 
-_IN_PRINT = ("optimizer", "val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds")
+_BEST_IN_PRINT = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds")
+_CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning")
 UNITS = {"squared_error": "mean squared error"}
 
 
@@ -29,7 +31,7 @@ def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) 
 
 
 def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any], stats: Mapping[str, Any]) -> Path:
-    """Writes tables, figures and report.html of a study's finished runs.
+    """Writes tables, figures and report.html of a study of whatever kind.
 
     Args:
         histories: the runs.
@@ -43,20 +45,73 @@ def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any],
     Raises:
         EnvironmentFault: a file cannot be written.
     """
-    runs, best = tables.summary(histories), tables.best_configurations(histories)
+    title = f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
+    origins = [Origin(folder.name, config, stats)]
+    return write_report(histories, folder, origins, draw(histories, folder, config), title=title)
+
+
+def write_report(
+    histories: Sequence[History],
+    folder: Path,
+    origins: Sequence[Origin],
+    figures: Sequence[SavedFigure],
+    *,
+    title: str,
+    where: str = "",
+    best_runs: Table | None = None,
+    reference: Reference | None = None,
+    further: Mapping[str, Table] | None = None,
+    notes: Sequence[str] = (),
+) -> Path:
+    """Writes the tables as CSV and as LaTeX (of wide ones the columns that a page has room for) and report.html.
+
+    Args:
+        histories: the runs.
+        folder: where to write.
+        origins: what was run, on what, how long.
+        figures: as they were written.
+        title: of the page.
+        where: on what the runs were trained, for the titles of tables.
+        best_runs: the best configurations; those of ``tables.best_configurations`` if None. Beside a reference, each
+            column of its own begins with its name.
+        reference: a publication that the study is set beside; its claims are written as well.
+        further: tables of their own by the names of their files.
+        notes: sentences for the page, such as why a figure is left out.
+
+    Returns:
+        The page.
+
+    Raises:
+        EnvironmentFault: a file cannot be written.
+    """
+    runs = tables.summary(histories)
+    best = best_runs or tables.best_configurations(histories)
+    beside = (f"{reference.name}_val_loss",) if reference else ()
+    on = f" ({where})" if where else ""
+    printed = {
+        "best_runs": (
+            tables.select(best, ("optimizer", *beside, *_BEST_IN_PRINT)),
+            f"Best configuration of each optimizer{on}.",
+        ),
+        "summary": (runs, f"Every run{on}."),
+    }
     tables.write_csv(folder / "summary.csv", runs)
-    tables.write_csv(folder / "tables" / "best_runs.csv", best)
-    for name, table, caption in (
-        ("best_runs", tables.select(best, _IN_PRINT), "Best configuration of each optimizer."),
-        ("summary", runs, "Every run."),
-    ):
+    if reference:
+        tables.write_csv(folder / "claims.csv", reference.claims)
+        claims = tables.select(reference.claims, _CLAIMS_IN_PRINT)
+        printed["claims"] = claims, f"Verdicts, with 95% intervals{on}."
+    for name, table in {"best_runs": best, **(further or {})}.items():
+        tables.write_csv(folder / "tables" / f"{name}.csv", table)
+    for name, (table, caption) in printed.items():
         tables.write_latex(folder / "tables" / f"{name}.tex", table, caption=caption, label=f"tab:{name}")
-    saved = draw(histories, folder, config)
-    return report.write(
+    return page.write(
         folder / "report.html",
-        title=f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}",
-        origins=[report.Origin(folder.name, config, stats)],
+        title=title,
+        where=where,
+        origins=origins,
         best_runs=best,
+        reference=reference,
         runs=runs,
-        figures=report.illustrations(saved),
+        figures=page.illustrations(figures),
+        notes=notes,
     )

@@ -1,6 +1,5 @@
 """The finished runs of a work directory: one Parquet file a run, written once."""
 
-import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -103,11 +102,10 @@ def read_run(path: Path) -> History:
     )
 
 
-def load_runs(workdir: str | Path) -> Any:
-    """All finished runs of a work directory as one tidy table, a row an epoch.
+def load_runs(workdir: str | Path) -> pa.Table:
+    """All finished runs of a work directory as one tidy pyarrow table, a row an epoch.
 
-    Returns:
-        A pandas data frame where pandas is installed, else a polars one where that is, else a pyarrow table.
+    ``.to_pandas()`` makes a pandas data frame of it, ``polars.from_arrow(..)`` one of polars.
 
     Raises:
         EnvironmentFault: there are no runs, or a file is damaged.
@@ -118,16 +116,7 @@ def load_runs(workdir: str | Path) -> Any:
     return tidy((path.stem, read_run(path)) for path in paths)
 
 
-def tidy(runs: Iterable[tuple[str, History]]) -> Any:
-    """Runs, each with its fingerprint, as one table of the kind that :func:`load_runs` returns."""
+def tidy(runs: Iterable[tuple[str, History]]) -> pa.Table:
+    """Runs, each with its fingerprint, as one table as :func:`load_runs` returns it."""
     tables = [to_table(fingerprint, history).replace_schema_metadata() for fingerprint, history in runs]
-    table = pa.concat_tables(tables, promote_options="default")
-    with contextlib.suppress(ImportError):
-        import pandas  # noqa: F401  # only to see whether it is there
-
-        return table.to_pandas()
-    with contextlib.suppress(ImportError):
-        import polars
-
-        return polars.from_arrow(table)
-    return table
+    return pa.concat_tables(tables, promote_options="default")

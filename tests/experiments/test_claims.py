@@ -14,6 +14,7 @@ from experiments.article import facts as article
 from experiments.article import tables as article_tables
 from experiments.article.find import ArticleRuns
 from experiments.article.judge import CLAIMS, judge, judgement
+from jaxopt_study.report import tables
 
 IDS = (
     [f"S{n}" for n in range(1, 5)]
@@ -323,7 +324,7 @@ def test_verdicts_are_the_same_every_time():
 
 
 def test_csv_has_a_row_a_claim_with_the_agreed_columns_first(tmp_path):
-    article_tables.write_claims(tmp_path / "claims.csv", judge(world(seeds=1)))
+    tables.write_csv(tmp_path / "claims.csv", article_tables.claims(judge(world(seeds=1))))
     text = (tmp_path / "claims.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert list(rows[0])[:6] == ["id", "verdict", "effect", "low", "high", "reason"]

@@ -156,7 +156,7 @@ def test_settings_are_flattened_and_long_lists_counted():
 def test_a_large_svg_gives_way_to_its_png(figures, tmp_path, monkeypatch):
     assert figures[0].source.startswith("data:image/svg+xml;base64,")
     saved, _ = save_figures("momentum_formulations", everything(1), tmp_path)
-    monkeypatch.setattr("jaxopt_study.report.pictures.LARGEST_SVG", 10)
+    monkeypatch.setattr("jaxopt_study.report.page.LARGEST_SVG", 10)
     assert report.illustrations(saved)[0].source.startswith("data:image/png;base64,")
     saved[0].png.unlink()
     with pytest.raises(EnvironmentFault, match=r"\.png cannot be read"):

@@ -198,7 +198,7 @@ found.faint = [...new Set(texts.filter((each) => ratio(each) < 4.5).map((each) =
 
 @pytest.mark.parametrize(("scheme", "is_dark"), [(0, True), (1, False)])
 def test_text_stands_out_in_light_and_in_dark(browse, monkeypatch, scheme, is_dark):
-    monkeypatch.setattr("test_report_browser.FLAGS", (*FLAGS, f"--blink-settings=preferredColorScheme={scheme}"))
+    monkeypatch.setitem(globals(), "FLAGS", (*FLAGS, f"--blink-settings=preferredColorScheme={scheme}"))
     found = browse(report.render(**content(runs(), notes=["a note"])), CONTRAST)
     assert (found["page"] < 0.1) == is_dark
     assert found["count"] > 100
