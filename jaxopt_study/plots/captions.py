@@ -43,10 +43,10 @@ def curves(lead: str, histories: Sequence[History]) -> str:
     return " ".join(filter(None, (lead, seeds(histories), endings(histories), divergence(histories))))
 
 
-def table(lead: str, histories: Sequence[History]) -> str:
+def table(lead: str, histories: Sequence[History], best: str = "row") -> str:
     """The caption of a heat map: ``lead`` and how to read the cells."""
     several = len({h.seed for h in histories}) > 1
-    parts = [lead, "The best of each row is framed and starred."]
+    parts = [lead, f"The best {'of each row ' if best == 'row' else ''}is framed and starred."]
     if several:
         parts.append("Cells give the mean over the seeds and below it their range.")
     if selection.diverged(histories):

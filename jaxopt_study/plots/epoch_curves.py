@@ -99,6 +99,7 @@ def lines(
     looks: Sequence[style.Look] | None = None,
     events: Sequence[float] = (),
     ceiling: float = np.inf,
+    rest: Sequence[Sequence[History]] = (),
 ) -> Figure:
     """As ``curves``, of groups that were made and named by the caller, each the seeds of one configuration.
 
@@ -110,6 +111,7 @@ def lines(
         looks: one a group.
         events: epochs that a dotted vertical line marks.
         ceiling: losses above it are cut off.
+        rest: further configurations, whose means are drawn thin and grey and have no place in the legend.
     """
     chosen = looks or [style.named_look("", i) for i in range(len(groups))]
     with style.applied():
@@ -119,6 +121,9 @@ def lines(
             shared = [values for values, other in zip(drawn, metrics, strict=True) if _on_one_scale(metric, other)]
             top = ceiling if metric.endswith("_loss") else np.inf
             _limits(panel, own, np.concatenate(shared), top, may_be_log=metric not in SHARES)
+            for runs in rest:
+                mean = band([h for h in runs if h.status != "diverged"], metric).mean
+                panel.plot(np.arange(1, len(mean) + 1), mean, color="#b8b8b8", linewidth=0.6, zorder=0.5)
             for event in events:
                 panel.axvline(event, color=style.MUTED, linewidth=0.7, linestyle=":", zorder=0)
         style.legend(figure, axes[-1], legend)

@@ -1,28 +1,20 @@
-"""Figures of any grid, whatever its rules and hyperparameters: what the article's recipes are for its own."""
+"""The figures of any study, whatever its rules and hyperparameters."""
 
 import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from jaxopt_study.analysis import best_first
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
-from jaxopt_study.plots import (
-    epoch_curves,
-    heatmaps,
-    labels,
-    minima,
-    selection,
-)
-from jaxopt_study.plots.picture import Picture
+from jaxopt_study.plots import labels, picture, selection
+from jaxopt_study.plots.picture import Picture, Source
 
 MOST_CURVES = 8
 """Configurations that have a line of their own; further ones are thin and grey."""
-METRICS = ("train_loss", "val_loss")
 
 
 def general(
@@ -38,17 +30,18 @@ def general(
     Yields:
         ``(name, figure, caption, alt_text)``.
     """
+    source = Source([], chance)
     trained = [h for h in histories if h.status != "failed" and h.epochs]
     rules = {rule: [h for h in trained if h.optimizer == rule] for rule in dict.fromkeys(h.optimizer for h in trained)}
-    pictures = [*_compared(rules)] if len(rules) > 1 else []
+    pictures = [_compared(rules, chance)] if len(rules) > 1 else []
     for rule, own in rules.items():
         axes = varied(own)
-        pictures += [_curves(rule, own, axes)]
-        pictures += [_over(rule, own, axis) for axis in axes]
-        pictures += [_map(rule, own, x, y, chance) for y, x in itertools.combinations(axes, 2)]
-    for picture in pictures:
-        _set_unit(picture.figure, unit)
-        yield picture
+        pictures += [_curves(rule, own, axes, chance)]
+        pictures += [_over(source.of(own), rule, axis) for axis in axes]
+        pictures += [_map(source.of(own), rule, x, y) for y, x in itertools.combinations(axes, 2)]
+    for made in pictures:
+        _set_unit(made.figure, unit)
+        yield made
 
 
 def varied(histories: Sequence[History]) -> list[str]:
@@ -71,75 +64,58 @@ def _best_by(histories: Sequence[History], names: Sequence[str]) -> list[History
     return [h for members in kept.values() for h in members]
 
 
-def _curves(rule: str, histories: Sequence[History], axes: Sequence[str]) -> Picture:
+def _curves(rule: str, histories: Sequence[History], axes: Sequence[str], chance: float) -> Picture:
     ranked = configurations(histories)
     best, rest = ranked[:MOST_CURVES], ranked[MOST_CURVES:]
-    named = {_name(members[0], axes): members for members in best}
-    title = f"{labels.optimizer(rule)}: loss over the epochs"
-    figure = epoch_curves.lines(named, METRICS, legend=", ".join(map(labels.short, axes)), title=title)
-    for panel, metric in zip(figure.axes, METRICS, strict=True):
-        for members in rest:
-            mean = epoch_curves.band([h for h in members if h.status != "diverged"], metric).mean
-            panel.plot(np.arange(1, len(mean) + 1), mean, color="#b8b8b8", linewidth=0.6, zorder=0.5)
     grey = f" Thin and grey: the other {len(rest)}." if rest else ""
-    caption = (
-        f"{labels.sentence(labels.optimizer(rule))}: training and validation loss, the best configuration first in the "
-        f"legend; {_seeds(histories)}. A cross marks the epoch in which a run diverged.{grey}"
+    return picture.groups_picture(
+        0,
+        {_name(runs[0], axes): runs for runs in best},
+        f"{labels.sentence(labels.optimizer(rule))}, the best configuration first in the legend.{grey}",
+        chance=chance,
+        shows=f"{_slug(rule)}_curves",
+        title=f"{labels.optimizer(rule)}: loss over the epochs",
+        legend=", ".join(map(labels.short, axes)),
+        rest=rest,
     )
-    lost = len(selection.diverged(histories))
-    alt = f"Loss of {labels.counted(len(ranked), 'configuration')}, {lost} runs diverged; best: {next(iter(named))}."
-    return Picture(f"{_slug(rule)}_curves", figure, caption, alt)
 
 
-def _over(rule: str, histories: Sequence[History], axis: str) -> Picture:
-    chosen = _best_by(histories, [axis])
-    title = f"{labels.optimizer(rule)}: lowest loss by {labels.hyperparameter(axis)}"
-    figure = minima.minimum_by(chosen, by=axis, title=title)
-    others = " At each value the best configuration of the other axes is shown." if len(varied(histories)) > 1 else ""
-    caption = f"{labels.sentence(title)}; {_seeds(histories)}.{others}"
-    best = selection.value_of(configurations(chosen)[0][0], axis)
-    alt = f"Lowest training and validation loss against the {labels.hyperparameter(axis)}; best at {_text(best)}."
-    return Picture(f"{_slug(rule)}_by_{_slug(axis)}", figure, caption, alt)
+def _over(source: Source, rule: str, axis: str) -> Picture:
+    others = " At each value the best configuration of the other axes." if len(varied(source.histories)) > 1 else ""
+    lead = f"Lowest loss of {labels.optimizer(rule)} by {labels.hyperparameter(axis)}.{others}"
+    chosen = source.of(_best_by(source.histories, [axis]))
+    return picture.minimum_picture(0, chosen, lead, shows=f"{_slug(rule)}_by_{_slug(axis)}", by=axis)
 
 
-def _map(rule: str, histories: Sequence[History], x: str, y: str, chance: float) -> Picture:
-    chosen = _best_by(histories, [x, y])
-    title = f"{labels.optimizer(rule)}: lowest loss by {labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
-    figure = heatmaps.heat_map(chosen, x=x, y=y, best="all", title=title, ceiling=chance)
-    others = " In each cell the best configuration of the other axes is shown." if len(varied(histories)) > 2 else ""
-    caption = f"{labels.sentence(title)}; {_seeds(histories)}. Hatched: a run diverged, in the epoch given.{others}"
-    best = configurations(chosen)[0][0]
-    at = ", ".join(f"{labels.hyperparameter(n)} {_text(selection.value_of(best, n))}" for n in (y, x))
-    alt = f"Heat maps of the lowest training and validation loss; lowest validation loss at {at}."
-    return Picture(f"{_slug(rule)}_by_{_slug(y)}_and_{_slug(x)}", figure, caption, alt)
+def _map(source: Source, rule: str, x: str, y: str) -> Picture:
+    others = " In each cell the best configuration of the other axes." if len(varied(source.histories)) > 2 else ""
+    over = f"{labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
+    lead = f"Lowest loss of {labels.optimizer(rule)} by {over}.{others}"
+    shows = f"{_slug(rule)}_by_{_slug(y)}_and_{_slug(x)}"
+    return picture.table_picture(
+        0, source.of(_best_by(source.histories, [x, y])), lead, shows=shows, x=x, y=y, best="all"
+    )
 
 
-def _compared(rules: Mapping[str, Sequence[History]]) -> Iterator[Picture]:
-    best = {rule: configurations(own)[0] for rule, own in rules.items()}
-    named = {}
-    for members in best_first(list(best.values())):
-        rule = members[0].optimizer
-        named[f"{labels.optimizer(rule)}\n{_name(members[0], varied(rules[rule]))}"] = members
-    shown = dict(itertools.islice(named.items(), MOST_CURVES))
-    figure = epoch_curves.lines(shown, METRICS, legend="optimizer", title="The best configuration of each optimizer")
-    seeds = _seeds([h for members in best.values() for h in members])
-    caption = f"The best configuration of each optimizer, by its lowest validation loss; {seeds}."
-    order = labels.listing(name.replace("\n", " ") for name in named)
-    yield Picture("best_of_each_optimizer", figure, caption, f"Loss curves; from the best on: {order}.")
+def _compared(rules: Mapping[str, Sequence[History]], chance: float) -> Picture:
+    groups = {}
+    for runs in best_first([configurations(own)[0] for own in rules.values()])[:MOST_CURVES]:
+        rule = runs[0].optimizer
+        groups[f"{labels.optimizer(rule)}\n{_name(runs[0], varied(rules[rule]))}"] = runs
+    return picture.groups_picture(
+        0,
+        groups,
+        "The best configuration of each optimizer, by its lowest validation loss.",
+        chance=chance,
+        shows="best_of_each_optimizer",
+        title="The best configuration of each optimizer",
+        legend="optimizer",
+    )
 
 
 def _name(history: History, axes: Sequence[str]) -> str:
     own = [name for name in axes if name in history.hyperparameters]
-    return ", ".join(_text(selection.value_of(history, n)) for n in own) or labels.optimizer(history.optimizer)
-
-
-def _text(value: float | str) -> str:
-    return value if isinstance(value, str) else labels.number(value)
-
-
-def _seeds(histories: Sequence[History]) -> str:
-    count = len({h.seed for h in histories})
-    return f"mean and range over {count} seeds" if count > 1 else "one seed"
+    return ", ".join(labels.value(selection.value_of(history, n)) for n in own) or labels.optimizer(history.optimizer)
 
 
 def _slug(name: str) -> str:

@@ -89,6 +89,11 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def value(value: float | str) -> str:
+    """As :func:`number`; text, such as an optimizer's name, as it is."""
+    return value if isinstance(value, str) else number(value)
+
+
 def loss(value: float) -> str:
     """A loss to three decimals, or two or three significant digits where it is small or large."""
     return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.{2 if abs(value) < 1 else 3}g}"

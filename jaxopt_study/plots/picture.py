@@ -126,7 +126,7 @@ def curve_picture(
     """Curves over the epochs, one line a value of ``by``.
 
     Args:
-        number: of the figure.
+        number: of the figure, 0 where it has none.
         source: runs of one rule, or of several with ``by="optimizer"``.
         lead: first sentence of the caption.
         shows: what the file name says it shows, with underscores.
@@ -141,7 +141,7 @@ def curve_picture(
     by_what = "" if names == ("optimizer",) else f" by {labels.listing(map(labels.hyperparameter, names))}"
     title = labels.sentence(", ".join([f"{rule}: {what}{by_what}", *(h.title for h in held)]))
     figure = epoch_curves.curves(runs, metrics, by=names, title=title, ceiling=SHOWN_LOSS * source.chance)
-    name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])
+    name = "_".join([_file_name(number, shows), *(h.file for h in held)])
     groups = epoch_curves.named_groups(runs, names)
     return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(groups, metrics))
 
@@ -154,14 +154,29 @@ def groups_picture(
     chance: float,
     shows: str,
     title: str,
+    legend: str = "",
     events: Sequence[float] = (),
+    rest: Sequence[Sequence[History]] = (),
 ) -> Picture:
-    """Losses over the epochs of named groups, each the seeds of one configuration."""
+    """Losses over the epochs of named groups, each the seeds of one configuration, and of ``rest`` thin and grey."""
     runs = [h for members in groups.values() for h in members]
     rules = [members[0].optimizer for members in groups.values()]
-    looks = [style.named_look(rule) for rule in rules] if len(set(rules)) == len(rules) else None
-    figure = epoch_curves.lines(groups, LOSSES, title=title, looks=looks, events=events, ceiling=SHOWN_LOSS * chance)
-    return Picture(f"fig{number:02d}_{shows}", figure, captions.curves(lead, runs), captions.curves_alt(groups, LOSSES))
+    told_apart = len(set(rules)) == len(rules) and labels.OPTIMIZERS.keys() >= set(rules)
+    figure = epoch_curves.lines(
+        groups,
+        LOSSES,
+        legend=legend,
+        title=title,
+        looks=[style.named_look(rule) for rule in rules] if told_apart else None,
+        events=events,
+        ceiling=SHOWN_LOSS * chance,
+        rest=rest,
+    )
+    return Picture(_file_name(number, shows), figure, captions.curves(lead, runs), captions.curves_alt(groups, LOSSES))
+
+
+def _file_name(number: int, shows: str) -> str:
+    return f"fig{number:02d}_{shows}" if number else shows
 
 
 def minimum_picture(number: int, source: Source, lead: str, *, shows: str, by: str) -> Picture:
@@ -169,7 +184,7 @@ def minimum_picture(number: int, source: Source, lead: str, *, shows: str, by: s
     runs = selection.matching(source.histories, {})
     title = labels.sentence(f"{labels.optimizer(runs[0].optimizer)}: minimum losses by {labels.hyperparameter(by)}")
     figure = minima.minimum_by(runs, by=by, title=title, ceiling=SHOWN_LOSS * source.chance)
-    return Picture(f"fig{number:02d}_{shows}", figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
+    return Picture(_file_name(number, shows), figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
 
 
 def table_picture(
@@ -181,17 +196,18 @@ def table_picture(
     x: str,
     y: str = "learning_rate",
     held: Sequence[Held] = (),
+    best: str = "row",
 ) -> Picture:
-    """Minimum training and validation loss over two hyperparameters, ``x`` the columns and ``y`` the rows."""
+    """Minimum losses over two hyperparameters, ``x`` the columns and ``y`` the rows; ``best`` as in ``heat_map``."""
     values = ("min_train_loss", "min_val_loss")
     runs = selection.matching(source.histories, {h.name: h.used for h in held})
     over = f"{labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
     rule = labels.optimizer(runs[0].optimizer)
     title = labels.sentence(", ".join([f"{rule}: minimum losses over {over}", *(h.title for h in held)]))
-    figure = heatmaps.heat_map(runs, x=x, y=y, value=values, title=title, ceiling=source.chance)
+    figure = heatmaps.heat_map(runs, x=x, y=y, value=values, best=best, title=title, ceiling=source.chance)
     alt = captions.table_alt(runs, x=x, y=y, values=values)
-    name = "_".join([f"fig{number:02d}_{shows}", *(h.file for h in held)])
-    return Picture(name, figure, captions.table(lead, runs), alt)
+    name = "_".join([_file_name(number, shows), *(h.file for h in held)])
+    return Picture(name, figure, captions.table(lead, runs, best), alt)
 
 
 class Best(NamedTuple):

@@ -36,7 +36,7 @@ def matching(histories: Sequence[History], where: Mapping[str, float | str]) -> 
     """
     kept = [h for h in histories if all(_same(h, name, value) for name, value in where.items())]
     if not kept:
-        wanted = labels.listing(f"{labels.hyperparameter(n)} {_text(v)}" for n, v in where.items())
+        wanted = labels.listing(f"{labels.hyperparameter(n)} {labels.value(v)}" for n, v in where.items())
         raise NotDrawable(f"no run has {wanted}" if histories else "there are no runs")
     return kept
 
@@ -48,10 +48,6 @@ def _same(history: History, name: str, wanted: float | str) -> bool:
     if isinstance(value, str) or isinstance(wanted, str):
         return value == wanted
     return same_value(value, wanted)
-
-
-def _text(value: float | str) -> str:
-    return value if isinstance(value, str) else labels.number(value)
 
 
 def of_rule(histories: Sequence[History], rule: str) -> list[History]:

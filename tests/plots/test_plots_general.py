@@ -1,0 +1,46 @@
+"""The figures of any study: their names, their words, what is left of many configurations."""
+
+import pytest
+from plot_runs import momentum_grid, run
+
+from jaxopt_study.plots.general import general
+
+
+def test_each_rule_has_its_curves_its_axes_and_their_pairs_and_the_rules_are_compared():
+    runs = [*momentum_grid(), *(run("sgd", seed=seed, learning_rate=rate) for rate in (0.1, 0.2) for seed in (0, 1))]
+    assert [picture.name for picture in general(runs)] == [
+        "best_of_each_optimizer",
+        "momentum_curves",
+        "momentum_by_learning_rate",
+        "momentum_by_momentum",
+        "momentum_by_learning_rate_and_momentum",
+        "sgd_curves",
+        "sgd_by_learning_rate",
+    ]
+
+
+def test_only_the_best_of_many_configurations_have_a_place_in_the_legend():
+    curves = next(general([run("sgd", learning_rate=0.01 * k, low=0.2 + 0.01 * k) for k in range(1, 12)]))
+    (legend,) = curves.figure.legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == ["0.01", "0.02"]
+    assert len(legend.get_texts()) == 8
+    assert "the other 3" in curves.caption
+    assert len([line for line in curves.figure.axes[0].lines if line.get_color() == "#b8b8b8"]) == 3
+
+
+def test_a_heat_map_marks_one_best_and_says_so():
+    maps = [picture for picture in general(momentum_grid()) if picture.name.endswith("_and_momentum")]
+    (stars,) = ([text for text in p.figure.axes[1].texts if "\N{BLACK STAR}" in text.get_text()] for p in maps)
+    assert len(stars) == 2  # momentum 0 and 0.9 are equal there
+    assert "The best is framed and starred." in maps[0].caption
+
+
+@pytest.mark.parametrize("unit", ["mean squared error", "cross-entropy, nats"])
+def test_the_losses_have_their_unit(unit):
+    for picture in general(momentum_grid(), unit=unit):
+        assert any(unit in axes.get_ylabel() for axes in picture.figure.axes), picture.name
+
+
+def test_rules_of_ones_own_have_looks_of_their_own():
+    compared = next(general([run(name, learning_rate=0.1) for name in ("adamw", "lion")]))
+    assert len({line.get_color() for line in compared.figure.axes[0].lines}) == 2
