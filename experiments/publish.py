@@ -56,19 +56,19 @@ def publish(folders: Sequence[Path], into: Path) -> None:
     """Writes the results of work directories into a folder, of which only the figures are removed before."""
     from experiments.command import outputs, results
 
-    if not results.read(folders).of_article:
+    found = results.read(folders)
+    if not found.of_article:
         raise InputError(
             "--workdir", folders[0], "allowed are the article's experiments; a study of one's own has report()"
         )
     with tempfile.TemporaryDirectory() as made:
-        outputs.write(folders, Path(made))
+        outputs.write(found, Path(made))
         shutil.rmtree(into / "figures", ignore_errors=True)
         (into / "figures").mkdir(parents=True)
         for path in sorted(Path(made).glob("figures/*.png")):
             shutil.copy(path, into / "figures")
         for path in [*Path(made).glob("*.csv"), *Path(made).glob("tables/*.csv")]:
             shutil.copy(path, into)
-    found = results.read(folders)
     judged = article.claims(judge(found.runs))
     workdir.write_json(into / "config.json", [config for _, config, _ in found.origins])
     workdir.write_json(into / "stats.json", [stats for _, _, stats in found.origins])

@@ -35,11 +35,14 @@ def body() -> None:
             raise InputError("--workdir", folder, "there is no such folder")
     output = flags.FLAGS["output"].value
     into = workdir.check(Path(output) if output else remote.place(given[0]))
-    from experiments.command import outputs  # takes its time to import: not before the flags are known to be good
+    from experiments.command import (  # takes its time to import: not before the flags are known to be good
+        outputs,
+        results,
+    )
 
     with contextlib.ExitStack() as held:
         folders = [held.enter_context(remote.kept(name)).expanduser() for name in given]
-        outputs.write(folders, into)
+        outputs.write(results.read(folders), into)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,11 @@ from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.history import History
 
 if TYPE_CHECKING:
-    from jaxopt_study.api import Grid, UserStudy, make_grid, make_study
+    from jaxopt_study.api import Grid, Study, make_grid, make_study
     from jaxopt_study.data import Dataset
     from jaxopt_study.data.arrays import arrays
     from jaxopt_study.data.load import load
     from jaxopt_study.engine.groups import Interrupted
-    from jaxopt_study.engine.study import Execution
     from jaxopt_study.layers.convolution import conv
     from jaxopt_study.layers.pooling import max_pool
     from jaxopt_study.models.build import article_model
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from jaxopt_study.optimizers import triangular
     from jaxopt_study.optimizers.family import Hyperparameter
     from jaxopt_study.optimizers.foreign import rule, scheduled
+    from jaxopt_study.settings import Execution
     from jaxopt_study.storage.store import load_runs
     from jaxopt_study.storage.weights import load_model
 
@@ -33,7 +33,7 @@ __all__ = [
     "Hyperparameter",
     "InputError",
     "Interrupted",
-    "UserStudy",
+    "Study",
     "arrays",
     "article_model",
     "conv",
@@ -53,11 +53,11 @@ __all__ = [
 # Imported when they are first asked for, so that reading results does not wait for JAX.
 _LATER = {
     "Dataset": "data",
-    "Execution": "engine.study",
+    "Execution": "settings",
     "Grid": "api",
     "Hyperparameter": "optimizers.family",
     "Interrupted": "engine.groups",
-    "UserStudy": "api",
+    "Study": "api",
     "arrays": "data.arrays",
     "article_model": "models.build",
     "conv": "layers.convolution",

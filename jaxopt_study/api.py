@@ -1,6 +1,5 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
-import dataclasses
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,27 +8,27 @@ from typing import Any, NamedTuple
 import jax
 import optax
 
+from jaxopt_study.cluster import hosts
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.plan import Part, plan
-from jaxopt_study.engine.study import Execution, Study
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import points as space
 from jaxopt_study.grids.points import Point, When
 from jaxopt_study.grids.ranges import Spec
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
-from jaxopt_study.models.build import Model
 from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import foreign as rules
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
-from jaxopt_study.report import outcome
-from jaxopt_study.settings import Settings
-from jaxopt_study.storage import remote, workdir
+from jaxopt_study.settings import Execution, Machines, Settings, check_whole
+from jaxopt_study.storage import remote
+from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
-from jaxopt_study.watch import callbacks as watching
-from jaxopt_study.watch import interrupts as attended
+from jaxopt_study.watch.callbacks import Callback, TensorBoard
+from jaxopt_study.watch.interrupts import watched
 
 Optimizer = str | Family | Callable[..., optax.GradientTransformation]
 
@@ -112,85 +111,143 @@ def family_of(optimizer: Optimizer) -> Family:
 def make_study(
     *,
     model: Any,
-    data: str | Dataset,
-    grid: Grid | Sequence[Grid],
+    data: str | Dataset | Callable[[], Dataset],
+    grid: Grid | Sequence[Grid | Run],
     seeds: int = 1,
-    batch_size: int | Sequence[int] = 32,
-    max_epochs: int = 100,
-    patience: int = 10,
+    batch_size: int | Sequence[int] = Settings.batch_size,
+    max_epochs: int = Settings.max_epochs,
+    patience: int = Settings.patience,
     loss: str | None = None,
-    data_seed: int = 0,
+    data_seed: int = Settings.data_seed,
+    stop_on_nonfinite: bool = Settings.stop_on_nonfinite,
+    halving: int | None = Settings.halving,
+    diagnostics: bool = Settings.diagnostics,
+    matmul_precision: str = Settings.matmul_precision,
     workdir: str | Path = "workdir",
     execution: Execution | None = None,
-) -> "UserStudy":
-    """A study of one's own; nothing is trained before :meth:`UserStudy.run`.
+    slots: int | None = Execution.slots,
+    devices: int | None = Execution.devices,
+    strategy: str = Execution.strategy,
+    checkpoint_minutes: float = Execution.checkpoint_minutes,
+    save_best_weights: bool = Execution.save_best_weights,
+    cluster: str | None = Machines.cluster,
+    cpus_per_worker: int | None = Machines.cpus_per_worker,
+    workers: int | None = Machines.workers,
+    distributed: bool = Machines.distributed,
+    coordinator: str | None = Machines.coordinator,
+    processes: int | None = Machines.processes,
+    process_id: int | None = Machines.process_id,
+    tensorboard: bool = False,
+    callbacks: Sequence[Callback] = (),
+    own: bool = True,
+) -> "Study":
+    """A study; nothing is trained before :meth:`Study.run`.
+
+    The names are those of the commands' flags.
 
     Args:
         model: a Linen module; the class of an NNX module, or ``js.nnx(function of rngs)``; ``js.functions(init,
             apply)``; ``js.article_model()``. It maps float32 examples [B, ..] to logits [B, O].
-        data: ``digits``, ``tfds:NAME``, ``folder:PATH``, what ``js.load`` returned with more to say, or ``js.arrays``.
-        grid: one or several of :func:`make_grid`.
+        data: ``digits``, ``tfds:NAME``, ``folder:PATH``, what ``js.load`` returned with more to say, or ``js.arrays``;
+            or a function that returns one of the latter, called when all else is known to be good.
+        grid: one or several of :func:`make_grid`; runs, which have seeds of their own, may be among them.
         seeds: 0 to this less 1 for every configuration.
         batch_size: training examples a step; several are an axis, each compiled by itself.
         max_epochs: a run trains at most.
         patience: epochs without a lower validation loss after which a run ends.
         loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
         data_seed: of the order of the examples, and of the split of digits and folders.
+        stop_on_nonfinite: end a run when its loss is not finite; otherwise it runs out its patience.
+        halving: successive halving: the best 1 / halving of a rule's runs go on at every rung; from 2.
+        diagnostics: measure oscillation, update size, distance and norms.
+        matmul_precision: of products of float32 arrays, where the device has coarser units.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
-        execution: how to compute it.
+        execution: how to compute it, in place of the next five.
+        slots: runs that train at once; chosen from the memory if not given.
+        devices: to use (CPU: cores); all if not given.
+        strategy: ``vmap``, ``map`` or ``auto``; see :class:`Execution`.
+        checkpoint_minutes: between two checkpoints.
+        save_best_weights: keep each run's weights at its best epoch, for ``js.load_model``.
+        cluster: train on a Ray cluster: ``local``, ``auto`` or ``ray://HOST:PORT``.
+        cpus_per_worker: cores of a cluster's worker; a GPU each if not given, or a machine each without GPUs.
+        workers: of a cluster at most; as many as fit if not given.
+        distributed: this is one of several processes that share the folder, each with its part of the runs.
+        coordinator: ``HOST:PORT`` of the first process; found on Slurm, Cloud TPU and Open MPI, as are the next two.
+        processes: number of processes that share the study.
+        process_id: number of this process, from 0.
+        tensorboard: write TensorBoard event files, a run each, into the work directory.
+        callbacks: who else wants to hear of epochs and runs; see jaxopt_study.watch.callbacks.
+        own: whether config.json calls it somebody's own: a report is then made of it as :meth:`Study.report` does.
 
     Raises:
         InputError: the message says what was given and what is allowed.
         EnvironmentFault: the machine cannot do it.
     """
-    for name, value in {"seeds": seeds, "max_epochs": max_epochs, "patience": patience}.items():
-        _whole(name, value, 1)
-    _whole("data_seed", data_seed, 0)
+    check_whole("seeds", seeds, 1)
     sizes = [batch_size] if isinstance(batch_size, int) else list(_sequence("batch_size", batch_size))
     for size in sizes:
-        _whole("batch_size", size, 1)
-    runs = _runs(_grids(grid), seeds, sizes)
-    chosen = model_of(model)
-    folder = _folder(workdir)
-    _use_all_cores(execution)
-    dataset = load(data, split_seed=data_seed) if isinstance(data, str) else data
+        check_whole("batch_size", size, 1)
+    settings = Settings(
+        sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
+        stop_on_nonfinite, halving, diagnostics, matmul_precision,
+    )  # fmt: skip
+    execution = execution or Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights)
+    machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
+    runs = _runs(grid, seeds, sizes)
+    network = model_of(model)
+    folder = _folder(workdir, machines)
+    if tensorboard:
+        callbacks = [*callbacks, TensorBoard(folder / "tensorboard")]
+    _prepare(execution, machines)
+    if isinstance(data, str):
+        dataset: object = load(data, split_seed=data_seed)
+    else:
+        dataset = data() if callable(data) else data
     if not isinstance(dataset, Dataset):
         allowed = "allowed are digits, tfds:NAME, folder:PATH, or what js.load or js.arrays returned"
-        raise InputError("data", type(data).__name__, allowed)
-    settings = Settings(max_epochs=max_epochs, patience=patience, data_seed=data_seed)
-    if len(sizes) == 1:
-        settings = dataclasses.replace(settings, batch_size=sizes[0])
-    made = Study(settings, dataset, runs, folder, model=chosen, execution=execution, loss=loss, own=True)
-    _check_outputs(made, chosen)
-    return UserStudy(made, workdir)
+        raise InputError("data", type(dataset).__name__, allowed)
+    study = Study(
+        settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
+        model=network, execution=execution, loss=loss, own=own,
+    )  # fmt: skip
+    _check_outputs(study)
+    return study
 
 
-class UserStudy:
-    """A study and what is made of it; see :func:`make_study`.
+class Study(Trainer):
+    """A study: what is computed (see :class:`jaxopt_study.engine.trainer.Trainer`), where, and what is made of it.
+
+    Made by :func:`make_study`.
 
     Attributes:
-        study: the study itself.
+        settings: what all runs share.
+        execution: how it is computed.
+        machines: where it is computed.
+        callbacks: who hears of epochs and runs.
+        workdir: the work directory as it was given, a folder or a URL; ``folder`` is the one on this machine.
+        runs: all of them, trained or not.
+        histories: the finished ones.
     """
 
-    def __init__(self, study: Study, workdir: str | Path | None = None) -> None:
-        self.study = study
-        self._workdir = study.folder if workdir is None else workdir
-
-    @property
-    def runs(self) -> list[Run]:
-        """All runs, trained or not."""
-        return self.study.runs
-
-    @property
-    def histories(self) -> list[History]:
-        """The finished runs."""
-        return self.study.histories()
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        runs: Sequence[Run],
+        workdir: str | Path,
+        *,
+        machines: Machines,
+        callbacks: Sequence[Callback],
+        **computed: Any,
+    ) -> None:
+        super().__init__(settings, dataset, runs, remote.place(workdir).expanduser(), **computed)
+        self.workdir, self.machines, self.callbacks = workdir, machines, callbacks
 
     def plan(self) -> list[Part]:
         """What would be trained, in how much memory and time: a part for every rule and batch size."""
-        return plan(self.study)
+        return plan(self)
 
-    def run(self, *callbacks: watching.Callback) -> Any:
+    def run(self, *callbacks: Callback) -> Any:
         """Trains what the work directory does not have yet.
 
         Args:
@@ -203,11 +260,16 @@ class UserStudy:
             EnvironmentFault: the work directory cannot be used, or the memory does not suffice.
             Interrupted: an interrupt came; what was begun is saved, and the next call goes on from there.
         """
-        with remote.kept(self._workdir):
-            attended.train(self.study.run, callbacks)
-        names = self.study.fingerprints
-        done = [run for run in self.runs if names[run] in self.study.store]
-        return tidy(zip((names[run] for run in done), self.histories, strict=True))
+        with remote.kept(self.workdir), watched([*self.callbacks, *callbacks]) as watcher:
+            if self.machines.cluster is not None:
+                from jaxopt_study.cluster import driver  # Ray is an extra
+
+                driver.train(self, self.machines, watcher)
+            elif self.machines.distributed:
+                hosts.train(self, watcher)
+            else:
+                self.train(watcher)
+        return tidy((self.fingerprints[run], history) for run, history in self.finished.items())
 
     def figures(self) -> list[Path]:
         """Draws the finished runs into figures/, PNG and SVG: curves, the lowest loss over each axis and pair of axes.
@@ -219,8 +281,10 @@ class UserStudy:
             InputError: no run is finished.
             EnvironmentFault: a file cannot be written.
         """
-        with remote.kept(self._workdir):
-            return [each.png for each in outcome.draw(self._finished(), self.study.folder, self.study.describe())]
+        from jaxopt_study.report import outcome  # Matplotlib takes a second to import
+
+        with remote.kept(self.workdir):
+            return [each.png for each in outcome.draw(self._some_histories(), self.folder, self.describe())]
 
     def report(self) -> Path:
         """Writes summary.csv, tables/, figures/ and report.html, one page with all of it.
@@ -232,39 +296,35 @@ class UserStudy:
             InputError: no run is finished.
             EnvironmentFault: a file cannot be written.
         """
-        with remote.kept(self._workdir):
-            histories, config = self._finished(), self.study.describe()
-            workdir.write_json(self.study.folder / "config.json", config)
-            path = self.study.folder / "stats.json"
-            stats = workdir.read_json(path) if path.exists() else {}
-            return outcome.write(histories, self.study.folder, config, stats)
+        from jaxopt_study.report import outcome  # Matplotlib takes a second to import
 
-    def _finished(self) -> list[History]:
-        histories = self.histories
-        if not histories:
-            raise InputError("workdir", self.study.folder, "it holds no finished run of this study: call run() first")
-        return histories
+        with remote.kept(self.workdir):
+            histories = self._some_histories()
+            self.write_config()
+            path = self.folder / "stats.json"
+            stats = folders.read_json(path) if path.exists() else {}
+            return outcome.write(histories, self.folder, self.describe(), stats)
+
+    def _some_histories(self) -> list[History]:
+        if not self.histories:
+            raise InputError("workdir", self.folder, "it holds no finished run of this study: call run() first")
+        return self.histories
 
 
-def _runs(grids: Sequence[Grid], seeds: int, sizes: Sequence[int]) -> list[Run]:
+def _runs(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
     """All runs; the batch size is a number of theirs where there are several."""
+    parts = [grid] if isinstance(grid, Grid) else list(_sequence("grid", grid))
+    if not all(isinstance(part, Grid | Run) for part in parts):
+        raise InputError("grid", repr(grid), "allowed is what js.make_grid returned, or a list of that")
     several = [{"batch_size": float(size)} for size in dict.fromkeys(sizes)] if len(sizes) > 1 else [{}]
-    return [
-        make_run(each.optimizer, {**size, **point}, seed)
-        for each in grids
-        for size in several
-        for point in each.points
-        for seed in range(seeds)
-    ]
-
-
-def _grids(given: Grid | Sequence[Grid]) -> list[Grid]:
-    found = [given] if isinstance(given, Grid) else list(_sequence("grid", given))
-    if not all(isinstance(each, Grid) for each in found):
-        raise InputError("grid", repr(given), "allowed is what js.make_grid returned, or a list of that")
-    if not any(each.points for each in found):
+    runs = []
+    for part in parts:
+        points = [dict(part.hyperparameters)] if isinstance(part, Run) else part.points
+        of_part = [part.seed] if isinstance(part, Run) else range(seeds)
+        runs += [make_run(part.optimizer, {**s, **p}, seed) for s in several for p in points for seed in of_part]
+    if not runs:
         raise InputError("grid", "no configuration", "allowed is at least one")
-    return found
+    return runs
 
 
 def _sequence(name: str, value: Any) -> Sequence[Any]:
@@ -273,41 +333,59 @@ def _sequence(name: str, value: Any) -> Sequence[Any]:
     return value
 
 
-def _whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(name, repr(value), f"allowed is a whole number from {least}")
+def _folder(workdir: object, machines: Machines) -> Path:
+    if not isinstance(workdir, str | Path) or not str(workdir):
+        raise InputError("workdir", repr(workdir), "allowed is the path of a folder, or a URL of object storage")
+    if machines.distributed and remote.is_url(workdir):
+        raise InputError("--workdir", workdir, "allowed with --distributed is a folder that all processes share")
+    return folders.check(remote.place(workdir).expanduser())
 
 
-def _folder(given: object) -> Path:
-    if not isinstance(given, str | Path) or not str(given):
-        raise InputError("workdir", repr(given), "allowed is the path of a folder, or a URL of object storage")
-    return workdir.check(remote.place(given).expanduser())
+def _prepare(execution: Execution, machines: Machines) -> None:
+    """Makes the devices ready that this process trains on; with a cluster it trains on none.
+
+    Raises:
+        InputError: more devices than there are.
+        EnvironmentFault: Ray is not installed, or no cluster or process answers.
+    """
+    if machines.cluster is None:
+        _use_all_cores(execution.devices)
+        if machines.distributed:
+            hosts.join(machines.coordinator, machines.processes, machines.process_id)
+        devices.choose(execution.devices)
+        return
+    if execution.devices is not None:
+        raise InputError("--devices", execution.devices, "not allowed with --cluster, which has --cpus_per_worker")
+    from jaxopt_study.cluster import connect  # Ray is an extra
+
+    connect.connect(machines.cluster)  # before JAX has threads: Ray starts processes
+    devices.configure(only_cpu=True)  # the accelerator is the workers'
 
 
-def _use_all_cores(execution: Execution | None) -> None:
-    """Makes the cores devices, as the commands do, unless somebody chose or JAX has begun its work."""
+def _use_all_cores(count: int | None) -> None:
+    """Makes the cores devices, unless somebody chose or JAX has begun its work."""
     config: Any = jax.config  # whose options have no types
     if config.jax_num_cpu_devices >= 1:
         return
-    asked, cores = execution.devices if execution else None, devices.cpu_cores()
+    cores = devices.cpu_cores()
     try:
-        devices.configure(cpu_devices=asked)
+        devices.configure(cpu_devices=count)
     except RuntimeError:
-        if asked is None and jax.default_backend() == "cpu" and jax.local_device_count() < cores:
+        if count is None and jax.default_backend() == "cpu" and jax.local_device_count() < cores:
             warnings.warn(
                 f"JAX was used before the study was made, so that it has {jax.local_device_count()} of {cores} cores; "
                 f'begin with jax.config.update("jax_num_cpu_devices", {cores})',
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
-def _check_outputs(study: Study, model: Model) -> None:
+def _check_outputs(study: Study) -> None:
     network = study.network(study.batch_size(study.groups[0]))
     images = jax.ShapeDtypeStruct((2, *study.dataset.train_images.shape[1:]), study.dataset.train_images.dtype)
     logits = jax.eval_shape(
         lambda key, x: network.evaluate(network.init(key), network.prepare(x, False)), jax.random.key(0), images
     )
     if logits.shape != (2, study.outputs):
-        given = f"{model.identity.split()[0]} with output shape {logits.shape} for 2 examples"
+        given = f"{study.model.identity.split()[0]} with output shape {logits.shape} for 2 examples"
         allowed = f"allowed is (2, {study.outputs}), for the loss {study.loss} on {study.dataset.name}"
         raise InputError("model", given, allowed)

@@ -1,4 +1,4 @@
-"""What is the same for every run of a study: the static part of its description, and how it is computed."""
+"""What is the same for every run of a study, how it is computed, and on which machines; every default is said here."""
 
 import dataclasses
 from typing import Any
@@ -9,11 +9,35 @@ from jaxopt_study.errors import InputError
 RESULTS_VERSION = 1
 # How exactly float32 products are computed, where a device has faster, coarser units: names of JAX's.
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+STRATEGIES = ("auto", "vmap", "map")
+
+
+def check_whole(name: str, value: object, least: int) -> None:
+    """Refuses what is not a whole number from ``least``.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InputError(name, repr(value), f"allowed is a whole number from {least}")
+
+
+def _check_fields(settings: Any, least: dict[str, int]) -> None:
+    """Refuses whole numbers that are too small, where they are given at all."""
+    for name, bound in least.items():
+        value = getattr(settings, name)
+        if value is not None:
+            check_whole(name, value, bound)
+
+
+def _check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(name, value, f"allowed are {', '.join(allowed)}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings shared by all runs.
+    """Settings shared by all runs; their results depend on them.
 
     Attributes:
         batch_size: training examples a step; the last, smaller batch of an epoch is trained on too.
@@ -26,11 +50,14 @@ class Settings:
         diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
         matmul_precision: of products and convolutions of float32 arrays, one of ``PRECISIONS``; CPUs compute all of
             them in float32.
+
+    Raises:
+        InputError: a value is not allowed.
     """
 
     batch_size: int = 32
-    max_epochs: int = 1000
-    patience: int = 50
+    max_epochs: int = 100
+    patience: int = 10
     data_seed: int = 0
     stop_on_nonfinite: bool = True
     halving: int | None = None
@@ -38,16 +65,10 @@ class Settings:
     matmul_precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs", "patience"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name}", getattr(self, name), "allowed is a whole number from 1")
-        if self.halving is not None and self.halving < 2:
-            raise InputError("--halving", self.halving, "allowed is a whole number from 2")
-        if self.matmul_precision not in PRECISIONS:
-            allowed = f"allowed are {', '.join(PRECISIONS)}"
-            raise InputError("--matmul_precision", self.matmul_precision, allowed)
-        if self.data_seed < 0:
-            raise InputError("--data_seed", self.data_seed, "allowed is a whole number from 0")
+        for name in ("batch_size", "max_epochs", "patience", "data_seed"):
+            check_whole(name, getattr(self, name), 0 if name == "data_seed" else 1)
+        _check_fields(self, {"halving": 2})
+        _check_one_of("matmul_precision", self.matmul_precision, PRECISIONS)
 
     def identity(self) -> dict[str, Any]:
         """Everything in here that a run's result depends on, for its fingerprint."""
@@ -65,9 +86,12 @@ class Execution:
         slots: runs that train at once; None chooses.
         devices: number of devices; None takes all.
         strategy: ``vmap`` (all runs in one batched program), ``map`` (a device trains its runs in turn) or ``auto``:
-            the faster one for device and shapes, and with it the fastest of the network's forms; see choice.
+            the faster one for device and shapes, and with it the fastest of the network's forms; see engine.choice.
         checkpoint_minutes: between two checkpoints.
         save_best_weights: keep each run's variables at its lowest validation loss.
+
+    Raises:
+        InputError: a value is not allowed.
     """
 
     slots: int | None = None
@@ -75,3 +99,49 @@ class Execution:
     strategy: str = "auto"
     checkpoint_minutes: float = 2.0
     save_best_weights: bool = False
+
+    def __post_init__(self) -> None:
+        _check_fields(self, {"slots": 1, "devices": 1})
+        _check_one_of("strategy", self.strategy, STRATEGIES)
+        if not isinstance(self.checkpoint_minutes, int | float) or not self.checkpoint_minutes > 0:
+            raise InputError("checkpoint_minutes", repr(self.checkpoint_minutes), "allowed is a number above 0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Machines:
+    """On which machines a study trains: this one alone, a Ray cluster, or one of several processes that JAX joins.
+
+    Attributes:
+        cluster: ``local`` (started here), ``auto`` (this machine is part of one) or ``ray://HOST:PORT``.
+        cpus_per_worker: cores of a cluster's worker; None is a GPU each, or a machine each without GPUs.
+        workers: of a cluster at most; None is as many as fit.
+        distributed: whether this is one of several processes that share the work directory, each with its part.
+        coordinator: ``HOST:PORT`` of the first process; None where JAX finds it (Slurm, Cloud TPU, Open MPI).
+        processes: how many there are; None as above.
+        process_id: number of this one; None as above.
+
+    Raises:
+        InputError: they do not go together.
+    """
+
+    cluster: str | None = None
+    cpus_per_worker: int | None = None
+    workers: int | None = None
+    distributed: bool = False
+    coordinator: str | None = None
+    processes: int | None = None
+    process_id: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_fields(self, {"cpus_per_worker": 1, "workers": 1, "processes": 1, "process_id": 0})
+        if self.cluster is not None and self.distributed:
+            raise InputError("--distributed", True, "not allowed with --cluster, which starts its own processes")
+        for name in ("cpus_per_worker", "workers"):
+            if getattr(self, name) is not None and self.cluster is None:
+                raise InputError(f"--{name}", getattr(self, name), "allowed with --cluster only")
+        for name in ("coordinator", "processes", "process_id"):
+            if getattr(self, name) is not None and not self.distributed:
+                raise InputError(f"--{name}", getattr(self, name), "allowed with --distributed only")
+        if self.process_id is not None and self.process_id >= (self.processes or 0):
+            allowed = "allowed is a whole number from 0 to --processes less 1"
+            raise InputError("--process_id", self.process_id, allowed)

@@ -13,15 +13,15 @@ import pytest
 from flax import nnx
 
 import jaxopt_study.api as js
-from experiments.command import outputs
+from experiments.command import outputs, results
 from jaxopt_study.data.arrays import arrays
-from jaxopt_study.engine.study import Execution
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as runs
 from jaxopt_study.identity import identity
 from jaxopt_study.models.functions import functions
 from jaxopt_study.optimizers import registry, triangular
 from jaxopt_study.optimizers.foreign import rule, scheduled
+from jaxopt_study.settings import Execution
 from jaxopt_study.storage.weights import load_model
 
 ONE = Execution(devices=1, strategy="vmap")
@@ -57,16 +57,16 @@ def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):
     page = study.report().read_text(encoding="utf-8")
     assert "squared_error" in page
     assert 'id="claims"' not in page
-    outputs.write([tmp_path], tmp_path / "again")
+    outputs.write(results.read([tmp_path]), tmp_path / "again")
     assert (tmp_path / "again" / "report.html").read_text(encoding="utf-8").count("<figure") == page.count("<figure")
     assert not (tmp_path / "again" / "claims.csv").exists()
     history, data = study.histories[0], asked["data"]
-    predict = load_model(tmp_path, study.study.fingerprints[study.runs[0]], model=Noisy)
+    predict = load_model(tmp_path, study.fingerprints[study.runs[0]], model=Noisy)
     error = np.square(predict(data.val_images) - data.val_labels).mean()
     np.testing.assert_allclose(error, history.curves["val_loss"].min(), rtol=1e-5)
     with pytest.raises(InputError, match="allowed is the network that was trained"):
-        load_model(tmp_path, study.study.fingerprints[study.runs[0]])
-    assert js.make_study(**asked, batch_size=16).study.pending() == []
+        load_model(tmp_path, study.fingerprints[study.runs[0]])
+    assert js.make_study(**asked, batch_size=16).pending() == []
 
 
 def test_schedules_vary_in_their_numbers(tmp_path):
@@ -134,7 +134,7 @@ def test_clipping_comes_before_decay_and_decay_before_the_rule():
 CORES = """
 import sys, warnings
 import jaxopt_study as js
-from jaxopt_study import devices
+from jaxopt_study.engine import devices
 devices.cpu_cores = lambda: 3
 if {early}:
     import jax.numpy; jax.numpy.zeros(3)

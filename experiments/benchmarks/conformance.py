@@ -25,13 +25,13 @@ from jaxopt_study.data.arrays import arrays
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.choice import Way
 from jaxopt_study.engine.slots import Parked, Snapshot
-from jaxopt_study.engine.study import Execution, Study
 from jaxopt_study.engine.sweep import Sweep
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import make_run, stack
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.optimizers.foreign import Factory, rule
-from jaxopt_study.settings import Settings
+from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.epoch import Program, init_run, shapes
@@ -101,21 +101,21 @@ def examined(factory: Factory, folder: Path) -> Row:
     )
 
 
-def study_of(family: Family, rates: tuple[float, ...], folder: Path) -> Study:
+def study_of(family: Family, rates: tuple[float, ...], folder: Path) -> Trainer:
     """Two runs of a linear model on made examples."""
     runs = [make_run(family.name, {rate_of(family): rate}, seed) for seed, rate in enumerate(rates)]
     settings = Settings(batch_size=BATCH, max_epochs=9, patience=9, diagnostics=False)
-    return Study(settings, DATA, runs, folder, model=MODEL, execution=Execution(devices=1, strategy="vmap"))
+    return Trainer(settings, DATA, runs, folder, model=MODEL, execution=Execution(devices=1, strategy="vmap"))
 
 
-def filled(sweep: Sweep, study: Study) -> tuple[RunState, PyTree]:
+def filled(sweep: Sweep, study: Trainer) -> tuple[RunState, PyTree]:
     """Both runs at their beginning, and what an epoch of theirs takes."""
     numbers, bounds = stack(study.runs), np.full(2, 9, np.int32)
     states = sweep.fill(sweep.idle(2), *sweep.put((numbers, np.arange(2, dtype=np.uint32), np.ones(2, bool))))
     return states, sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put
 
 
-def run_alone(program: Program, sweep: Sweep, study: Study, i: int) -> RunState:
+def run_alone(program: Program, sweep: Sweep, study: Trainer, i: int) -> RunState:
     """An epoch of one run: the plain step, step after step."""
     numbers = {name: jax.numpy.float32(value) for name, value in study.runs[i].hyperparameters}
 
@@ -134,7 +134,7 @@ def run_alone(program: Program, sweep: Sweep, study: Study, i: int) -> RunState:
     return found
 
 
-def resumes(sweep: Sweep, study: Study, states: RunState, numbers: PyTree, folder: Path) -> bool:
+def resumes(sweep: Sweep, study: Trainer, states: RunState, numbers: PyTree, folder: Path) -> bool:
     """Whether the next epoch is the same after a checkpoint was written and read."""
     kept = Checkpoints(folder / "checkpoints", study.identity)
     rows = np.zeros((1, 9), np.float32)

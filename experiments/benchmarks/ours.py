@@ -15,14 +15,14 @@ from experiments.benchmarks.resnet import ResNet
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.batches import Batches
 from jaxopt_study.engine import devices
-from jaxopt_study.engine.study import Execution, Study
 from jaxopt_study.engine.sweep import memory_of
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids import run as grid
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.linen import from_linen
 from jaxopt_study.models.network import Network
-from jaxopt_study.settings import Settings
+from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.training.early_stopping import Limits
 
 FOREVER = 1_000_000_000
@@ -44,7 +44,7 @@ def resnet(kernels: str) -> Model:
     return Model("resnet", build)
 
 
-def study_of(case: Case, *, diagnostics: bool, kernels: str, strategy: str = "auto") -> Study:
+def study_of(case: Case, *, diagnostics: bool, kernels: str, strategy: str = "auto") -> Trainer:
     """A study of the case: its grid has a learning rate a configuration."""
     images, labels = (x.reshape(-1, *x.shape[2:]) for x in cases.data(case))
     dataset = Dataset("made", images, labels, images[:1], labels[:1], ("dark", "light"), repr(case))
@@ -55,7 +55,7 @@ def study_of(case: Case, *, diagnostics: bool, kernels: str, strategy: str = "au
     # Without validation data its loss is NaN, which must not end a run.
     settings = Settings(**{**vars(settings), "stop_on_nonfinite": False})
     execution = Execution(slots=case.configs, devices=case.devices or None, strategy=strategy)
-    return Study(settings, dataset, runs, Path(tempfile.gettempdir()), model=model, execution=execution)
+    return Trainer(settings, dataset, runs, Path(tempfile.gettempdir()), model=model, execution=execution)
 
 
 def build(case: Case, *, diagnostics: bool, kernels: str = "auto", strategy: str = "auto") -> Ready:

@@ -22,7 +22,7 @@ from jaxopt_study.analysis import minimum
 from jaxopt_study.analysis.intervals import paired_differences, seed_estimate
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import devices
-from jaxopt_study.engine.study import Study
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import PRECISIONS, Settings
@@ -45,12 +45,12 @@ def trained(dataset: Dataset, runs: Sequence[Run], precision: str, activations: 
     """The lowest validation loss of each run, and the seconds of training without compilation."""
     settings = Settings(max_epochs=EPOCHS.value, patience=EPOCHS.value, matmul_precision=precision)
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(settings, dataset, runs, Path(folder), model=article_model(activations=activations))
+        study = Trainer(settings, dataset, runs, Path(folder), model=article_model(activations=activations))
         losses = {
             make_run(history.optimizer, history.hyperparameters, history.seed): minimum(
                 history.curves["val_loss"]
             ).value
-            for history in study.run()
+            for history in study.train()
         }
         parts = workdir.read_json(Path(folder) / "stats.json")["parts"]
     return losses, sum(part["training_seconds"] for part in parts)

@@ -32,10 +32,11 @@ from experiments.benchmarks.kill_and_resume import identical
 from jaxopt_study import files
 from jaxopt_study.data import load
 from jaxopt_study.engine import devices
-from jaxopt_study.engine.study import Execution, Study, Watcher
+from jaxopt_study.engine.groups import Watcher
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import product
 from jaxopt_study.models.build import article_model
-from jaxopt_study.settings import Settings
+from jaxopt_study.settings import Execution, Machines, Settings
 from jaxopt_study.storage import workdir
 
 REPEATS = flags.DEFINE_integer("repeats", 3, "Of each, in turns, after one that fills the compilation cache.", 1)
@@ -77,20 +78,20 @@ def machines() -> Iterator[Any]:
         cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray's own annotations are partial
 
 
-def study_of(folder: Path, runs: int) -> Study:
+def study_of(folder: Path, runs: int) -> Trainer:
     """A momentum grid of so many runs."""
     axes = {"learning_rate": (0.001, 0.01), "momentum": (0.0, 0.9)}
     chosen = product("momentum", axes, -(-runs // 4))[:runs]
     settings = Settings(max_epochs=EPOCHS.value, patience=EPOCHS.value)
     dataset = load("digits", train_examples=EXAMPLES.value)
-    return Study(settings, dataset, chosen, folder, model=article_model(), execution=Execution(slots=SLOTS))
+    return Trainer(settings, dataset, chosen, folder, model=article_model(), execution=Execution(slots=SLOTS))
 
 
 def trained(folder: Path, runs: int, workers: int, watcher: Watcher | None = None) -> dict[str, float]:
     """Trains a study on the cluster; its part of stats.json."""
     from jaxopt_study.cluster import driver
 
-    driver.run(study_of(folder, runs), article_model, "auto", cpus_per_worker=1, workers=workers, watcher=watcher)
+    driver.train(study_of(folder, runs), Machines(cluster="auto", cpus_per_worker=1, workers=workers), watcher)
     part: dict[str, float] = workdir.read_json(folder / "stats.json")["parts"][-1]
     return part
 
@@ -217,7 +218,7 @@ def drive(folder: Path) -> None:
 
     connect.connect("local")
     devices.configure(only_cpu=True)
-    driver.run(study_of(folder, RUNS.value), article_model, "local", cpus_per_worker=1, workers=2)
+    driver.train(study_of(folder, RUNS.value), Machines(cluster="local", cpus_per_worker=1, workers=2))
 
 
 def main(_: list[str]) -> None:

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from jaxopt_study.data import load
 from jaxopt_study.engine import devices
-from jaxopt_study.engine.study import Execution, Study
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Run, product
-from jaxopt_study.settings import Settings
+from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import workdir
 
 REPEATS = flags.DEFINE_integer("repeats", 3, "Of both, in turn; the first compiles and is not counted.", 1)
@@ -29,8 +29,8 @@ AXES = {"learning_rate": (0.0001, 0.001, 0.01, 0.1, 1.0), "momentum": (0.0, 0.5,
 
 def trained(settings: Settings, runs: list[Run], slots: int, folder: Path) -> dict[str, float]:
     """Trains the grid; what stats.json says, and the longest run's epochs."""
-    study = Study(settings, load("digits"), runs, folder, execution=Execution(slots=slots))
-    epochs = [history.epochs for history in study.run()]
+    study = Trainer(settings, load("digits"), runs, folder, execution=Execution(slots=slots))
+    epochs = [history.epochs for history in study.train()]
     stats = workdir.read_json(folder / "stats.json")
     seconds = sum(part["training_seconds"] for part in stats["parts"])
     return {**stats, "training": seconds, "longest": max(epochs), "shortest": min(epochs)}

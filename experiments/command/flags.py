@@ -1,208 +1,146 @@
-"""What every experiment's command shares: the flags, and the way from them to the work directory."""
+"""What every experiment's command shares: its flags, and the way from them to the work directory."""
 
+import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from absl import flags
+import jax
+from absl import app, flags
 
-from experiments.command import grid_flags, machines
-from experiments.command import start as command
+from experiments.command import grid_flags, start
 from experiments.command.experiment import Experiment
+from jaxopt_study.api import Study, make_study
 from jaxopt_study.data import load
-from jaxopt_study.engine.study import Execution, Interrupted, Study
-from jaxopt_study.errors import InputError
-from jaxopt_study.history import History
-from jaxopt_study.models.build import Model, article_model
-from jaxopt_study.settings import PRECISIONS, Settings
-from jaxopt_study.storage import remote, workdir
-from jaxopt_study.watch import callbacks as watching
-from jaxopt_study.watch import interrupts as attended
+from jaxopt_study.engine.groups import Interrupted
+from jaxopt_study.models.build import article_model
+from jaxopt_study.settings import PRECISIONS, STRATEGIES, Execution, Machines, Settings
+from jaxopt_study.storage import remote
 
-Preset = Mapping[str, Any]
+FLAGS = flags.FLAGS
+OF_STUDY = ("seeds", "tensorboard", *(f.name for of in (Settings, Execution, Machines) for f in dataclasses.fields(of)))
+"""Flags that are arguments of js.make_study, of the same names."""
+OF_DATA = ("data_dir", "cache_dir", "classes", "image_size", "train_examples", "val_examples")
+"""Flags that are arguments of js.load, of the same names."""
 
-_OF_PRESET = "the preset's if not given"
-PRESET = flags.DEFINE_enum("preset", "quick", ["quick", "article"], "Which set of defaults all other flags override.")
-DATASET = flags.DEFINE_string("dataset", None, f"digits, tfds:NAME or folder:PATH; {_OF_PRESET}.")
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; TFDS's own if not given.")
-CACHE_DIR = flags.DEFINE_string("cache_dir", None, "Folder for decoded images; the user's cache folder if not given.")
-CLASSES = flags.DEFINE_list("classes", None, "Classes to tell apart, by name, or 'all'.")
-IMAGE_SIZE = flags.DEFINE_integer("image_size", None, f"Height and width in pixels, at least 2; {_OF_PRESET}.", 2)
-TRAIN_EXAMPLES = flags.DEFINE_integer("train_examples", None, "Use only the first so many training examples.", 1)
-VAL_EXAMPLES = flags.DEFINE_integer("val_examples", None, "Use only the first so many validation examples.", 1)
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "Training examples a step, at least 1.", 1)
-MAX_EPOCHS = flags.DEFINE_integer("max_epochs", None, f"Epochs a run trains at most, at least 1; {_OF_PRESET}.", 1)
-PATIENCE = flags.DEFINE_integer(
-    "patience", None, f"Epochs without a lower validation loss after which a run ends, at least 1; {_OF_PRESET}.", 1
-)
-SEEDS = flags.DEFINE_integer("seeds", None, f"Seeds 0 to this less 1 for every configuration; {_OF_PRESET}.", 1)
-DATA_SEED = flags.DEFINE_integer("data_seed", 0, "Seed of the order of the examples and of a folder's split.", 0)
-NOTEBOOK_MODEL = flags.DEFINE_bool("notebook_model", False, "The network of the article's notebook.")
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder for results, or s3://.. or gs://..; workdir/EXPERIMENT if not given."
-)
-SLOTS = flags.DEFINE_integer("slots", None, "Runs that train at once; chosen from the memory if not given.", 1)
-DEVICES = flags.DEFINE_integer("devices", None, "Devices to use (CPU: cores); all if not given.", 1)
-STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "vmap", "map"], "How a device trains its runs.")
-MATMUL_PRECISION = flags.DEFINE_enum(
-    "matmul_precision", "float32", PRECISIONS, "Of products of float32 arrays, where the device has coarser units."
-)
-ACTIVATIONS = flags.DEFINE_enum(
-    "activations", "float32", ["float32", "bfloat16"], "Type of what convolutions and dense layers take and give."
-)
-KERNELS = flags.DEFINE_enum("kernels", "auto", ["auto", "fast", "plain"], "This project's layers or Flax's own.")
-DIAGNOSTICS = flags.DEFINE_bool("diagnostics", True, "Measure oscillation, update size, distance and norms.")
-STOP_ON_NONFINITE = flags.DEFINE_bool(
-    "stop_on_nonfinite", True, "End a run when its loss is not finite; otherwise it runs out its patience as in Keras."
-)
-CHECKPOINT_MINUTES = flags.DEFINE_float("checkpoint_minutes", 2.0, "Minutes between checkpoints, above 0.", 0.001)
-TENSORBOARD = flags.DEFINE_bool("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
-HALVING = flags.DEFINE_integer(
-    "halving", None, "Successive halving: the best 1 / HALVING of a rule's runs go on at every rung; from 2.", 2
-)
-DRY_RUN = flags.DEFINE_bool("dry_run", False, "Say what would be trained, in how much memory and time; train nothing.")
-SAVE_BEST_WEIGHTS = flags.DEFINE_bool("save_best_weights", False, "Keep each run's weights at its best epoch.")
+
+def define(experiment: Experiment) -> None:
+    """Defines the flags of an experiment's command: by the module that is run, not by those that import it."""
+    for name, axis in experiment.axes.items():
+        grid_flags.define_axis(name, axis)
+    grid_flags.define()
+    text, whole, switch, choice = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_bool, flags.DEFINE_enum
+    preset = "the preset's if not given"
+    choice("preset", "quick", ["quick", "article"], "Which set of defaults all other flags override.")
+    text("dataset", None, f"digits, tfds:NAME or folder:PATH; {preset}.")
+    text("data_dir", None, "Folder of prepared TFDS sets; TFDS's own if not given.")
+    text("cache_dir", None, "Folder for decoded images; the user's cache folder if not given.")
+    flags.DEFINE_list("classes", None, "Classes to tell apart, by name, or 'all'.")
+    whole("image_size", None, f"Height and width in pixels, at least 2; {preset}.", 2)
+    whole("train_examples", None, "Use only the first so many training examples.", 1)
+    whole("val_examples", None, "Use only the first so many validation examples.", 1)
+    whole("batch_size", Settings.batch_size, "Training examples a step, at least 1.", 1)
+    whole("max_epochs", None, f"Epochs a run trains at most, at least 1; {preset}.", 1)
+    stops = "Epochs without a lower validation loss after which a run ends, at least 1"
+    whole("patience", None, f"{stops}; {preset}.", 1)
+    whole("seeds", None, f"Seeds 0 to this less 1 for every configuration; {preset}.", 1)
+    whole("data_seed", Settings.data_seed, "Seed of the order of the examples and of a folder's split.", 0)
+    switch("notebook_model", False, "The network of the article's notebook.")
+    text("workdir", None, "Folder for results, or s3://.. or gs://..; workdir/EXPERIMENT if not given.")
+    whole("slots", Execution.slots, "Runs that train at once; chosen from the memory if not given.", 1)
+    whole("devices", Execution.devices, "Devices to use (CPU: cores); all if not given.", 1)
+    choice("strategy", Execution.strategy, STRATEGIES, "How a device trains its runs.")
+    units = "Of products of float32 arrays, where the device has coarser units."
+    choice("matmul_precision", Settings.matmul_precision, PRECISIONS, units)
+    types = "Type of what convolutions and dense layers take and give."
+    choice("activations", "float32", ["float32", "bfloat16"], types)
+    choice("kernels", "auto", ["auto", "fast", "plain"], "This project's layers or Flax's own.")
+    switch("diagnostics", Settings.diagnostics, "Measure oscillation, update size, distance and norms.")
+    ends = "End a run when its loss is not finite; otherwise it runs out its patience as in Keras."
+    switch("stop_on_nonfinite", Settings.stop_on_nonfinite, ends)
+    minutes = "Minutes between checkpoints, above 0."
+    flags.DEFINE_float("checkpoint_minutes", Execution.checkpoint_minutes, minutes, 0.001)
+    switch("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
+    rungs = "Successive halving: the best 1 / HALVING of a rule's runs go on at every rung; from 2."
+    whole("halving", Settings.halving, rungs, 2)
+    switch("dry_run", False, "Say what would be trained, in how much memory and time; train nothing.")
+    switch("save_best_weights", Execution.save_best_weights, "Keep each run's weights at its best epoch.")
+    kinds = "local (started here), auto (this machine is part of one) or ray://HOST:PORT"
+    text("cluster", None, f"Train on a Ray cluster: {kinds}.")
+    cores = "Cores of a cluster's worker; a GPU each if not given, or a machine each without GPUs."
+    whole("cpus_per_worker", None, cores, 1)
+    whole("workers", None, "Workers of a cluster at most; as many as fit if not given.", 1)
+    part = "This is one of several processes that share --workdir, each with its part of the runs."
+    switch("distributed", False, part)
+    first = "HOST:PORT of the first process; found on Slurm, Cloud TPU and Open MPI, as are the next two."
+    text("coordinator", None, first)
+    whole("processes", None, "Number of processes of --distributed.", 1)
+    whole("process_id", None, "Number of this process, from 0.", 0)
+    for module in (sys.modules[__name__], grid_flags):
+        for flag in FLAGS.get_key_flags_for_module(module):
+            FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
     """Runs an experiment's command from flags to files and ends the program; see command.start."""
-    for name, axis in experiment.axes.items():
-        grid_flags.define_axis(name, axis)
-    for module in (sys.modules[__name__], grid_flags, machines):
-        for flag in flags.FLAGS.get_key_flags_for_module(module):
-            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
-    command.start(lambda: run(experiment), argv)
-
-
-class Order(NamedTuple):
-    """What the flags ask for, checked before data or devices are touched.
-
-    Attributes:
-        folder: the work directory.
-        seeds: a configuration.
-        asked: the runs.
-        settings: what they share.
-        execution: how to compute them.
-    """
-
-    folder: Path
-    seeds: int
-    asked: grid_flags.Asked
-    settings: Settings
-    execution: Execution
-
-
-def order(experiment: Experiment) -> Order:
-    """Reads the flags; writes nothing and needs no device.
-
-    Raises:
-        InputError: a flag cannot be used.
-        EnvironmentFault: the work directory cannot be written.
-    """
-    preset = experiment.preset(PRESET.value)
-    if machines.DISTRIBUTED.value and remote.is_url(WORKDIR.value or ""):
-        raise InputError("--workdir", WORKDIR.value, "allowed with --distributed is a folder that all processes share")
-    folder = workdir.check(remote.place(place_of(experiment)))
-    seeds = given(SEEDS, preset)
-    return Order(folder, seeds, grid_flags.asked(experiment, seeds), settings_of(preset), execution())
-
-
-def place_of(experiment: Experiment) -> str:
-    """The work directory as it was given: a folder or a URL."""
-    return WORKDIR.value or str(Path("workdir") / experiment.name)
+    with start.exit_status():
+        define(experiment)
+        app.run(lambda _: run(experiment), argv=None if argv is None else list(argv), flags_parser=start.parse)
 
 
 def run(experiment: Experiment) -> None:
-    """Everything between the flags and the exit status."""
-    asked = order(experiment)
-    place = place_of(experiment)
+    """Everything between the flags and the exit status: the study, then its tables, figures and report."""
+    asked = grid_flags.asked(experiment, value("seeds", experiment))
+    place = FLAGS.workdir or str(Path("workdir") / experiment.name)
     with remote.kept(place):
-        carry_out(experiment, asked)
-    if remote.is_url(place) and not DRY_RUN.value:
+        study = study_of(experiment, asked, place)
+        if FLAGS.dry_run:
+            from experiments.command import terminal  # Matplotlib takes a second to import
+
+            terminal.show_plan(study)
+            return
+        try:
+            study.run()
+        except Interrupted:
+            kept = "what was begun is saved" if FLAGS.cluster is None else "finished runs are kept"
+            raise start.Stopped(f"interrupted; {kept}, the same command goes on from here") from None
+        if jax.process_index() > 0:  # the first process writes for all
+            return
+        from experiments.command import outputs, results  # as above: the first epoch does not wait for it
+
+        outputs.write(results.of_study(study, asked.drawn), study.folder, study.histories)
+    if remote.is_url(place):
         print(f"all of it is at {place}")
 
 
-def carry_out(experiment: Experiment, ordered: Order) -> None:
-    """Data, training, tables, figures and report, as the flags ask for them."""
-    preset = experiment.preset(PRESET.value)
-    folder, seeds, asked, settings, execution = ordered
-    runs = asked.runs
-    callbacks = [watching.TensorBoard(folder / "tensorboard")] if TENSORBOARD.value else []
-    from experiments.command import results  # takes its time to import: not before the flags are known to be good
-
-    machines.prepare(DEVICES.value)
-    dataset = load(
-        given(DATASET, preset),
-        image_size=given(IMAGE_SIZE, preset),
-        data_dir=DATA_DIR.value,
-        cache_dir=CACHE_DIR.value,
-        classes=CLASSES.value,
-        train_examples=TRAIN_EXAMPLES.value,
-        val_examples=VAL_EXAMPLES.value,
-        split_seed=DATA_SEED.value,
-    )
-    make_model = functools.partial(
-        article_model, notebook=NOTEBOOK_MODEL.value, kernels=KERNELS.value, activations=ACTIVATIONS.value
-    )
-    model = make_model()
-    study = Study(settings, dataset, runs, folder, model=model, execution=execution)
-    if experiment.choose and not asked.chosen:
-        runs = grid_flags.where(experiment.choose(results.finished(study), runs, seeds))
-        study = Study(settings, dataset, runs, folder, model=model, execution=execution)
-    if DRY_RUN.value:
-        from experiments.command import terminal
-
-        terminal.show_plan(study)
-        return
-    histories = train(study, make_model, callbacks)
-    if not machines.is_first():
-        return
-    results.record(study, asked.drawn)
-    from experiments.command import outputs  # a second of imports that the first epoch does not wait for
-
-    outputs.write([folder], folder, histories)
-
-
-def train(study: Study, make_model: Callable[[], Model], callbacks: Sequence[watching.Callback] = ()) -> list[History]:
-    """Trains with a progress line; an interrupt or a termination signal saves and stops.
+def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> Study:
+    """The study that the flags describe.
 
     Raises:
-        command.Stopped: it was asked to stop.
+        InputError: a flag cannot be used.
+        EnvironmentFault: the machine cannot do it.
     """
-    try:
-        return attended.train(lambda watcher: machines.run(study, make_model, watcher), callbacks)
-    except Interrupted:
-        message = f"interrupted; {machines.kept()}, the same command goes on from here"
-        raise command.Stopped(message) from None
-
-
-def settings_of(preset: Preset) -> Settings:
-    """The flags that all runs share."""
-    return Settings(
-        batch_size=BATCH_SIZE.value,
-        max_epochs=given(MAX_EPOCHS, preset),
-        patience=given(PATIENCE, preset),
-        data_seed=DATA_SEED.value,
-        stop_on_nonfinite=STOP_ON_NONFINITE.value,
-        halving=HALVING.value,
-        diagnostics=DIAGNOSTICS.value,
-        matmul_precision=MATMUL_PRECISION.value,
+    make = functools.partial(
+        make_study,
+        model=article_model(notebook=FLAGS.notebook_model, kernels=FLAGS.kernels, activations=FLAGS.activations),
+        workdir=place,
+        own=False,
+        **{name: value(name, experiment) for name in OF_STUDY},
     )
+    of_data = {name: value(name, experiment) for name in OF_DATA}
+    read = functools.partial(load, value("dataset", experiment), split_seed=FLAGS.data_seed, **of_data)
+    study = make(data=read, grid=asked.runs)
+    if experiment.choose is None or asked.chosen:
+        return study
+    from experiments.command import results  # SciPy takes its time to import
+
+    runs = experiment.choose(results.finished(study), asked.runs, value("seeds", experiment))
+    return make(data=study.dataset, grid=grid_flags.where(runs))
 
 
-def execution() -> Execution:
-    """The flags that say how it is computed."""
-    return Execution(
-        slots=SLOTS.value,
-        devices=DEVICES.value,
-        strategy=STRATEGY.value,
-        checkpoint_minutes=CHECKPOINT_MINUTES.value,
-        save_best_weights=SAVE_BEST_WEIGHTS.value,
-    )
-
-
-def given(holder: flags.FlagHolder[Any], preset: Preset) -> Any:
-    """A flag's value, or the preset's."""
-    return preset.get(holder.name) if holder.value is None else holder.value
+def value(name: str, experiment: Experiment) -> Any:
+    """A flag's value, or the preset's where it is not given."""
+    given = FLAGS[name].value
+    return experiment.preset(FLAGS.preset).get(name) if given is None else given

@@ -18,16 +18,7 @@ from jaxopt_study.grids.sampling import SAMPLERS
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Hyperparameter
 
-GRID = flags.DEFINE_string("grid", None, "TOML file with [[grid]] tables that take the place of the experiment's grid.")
-WHERE = flags.DEFINE_string(
-    "where", None, "Leave out what does not meet a condition, such as 'momentum < 0.99 or learning_rate <= 0.01'."
-)
-PAIRED = flags.DEFINE_list("paired", None, "Names of axis flags whose values go together, the first with the first.")
-SAMPLES = flags.DEFINE_integer(
-    "samples", None, "Points drawn from axes given as 1e-4:1:log or 0:0.99:linear, at least 1.", 1
-)
-SAMPLER = flags.DEFINE_enum("sampler", "random", SAMPLERS, "How they are drawn; sobol leaves smaller gaps.")
-SAMPLE_SEED = flags.DEFINE_integer("sample_seed", 0, "Seed of the samples.", 0)
+FLAGS = flags.FLAGS
 
 
 class Asked(NamedTuple):
@@ -53,27 +44,34 @@ def define_axis(name: str, axis: Axis) -> None:
     flags.DEFINE_list(name, None, text, allow_override=True)
 
 
+def define() -> None:
+    """Defines the flags that all experiments have beside their axes."""
+    text, whole = flags.DEFINE_string, flags.DEFINE_integer
+    text("grid", None, "TOML file with [[grid]] tables that take the place of the experiment's grid.")
+    example = "momentum < 0.99 or learning_rate <= 0.01"
+    text("where", None, f"Leave out what does not meet a condition, such as '{example}'.")
+    flags.DEFINE_list("paired", None, "Names of axis flags whose values go together, the first with the first.")
+    whole("samples", None, "Points drawn from axes given as 1e-4:1:log or 0:0.99:linear, at least 1.", 1)
+    flags.DEFINE_enum("sampler", "random", SAMPLERS, "How they are drawn; sobol leaves smaller gaps.")
+    whole("sample_seed", 0, "Seed of the samples.", 0)
+
+
 def asked(experiment: Experiment, seeds: int) -> Asked:
     """The runs that the flags ask for.
 
     Raises:
         InputError: a flag cannot be used.
     """
-    if GRID.value is not None:
-        return _of_file(experiment, Path(GRID.value), seeds)
-    try:
-        return _of_axes(experiment, seeds)
-    except InputError as error:
-        if error.name in flags.FLAGS:  # the library's name of an argument that a flag gives
-            raise InputError(f"--{error.name}", error.given, error.allowed) from None
-        raise
+    if FLAGS.grid is not None:
+        return _of_file(experiment, Path(FLAGS.grid), seeds)
+    return _of_axes(experiment, seeds)
 
 
 def _of_axes(experiment: Experiment, seeds: int) -> Asked:
     axes = {name: axis_values(name, axis) for name, axis in experiment.axes.items()}
-    sampled = SAMPLES.value is not None or any(isinstance(each, Range) for each in axes.values())
+    sampled = FLAGS.samples is not None or any(isinstance(each, Range) for each in axes.values())
     values = {name: each for name, each in axes.items() if not isinstance(each, Range)}
-    if sampled or PAIRED.value is not None:
+    if sampled or FLAGS.paired is not None:
         runs = _of_points(experiment, axes, seeds)
     else:
         space.check_size(_size(values), seeds)
@@ -88,8 +86,8 @@ def _size(values: Values) -> int:
 
 
 def _of_file(experiment: Experiment, path: Path, seeds: int) -> Asked:
-    for name in (*experiment.axes, PAIRED.name, SAMPLES.name):
-        if flags.FLAGS[name].value is not None:
+    for name in (*experiment.axes, "paired", "samples"):
+        if FLAGS[name].value is not None:
             raise InputError("--grid", path, f"the file says what --{name} would; allowed is one of them")
     runs = grid_file.read(path, seeds)
     return Asked(where(runs), dict.fromkeys(experiment.drawn({})), chosen=True)
@@ -97,14 +95,14 @@ def _of_file(experiment: Experiment, path: Path, seeds: int) -> Asked:
 
 def _of_points(experiment: Experiment, axes: Mapping[str, Sequence[float] | Range], seeds: int) -> list[Run]:
     texts: dict[str, Any] = {
-        name: flags.FLAGS[name].value if isinstance(each, Range) else each for name, each in axes.items()
+        name: FLAGS[name].value if isinstance(each, Range) else each for name, each in axes.items()
     }
     points = space.points(
         texts,
-        paired=[] if PAIRED.value is None else [PAIRED.value],
-        samples=SAMPLES.value,
-        sampler=SAMPLER.value,
-        seed=SAMPLE_SEED.value,
+        paired=[] if FLAGS.paired is None else [FLAGS.paired],
+        samples=FLAGS.samples,
+        sampler=FLAGS.sampler,
+        seed=FLAGS.sample_seed,
     )
     space.check_size(len(points), seeds)
     every = (experiment.make_runs({name: [value] for name, value in point.items()}, seeds) for point in points)
@@ -117,13 +115,13 @@ def where(runs: list[Run]) -> list[Run]:
     Raises:
         InputError: it is not a condition, or no run meets it.
     """
-    if WHERE.value is None:
+    if FLAGS.where is None:
         return runs
     names = dict.fromkeys(name for run in runs for name, _ in run.hyperparameters)
-    test = condition(WHERE.value, ["optimizer", *names], name="--where")
+    test = condition(FLAGS.where, ["optimizer", *names], name="--where")
     kept = [run for run in runs if test({"optimizer": run.optimizer, **dict(run.hyperparameters)}) is not False]
     if not kept:
-        raise InputError("--where", WHERE.value, f"none of the {len(runs)} runs is left")
+        raise InputError("--where", FLAGS.where, f"none of the {len(runs)} runs is left")
     return kept
 
 
@@ -138,5 +136,5 @@ def axis_values(name: str, axis: Axis) -> Sequence[float] | Range:
     Raises:
         InputError: an empty list, or a value that is not a number in the rule's range.
     """
-    texts = flags.FLAGS[name].value
+    texts = FLAGS[name].value
     return list(axis.values) if texts is None else parsed(texts, hyperparameter(axis), name=f"--{name}")

@@ -7,7 +7,7 @@ from experiments.article import answers
 from experiments.article import tables as article
 from experiments.article.figures import save_figures
 from experiments.article.judge import judge
-from experiments.command import catalogue, results, terminal
+from experiments.command import catalogue, terminal
 from experiments.command.results import Results
 from jaxopt_study import report
 from jaxopt_study.analysis.range_test import range_tests
@@ -29,19 +29,17 @@ SECTIONS = (
 """First figure of each of the article's sections."""
 
 
-def write(folders: Sequence[Path], output: Path, histories: Sequence[History] | None = None) -> None:
-    """Reads work directories, writes everything that is made of their runs, and prints a table.
+def write(found: Results, output: Path, histories: Sequence[History] | None = None) -> None:
+    """Writes everything that is made of the runs of work directories, and prints a table.
 
     Args:
-        folders: of one set of data, network and settings.
+        found: what the work directories hold.
         output: where to write; may be one of them.
         histories: those of the printed table; all if None.
 
     Raises:
-        InputError: the directories cannot be reported on together.
-        EnvironmentFault: a file cannot be read or written.
+        EnvironmentFault: a file cannot be written.
     """
-    found = results.read(folders)
     if not found.of_article:
         print(outcome.write(found.histories, output, found.origins[0][1], found.origins[0][2]))
         return

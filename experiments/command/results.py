@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from experiments.article.find import ArticleRuns
 from experiments.command.experiment import Values
 from jaxopt_study.analysis import Runs
-from jaxopt_study.engine.study import Study
+from jaxopt_study.api import Study
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
@@ -76,8 +77,12 @@ class Results(NamedTuple):
         )
 
 
-def read(folders: Sequence[Path]) -> Results:
+def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyType({})) -> Results:
     """Reads work directories, which must be of one set of data, network and settings.
+
+    Args:
+        folders: the directories.
+        known: runs in them by their fingerprints, which need not be read again.
 
     Raises:
         InputError: a directory has no finished run, or they do not belong together.
@@ -88,7 +93,7 @@ def read(folders: Sequence[Path]) -> Results:
     found: dict[str, History] = {}
     foreign = 0
     for folder, config in zip(folders, configs, strict=True):
-        own, others = of_folder(folder, config)
+        own, others = of_folder(folder, config, known)
         found |= {fingerprint: history for fingerprint, history in own.items() if fingerprint not in found}
         foreign += others
     stats = [_json(folder / "stats.json") for folder in folders]
@@ -121,7 +126,7 @@ def check_alike(folders: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -
             raise InputError("--workdir", given, f"allowed are directories that do not differ in {', '.join(names)}")
 
 
-def of_folder(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, History], int]:
+def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, History]) -> tuple[dict[str, History], int]:
     """The runs in a directory by their fingerprints, under the names that the study had for them, and how many others.
 
     Raises:
@@ -132,7 +137,7 @@ def of_folder(folder: Path, config: Mapping[str, Any]) -> tuple[dict[str, Histor
     names = _names(config.get("grid", ()), identity) if identity else {}
     found, foreign = {}, 0
     for path in sorted((folder / "runs").glob("*.parquet")):
-        history = read_run(path)
+        history = known.get(path.stem) or read_run(path)
         if identity and not _belongs(history, path.stem, identity):
             foreign += 1
         else:
@@ -147,10 +152,21 @@ def finished(study: Study) -> Runs:
     """The runs in a study's store that have its data, network and settings, whatever their numbers."""
     chance = math.log(len(study.dataset.classes))
     try:
-        found, _ = of_folder(study.folder, {"identity": study.identity})
+        found, _ = of_folder(study.folder, {"identity": study.identity}, study.trained)
     except InputError:
         return Runs([], chance=chance)
     return Runs(found.values(), chance=chance)
+
+
+def of_study(study: Study, drawn: Drawn) -> Results:
+    """What the work directory of a study that has ended holds: only runs of before are read, the study's are at hand.
+
+    Args:
+        study: all of whose runs are finished.
+        drawn: by this command.
+    """
+    record(study, drawn)
+    return read([study.folder], study.trained)
 
 
 def record(study: Study, drawn: Drawn) -> None:

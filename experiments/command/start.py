@@ -1,8 +1,9 @@
 """A command's outer side: flags that cannot be parsed and work that cannot be done end it with one line on stderr."""
 
+import contextlib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from absl import app, flags
@@ -14,29 +15,33 @@ class Stopped(Exception):  # not an error: the person asked for it
     """The command was asked to stop; the message says what is kept."""
 
 
-def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> NoReturn:
-    """Parses the flags, runs ``body`` and ends the program.
+@contextlib.contextmanager
+def exit_status() -> Iterator[None]:
+    """What a command's work raises, as its exit status: 0 if nothing.
 
-    Exit status: 0; 2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop.
+    2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
+    try:
+        yield
+    except InputError as error:
+        flag = f"--{error.name}" if error.name in flags.FLAGS else error.name  # the library's name of its argument
+        leave(2, f"error: {InputError(flag, error.given, error.allowed)}")
+    except EnvironmentFault as error:
+        leave(1, f"error: {error}")
+    except Stopped as stopped:
+        leave(130, str(stopped))
+
+
+def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> None:
+    """Parses the flags, runs ``body`` and ends the program.
 
     Args:
         body: reads the flags.
         argv: the command line, its name first; the program's own if None.
     """
-
-    def guarded(_: Sequence[str]) -> None:
-        try:
-            body()
-        except InputError as error:
-            leave(2, f"error: {error}")
-        except EnvironmentFault as error:
-            leave(1, f"error: {error}")
-        except Stopped as stopped:
-            leave(130, str(stopped))
-
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
-    app.run(guarded, argv=None if argv is None else list(argv), flags_parser=parse)
-    raise AssertionError("app.run ends the program")
+    with exit_status():
+        app.run(lambda _: body(), argv=None if argv is None else list(argv), flags_parser=parse)
 
 
 def parse(arguments: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from experiments.article.claim import Judgement
 from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED
 from jaxopt_study.analysis import best_first, lowest_loss, summary
-from jaxopt_study.engine.study import Study
+from jaxopt_study.api import Study
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
@@ -148,13 +148,11 @@ def endings(group: Sequence[History]) -> str:
 
 def show_plan(study: Study) -> None:
     """Prints what a study would train; see jaxopt_study.engine.plan."""
-    from jaxopt_study.engine.plan import plan
-
     names = ("optimizer", "batch", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
     table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")
     for name in (*names, "an epoch of all slots", "at most"):
         table.add_column(name, justify="left" if name == "optimizer" else "right")
-    parts = plan(study)
+    parts = study.plan()
     for part in parts:
         counts = (part.batch_size, part.runs, part.stored, part.slots, part.devices)
         times = [part.compile_seconds, part.epoch_seconds, part.most_seconds]

@@ -2,9 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,14 @@ from jaxopt_study.cluster.tally import Tally
 from jaxopt_study.cluster.worker import Worker
 from jaxopt_study.data import Dataset
 from jaxopt_study.engine import stats
-from jaxopt_study.engine.study import Interrupted, Study, Watcher
+from jaxopt_study.engine.groups import Interrupted, Watcher
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.models.build import Model
+from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
+from jaxopt_study.settings import Machines
 
 STARTS = 3
 """Workers that come to nothing, one after another, before the study is given up."""
@@ -55,7 +57,6 @@ class Driver:
     Args:
         study: its store is where results go.
         runs: of it, not in the store.
-        make_model: makes the study's network, on a worker.
         place: what a worker takes.
         workers: at most; None for as many as there is room for.
         watcher: who is told.
@@ -63,9 +64,8 @@ class Driver:
 
     def __init__(
         self,
-        study: Study,
+        study: Trainer,
         runs: list[Run],
-        make_model: Callable[[], Model],
         place: Place,
         workers: int | None,
         watcher: Watcher,
@@ -84,7 +84,7 @@ class Driver:
         recipe = Recipe(
             settings=study.settings,
             runs=study.runs,
-            make_model=make_model,
+            make_model=study.model.factory or functools.partial(model_of, study.model),
             loss=study.loss,
             execution=study.execution,
             families=[family for family in map(registry.family, rules) if family.identity],
@@ -221,23 +221,12 @@ class Driver:
             ray.kill(member.actor)
 
 
-def run(
-    study: Study,
-    make_model: Callable[[], Model],
-    address: str,
-    *,
-    cpus_per_worker: int | None = None,
-    workers: int | None = None,
-    watcher: Watcher | None = None,
-) -> list[History]:
-    """Trains what is not in a study's store on a cluster, and returns all of the study; as Study.run.
+def train(trainer: Trainer, machines: Machines, watcher: Watcher | None = None) -> list[History]:
+    """Trains what is not in the store on a cluster, and returns all of the study; as Trainer.train.
 
     Args:
-        study: its folder is the driver's; workers need not see it.
-        make_model: makes its network; called on every worker, so it must be importable there or can be sent.
-        address: ``local``, ``auto`` or ``ray://HOST:PORT``.
-        cpus_per_worker: cores of a worker; None for a GPU each, or where there is none for a machine each.
-        workers: at most; None for as many as there is room for.
+        trainer: its folder is the driver's; workers need not see it.
+        machines: the cluster's address, and what a worker takes.
         watcher: who is told of the progress.
 
     Raises:
@@ -246,18 +235,18 @@ def run(
         Interrupted: the watcher asked for it.
     """
     watcher = watcher or Watcher()
-    with study.opened(watcher) as pending:
+    with trainer.opened(watcher) as pending:
         if pending:
-            with connect.connected(address):
-                place = connect.place(cpus_per_worker)
-                study.write_config()
-                driver = Driver(study, pending, make_model, place, workers, watcher)
+            with connect.connected(machines.cluster or "local"):
+                place = connect.place(machines.cpus_per_worker)
+                trainer.write_config()
+                driver = Driver(trainer, pending, place, machines.workers, watcher)
                 try:
                     driver.run()
                 finally:
-                    part = driver.tally.part(len(pending) - driver.shares.left, len(study.dataset.train_labels))
-                    stats.add_part(study.folder / "stats.json", part)
-        return study.histories()
+                    part = driver.tally.part(len(pending) - driver.shares.left, len(trainer.dataset.train_labels))
+                    stats.add_part(trainer.folder / "stats.json", part)
+        return trainer.histories
 
 
 def in_memory(dataset: Dataset) -> Dataset:

@@ -12,9 +12,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxopt_study.engine import stats
-from jaxopt_study.engine.study import Study, Watcher
+from jaxopt_study.engine.groups import Watcher
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import EnvironmentFault, InputError
-from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir
 
@@ -30,22 +30,16 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
     Raises:
         EnvironmentFault: they cannot be found or do not answer.
     """
+    if jax.distributed.is_initialized():
+        return
     try:
         jax.distributed.initialize(coordinator, processes, process)
     except (RuntimeError, ValueError) as error:
         raise EnvironmentFault(f"--distributed: {str(error).splitlines()[0][:200]}") from error
 
 
-def part(runs: list[Run], process: int, processes: int) -> list[Run]:
-    """The runs of a process: of each group every so manyth. The same whenever it is asked, so that a study resumes."""
-    groups: dict[Group, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(group(run), []).append(run)
-    return [run for each in groups.values() for run in each[process::processes]]
-
-
-def run(study: Study, watcher: Watcher | None = None) -> list[History]:
-    """Trains this process's part of a study and waits for the others; as Study.run, called by all of them alike.
+def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:
+    """Trains this process's part and waits for the others; as Trainer.train, called by all of them alike.
 
     Only the first process holds the work directory and writes its tables; the others leave runs and checkpoints there.
 
@@ -57,23 +51,16 @@ def run(study: Study, watcher: Watcher | None = None) -> list[History]:
         EnvironmentFault: another job holds the work directory, or a file in it cannot be used.
         Interrupted: the watcher asked for it.
     """
-    if study.settings.halving:
-        raise InputError("--halving", study.settings.halving, "not allowed with --distributed")
-    watcher = watcher or Watcher()
-    me, count = jax.process_index(), jax.process_count()
+    if trainer.settings.halving:
+        raise InputError("--halving", trainer.settings.halving, "not allowed with --distributed")
+    process, processes = jax.process_index(), jax.process_count()
     with contextlib.ExitStack() as held:
-        _hold(study.folder, held)
-        # By computation, so that no two processes train one run under two names.
-        first = {study.fingerprints[each]: each for each in reversed(study.runs)}
-        own = part([each for each in study.runs if first[study.fingerprints[each]] == each], me, count)
-        pending = [each for each in own if study.fingerprints[each] not in study.store]
-        watcher.begin(len(own), len(own) - len(pending), study.settings.max_epochs)
-        if pending:
-            study.train(pending, watcher, process=me, processes=count)
+        _hold(trainer.folder, held)
+        trainer.train(watcher, process=process, processes=processes)
         multihost_utils.sync_global_devices("all runs are trained")
-        if me == 0:
-            gather(study.folder, count)
-        return study.histories()
+        if process == 0:
+            gather(trainer.folder, processes)
+        return trainer.histories
 
 
 def _hold(folder: Path, held: contextlib.ExitStack) -> None:

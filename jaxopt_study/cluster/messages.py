@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jaxopt_study.cluster.shares import Capacity
-from jaxopt_study.engine.study import Execution
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.models.build import Model
 from jaxopt_study.optimizers.family import Family
-from jaxopt_study.settings import Settings
+from jaxopt_study.settings import Execution, Settings
 
 
 class Recipe(NamedTuple):

@@ -25,9 +25,9 @@ from jaxopt_study.data import Dataset
 from jaxopt_study.engine import devices
 from jaxopt_study.engine import groups as training
 from jaxopt_study.engine import memory as capacity
-from jaxopt_study.engine.groups import AtWork
+from jaxopt_study.engine.groups import AtWork, Watcher
 from jaxopt_study.engine.slots import Parked, Scheduler
-from jaxopt_study.engine.study import Study, Watcher
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.optimizers import registry
@@ -131,7 +131,7 @@ class Worker:
         recipe = self.recipe
         for family in recipe.families:
             registry.add(family)
-        self.study = Study(
+        self.study = Trainer(
             recipe.settings,
             dataset,
             recipe.runs,

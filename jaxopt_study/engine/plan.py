@@ -7,8 +7,8 @@ import numpy as np
 
 from jaxopt_study.engine import choice, timing
 from jaxopt_study.engine import memory as capacity
-from jaxopt_study.engine.study import Study
 from jaxopt_study.engine.sweep import memory_of
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Group, Run
 
@@ -41,7 +41,7 @@ class Part(NamedTuple):
     most_seconds: float
 
 
-def plan(study: Study) -> list[Part]:
+def plan(study: Trainer) -> list[Part]:
     """Compiles a short epoch of every group that has runs to train and times it; trains nothing and writes nothing."""
     pending = study.pending()
     parts = []
@@ -56,7 +56,7 @@ def plan(study: Study) -> list[Part]:
     return parts
 
 
-def _measured(study: Study, group: Group, runs: list[Run], left: int) -> Part:
+def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
     size = study.batch_size(group)
     steps = max(1, min(choice.STEPS, len(study.dataset.train_labels) // size))
     sweep = study.job(group, study.batches(size, steps)).sweep

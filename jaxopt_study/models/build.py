@@ -27,12 +27,14 @@ class Model(NamedTuple):
         forms: formulations with equal results to choose from, by name, the one that is usual on a CPU first; empty if
             ``build`` is the only one.
         usual_elsewhere: which of them is usual on accelerators, if it is not the first.
+        factory: makes the same model again; what is sent to the workers of a cluster where networks cannot be.
     """
 
     identity: str
     build: Build
     forms: Mapping[str, Build] = {}
     usual_elsewhere: str = ""
+    factory: "Callable[[], Model] | None" = None
 
     def forms_on(self, platform: str) -> list[str]:
         """Names of the forms, the usual one first; if there are none, the empty one."""
@@ -78,4 +80,5 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
     identity = "article, notebook variant" if notebook else "article"
     if activations != "float32":
         identity += f", {activations} activations"
-    return Model(identity, build, forms, "im2col" if "im2col" in forms else "")
+    factory = functools.partial(article_model, notebook=notebook, kernels=kernels, activations=activations)
+    return Model(identity, build, forms, "im2col" if "im2col" in forms else "", factory)

@@ -36,7 +36,8 @@ def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name
     def build(image_shape: tuple[int, ...], outputs: int, batch_size: int) -> Network:
         return _network(init, apply, image_shape, text)
 
-    return Model(f"{text} {identity(init, apply)}", build)
+    factory = functools.partial(functions, init, apply, name)
+    return Model(f"{text} {identity(init, apply)}", build, factory=factory)
 
 
 def _network(

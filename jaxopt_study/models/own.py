@@ -28,10 +28,12 @@ def model_of(given: Any) -> Model:
     if isinstance(given, Model):
         return given
     if isinstance(given, linen.Module):
-        return _built(type(given).__name__, given, lambda shape: from_linen(given, shape))
+        linen_model = _built(type(given).__name__, given, lambda shape: from_linen(given, shape))
+        return linen_model._replace(factory=functools.partial(model_of, given))
     if isinstance(given, type) and issubclass(given, nnx.Module):
         made: Callable[..., nnx.Module] = given
-        return nnx_model(lambda rngs: made(rngs=rngs), given.__name__, code=given)
+        nnx_class_model = nnx_model(lambda rngs: made(rngs=rngs), given.__name__, code=given)
+        return nnx_class_model._replace(factory=functools.partial(model_of, given))
     if isinstance(given, nnx.Module):
         why = "it has its weights already, and every seed is to have its own"
         raise InputError(
@@ -56,7 +58,8 @@ def nnx_model(factory: Callable[[nnx.Rngs], nnx.Module], name: str | None = None
     if not callable(factory):
         raise InputError("model", repr(factory), "allowed is a function of rngs that returns an NNX module")
     text = name or str(getattr(factory, "__qualname__", type(factory).__name__))
-    return _built(text, code or factory, lambda shape: from_nnx(factory, shape, text))
+    made = _built(text, code or factory, lambda shape: from_nnx(factory, shape, text))
+    return made._replace(factory=functools.partial(nnx_model, factory, name, code=code))
 
 
 def _built(name: str, code: Any, network: Callable[[tuple[int, ...]], Network]) -> Model:

@@ -4,7 +4,7 @@ A callback hears of every epoch of every run and of the end of every run. One fo
 own name, is a few lines::
 
     import wandb
-    from jaxopt_study import watching
+    from jaxopt_study.watch.callbacks import run_name
 
     class WeightsAndBiases:
         def __init__(self, project):
@@ -14,7 +14,7 @@ own name, is a few lines::
             if run not in self.open:
                 self.open[run] = wandb.init(
                     project=self.project,
-                    name=watching.run_name(run),
+                    name=run_name(run),
                     config={"optimizer": run.optimizer, "seed": run.seed, **dict(run.hyperparameters)},
                     reinit="create_new",
                 )
@@ -23,7 +23,7 @@ own name, is a few lines::
         def on_run_end(self, run, history):
             self.open.pop(run).finish()
 
-    study.run(watching.watcher(WeightsAndBiases("optimizers")))
+    study.run(WeightsAndBiases("optimizers"))
 
 MLflow, trackio and others go the same way. A callback runs between two epochs of all runs: it should not take long.
 """
@@ -36,7 +36,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from jaxopt_study.analysis import summary
-from jaxopt_study.engine.study import Watcher
+from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run
@@ -61,7 +61,7 @@ class Callback(Protocol):
 
 
 def watcher(*callbacks: Callback, also: Watcher | None = None) -> Watcher:
-    """A Watcher for Study.run that tells these callbacks, after the other watcher if there is one."""
+    """A Watcher that tells these callbacks, after the other watcher if there is one."""
     first = also or Watcher()
 
     def epoch(run: Run, number: int, metrics: Mapping[str, float]) -> None:

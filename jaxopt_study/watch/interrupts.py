@@ -3,22 +3,21 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from jaxopt_study.engine.study import Watcher
-from jaxopt_study.history import History
-from jaxopt_study.watch import callbacks as watching
+from jaxopt_study.engine.groups import Watcher
+from jaxopt_study.watch.callbacks import Callback, watcher
 from jaxopt_study.watch.progress import TrainingProgress
 
 
-def train(run: Callable[[Watcher], list[History]], callbacks: Sequence[watching.Callback] = ()) -> list[History]:
-    """Trains with a progress line on stderr; ``run`` is a study's own, or another that tells a watcher.
+@contextlib.contextmanager
+def watched(callbacks: Sequence[Callback] = ()) -> Iterator[Watcher]:
+    """A watcher with a progress line on stderr, who asks the training to stop once a signal has come.
 
-    Raises:
-        Interrupted: an interrupt or a termination signal came; what was begun is saved. The second ends the process.
+    An interrupt or a termination signal saves what was begun; the second one ends the process.
     """
     with asked_to_stop() as asked, TrainingProgress() as progress:
-        watcher = Watcher(
+        line = Watcher(
             begin=progress.begin,
             epoch=progress.epoch,
             end=progress.end,
@@ -26,7 +25,7 @@ def train(run: Callable[[Watcher], list[History]], callbacks: Sequence[watching.
             interrupted=lambda: bool(asked),
             workers=progress.workers,
         )
-        return run(watching.watcher(*callbacks, also=watcher))
+        yield watcher(*callbacks, also=line)
 
 
 @contextlib.contextmanager

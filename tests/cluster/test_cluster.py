@@ -12,6 +12,7 @@ import small
 from compared import assert_identical, by_run
 
 from jaxopt_study.report import tables
+from jaxopt_study.settings import Machines
 from jaxopt_study.storage import workdir
 
 pytest.importorskip("ray", reason="Ray is the extra 'cluster'")
@@ -52,14 +53,15 @@ def machines():
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """The long study on this machine, in the program that a worker has."""
-    return by_run(small.study(tmp_path_factory.mktemp("whole"), RUNS, devices=1, **LONG).run())
+    return by_run(small.study(tmp_path_factory.mktemp("whole"), RUNS, devices=1, **LONG).train())
 
 
 def clustered(folder: Path, runs=RUNS, watcher=None, make_model=small.model, **options):
     from jaxopt_study.cluster import driver
 
     study = small.study(folder, runs, **options)
-    return driver.run(study, make_model, "auto", cpus_per_worker=1, watcher=watcher)
+    study.model = small.MODEL._replace(factory=make_model)
+    return driver.train(study, Machines(cluster="auto", cpus_per_worker=1), watcher)
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +82,7 @@ class Told:
     """What a watcher hears, and what is to be done when epochs have been trained and more are under way."""
 
     def __init__(self, act=None):
-        from jaxopt_study.engine.study import Watcher
+        from jaxopt_study.engine.groups import Watcher
 
         self.ended, self.epochs, self.workers, self.act = [], [], [], act
         self.watcher = Watcher(epoch=self.epoch, end=self.end, workers=self.workers.append, tick=self.tick)
@@ -142,7 +144,7 @@ def same(histories, expected) -> None:
 
 def test_a_cluster_gives_the_results_of_one_machine(machines, tmp_path):
     options = {"epochs": 6, "slots": 3}
-    whole = by_run(small.study(tmp_path / "one", RUNS, devices=1, **options).run())
+    whole = by_run(small.study(tmp_path / "one", RUNS, devices=1, **options).train())
     told = Told()
     same(clustered(tmp_path / "many", watcher=told.watcher, **options), whole)
     assert sorted(told.ended) == sorted(RUNS)
@@ -190,9 +192,9 @@ import sys; sys.path.insert(0, {tests!r})
 if __name__ == "__main__":
     from jaxopt_study.cluster import connect, driver
     connect.connect("local")
-    import small; from pathlib import Path
+    import small; from pathlib import Path; from jaxopt_study.settings import Machines
     study = small.study(Path({folder!r}), small.grid(), epochs={epochs}, slots=3, patience=99)
-    driver.run(study, small.model, "local", cpus_per_worker=1)
+    driver.train(study, Machines(cluster="local", cpus_per_worker=1))
 """
 
 
@@ -213,5 +215,5 @@ def test_a_killed_driver_started_again_finishes_the_study(undisturbed, tmp_path)
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*.parquet")}
     assert 0 < len(kept) < len(RUNS)
     assert start(tmp_path, 60).wait() == 0
-    same(small.study(tmp_path, RUNS, **LONG).histories(), undisturbed)
+    same(small.study(tmp_path, RUNS, **LONG).histories, undisturbed)
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items())

@@ -10,7 +10,7 @@ import pytest
 import small
 from compared import assert_identical, by_run
 
-from jaxopt_study.cluster import hosts as multihost
+from jaxopt_study.engine.trainer import part
 from jaxopt_study.grids.run import product
 from jaxopt_study.storage import workdir
 
@@ -18,14 +18,14 @@ JOIN = """
 import sys; sys.path.insert(0, {tests!r})
 import jax; jax.config.update("jax_num_cpu_devices", 2)
 from pathlib import Path
-from jaxopt_study import multihost
-multihost.join("127.0.0.1:{port}", 2, {process})
+from jaxopt_study.cluster import hosts
+hosts.join("127.0.0.1:{port}", 2, {process})
 import small
 """
 TRAIN = """
 assert len(jax.devices()) == 4 and len(jax.local_devices()) == 2
 study = small.study(Path({folder!r}), small.grid(), epochs=5, checkpoint_minutes=0.0005)
-assert len(multihost.run(study)) == 6
+assert len(hosts.train(study)) == 6
 """
 SAVE_OFTEN = """
 import numpy as np
@@ -71,8 +71,8 @@ def test_two_processes_of_two_devices_give_the_results_of_one(tmp_path):
     assert not list((tmp_path / "two").glob("stats_*.json"))
     stats = workdir.read_json(tmp_path / "two" / "stats.json")
     assert (stats["epochs_trained"], stats["runs"], stats["devices"]) == (30, 6, 4)
-    whole = by_run(small.study(tmp_path / "one", small.grid(), epochs=5, slots=3, devices=2).run())
-    found = by_run(small.study(tmp_path / "two", small.grid(), epochs=5).histories())
+    whole = by_run(small.study(tmp_path / "one", small.grid(), epochs=5, slots=3, devices=2).train())
+    found = by_run(small.study(tmp_path / "two", small.grid(), epochs=5).histories)
     assert found.keys() == whole.keys()
     for key, history in whole.items():
         assert_identical(history, found[key])
@@ -95,7 +95,7 @@ def test_a_directory_that_another_job_holds_is_refused_by_all_processes(tmp_path
 
 def test_parts_are_of_nearly_one_size_in_every_group_and_leave_nothing_out():
     runs = [*small.grid(seeds=3), *product("adam", {"learning_rate": (0.01,)}, 5)]
-    parts = [multihost.part(runs, process, 4) for process in range(4)]
+    parts = [part(runs, process, 4) for process in range(4)]
     assert sorted(run for part in parts for run in part) == sorted(runs)
     for optimizer in ("momentum", "adam"):
         sizes = [sum(run.optimizer == optimizer for run in part) for part in parts]

@@ -119,7 +119,7 @@ def test_a_study_trains_in_the_way_that_was_measured(tmp_path: Path, monkeypatch
     monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(choice, "SHORT", {"cpu": 0.0})
     study = small.study(tmp_path / "w", small.grid()[:2], epochs=1)
-    study.run()
+    study.train()
     (path,) = (tmp_path / "cache" / "choices").iterdir()
     kept = json.loads(path.read_text())
     assert list(study.way) == kept["fastest"] == min(kept["seconds"], key=kept["seconds"].get).split("/")

@@ -10,7 +10,7 @@ from compared import assert_close, assert_identical, by_run
 
 from jaxopt_study.data.batches import batches_of
 from jaxopt_study.engine import choice
-from jaxopt_study.engine.study import Study
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.settings import Settings
 from jaxopt_study.training import early_stopping
@@ -71,7 +71,7 @@ def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) ->
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_every_run_of_a_grid_equals_a_plain_loop(tmp_path, strategy):
     runs = small.grid(rates=(0.003, 0.03), momenta=(0.0, 0.9), seeds=2)
-    found = by_run(small.study(tmp_path, runs, epochs=4, strategy=strategy, devices=2).run())
+    found = by_run(small.study(tmp_path, runs, epochs=4, strategy=strategy, devices=2).train())
     assert len(found) == 8
     for (rate, momentum, seed), history in found.items():
         for name, expected in plain_loop(seed, rate, momentum, 4).items():
@@ -81,9 +81,9 @@ def test_every_run_of_a_grid_equals_a_plain_loop(tmp_path, strategy):
 
 def test_refilled_slots_and_other_neighbours_give_the_same_bit_for_bit(tmp_path):
     runs = small.grid(seeds=2)
-    one_way = by_run(small.study(tmp_path / "a", runs, slots=4, devices=2).run())
-    other_way = by_run(small.study(tmp_path / "b", runs[::-1], slots=4, devices=2).run())
-    some = by_run(small.study(tmp_path / "c", runs[3:8], slots=4, devices=2).run())
+    one_way = by_run(small.study(tmp_path / "a", runs, slots=4, devices=2).train())
+    other_way = by_run(small.study(tmp_path / "b", runs[::-1], slots=4, devices=2).train())
+    some = by_run(small.study(tmp_path / "c", runs[3:8], slots=4, devices=2).train())
     assert len(one_way) == 12
     for key, history in one_way.items():
         assert_identical(history, other_way[key])
@@ -93,9 +93,9 @@ def test_refilled_slots_and_other_neighbours_give_the_same_bit_for_bit(tmp_path)
 
 def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
     runs = small.grid(rates=(0.001, 0.03), seeds=2)
-    together = by_run(small.study(tmp_path / "a", runs, slots=8, devices=1).run())
-    spread = by_run(small.study(tmp_path / "b", runs, slots=5, devices=4).run())
-    alone = by_run(small.study(tmp_path / "c", runs[2:3], devices=1).run())
+    together = by_run(small.study(tmp_path / "a", runs, slots=8, devices=1).train())
+    spread = by_run(small.study(tmp_path / "b", runs, slots=5, devices=4).train())
+    alone = by_run(small.study(tmp_path / "c", runs[2:3], devices=1).train())
     assert len(together) == 8
     for key, history in together.items():
         assert_close(history, spread[key])
@@ -107,9 +107,9 @@ def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
 def test_how_many_steps_a_turn_takes_changes_nothing(steps, tmp_path, monkeypatch):
     """Also where the steps of an epoch, four here, are not a multiple of it."""
     runs = small.grid(rates=(0.003, 0.03))
-    usual = by_run(small.study(tmp_path / "a", runs, strategy="map").run())
+    usual = by_run(small.study(tmp_path / "a", runs, strategy="map").train())
     monkeypatch.setitem(STRATEGIES, "map", STRATEGIES["map"]._replace(steps_a_turn=steps))
-    for key, history in by_run(small.study(tmp_path / "b", runs, strategy="map").run()).items():
+    for key, history in by_run(small.study(tmp_path / "b", runs, strategy="map").train()).items():
         assert_close(history, usual[key])
 
 
@@ -126,8 +126,8 @@ def test_no_more_steps_a_turn_than_there_is_room_for_their_batches(tmp_path, mon
 
 def test_strategies_agree(tmp_path):
     runs = small.grid(rates=(0.003, 0.03))
-    in_turn = by_run(small.study(tmp_path / "a", runs, strategy="map").run())
-    together = by_run(small.study(tmp_path / "b", runs, strategy="vmap", slots=3, devices=2).run())
+    in_turn = by_run(small.study(tmp_path / "a", runs, strategy="map").train())
+    together = by_run(small.study(tmp_path / "b", runs, strategy="vmap", slots=3, devices=2).train())
     for key, history in in_turn.items():
         assert_close(history, together[key])
 
@@ -136,8 +136,8 @@ def test_strategies_agree(tmp_path):
 def test_a_diverging_neighbour_is_reported_and_changes_nothing(tmp_path, strategy):
     runs = small.grid(rates=(0.003, 0.03), momenta=(0.5,))
     bad = make_run("momentum", {"learning_rate": 1e30, "momentum": 0.5}, 0)
-    without = by_run(small.study(tmp_path / "a", runs, strategy=strategy, devices=1, slots=3).run())
-    with_bad = by_run(small.study(tmp_path / "b", [bad, *runs], strategy=strategy, devices=1, slots=3).run())
+    without = by_run(small.study(tmp_path / "a", runs, strategy=strategy, devices=1, slots=3).train())
+    with_bad = by_run(small.study(tmp_path / "b", [bad, *runs], strategy=strategy, devices=1, slots=3).train())
     diverged = with_bad.pop((1e30, 0.5, 0))
     assert diverged.status == "diverged"
     assert diverged.diverged_epoch == diverged.epochs == 1
@@ -149,12 +149,12 @@ def test_a_diverging_neighbour_is_reported_and_changes_nothing(tmp_path, strateg
 def test_without_stop_on_nonfinite_a_diverged_run_goes_on_and_is_marked(tmp_path):
     bad = make_run("momentum", {"learning_rate": 1e30, "momentum": 0.5}, 0)
     settings = Settings(batch_size=16, max_epochs=9, patience=3, stop_on_nonfinite=False)
-    (history,) = Study(settings, small.dataset(), [bad], tmp_path, model=small.MODEL).run()
+    (history,) = Trainer(settings, small.dataset(), [bad], tmp_path, model=small.MODEL).train()
     assert (history.status, history.diverged_epoch, history.epochs) == ("diverged", 1, 3)
 
 
 def test_seeds_change_weights_and_dropout_but_not_the_order_of_the_data(tmp_path):
-    first, second = small.study(tmp_path, small.grid((0.01,), (0.9,), seeds=2)).run()
+    first, second = small.study(tmp_path, small.grid((0.01,), (0.9,), seeds=2)).train()
     assert not np.array_equal(first.curves["train_loss"], second.curves["train_loss"])
     assert np.abs(first.curves["train_loss"][-1] - second.curves["train_loss"][-1]) < 0.3
 
@@ -206,7 +206,7 @@ def test_batches_hold_every_example_once_and_pad_with_weight_zero():
 
 def test_batch_larger_than_the_set_is_refused(tmp_path):
     with pytest.raises(ValueError, match="--batch_size=71: allowed is a whole number from 1 to the 70 training"):
-        Study(Settings(batch_size=71), small.dataset(), small.grid(), tmp_path, model=small.MODEL)
+        Trainer(Settings(batch_size=71), small.dataset(), small.grid(), tmp_path, model=small.MODEL)
 
 
 def test_results_do_not_depend_on_how_they_are_computed_so_neither_do_fingerprints(tmp_path):

@@ -8,8 +8,8 @@ from jaxopt_study.data.batches import batches_of
 from jaxopt_study.engine import sweep
 from jaxopt_study.engine.choice import Way
 from jaxopt_study.engine.devices import choose
+from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.engine.slots import Scheduler
-from jaxopt_study.engine.study import Watcher
 from jaxopt_study.storage import workdir
 from jaxopt_study.training import step
 
@@ -22,14 +22,14 @@ def spread_runs() -> list:
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_an_uneven_grid_gives_every_result(tmp_path, strategy):
     runs = small.grid(rates=(0.001, 0.01, 0.1), momenta=(0.0, 0.5, 0.9, 0.95))
-    histories = small.study(tmp_path, runs, epochs=2, slots=5, devices=4, strategy=strategy).run()
+    histories = small.study(tmp_path, runs, epochs=2, slots=5, devices=4, strategy=strategy).train()
     assert len(histories) == len(list((tmp_path / "runs").glob("*.parquet"))) == 12
     assert all(history.epochs == 2 for history in histories)
 
 
 def test_little_is_computed_in_vain_when_runs_stop_at_different_times(tmp_path):
     study = small.study(tmp_path, spread_runs(), epochs=150, patience=12, slots=4, devices=2)
-    histories = study.run()
+    histories = study.train()
     stats = workdir.read_json(tmp_path / "stats.json")
     epochs = sorted(history.epochs for history in histories)
     assert epochs[-1] >= 5 * epochs[0]
@@ -42,7 +42,7 @@ def test_stragglers_close_ranks_where_an_empty_slot_costs_as_much_as_a_full_one(
     sizes = []
     watcher = Watcher(tick=lambda scheduler: sizes.append(len(scheduler.slots)))
     study = small.study(tmp_path, spread_runs(), epochs=150, patience=12, slots=8, devices=1, strategy="vmap")
-    histories = study.run(watcher)
+    histories = study.train(watcher)
     assert max(sizes) == 8
     assert min(sizes) == 1
     whole_block = max(h.epochs for h in histories) * len(histories)  # what one vmap over the grid computes
@@ -51,7 +51,7 @@ def test_stragglers_close_ranks_where_an_empty_slot_costs_as_much_as_a_full_one(
 
 def test_at_most_the_given_number_of_slots_is_used(tmp_path):
     active = []
-    small.study(tmp_path, small.grid(), epochs=3, slots=5, devices=4).run(
+    small.study(tmp_path, small.grid(), epochs=3, slots=5, devices=4).train(
         Watcher(tick=lambda s: active.append(s.active))
     )
     assert max(active) <= 5
@@ -67,10 +67,10 @@ def test_a_second_grid_of_the_same_size_is_not_traced_again(tmp_path, monkeypatc
     monkeypatch.setattr("jaxopt_study.training.epoch.train_step", counted)
     sweep.calls.cache_clear()
     sweep._EXECUTABLES.clear()
-    small.study(tmp_path / "a", small.grid((0.001, 0.01)), epochs=2).run()
+    small.study(tmp_path / "a", small.grid((0.001, 0.01)), epochs=2).train()
     first = len(traces)
     assert first > 0
-    small.study(tmp_path / "b", small.grid((0.02, 0.5), momenta=(0.3, 0.7)), epochs=3, patience=2).run()
+    small.study(tmp_path / "b", small.grid((0.02, 0.5), momenta=(0.3, 0.7)), epochs=3, patience=2).train()
     assert len(traces) == first
 
 
@@ -97,17 +97,17 @@ def test_the_same_computation_under_two_names_is_trained_once(tmp_path):
     ]
     study = small.study(tmp_path, runs)
     assert len(study.pending()) == 2
-    histories = study.run()
+    histories = study.train()
     assert [h.optimizer for h in histories] == ["momentum", "sgd", "nesterov", "nesterov"]
     assert len(list((tmp_path / "runs").glob("*.parquet"))) == 2
     np.testing.assert_array_equal(histories[0].curves["val_loss"], histories[1].curves["val_loss"])
 
 
 def test_a_larger_grid_trains_only_what_is_new(tmp_path):
-    small.study(tmp_path, small.grid((0.01,))).run()
+    small.study(tmp_path, small.grid((0.01,))).train()
     trained = []
     watcher = Watcher(end=lambda run, history: trained.append(dict(run.hyperparameters)["learning_rate"]))
-    assert len(small.study(tmp_path, small.grid((0.01, 0.1))).run(watcher)) == 4
+    assert len(small.study(tmp_path, small.grid((0.01, 0.1))).train(watcher)) == 4
     assert trained == [0.1, 0.1]
 
 
@@ -116,7 +116,7 @@ def test_a_report_is_read_while_the_next_epoch_is_under_way(tmp_path, monkeypatc
     launch, read = Scheduler._launch, Scheduler._read
     monkeypatch.setattr(Scheduler, "_launch", lambda self: (order.append("launch"), launch(self))[1])
     monkeypatch.setattr(Scheduler, "_read", lambda self, flight: (order.append("read"), read(self, flight))[1])
-    small.study(tmp_path, small.grid((0.01,)), epochs=4).run()
+    small.study(tmp_path, small.grid((0.01,)), epochs=4).train()
     assert order == ["launch", "launch", "read", "launch", "read", "launch", "read", "read"]
 
 
@@ -132,10 +132,10 @@ def test_out_of_memory_halves_the_slots_and_the_study_goes_on(tmp_path, monkeypa
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
         return epoch(self, states, *rest)
 
-    whole = small.study(tmp_path / "a", small.grid(), devices=1).run()
+    whole = small.study(tmp_path / "a", small.grid(), devices=1).train()
     monkeypatch.setattr(sweep.Sweep, "epoch", limited)
     with pytest.warns(UserWarning, match="out of memory with 6 slots; going on with 3"):
-        histories = small.study(tmp_path / "b", small.grid(), devices=1).run()
+        histories = small.study(tmp_path / "b", small.grid(), devices=1).train()
     assert asked[0] == 6
     assert set(asked[1:]) == {3}
     for one, other in zip(whole, histories, strict=True):
@@ -162,19 +162,19 @@ def test_slots_are_chosen_from_what_the_program_needs_and_the_device_has(tmp_pat
 def test_halving_gives_the_epochs_to_the_best_third_at_every_rung(tmp_path):
     import dataclasses
 
-    from jaxopt_study.engine.study import Study
+    from jaxopt_study.engine.trainer import Trainer
 
     runs = small.grid(rates=(1e-4, 1e-3, 0.03), momenta=(0.0, 0.5, 0.9))
     plain = small.study(tmp_path / "a", runs, epochs=9)
-    halved = Study(
+    halved = Trainer(
         dataclasses.replace(plain.settings, halving=3), plain.dataset, runs, tmp_path / "b", model=small.MODEL
     )
     assert not set(plain.fingerprints.values()) & set(halved.fingerprints.values())
-    histories = halved.run()
+    histories = halved.train()
     assert sorted((h.epochs, h.status) for h in histories) == [(1, "halved")] * 6 + [(3, "halved")] * 2 + [
         (9, "finished")
     ]
-    whole = plain.run()
+    whole = plain.train()
     first = sorted(range(9), key=lambda i: whole[i].curves["val_loss"][0])[:3]
     assert {i for i in range(9) if histories[i].epochs > 1} == set(first)
     for one, other in zip(whole, histories, strict=True):
@@ -185,7 +185,7 @@ def test_best_weights_are_those_of_the_lowest_validation_loss_and_predict(tmp_pa
     from jaxopt_study.storage.weights import load_model
 
     study = small.study(tmp_path, small.grid((0.01, 0.3), (0.5,)), epochs=8, save_best_weights=True)
-    for history in study.run():
+    for history in study.train():
         rate = history.hyperparameters["learning_rate"]
         predict = load_model(tmp_path, {"learning_rate": rate}, model=small.MODEL)
         probabilities = predict(study.dataset.val_images)

@@ -6,7 +6,7 @@ from jaxopt_study.engine.plan import plan
 
 
 def test_a_plan_counts_what_is_stored_and_times_what_is_not(tmp_path):
-    small.study(tmp_path, small.grid((0.01,))).run()
+    small.study(tmp_path, small.grid((0.01,))).train()
     before = sorted(path.name for path in tmp_path.rglob("*"))
     study = small.study(tmp_path, small.grid((0.01, 0.1)), slots=3, devices=2, epochs=6)
     (part,) = plan(study)
@@ -19,6 +19,6 @@ def test_a_plan_counts_what_is_stored_and_times_what_is_not(tmp_path):
 
 def test_a_plan_of_a_finished_study_has_nothing_to_compile(tmp_path):
     study = small.study(tmp_path, small.grid((0.01,)))
-    study.run()
+    study.train()
     (part,) = plan(small.study(tmp_path, small.grid((0.01,))))
     assert (part.stored, part.slots, part.compile_seconds, part.most_seconds) == (2, 0, 0.0, 0.0)

@@ -8,12 +8,12 @@ import numpy as np
 from flax import linen as nn
 
 from jaxopt_study.data import Dataset
-from jaxopt_study.engine.study import Execution, Study
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Run, product
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.linen import from_linen
 from jaxopt_study.models.network import Network, Variables
-from jaxopt_study.settings import Settings
+from jaxopt_study.settings import Execution, Settings
 
 
 class SmallNet(nn.Module):
@@ -56,9 +56,9 @@ def grid(
     return product("momentum", {"learning_rate": rates, "momentum": momenta}, seeds)
 
 
-def study(folder: Path, runs: list[Run], *, epochs: int = 6, patience: int = 50, **execution: object) -> Study:
+def study(folder: Path, runs: list[Run], *, epochs: int = 6, patience: int = 50, **execution: object) -> Trainer:
     settings = Settings(batch_size=16, max_epochs=epochs, patience=patience)
-    return Study(settings, dataset(), runs, folder, model=MODEL, execution=Execution(**execution))
+    return Trainer(settings, dataset(), runs, folder, model=MODEL, execution=Execution(**execution))
 
 
 def model() -> Model:

@@ -16,29 +16,30 @@ import small
 from compared import assert_identical, by_run
 
 from jaxopt_study import files
-from jaxopt_study.engine.study import Interrupted, Study, Watcher
+from jaxopt_study.engine.groups import Interrupted, Watcher
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import Store, load_runs
 
 
-def interrupt(study: Study, ticks: int) -> None:
+def interrupt(study: Trainer, ticks: int) -> None:
     """Lets the study go on for some ticks, then stops it as a signal would."""
     seen = []
     with pytest.raises(Interrupted):
-        study.run(Watcher(tick=lambda _: seen.append(1), interrupted=lambda: len(seen) >= ticks))
+        study.train(Watcher(tick=lambda _: seen.append(1), interrupted=lambda: len(seen) >= ticks))
 
 
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_an_interrupted_study_goes_on_to_the_same_results_bit_for_bit(tmp_path, strategy):
     options = {"slots": 4, "devices": 2, "strategy": strategy, "epochs": 8}
-    whole = by_run(small.study(tmp_path / "whole", small.grid(), **options).run())
+    whole = by_run(small.study(tmp_path / "whole", small.grid(), **options).train())
     for ticks in (2, 3, 1):
         interrupt(small.study(tmp_path / "parts", small.grid(), **options), ticks)
     trained = []
     watcher = Watcher(epoch=lambda run, number, metrics: trained.append(number))
-    resumed = by_run(small.study(tmp_path / "parts", small.grid(), **options).run(watcher))
+    resumed = by_run(small.study(tmp_path / "parts", small.grid(), **options).train(watcher))
     assert len(trained) < 6 * 8
     assert resumed.keys() == whole.keys()
     for key, history in whole.items():
@@ -50,7 +51,7 @@ def test_a_checkpoint_can_be_resumed_with_other_slots_and_a_larger_grid(tmp_path
     interrupt(small.study(tmp_path, small.grid(), slots=6, epochs=8), 3)
     numbers = []
     watcher = Watcher(epoch=lambda run, number, metrics: numbers.append(number))
-    histories = small.study(tmp_path, small.grid((0.001, 0.03, 0.3, 0.5)), slots=2, epochs=8).run(watcher)
+    histories = small.study(tmp_path, small.grid((0.001, 0.03, 0.3, 0.5)), slots=2, epochs=8).train(watcher)
     assert len(histories) == 8
     assert all(history.epochs == 8 for history in histories)
     assert sum(number <= 3 for number in numbers) == 2 * 3  # only the new rate's runs begin at the beginning
@@ -60,19 +61,19 @@ def test_an_interrupt_between_two_sets_of_runs_has_nothing_to_save(tmp_path):
     options = {"epochs": 2, "slots": 6, "devices": 1}
     done = []
     with pytest.raises(Interrupted):
-        small.study(tmp_path, small.grid(seeds=2), **options).run(
+        small.study(tmp_path, small.grid(seeds=2), **options).train(
             Watcher(end=lambda run, history: done.append(run), interrupted=lambda: len(done) == 6)
         )
-    assert len(small.study(tmp_path, small.grid(seeds=2), **options).run()) == 12
+    assert len(small.study(tmp_path, small.grid(seeds=2), **options).train()) == 12
 
 
 def test_a_checkpoint_of_another_study_is_refused_in_one_line(tmp_path):
     interrupt(small.study(tmp_path, small.grid(), epochs=8), 2)
     with pytest.raises(EnvironmentFault, match=r"another study \(max_epochs 8 there, 9 here\)") as refused:
-        small.study(tmp_path, small.grid(), epochs=9).run()
+        small.study(tmp_path, small.grid(), epochs=9).train()
     assert "\n" not in str(refused.value)
     assert workdir.read_json(tmp_path / "config.json")["settings"]["max_epochs"] == 8
-    assert len(small.study(tmp_path, small.grid(), epochs=8).run()) == 6
+    assert len(small.study(tmp_path, small.grid(), epochs=8).train()) == 6
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
@@ -84,9 +85,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path):
     for path in steps[-1].rglob("*"):
         if path.is_file():
             path.write_bytes(b"damaged")
-    whole = by_run(small.study(tmp_path / "whole", small.grid(), epochs=8).run())
+    whole = by_run(small.study(tmp_path / "whole", small.grid(), epochs=8).train())
     with pytest.warns(UserWarning, match="is damaged; trying the one before"):
-        resumed = by_run(small.study(tmp_path, small.grid(), epochs=8).run())
+        resumed = by_run(small.study(tmp_path, small.grid(), epochs=8).train())
     for key, history in whole.items():
         assert_identical(history, resumed[key])
 
@@ -100,19 +101,19 @@ def test_when_no_checkpoint_can_be_read_the_error_says_what_to_do(tmp_path):
         pytest.warns(UserWarning, match="is damaged"),
         pytest.raises(EnvironmentFault, match=r"can be read .* remove that folder") as refused,
     ):
-        small.study(tmp_path, small.grid(), epochs=8).run()
+        small.study(tmp_path, small.grid(), epochs=8).train()
     assert "\n" not in str(refused.value)
 
 
 def test_a_damaged_store_file_is_named_and_not_overwritten(tmp_path):
     study = small.study(tmp_path, small.grid((0.01,)))
-    study.run()
+    study.train()
     path = next((tmp_path / "runs").glob("*.parquet"))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(EnvironmentFault, match=rf"{path.name} is damaged .*; remove it and the run is trained again"):
-        small.study(tmp_path, small.grid((0.01,))).run()
+        small.study(tmp_path, small.grid((0.01,))).train()
     path.unlink()
-    assert len(small.study(tmp_path, small.grid((0.01,))).run()) == 2
+    assert len(small.study(tmp_path, small.grid((0.01,))).train()) == 2
 
 
 def test_a_second_process_on_the_work_directory_is_refused(tmp_path):
@@ -120,7 +121,7 @@ def test_a_second_process_on_the_work_directory_is_refused(tmp_path):
         workdir.locked(tmp_path),
         pytest.raises(EnvironmentFault, match=rf"another process .*{os.getpid()}.* is at work there"),
     ):
-        small.study(tmp_path, small.grid()).run()
+        small.study(tmp_path, small.grid()).train()
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monkeypatch):
@@ -129,13 +130,13 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monke
 
     monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(EnvironmentFault, match=r"cannot write .*\.parquet: the disk is full"):
-        small.study(tmp_path, small.grid((0.01,)), epochs=2).run()
+        small.study(tmp_path, small.grid((0.01,)), epochs=2).train()
     assert not list((tmp_path / "runs").iterdir())
 
 
 def test_a_work_directory_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    for check in (workdir.check, lambda path: small.study(path, small.grid()).run()):
+    for check in (workdir.check, lambda path: small.study(path, small.grid()).train()):
         with pytest.raises(InputError, match=r"--workdir=.*allowed is a folder that can be written"):
             check(tmp_path / "file")
 
@@ -195,7 +196,7 @@ COMMAND = """
 import sys; sys.path.insert(0, {tests!r})
 import jax; jax.config.update("jax_platforms", "cpu"); jax.config.update("jax_num_cpu_devices", 2)
 import small; from pathlib import Path
-small.study(Path({folder!r}), small.grid(seeds=2), epochs=400, slots=4, checkpoint_minutes=0.01).run()
+small.study(Path({folder!r}), small.grid(seeds=2), epochs=400, slots=4, checkpoint_minutes=0.01).train()
 """
 
 

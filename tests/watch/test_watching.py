@@ -6,6 +6,7 @@ import pytest
 import small
 from plot_runs import run as made_run
 
+from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
 from jaxopt_study.watch import callbacks as watching
@@ -43,7 +44,7 @@ def scalars(found):
 
 def test_a_callback_hears_every_epoch_and_every_end_once(tmp_path):
     heard, runs = Heard(), small.grid(rates=(0.01, 0.1))
-    histories = small.study(tmp_path, runs, epochs=3).run(watching.watcher(heard))
+    histories = small.study(tmp_path, runs, epochs=3).train(watching.watcher(heard))
     assert sorted((run, epoch) for run, epoch, _ in heard.epochs) == sorted((r, e) for r in runs for e in (1, 2, 3))
     assert {run for run, _ in heard.ends} == set(runs)
     assert len(heard.ends) == len(runs)
@@ -54,7 +55,7 @@ def test_a_callback_hears_every_epoch_and_every_end_once(tmp_path):
 
 def test_the_watcher_before_is_told_as_well():
     told = []
-    also = watching.Watcher(epoch=lambda *what: told.append(what), interrupted=lambda: True)
+    also = Watcher(epoch=lambda *what: told.append(what), interrupted=lambda: True)
     watcher = watching.watcher(Heard(), also=also)
     watcher.epoch(RUN, 1, {})
     assert told == [(RUN, 1, {})]

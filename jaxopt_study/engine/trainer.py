@@ -1,4 +1,4 @@
-"""A study: data, network, runs and a work directory, and the training of what is not in the store yet."""
+"""What a study computes: data, network, runs and a work directory, and the training of what is not stored yet."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from jaxopt_study.engine import choice, devices, timing
 from jaxopt_study.engine import groups as training
 from jaxopt_study.engine import memory as capacity
 from jaxopt_study.engine.choice import Way
-from jaxopt_study.engine.groups import Interrupted, Watcher
+from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as grid
@@ -38,14 +38,12 @@ from jaxopt_study.training.epoch import Program, shapes
 from jaxopt_study.training.losses import LOSSES, loss_of
 from jaxopt_study.training.step import Hyperparameters, MakeOptimizer
 
-__all__ = ["Execution", "Interrupted", "Study", "Watcher"]
-
 # On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels); elsewhere chosen, not measured.
 VAL_BATCH = {"cpu": 64}
 VAL_BATCH_ELSEWHERE = 256
 
 
-class Study:
+class Trainer:
     """Trains runs and keeps them.
 
     Args:
@@ -98,51 +96,91 @@ class Study:
             self.identity["grid"] = grid.digest(self.fingerprints.values())
             self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
         self.store = Store(folder / "runs")
+        self.trained: dict[str, History] = {}
+
+    @property
+    def computations(self) -> list[Run]:
+        """The runs, each computation once: under the first of its names."""
+        first = {self.fingerprints[run]: run for run in reversed(self.runs)}
+        return [run for run in self.runs if first[self.fingerprints[run]] == run]
 
     def pending(self) -> list[Run]:
         """The runs that are not in the store, each computation once."""
-        first = {self.fingerprints[run]: run for run in reversed(self.runs)}
-        return [
-            run
-            for run in self.runs
-            if first[self.fingerprints[run]] == run and self.fingerprints[run] not in self.store
-        ]
+        return [run for run in self.computations if self.fingerprints[run] not in self.store]
 
-    def histories(self) -> list[History]:
-        """The finished runs among those of the study, under the names by which the study knows them."""
-        found = []
+    @property
+    def finished(self) -> dict[Run, History]:
+        """The finished runs of the study, each as the study names it; those trained before are read from the store."""
+        finished = {}
         for run in self.runs:
-            if self.fingerprints[run] in self.store:
-                history = self.store.read(self.fingerprints[run])
-                numbers = dict(run.hyperparameters)
-                found.append(dataclasses.replace(history, optimizer=run.optimizer, hyperparameters=numbers))
-        return found
+            fingerprint = self.fingerprints[run]
+            if fingerprint not in self.trained and fingerprint in self.store:
+                self.trained[fingerprint] = self.store.read(fingerprint)
+            if fingerprint in self.trained:
+                history, numbers = self.trained[fingerprint], dict(run.hyperparameters)
+                finished[run] = dataclasses.replace(history, optimizer=run.optimizer, hyperparameters=numbers)
+        return finished
 
-    def run(self, watcher: Watcher | None = None) -> list[History]:
-        """Trains what is not in the store, group by group, and returns all of it.
+    @property
+    def histories(self) -> list[History]:
+        """The finished runs, in the order of the study's."""
+        return list(self.finished.values())
+
+    def train(self, watcher: Watcher | None = None, *, process: int = 0, processes: int = 1) -> list[History]:
+        """Trains what is not in the store, group by group, and returns all of it that is finished.
+
+        Args:
+            watcher: who is told.
+            process: number of this one; only the first writes config.json.
+            processes: that share each group's runs; each has checkpoints and a stats file of its own, and somebody
+                else holds the work directory for all of them.
 
         Raises:
             EnvironmentFault: the work directory or a file in it cannot be used.
             Interrupted: the watcher asked for it.
         """
         watcher = watcher or Watcher()
-        with self.opened(watcher) as pending:
-            if pending:
-                self.train(pending, watcher)
-            return self.histories()
+        alone = processes == 1
+        stats = self.folder / ("stats.json" if alone else f"stats_{process}.json")
+        with self.opened(watcher, process, processes) as pending:
+            if not pending:
+                return self.histories
+            with self.checkpoints(process, processes) as checkpoints:
+                if process == 0:
+                    self.write_config()
+                batches_of_size = functools.lru_cache(maxsize=1)(self.batches)
+                for group in dict.fromkeys(map(grid.group, pending)):
+                    runs = [run for run in pending if grid.group(run) == group]
+                    job = self.job(group, batches_of_size(self.batch_size(group)))
+                    job = job._replace(total=-(-job.total // processes))
+                    training.train(job, runs, checkpoints, watcher, stats)
+            return self.histories
 
     @contextlib.contextmanager
-    def opened(self, watcher: Watcher) -> Iterator[list[Run]]:
-        """Holds the work directory, and tells the watcher what there is to do: gives the pending runs.
+    def opened(self, watcher: Watcher, process: int = 0, processes: int = 1) -> Iterator[list[Run]]:
+        """Holds the work directory, unless it is one process of several, and gives the pending runs of its part.
 
         Raises:
             EnvironmentFault: another process holds it, or a file in it cannot be used.
         """
-        with workdir.locked(self.folder):
-            pending = self.pending()
-            total = len(set(self.fingerprints.values()))
-            watcher.begin(total, total - len(pending), self.settings.max_epochs)
+        with workdir.locked(self.folder) if processes == 1 else contextlib.nullcontext():
+            mine = part(self.computations, process, processes)
+            pending = [run for run in mine if self.fingerprints[run] not in self.store]
+            watcher.begin(len(mine), len(mine) - len(pending), self.settings.max_epochs)
             yield pending
+
+    @contextlib.contextmanager
+    def checkpoints(self, process: int = 0, processes: int = 1) -> Iterator[Checkpoints]:
+        """The checkpoints of a process, which are those of this study; they are removed when all has been trained."""
+        several = processes > 1
+        folder = self.folder / "checkpoints" / (f"process_{process}" if several else "")
+        checkpoints = Checkpoints(folder, self.identity, process=process if several else None)
+        try:
+            checkpoints.check_study()
+            yield checkpoints
+            checkpoints.clear()
+        finally:
+            checkpoints.close()
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
@@ -167,40 +205,6 @@ class Study:
             "versions": workdir.versions(),
             "git_commit": workdir.git_commit(),
         }
-
-    def train(self, pending: list[Run], watcher: Watcher, *, process: int = 0, processes: int = 1) -> None:
-        """Trains runs of the study that are not in the store, the work directory held by the caller.
-
-        Args:
-            pending: the runs; those of this process where several train the study.
-            watcher: who is told.
-            process: number of this one; only the first writes config.json.
-            processes: that share each group's runs; each has checkpoints and a stats file of its own.
-
-        Raises:
-            EnvironmentFault: a file cannot be used.
-            Interrupted: the watcher asked for it.
-        """
-        alone = processes == 1
-        checkpoints = Checkpoints(
-            self.folder / "checkpoints" / ("" if alone else f"process_{process}"),
-            self.identity,
-            process=None if alone else process,
-        )
-        stats = self.folder / ("stats.json" if alone else f"stats_{process}.json")
-        try:
-            checkpoints.check_study()
-            if process == 0:
-                self.write_config()
-            laid_out = functools.lru_cache(maxsize=1)(self.batches)
-            for group in dict.fromkeys(map(grid.group, pending)):
-                runs = [run for run in pending if grid.group(run) == group]
-                job = self.job(group, laid_out(self.batch_size(group)))
-                job = job._replace(total=-(-job.total // processes))
-                training.train(job, runs, checkpoints, watcher, stats)
-            checkpoints.clear()
-        finally:
-            checkpoints.close()
 
     def write_config(self) -> None:
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
@@ -296,6 +300,15 @@ class Study:
         if best is not None:
             weights.write(self.folder / "weights" / fingerprint, best)
         self.store.write(fingerprint, history)
+        self.trained[fingerprint] = history
+
+
+def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
+    """The runs of a process: of each group every so manyth. The same whenever it is asked, so that a study resumes."""
+    groups: dict[Group, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(grid.group(run), []).append(run)
+    return [run for group in groups.values() for run in group[process::processes]]
 
 
 @functools.cache
