@@ -191,14 +191,16 @@ def make_study(
         sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
         stop_on_nonfinite, halving, diagnostics, matmul_precision,
     )  # fmt: skip
-    execution = execution or Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights)
+    said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights)
+    if execution is not None and said != Execution():
+        raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
     runs = _runs(grid, seeds, sizes)
     network = model_of(model)
     folder = _folder(workdir, machines)
     if tensorboard:
         callbacks = [*callbacks, TensorBoard(folder / "tensorboard")]
-    _prepare(execution, machines)
+    _prepare(execution or said, machines)
     if isinstance(data, str):
         dataset: object = load(data, split_seed=data_seed)
     else:
@@ -208,7 +210,7 @@ def make_study(
         raise InputError("data", type(dataset).__name__, allowed)
     study = Study(
         settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
-        model=network, execution=execution, loss=loss, own=own,
+        model=network, execution=execution or said, loss=loss, own=own,
     )  # fmt: skip
     _check_outputs(study)
     return study

@@ -1,9 +1,11 @@
 """A user's own network, data and optimizer, from arrays to the report."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -22,6 +24,7 @@ from jaxopt_study.models.functions import functions
 from jaxopt_study.optimizers import registry, triangular
 from jaxopt_study.optimizers.foreign import rule, scheduled
 from jaxopt_study.settings import Execution
+from jaxopt_study.storage import store
 from jaxopt_study.storage.weights import load_model
 
 ONE = Execution(devices=1, strategy="vmap")
@@ -67,6 +70,21 @@ def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):
     with pytest.raises(InputError, match="allowed is the network that was trained"):
         load_model(tmp_path, study.fingerprints[study.runs[0]])
     assert js.make_study(**asked, batch_size=16).pending() == []
+
+
+def test_runs_may_be_listed_and_what_was_trained_is_not_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "read_run", lambda path: pytest.fail(f"{path} was read"))
+    listed = runs.product("momentum", {"learning_rate": (0.01,), "momentum": (0.5,)}, 2)
+    asked = {"model": Noisy, "data": numbers(), "grid": listed, "batch_size": 8, "max_epochs": 2, "workdir": tmp_path}
+    study = js.make_study(**asked, execution=ONE, own=False)
+    heard = []
+    study.callbacks = [SimpleNamespace(on_epoch=lambda *_: None, on_run_end=lambda run, _: heard.append(run))]
+    table = study.run()
+    assert study.runs == listed == sorted(heard)
+    assert len(table["epoch"]) == 4
+    assert [history.seed for history in study.histories] == [0, 1]
+    assert study.plan()[0].stored == 2
+    assert json.loads((tmp_path / "config.json").read_text())["own"] is False
 
 
 def test_schedules_vary_in_their_numbers(tmp_path):

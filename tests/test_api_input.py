@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import jaxopt_study.api as js
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers import registry
+from jaxopt_study.settings import Execution
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 ASKED = {
@@ -86,6 +87,12 @@ def test_many_studies_are_made_or_refused_in_one_line(asked, labels, tmp_path_fa
         (lambda: digits(model=3), "model=3: allowed are a Linen module"),
         (lambda: digits(model=3, grid=[]), "grid=[]: allowed is one, or a list"),
         (lambda: digits(model=3, seeds=0), "seeds=0: allowed is a whole number"),
+        (lambda: digits(model=3, halving=1), "halving=1: allowed is a whole number from 2"),
+        (lambda: digits(model=3, slots=0), "slots=0: allowed is a whole number from 1"),
+        (lambda: digits(model=3, strategy="pmap"), "strategy=pmap: allowed are auto, vmap, map"),
+        (lambda: digits(model=3, checkpoint_minutes=0), "checkpoint_minutes=0: allowed is a number above 0"),
+        (lambda: digits(model=3, workers=2), "--workers=2: allowed with --cluster only"),
+        (lambda: digits(model=3, execution=Execution(slots=2), slots=2), "execution=Execution(slots=2"),
     ],
 )
 def test_a_mistake_is_answered_with_what_was_given_and_what_is_allowed(call, message):

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import replicate
 from experiments.article import facts as article
-from experiments.command import catalogue
+from experiments.command import catalogue, results
 from experiments.command.results import configuration
 from jaxopt_study.grids.run import product
 
@@ -118,6 +118,15 @@ def test_a_second_experiment_in_the_same_directory_trains_only_what_is_new(tmp_p
     }
     assert numbers(tmp_path) == {5, 6, 7, 9, 11, 12, 13, 14, 17}
     assert len(rows(tmp_path / "summary.csv")) == 3
+
+
+def test_a_command_reads_nothing_of_what_it_has_just_trained(tmp_path, monkeypatch):
+    from experiments import momentum_grid
+
+    monkeypatch.setattr(results, "read_run", lambda path: pytest.fail(f"{path} was read"))
+    assert commands.run(momentum_grid, *commands.TINY, RATE, "--momenta=0.9", f"--workdir={tmp_path}") == 0
+    assert len(rows(tmp_path / "summary.csv")) == 1
+    assert json.loads((tmp_path / "config.json").read_text())["own"] is False
 
 
 def test_compare_takes_the_best_of_what_the_directory_holds(tmp_path):

@@ -1,0 +1,50 @@
+"""js.make_study says all that the commands' flags say, by the same names and with the same defaults."""
+
+import inspect
+import sys
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+import jaxopt_study.api as js
+from experiments import momentum_grid
+from experiments.command import flags as common
+from experiments.command import grid_flags
+from jaxopt_study.data import load
+
+OF_GRID = {"grid", "where", "paired", "samples", "sampler", "sample_seed", *momentum_grid.EXPERIMENT.axes}
+"""What js.make_grid says."""
+OF_DATA = {"dataset", *common.OF_DATA}
+OF_MODEL = {"notebook_model", "activations", "kernels"}
+"""What js.article_model says."""
+OF_COMMAND = {"preset", "dry_run"}
+"""A choice of defaults for other flags, and study.plan()."""
+FROM_PRESET = {"max_epochs", "patience", "seeds", "workdir"}
+
+
+@pytest.fixture
+def defined():
+    """The flags of an experiment's command, by their names."""
+    with flagsaver.flagsaver():
+        common.define(momentum_grid.EXPERIMENT)
+        modules = (sys.modules[common.__name__], grid_flags)
+        yield {flag.name: flag for module in modules for flag in flags.FLAGS.get_key_flags_for_module(module)}
+
+
+def test_every_flag_of_a_study_is_an_argument_of_make_study(defined):
+    arguments = inspect.signature(js.make_study).parameters.keys()
+    assert defined.keys() - OF_GRID - OF_DATA - OF_MODEL - OF_COMMAND <= arguments
+    assert {*common.OF_STUDY} <= defined.keys() & arguments
+    assert {*common.OF_DATA} <= inspect.signature(load).parameters.keys()
+
+
+def test_every_argument_of_make_study_but_objects_is_a_flag(defined):
+    arguments = inspect.signature(js.make_study).parameters.keys()
+    assert arguments - defined.keys() == {"model", "data", "loss", "execution", "callbacks", "own"}
+
+
+def test_flags_and_arguments_have_the_same_defaults(defined):
+    arguments = inspect.signature(js.make_study).parameters
+    for name in {*common.OF_STUDY} - FROM_PRESET:
+        assert defined[name].default == arguments[name].default, name
