@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxopt_study.plots import save
+from jaxopt_study.plots.picture import save
 
 PACKAGE = Path(__file__).parents[1] / "jaxopt_study"
 LIBRARIES = {"jax", "flax", "optax", "orbax"}

@@ -12,7 +12,7 @@ from experiments.command.results import Results
 from jaxopt_study import report
 from jaxopt_study.analysis.range_test import range_tests
 from jaxopt_study.history import History
-from jaxopt_study.plots import SavedFigure
+from jaxopt_study.plots.picture import SavedFigure
 from jaxopt_study.report import outcome, tables
 
 SECTIONS = (

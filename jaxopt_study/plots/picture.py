@@ -12,7 +12,7 @@ from jaxopt_study.analysis.best import best_cell, mean_lowest
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.files import write_atomically
 from jaxopt_study.history import History
-from jaxopt_study.plots import captions, epoch_curves, heatmaps, labels, minima, selection, style
+from jaxopt_study.plots import captions, comparison, epoch_curves, heatmaps, labels, selection, style
 from jaxopt_study.plots.selection import NotDrawable
 
 FORMATS = ("png", "svg")
@@ -183,7 +183,7 @@ def minimum_picture(number: int, source: Source, lead: str, *, shows: str, by: s
     """The minimum losses against one hyperparameter."""
     runs = selection.matching(source.histories, {})
     title = labels.sentence(f"{labels.optimizer(runs[0].optimizer)}: minimum losses by {labels.hyperparameter(by)}")
-    figure = minima.minimum_by(runs, by=by, title=title, ceiling=SHOWN_LOSS * source.chance)
+    figure = comparison.minimum_by(runs, by=by, title=title, ceiling=SHOWN_LOSS * source.chance)
     return Picture(_file_name(number, shows), figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
 
 

@@ -3,27 +3,31 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxopt_study.history import History
-from jaxopt_study.plots import SavedFigure, labels
-from jaxopt_study.plots.general import general
-from jaxopt_study.plots.picture import save_pictures
+from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables
 from jaxopt_study.report.facts import Origin, Reference
 from jaxopt_study.report.tables import Table
+
+if TYPE_CHECKING:
+    from jaxopt_study.plots.picture import SavedFigure
 
 _BEST_IN_PRINT = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds")
 _CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning")
 UNITS = {"squared_error": "mean squared error"}
 
 
-def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) -> list[SavedFigure]:
+def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) -> list["SavedFigure"]:
     """Draws a study's finished runs and writes them to ``folder/figures``; ``config`` is what config.json says.
 
     Raises:
         EnvironmentFault: a file cannot be written.
     """
+    from jaxopt_study.plots.general import general  # Matplotlib is slow to import; no epoch waits for it
+    from jaxopt_study.plots.picture import save_pictures
+
     classes = len(config["dataset"]["classes"])
     chance = math.log(classes) if classes else math.inf
     pictures = general(histories, unit=UNITS.get(config["loss"], labels.LOSS_UNIT), chance=chance)
@@ -54,7 +58,7 @@ def write_report(
     histories: Sequence[History],
     folder: Path,
     origins: Sequence[Origin],
-    figures: Sequence[SavedFigure],
+    figures: Sequence["SavedFigure"],
     *,
     title: str,
     where: str = "",

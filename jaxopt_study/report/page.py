@@ -8,14 +8,13 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import write_text
-from jaxopt_study.plots import SavedFigure
 from jaxopt_study.report import wording
 from jaxopt_study.report.facts import (
     VERDICTS,
@@ -26,6 +25,9 @@ from jaxopt_study.report.facts import (
     records,
 )
 from jaxopt_study.report.tables import Table
+
+if TYPE_CHECKING:
+    from jaxopt_study.plots.picture import SavedFigure
 
 LARGEST_SVG = 400_000
 """Bytes of an SVG above which the PNG goes into the page: curves of many epochs would make it slow to open."""
@@ -53,7 +55,7 @@ class Illustration(NamedTuple):
         return int(found[1]) if found else None
 
 
-def illustrations(saved: Sequence[SavedFigure]) -> list[Illustration]:
+def illustrations(saved: Sequence["SavedFigure"]) -> list[Illustration]:
     """Reads written figures.
 
     Raises:

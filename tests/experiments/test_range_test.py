@@ -10,9 +10,9 @@ import pytest
 from experiments import lr_range_test
 from jaxopt_study.analysis.range_test import range_tests
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.plots import NotDrawable
 from jaxopt_study.plots.picture import Source
 from jaxopt_study.plots.range_test import range_test
+from jaxopt_study.plots.selection import NotDrawable
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 

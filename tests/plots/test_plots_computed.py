@@ -6,7 +6,7 @@ import pytest
 from experiments.article.illustrations import constant_gradient, velocity
 from experiments.article.schedule import cycle, triangle
 from experiments.article.trajectories import CURVATURES, START, bowl, descend
-from jaxopt_study.plots import Bar, bars
+from jaxopt_study.plots.comparison import Bar, bars
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.99])

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
-from jaxopt_study.plots import NotDrawable, curves, epoch_curves, lines
-from jaxopt_study.plots.epoch_curves import band
+from jaxopt_study.plots import epoch_curves
+from jaxopt_study.plots.epoch_curves import band, curves, lines
+from jaxopt_study.plots.selection import NotDrawable
 
 
 def drawn(axes, label):

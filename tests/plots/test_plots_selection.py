@@ -4,7 +4,8 @@ from plot_runs import momentum_grid, run
 
 from experiments.article import recipes
 from jaxopt_study.analysis.runs import nearest
-from jaxopt_study.plots import NotDrawable, selection
+from jaxopt_study.plots import selection
+from jaxopt_study.plots.selection import NotDrawable
 
 
 def test_runs_that_differ_in_more_than_their_seed_are_never_one_group():

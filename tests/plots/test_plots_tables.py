@@ -15,8 +15,9 @@ from jaxopt_study.analysis.speed import (
     TOO_SHORT,
     Ratio,
 )
-from jaxopt_study.plots import NotDrawable, heat_map, minimum_by
-from jaxopt_study.plots.heatmaps import cell_text, table
+from jaxopt_study.plots.comparison import minimum_by
+from jaxopt_study.plots.heatmaps import cell_text, heat_map, table
+from jaxopt_study.plots.selection import NotDrawable
 
 
 def texts(figure):
