@@ -153,28 +153,14 @@ def make_study(
         grid: one or several of :func:`make_grid`; runs, which have seeds of their own, may be among them.
         seeds: 0 to this less 1 for every configuration.
         batch_size: training examples a step; several are an axis, each compiled by itself.
-        max_epochs: a run trains at most.
-        patience: epochs without a lower validation loss after which a run ends.
+        max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision: see
+            :class:`~jaxopt_study.settings.Settings`; the seed is also that of the split of digits and folders.
         loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
-        data_seed: of the order of the examples, and of the split of digits and folders.
-        stop_on_nonfinite: end a run when its loss is not finite; otherwise it runs out its patience.
-        halving: successive halving: the best 1 / halving of a rule's runs go on at every rung; from 2.
-        diagnostics: measure oscillation, update size, distance and norms.
-        matmul_precision: of products of float32 arrays, where the device has coarser units.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
-        execution: how to compute it, in place of the next five.
-        slots: runs that train at once; chosen from the memory if not given.
-        devices: to use (CPU: cores); all if not given.
-        strategy: ``vmap``, ``map`` or ``auto``; see :class:`Execution`.
-        checkpoint_minutes: between two checkpoints.
-        save_best_weights: keep each run's weights at its best epoch, for ``js.load_model``.
-        cluster: train on a Ray cluster: ``local``, ``auto`` or ``ray://HOST:PORT``.
-        cpus_per_worker: cores of a cluster's worker; a GPU each if not given, or a machine each without GPUs.
-        workers: of a cluster at most; as many as fit if not given.
-        distributed: this is one of several processes that share the folder, each with its part of the runs.
-        coordinator: ``HOST:PORT`` of the first process; found on Slurm, Cloud TPU and Open MPI, as are the next two.
-        processes: number of processes that share the study.
-        process_id: number of this process, from 0.
+        execution: how to compute it, instead of slots, devices, strategy, checkpoint_minutes, save_best_weights: see
+            :class:`~jaxopt_study.settings.Execution`.
+        cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id: on which machines; see
+            :class:`~jaxopt_study.settings.Machines`.
         tensorboard: write TensorBoard event files, a run each, into the work directory.
         callbacks: who else wants to hear of epochs and runs; see jaxopt_study.watch.callbacks.
         own: whether config.json calls it somebody's own: a report is then made of it as :meth:`Study.report` does.

@@ -36,7 +36,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from jaxopt_study.analysis import summary
-from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run
@@ -58,23 +57,6 @@ class Callback(Protocol):
 
     def on_run_end(self, run: Run, history: History) -> None:
         """A run has ended, one way or another, and is in the store."""
-
-
-def watcher(*callbacks: Callback, also: Watcher | None = None) -> Watcher:
-    """A Watcher that tells these callbacks, after the other watcher if there is one."""
-    first = also or Watcher()
-
-    def epoch(run: Run, number: int, metrics: Mapping[str, float]) -> None:
-        first.epoch(run, number, metrics)
-        for callback in callbacks:
-            callback.on_epoch(run, number, metrics)
-
-    def end(run: Run, history: History) -> None:
-        first.end(run, history)
-        for callback in callbacks:
-            callback.on_run_end(run, history)
-
-    return first._replace(epoch=epoch, end=end)
 
 
 def run_name(run: Run) -> str:

@@ -3,29 +3,34 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from jaxopt_study.engine.groups import Watcher
-from jaxopt_study.watch.callbacks import Callback, watcher
+from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.watch.callbacks import Callback
 from jaxopt_study.watch.progress import TrainingProgress
 
 
 @contextlib.contextmanager
 def watched(callbacks: Sequence[Callback] = ()) -> Iterator[Watcher]:
-    """A watcher with a progress line on stderr, who asks the training to stop once a signal has come.
+    """A watcher with a progress line on stderr and callbacks, who asks to stop once a signal has come.
 
     An interrupt or a termination signal saves what was begun; the second one ends the process.
     """
     with asked_to_stop() as asked, TrainingProgress() as progress:
-        line = Watcher(
-            begin=progress.begin,
-            epoch=progress.epoch,
-            end=progress.end,
-            tick=progress.tick,
-            interrupted=lambda: bool(asked),
-            workers=progress.workers,
-        )
-        yield watcher(*callbacks, also=line)
+
+        def epoch(run: Run, number: int, metrics: Mapping[str, float]) -> None:
+            progress.epoch(run, number, metrics)
+            for callback in callbacks:
+                callback.on_epoch(run, number, metrics)
+
+        def end(run: Run, history: History) -> None:
+            progress.end(run, history)
+            for callback in callbacks:
+                callback.on_run_end(run, history)
+
+        yield Watcher(progress.begin, epoch, end, progress.tick, lambda: bool(asked), workers=progress.workers)
 
 
 @contextlib.contextmanager

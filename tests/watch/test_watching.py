@@ -1,4 +1,6 @@
 import importlib.util
+import os
+import signal
 import struct
 
 import numpy as np
@@ -6,10 +8,10 @@ import pytest
 import small
 from plot_runs import run as made_run
 
-from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
 from jaxopt_study.watch import callbacks as watching
+from jaxopt_study.watch.interrupts import watched
 
 event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2") if importlib.util.find_spec("tensorboardX") else None
 needs_writer = pytest.mark.skipif(event_pb2 is None, reason="tensorboardX is not installed")
@@ -44,7 +46,8 @@ def scalars(found):
 
 def test_a_callback_hears_every_epoch_and_every_end_once(tmp_path):
     heard, runs = Heard(), small.grid(rates=(0.01, 0.1))
-    histories = small.study(tmp_path, runs, epochs=3).train(watching.watcher(heard))
+    with watched([heard]) as watcher:
+        histories = small.study(tmp_path, runs, epochs=3).train(watcher)
     assert sorted((run, epoch) for run, epoch, _ in heard.epochs) == sorted((r, e) for r in runs for e in (1, 2, 3))
     assert {run for run, _ in heard.ends} == set(runs)
     assert len(heard.ends) == len(runs)
@@ -53,13 +56,13 @@ def test_a_callback_hears_every_epoch_and_every_end_once(tmp_path):
         assert metrics == {name: history.curves[name][epoch - 1] for name in CURVES}
 
 
-def test_the_watcher_before_is_told_as_well():
-    told = []
-    also = Watcher(epoch=lambda *what: told.append(what), interrupted=lambda: True)
-    watcher = watching.watcher(Heard(), also=also)
-    watcher.epoch(RUN, 1, {})
-    assert told == [(RUN, 1, {})]
-    assert watcher.interrupted()
+def test_a_signal_asks_to_stop_and_is_forgotten_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+    with watched() as watcher:
+        assert not watcher.interrupted()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert watcher.interrupted()
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_runs_have_names_of_their_own():
