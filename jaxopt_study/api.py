@@ -23,6 +23,7 @@ from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import foreign as rules
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
+from jaxopt_study.report import outcome
 from jaxopt_study.settings import Execution, Machines, Settings, check_whole
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
@@ -269,8 +270,6 @@ class Study(Trainer):
             InputError: no run is finished.
             EnvironmentFault: a file cannot be written.
         """
-        from jaxopt_study.report import outcome  # Matplotlib takes a second to import
-
         with remote.kept(self.workdir):
             return [each.png for each in outcome.draw(self._some_histories(), self.folder, self.describe())]
 
@@ -284,8 +283,6 @@ class Study(Trainer):
             InputError: no run is finished.
             EnvironmentFault: a file cannot be written.
         """
-        from jaxopt_study.report import outcome  # Matplotlib takes a second to import
-
         with remote.kept(self.workdir):
             histories = self._some_histories()
             self.write_config()
