@@ -57,17 +57,6 @@ def by_configuration(histories: Iterable[History]) -> list[list[History]]:
     return list(groups.values())
 
 
-def as_sgd(history: History) -> History:
-    """The run under the name of plain SGD where it is that, see :func:`jaxopt_study.history.plain_name`."""
-    optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
-    return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers)
-
-
-def as_momentum_zero(history: History, rule: str) -> History:
-    """A run of plain SGD under the name of a rule with momentum."""
-    return dataclasses.replace(history, optimizer=rule, hyperparameters={**history.hyperparameters, "momentum": 0.0})
-
-
 def describe(optimizer: str, hyperparameters: Mapping[str, float], defaults: Mapping[str, float]) -> str:
     """``momentum (learning_rate 0.01, momentum 0.9)``; numbers at their defaults are left out."""
     shown = [
@@ -130,7 +119,7 @@ class Runs:
             if history.status == "failed" or history.epochs == 0:
                 self.failed.append(history)
                 continue
-            run = self._with_defaults(as_sgd(history))
+            run = self._canonical(history)
             by_seed = trained.setdefault(configuration(run), {})
             if run.seed not in by_seed or run.epochs > by_seed[run.seed].epochs:
                 by_seed[run.seed] = run
@@ -141,10 +130,10 @@ class Runs:
             cell = Cell(first.optimizer, first.hyperparameters, by_seed, usual)
             self._cells.setdefault(first.optimizer, []).append(cell)
 
-    def _with_defaults(self, history: History) -> History:
-        numbers = history.hyperparameters
-        usual = {n: v for n, v in self.defaults.get(history.optimizer, {}).items() if n not in numbers}
-        return dataclasses.replace(history, hyperparameters={**numbers, **usual})
+    def _canonical(self, history: History) -> History:
+        optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
+        usual = {n: v for n, v in self.defaults.get(optimizer, {}).items() if n not in numbers}
+        return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers | usual)
 
     @property
     def optimizers(self) -> list[str]:
@@ -200,9 +189,13 @@ class Runs:
         return sorted({as_trained(c.hyperparameters[name]) for c in cells if name in c.hyperparameters})
 
 
-def _as_momentum_zero(cell: Cell, optimizer: str) -> Cell:
-    relabelled = {seed: as_momentum_zero(history, optimizer) for seed, history in cell.by_seed.items()}
-    return Cell(optimizer, {**cell.hyperparameters, "momentum": 0.0}, relabelled)
+def _as_momentum_zero(cell: Cell, rule: str) -> Cell:
+    numbers = {**cell.hyperparameters, "momentum": 0.0}
+    relabelled = {
+        seed: dataclasses.replace(history, optimizer=rule, hyperparameters=numbers)
+        for seed, history in cell.by_seed.items()
+    }
+    return Cell(rule, numbers, relabelled)
 
 
 def _has(numbers: Mapping[str, float], wanted: Mapping[str, float]) -> bool:

@@ -84,6 +84,11 @@ def optimizer(name: str) -> str:
     return OPTIMIZERS.get(name, name.replace("_", " "))
 
 
+def told(hyperparameters: Mapping[str, float]) -> dict[str, float]:
+    """The numbers that a short text names: those that only guard against division by zero are left out."""
+    return {n: v for n, v in hyperparameters.items() if n not in ("eps", "initial_accumulator_value")}
+
+
 def number(value: float) -> str:
     """A hyperparameter's or a tick's value, three significant digits: 0.0316, 0, 1e-07."""
     return f"{value:.3g}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxopt_study.analysis.runs import as_momentum_zero, as_sgd, as_trained, configuration, same_value
+from jaxopt_study.analysis.runs import Runs, as_trained, configuration, same_value
 from jaxopt_study.history import MOMENTUM_RULES, History
 from jaxopt_study.plots import labels
 
@@ -51,27 +51,17 @@ def _same(history: History, name: str, wanted: float | str) -> bool:
 
 
 def of_rule(histories: Sequence[History], rule: str) -> list[History]:
-    """Runs of a rule; of a rule with momentum also the runs of SGD at its rates, which are its momentum 0.
-
-    Of two runs that are the same that way (and have the same seed) the first is kept. For ``"sgd"`` the runs with
-    momentum 0 of the other rules count likewise.
+    """Trained runs of a rule as :class:`Runs` finds them, of a rule with momentum those of SGD at its own rates only.
 
     Raises:
         NotDrawable: if there are none.
     """
-    own = [h for h in histories if h.optimizer == rule]
-    rates = {value_of(h, "learning_rate") for h in own if "learning_rate" in h.hyperparameters}
-    if rule in MOMENTUM_RULES:
-        plain = [h for h in map(as_sgd, histories) if h.optimizer == "sgd" and value_of(h, "learning_rate") in rates]
-        own += [as_momentum_zero(h, rule) for h in plain]
-    if rule == "sgd":
-        own += [h for h in map(as_sgd, histories) if h.optimizer == "sgd"]
-    kept: dict[object, History] = {}
-    for history in own:
-        kept.setdefault((configuration(history), history.seed), history)
+    rates = {value_of(h, "learning_rate") for h in histories if rule in MOMENTUM_RULES and h.optimizer == rule}
+    runs = [h for cell in Runs(histories).cells(rule) for h in cell.histories]
+    kept = [h for h in runs if rule not in MOMENTUM_RULES or value_of(h, "learning_rate") in rates]
     if not kept:
         raise NotDrawable(f"there is no run of {labels.optimizer(rule)}")
-    return list(kept.values())
+    return kept
 
 
 def values(histories: Sequence[History], name: str) -> list[float]:

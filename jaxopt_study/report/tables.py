@@ -15,6 +15,7 @@ from jaxopt_study.analysis.minima import SUMMARY
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
+from jaxopt_study.plots import labels
 
 Value = str | int | float | None
 MEASURED = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
@@ -71,8 +72,7 @@ def measured(histories: Sequence[History]) -> tuple[Value, ...]:
     lost = sum(run.status == "diverged" for run in histories)
     notes = [val.note if kept or not lost else "", f"{lost} of {len(histories)} seeds diverged" if lost else ""]
     note = "; ".join(filter(None, notes))
-    numbers_of_rule = histories[0].hyperparameters.items()
-    shown = numbers((n, v) for n, v in numbers_of_rule if n not in ("eps", "initial_accumulator_value"))
+    shown = numbers(labels.told(histories[0].hyperparameters).items())
     return (val.value, val.low, val.high, train.value, epoch, shown, len(histories), note)
 
 

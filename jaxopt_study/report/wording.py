@@ -4,31 +4,18 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-FIXED_COLUMNS = (
-    "optimizer",
-    "seed",
-    "min_val_loss",
-    "min_val_epoch",
-    "train_loss_at_min_val",
-    "min_train_loss",
-    "min_train_epoch",
-    "epochs",
-    "status",
-    "diverged_epoch",
-)
+from jaxopt_study.analysis.minima import SUMMARY
+from jaxopt_study.plots import labels
+
+FIXED_COLUMNS = ("optimizer", "seed", *SUMMARY)
 """Of the table of runs; every other column is a hyperparameter."""
 COLUMNS: Mapping[str, str] = {
-    "learning_rate": "learning rate",
-    "b1": "beta 1",
-    "b2": "beta 2",
-    "decay": "decay (rho)",
-    "min_val_loss": "min val loss",
     "min_val_epoch": "at epoch",
     "train_loss_at_min_val": "train loss there",
-    "min_train_loss": "min train loss",
     "min_train_epoch": "at epoch (train)",
     "diverged_epoch": "diverged at",
 }
+"""Headings that are other than the name in words."""
 _LONGEST_LIST = 24
 
 
@@ -65,7 +52,7 @@ def numbers(items: Mapping[str, object]) -> str:
 
 def column(name: str) -> str:
     """A column's heading."""
-    return COLUMNS.get(name, name.replace("_", " "))
+    return COLUMNS.get(name, labels.hyperparameter(name))
 
 
 def duration(seconds: float) -> str:
