@@ -7,17 +7,32 @@ Expected: its best rate is at least ten times SGD's; at a small rate it falls be
 Figures 39 to 42.
 """
 
+from __future__ import annotations
+
+import math
 from collections.abc import Sequence
 
-from experiments.article import facts as article
+import numpy as np
+
+from experiments.article import facts, figures
+from experiments.article.claim import Claim
+from experiments.article.find import best, cell, common_seeds, diverged, horizon
+from experiments.article.parts import early, late, over, slower, tenth
+from experiments.article.rates import HALF_STEP, ratio_of_best_rates
+from experiments.article.verdict import Part, Verdict, decide
+from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import Runs, losses
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.plots import labels, selection
 
 AXES = {
-    "learning_rates": Axis("adagrad", "learning_rate", article.half_decades(-3, 0)),
+    "learning_rates": Axis("adagrad", "learning_rate", facts.half_decades(-3, 0)),
     "sgd_learning_rates": Axis(
-        "sgd", "learning_rate", (article.SMALL_RATE, article.LARGE_ADAGRAD_RATE), "the SGD runs beside it"
+        "sgd", "learning_rate", (facts.SMALL_RATE, facts.LARGE_ADAGRAD_RATE), "the SGD runs beside it"
     ),
 }
 
@@ -28,16 +43,129 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return sgd + grid.product("adagrad", {"learning_rate": values["learning_rates"]}, seeds)
 
 
-EXPERIMENT = Experiment("adagrad_learning_rates", "Adagrad over its learning rate", AXES, make_runs)
+# What the article claims.
+
+KEEPS_UP = 1.05
+"""Training loss over SGD's up to which Adagrad keeps up."""
+
+
+def g1(runs: Runs) -> Verdict:
+    """Training loss over SGD's in the first and the last tenth of the epochs that both have."""
+    cells = [cell(runs, optimizer, learning_rate=facts.SMALL_RATE) for optimizer in ("adagrad", "sgd")]
+    horizon(cells)
+    pairs = [[each.by_seed[seed] for each in cells] for seed in common_seeds(cells)]
+    first = [_ratio(runs, *pair, last=False) for pair in pairs]
+    last = [_ratio(runs, *pair, last=True) for pair in pairs]
+    meaning = "training loss of adagrad over that of sgd at 0.001, {} tenth of the epochs"
+    return decide(
+        [
+            Part(meaning.format("last"), last, low=1.0, ratio=True, note=diverged(cells)),
+            Part(meaning.format("first"), first, low=0.0, high=KEEPS_UP, ratio=True),
+        ]
+    )
+
+
+def _ratio(runs: Runs, ours: History, plain: History, *, last: bool) -> float:
+    epochs = min(ours.epochs, plain.epochs)
+    part = slice(epochs - tenth(epochs), epochs) if last else slice(0, tenth(epochs))
+    curves = [losses(run, "train_loss")[part] for run in (ours, plain)]
+    first, second = (float(np.where(np.isfinite(curve), curve, runs.chance).mean()) for curve in curves)
+    return over(first, second)
+
+
+def g2(runs: Runs) -> Verdict:
+    """SGD against Adagrad, both at 0.316."""
+    plain, ours = (cell(runs, name, learning_rate=facts.LARGE_ADAGRAD_RATE) for name in ("sgd", "adagrad"))
+    return decide([slower(runs, plain, ours)])
+
+
+def g3(runs: Runs) -> Verdict:
+    """Ratio of the best rates, bounded half a step below ten."""
+    return decide([ratio_of_best_rates(runs, "adagrad", 10 / HALF_STEP, math.inf)])
+
+
+def g4(runs: Runs) -> Verdict:
+    """Update size of the best rate in the last tenth of the epochs over that in the first."""
+    ours = best(runs, "adagrad")
+    horizon([ours])
+    values = [
+        over(late(run, "update_size"), early(run, "update_size", tenth(run.epochs))) for run in ours.by_seed.values()
+    ]
+    meaning = f"update size in the last tenth of the epochs over that in the first: {ours.label}"
+    return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True, note=diverged([ours]))])
+
+
+CLAIMS = (
+    Claim("G1", "Adagrad: at 0.001 it keeps up with SGD at first (within 5%), then falls behind.", 40, g1,
+          {"learning_rate": 0.001}),
+    Claim("G2", "Adagrad: at learning rate 0.316 it converges faster than SGD.", 41, g2, {"learning_rate": 0.316}),
+    Claim("G3", "Adagrad: its best learning rate is at least 10 times SGD's.", 42, g3,
+          {"best learning_rate": 0.316, "best learning_rate of SGD": 0.032, "smallest ratio": 10}),
+    Claim("G4", "Adagrad: its updates shrink over time.", 39, g4),
+)  # fmt: skip
+
+
+# Its figures.
+
+
+def _adagrad_losses(source: plots.picture.Source) -> plots.picture.Picture:
+    runs = selection.of_rule(source.histories, "adagrad")
+    lead = "Training and validation loss of Adagrad, one line a learning rate."
+    return plots.picture.curve_picture(39, source.of(runs), lead, shows="loss_by_lr", by="learning_rate")
+
+
+def _adagrad_against_sgd(source: plots.picture.Source) -> plots.picture.Picture:
+    adagrad, sgd = (selection.of_rule(source.histories, rule) for rule in ("adagrad", "sgd"))
+    rate = figures.at([h for h in adagrad if _rate(h) in set(map(_rate, sgd))], facts.SMALL_RATE)
+    lead = f"Adagrad and SGD at the same small {rate.title}."
+    shows = "adagrad_against_sgd"
+    return plots.picture.curve_picture(40, source.of([*adagrad, *sgd]), lead, shows=shows, by="optimizer", held=[rate])
+
+
+def _rate(history: History) -> float:
+    return float(selection.value_of(history, "learning_rate"))
+
+
+def _adagrad_large_rate(source: plots.picture.Source) -> plots.picture.Picture:
+    adagrad, sgd = (selection.of_rule(source.histories, rule) for rule in ("adagrad", "sgd"))
+    rate = figures.at(adagrad, facts.LARGE_ADAGRAD_RATE, others=(facts.SMALL_RATE,))
+    same = [h for h in sgd if _rate(h) == rate.used]
+    chosen = same or plots.picture.best(source, "sgd").runs
+    which = "at the same rate" if same else "at its best rate, as it was not run at this one"
+    groups = {
+        f"Adagrad, lr {labels.number(rate.used)}": selection.matching(adagrad, {"learning_rate": rate.used}),
+        f"SGD, lr {labels.number(_rate(chosen[0]))}" + ("" if same else " (its best)"): chosen,
+    }
+    title = f"Adagrad and SGD: training loss and validation loss, Adagrad at {rate.title}"
+    lead = f"Adagrad at {rate.title} beside SGD {which}."
+    return plots.picture.groups_picture(
+        41, groups, lead, chance=source.chance, shows=f"adagrad_against_sgd_{rate.file}", title=title
+    )
+
+
+def _adagrad_minimum(source: plots.picture.Source) -> plots.picture.Picture:
+    runs = selection.of_rule(source.histories, "adagrad")
+    lead = "Minimum training and validation loss of Adagrad at each learning rate."
+    return plots.picture.minimum_picture(42, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
+
+
+FIGURES = (
+    (39, _adagrad_losses),
+    (40, _adagrad_against_sgd),
+    (41, _adagrad_large_rate),
+    (42, _adagrad_minimum),
+)
+
+
+EXPERIMENT = Experiment(
+    "adagrad_learning_rates", "Adagrad over its learning rate", AXES, make_runs, section="Adagrad",
+    claims=CLAIMS, figures=FIGURES,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,18 @@
 Expected: small differences; beta 1 = 0.5 with beta 2 = 0.999 is slightly better than the default. Figures 36 and 37.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
+from experiments.article import figures
+from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study import plots
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.plots import selection
 
 AXES = {
     "learning_rates": Axis("adam", "learning_rate", (0.001,)),
@@ -25,16 +32,38 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return grid.product("adam", axes, seeds)
 
 
-EXPERIMENT = Experiment("adam_betas", "Adam over its betas", AXES, make_runs)
+# Its figures.
+
+
+def _adam_betas(source: plots.picture.Source) -> tuple[list[History], plots.picture.Held]:
+    runs = selection.of_rule(source.histories, "adam")
+    rate = figures.at(runs, 0.001)
+    return selection.matching(runs, {"learning_rate": rate.used}), rate
+
+
+def _adam_losses_by_betas(source: plots.picture.Source) -> plots.picture.Picture:
+    runs, rate = _adam_betas(source)
+    lead = f"Training and validation loss of Adam at {rate.title}, one line a pair of beta 1 and beta 2."
+    return plots.picture.curve_picture(36, source.of(runs), lead, shows="loss_by_betas", by=("b1", "b2"), held=[rate])
+
+
+def _adam_table(source: plots.picture.Source) -> plots.picture.Picture:
+    runs, rate = _adam_betas(source)
+    lead = f"Minimum training and validation loss of Adam over its betas at {rate.title}."
+    return plots.picture.table_picture(
+        37, source.of(runs), lead, shows="minimum_loss_by_betas", x="b2", y="b1", held=[rate]
+    )
+
+
+FIGURES = ((36, _adam_losses_by_betas), (37, _adam_table))
+
+
+EXPERIMENT = Experiment("adam_betas", "Adam over its betas", AXES, make_runs, section="Adam", figures=FIGURES)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,26 @@
 Expected: the best rate is about 0.001, and it gets worse above. Figures 34 and 35.
 """
 
+from __future__ import annotations
+
+import functools
 from collections.abc import Sequence
 
-from experiments.article import facts as article
+from experiments.article import facts, figures
+from experiments.article.claim import Claim
+from experiments.article.find import ArticleRuns, best, cell, require_learning, unsettled
+from experiments.article.parts import higher_minimum, slower_to
+from experiments.article.verdict import Part, Verdict, attempt, decide
+from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import Cell, Runs, halfway, minimum
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.plots import selection
 
-AXES = {"learning_rates": Axis("adam", "learning_rate", article.half_decades(-4, 0))}
+AXES = {"learning_rates": Axis("adam", "learning_rate", facts.half_decades(-4, 0))}
 
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
@@ -21,16 +33,114 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return grid.product("adam", {"learning_rate": values["learning_rates"]}, seeds)
 
 
-EXPERIMENT = Experiment("adam_learning_rates", "Adam over its learning rate", AXES, make_runs)
+# What the article claims.
+
+_RATES = facts.half_decades(-4, 0)
+_BEST = _RATES.index(0.001)
+_OTHERS = tuple(run.optimizer for run in facts.BEST_RUNS if run.optimizer != "adam")
+_REACHED = {"val_loss": 0.2059, "train_loss": 0.2077}
+CLOSE = 0.05
+"""Relative difference up to which a loss is the article's, which has one seed and no error bar."""
+
+
+def d1(runs: Runs) -> Verdict:
+    """Every other rate that was run against 0.001; its neighbours on the grid must be there."""
+    tried = [
+        rate
+        for index, rate in enumerate(_RATES)
+        if index != _BEST and (abs(index - _BEST) == 1 or runs.printed("adam", learning_rate=rate))
+    ]
+    return decide([attempt(_worse_than_best_rate, runs, rate) for rate in tried])
+
+
+def _worse_than_best_rate(runs: Runs, rate: float) -> Part:
+    return higher_minimum(runs, cell(runs, "adam", learning_rate=rate), cell(runs, "adam", learning_rate=0.001))
+
+
+def d2(runs: ArticleRuns) -> Verdict:
+    """Both losses over the article's; not comparable on other data."""
+    ours = cell(runs, "adam", learning_rate=0.001)
+    return decide([_near(runs, ours, curve, _REACHED[curve]) for curve in ("val_loss", "train_loss")])
+
+
+def _near(runs: ArticleRuns, ours: Cell, curve: str, loss: float) -> Part:
+    other = "" if runs.article_setup else "not comparable: data, image size or model are not the article's"
+    hindrance = other or unsettled([ours])
+    values = [minimum(history.curves[curve]).value / loss for history in ours.by_seed.values()]
+    meaning = f"smallest {curve} over the article's {loss}: {ours.label}"
+    return Part(meaning, values, 1 / (1 + CLOSE), 1 + CLOSE, True, hindrance, hindrance, note=other)
+
+
+def d3(runs: Runs) -> Verdict:
+    """The default betas against beta_1 0.5."""
+    ours = cell(runs, "adam", learning_rate=0.001, b1=0.5, b2=0.999)
+    return decide([higher_minimum(runs, cell(runs, "adam", learning_rate=0.001), ours)])
+
+
+def d4(runs: Runs) -> Verdict:
+    """Best against best."""
+    return decide([higher_minimum(runs, best(runs, "adam"), best(runs, "sgd"))])
+
+
+def d5(runs: Runs) -> Verdict:
+    """Epochs to the loss half-way from guessing to the best of the study, every other optimizer over Adam."""
+    require_learning(runs)
+    behind = functools.partial(slower_to, runs, halfway(runs))
+    return decide([attempt(behind, other) for other in _OTHERS])
+
+
+CLAIMS = (
+    Claim("D1", "Adam: the best learning rate is 0.001 (default betas), and it gets worse above.", 35, d1,
+          {"best learning_rate": 0.001}),
+    Claim("D2", "Adam: at the default betas it reaches val 0.2059 and train 0.2077 (within 5%).", 34, d2,
+          _REACHED),
+    Claim("D3", "Adam: beta_1 0.5 with beta_2 0.999 is slightly better than the default.", 37, d3,
+          {"val_loss at b1 0.5": 0.2021, "val_loss at b1 0.9": 0.2059}),
+    Claim("D4", "Adam: it does not beat the best SGD run.", 45, d4,
+          {"best val_loss of Adam": 0.2021, "best val_loss of SGD": 0.1899}),
+    Claim("D5", "Adam: it reaches a given loss first of all (half-way from guessing to the study's best).", 48, d5),
+)  # fmt: skip
+
+
+# Its figures.
+
+ADAM_SHOWN_UP_TO = 0.034
+"""The article leaves Adam's curves above a rate of 0.03 (0.0316) out."""
+
+
+def _adam_at_default_betas(source: plots.picture.Source) -> tuple[list[History], str]:
+    runs = selection.of_rule(source.histories, "adam")
+    b1 = figures.at(runs, 0.9, name="b1")
+    b2 = figures.at(selection.matching(runs, {"b1": b1.used}), 0.999, name="b2")
+    return selection.matching(runs, {"b1": b1.used, "b2": b2.used}), f"{b1.title}, {b2.title}"
+
+
+def _adam_losses(source: plots.picture.Source) -> plots.picture.Picture:
+    runs, betas = _adam_at_default_betas(source)
+    shown = [h for h in runs if h.hyperparameters["learning_rate"] <= ADAM_SHOWN_UP_TO] or runs
+    left_out = "" if len(shown) == len(runs) else " Rates above 0.0316 are left out, as in the article."
+    lead = f"Training and validation loss of Adam ({betas}), one line a learning rate.{left_out}"
+    return plots.picture.curve_picture(34, source.of(shown), lead, shows="loss_by_lr", by="learning_rate")
+
+
+def _adam_minimum(source: plots.picture.Source) -> plots.picture.Picture:
+    runs, betas = _adam_at_default_betas(source)
+    lead = f"Minimum training and validation loss of Adam at each learning rate ({betas})."
+    return plots.picture.minimum_picture(35, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
+
+
+FIGURES = ((34, _adam_losses), (35, _adam_minimum))
+
+
+EXPERIMENT = Experiment(
+    "adam_learning_rates", "Adam over its learning rate", AXES, make_runs, section="Adam", claims=CLAIMS,
+    figures=FIGURES,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

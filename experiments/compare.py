@@ -5,62 +5,312 @@
 
 The best configuration of an optimizer is the one with the lowest validation loss, mean over its seeds, among the runs
 that the work directory holds; give it the one in which the grids were run. Of an optimizer without runs there it is
-the article's best. SGD at 0.01 is trained besides, for figure 49. Expected: the losses lie close together, Adam is the
-first to get there. Figures 45 to 49.
+the article's best. SGD at 0.01 is trained besides, for figure 49. With --best_of=article it is the article's best for
+every optimizer, whatever the directory holds: these seven and SGD at 0.01 at 128 pixels, weights kept, are
+
+    python -m experiments.compare --preset=article --save_best_weights --best_of=article
+
+Expected: the losses lie close together, Adam is the first to get there. Figures 45 to 49.
 """
 
-import math
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.article import facts as article
-from experiments.command.experiment import Experiment, Values
-from experiments.command.plain import first_as_momentum
-from jaxopt_study.analysis import Runs, best_cell
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import absl.flags
+import numpy as np
+
+from experiments.article import facts, figures
+from experiments.article.claim import Claim
+from experiments.article.find import best, cell, common_seeds, family, unsettled
+from experiments.article.parts import higher_minimum, later_minimum, slower, slower_to
+from experiments.article.rates import rates
+from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide
+from experiments.command import flags
+from experiments.command.experiment import Experiment, Values, first_as_momentum
+from jaxopt_study import plots
+from jaxopt_study.analysis import (
+    Cell,
+    Runs,
+    best_cell,
+    epochs_to,
+    lowest,
+    mean_lowest,
+    minimum,
+    same_value,
+    variance_shares,
+)
+from jaxopt_study.analysis.runs import stands_for
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.plots import labels, selection
+from jaxopt_study.plots.selection import NotDrawable
 
 BESIDES = ("sgd", {"learning_rate": 0.01})
-PRINTED = 0.06
-"""Relative difference up to which a printed rate is the half decade: 0.003 stands for 0.00316."""
 
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """The article's best configurations x seeds."""
-    return choose(Runs([]), [], seeds)
+    return _compared([(row.optimizer, numbers_of(row)) for row in facts.BEST_RUNS], seeds)
 
 
 def choose(finished: Runs, runs: list[Run], seeds: int) -> list[Run]:
     """The best configurations of the finished runs, the article's where an optimizer has none, x seeds."""
-    chosen = [best(finished, each) for each in article.BEST_RUNS]
-    return first_as_momentum(
-        [grid.make_run(rule, numbers, seed) for rule, numbers in (*chosen, BESIDES) for seed in range(seeds)]
+    if absl.flags.FLAGS.best_of == "article":
+        return runs
+    chosen = []
+    for row in facts.BEST_RUNS:
+        cells = finished.family(row.optimizer)
+        chosen.append((row.optimizer, best_cell(cells).hyperparameters if cells else numbers_of(row)))
+    return _compared(chosen, seeds)
+
+
+def _compared(chosen: Sequence[tuple[str, Mapping[str, float]]], seeds: int) -> list[Run]:
+    runs = [grid.make_run(rule, numbers, seed) for rule, numbers in (*chosen, BESIDES) for seed in range(seeds)]
+    return first_as_momentum(runs)
+
+
+def numbers_of(row: facts.BestRun) -> dict[str, float]:
+    """The numbers of a row, its printed rate as the half decade that it stands for: the run is one with a grid's."""
+    printed = row.hyperparameters.get("learning_rate", math.nan)
+    meant = [rate for rate in facts.half_decades(-4, 0) if stands_for("learning_rate", rate, printed)]
+    return {**row.hyperparameters, **({"learning_rate": meant[0]} if meant else {})}
+
+
+# What the article claims.
+
+_ALL = tuple(run.optimizer for run in facts.BEST_RUNS)
+_FOLLOWERS = ("nesterov", "adam", "momentum", "rmsprop")
+_LAST = ("adagrad", "cyclical")
+CLOSE = 0.05
+"""Relative distance from their geometric mean within which losses are close together."""
+_LEAST_OPTIMIZERS = 4
+
+
+def x1(runs: Runs) -> Verdict:
+    """Every other optimizer against SGD."""
+    first = best(runs, "sgd")
+    return decide([attempt(lambda o: higher_minimum(runs, best(runs, o), first), o) for o in _without("sgd")])
+
+
+def x2(runs: Runs) -> Verdict:
+    """Each of the four over their mean, and their mean against SGD."""
+    cells = [best(runs, optimizer) for optimizer in _FOLLOWERS]
+    plain = best(runs, "sgd")
+    seeds = common_seeds([*cells, plain])
+    losses = np.array([[lowest(runs, each.by_seed[seed]) for each in cells] for seed in seeds])
+    first = np.array([lowest(runs, plain.by_seed[seed]) for seed in seeds])
+    centre = np.exp(np.log(np.maximum(losses, np.finfo(np.float64).tiny)).mean(axis=1))
+    moving = unsettled([*cells, plain])
+    meaning = "smallest validation loss over the mean of nesterov, adam, momentum and rmsprop"
+    limits = (1 / (1 + CLOSE), 1 + CLOSE)
+    parts = [
+        Part(f"{meaning}: {each.label}", (column / centre).tolist(), *limits, ratio=True)
+        for each, column in zip(cells, losses.T, strict=True)
+    ]
+    behind = "mean smallest validation loss of nesterov, adam, momentum and rmsprop minus sgd's"
+    parts.append(Part(behind, (losses.mean(axis=1) - first).tolist()))
+    return decide([part._replace(no_support=moving, no_contradiction=moving) for part in parts])
+
+
+def x3(runs: Runs) -> Verdict:
+    """Each of the two against the worst of the other five."""
+    others = [best(runs, optimizer) for optimizer in _ALL if optimizer not in _LAST]
+    worst = max(others, key=lambda each: mean_lowest(runs, each))
+    return decide([attempt(lambda o: higher_minimum(runs, best(runs, o), worst), o) for o in _LAST])
+
+
+def x4(runs: Runs) -> Verdict:
+    """Every other optimizer against Adam, and SGD against every other but Adam."""
+    first = [attempt(lambda o: later_minimum(best(runs, o), best(runs, "adam")), o) for o in _without("adam")]
+    last = [attempt(lambda o: later_minimum(best(runs, "sgd"), best(runs, o)), o) for o in _without("adam", "sgd")]
+    return decide([*first, *last])
+
+
+def x5(runs: Runs) -> Verdict:
+    """Epochs to the worst of the optimizers' best losses, every other optimizer over Adam."""
+    target = max(mean_lowest(runs, best(runs, optimizer)) for optimizer in _ALL)
+    return decide([attempt(functools.partial(slower_to, runs, target), other) for other in _without("adam")])
+
+
+def x6(runs: Runs) -> Verdict:
+    """SGD against the best momentum at 0.01."""
+    return decide([slower(runs, cell(runs, "sgd", learning_rate=0.01), best(runs, "momentum", learning_rate=0.01))])
+
+
+def x7(runs: Runs) -> Verdict:
+    """The learning rate's share of the variance, over the optimizers with three rates or more."""
+    table: dict[str, list[Cell]] = {}
+    for optimizer in _without("cyclical"):
+        try:
+            table[optimizer] = _window(runs, rates(runs, optimizer))
+        except Undecided:
+            continue
+    if len(table) < _LEAST_OPTIMIZERS:
+        raise Undecided(f"grid does not cover it: {len(table)} optimizers with a range of rates, 4 are needed")
+    cells = [each for window in table.values() for each in window]
+    values = [_rate_share(runs, table, seed) for seed in common_seeds(cells)]
+    moving = unsettled(cells)
+    meaning = f"learning rate's share of the variance (within a decade of the best) over {', '.join(table)}"
+    return decide([Part(meaning, values, low=0.5, no_support=moving, no_contradiction=moving)])
+
+
+def _window(runs: Runs, cells: list[Cell]) -> list[Cell]:
+    centre = best_cell(cells).hyperparameters["learning_rate"]
+    near = [each for each in cells if abs(math.log10(each.hyperparameters["learning_rate"] / centre)) <= 1.01]
+    if len(near) < 3:
+        raise Undecided("grid does not cover it: fewer than three rates within a decade of the best")
+    return near
+
+
+def _rate_share(runs: Runs, table: dict[str, list[Cell]], seed: int) -> float:
+    losses = {
+        optimizer: {each.hyperparameters["learning_rate"]: lowest(runs, each.by_seed[seed]) for each in cells}
+        for optimizer, cells in table.items()
+    }
+    return variance_shares(losses, decades=math.inf).learning_rate
+
+
+def x8(runs: Runs) -> Verdict:
+    """Whether some other rho and some other betas beat the default; every one that was run is a part."""
+    rho = _some_better(runs, "rmsprop", cell(runs, "rmsprop", learning_rate=0.001))
+    betas = _some_better(runs, "adam", cell(runs, "adam", learning_rate=0.001))
+    return both(rho, betas)
+
+
+def _some_better(runs: Runs, optimizer: str, default: Cell) -> Verdict:
+    eps = default.hyperparameters["eps"]
+    others = [each for each in family(runs, optimizer, learning_rate=0.001, eps=eps) if each is not default]
+    if not others:
+        raise Undecided(f"grid does not cover it: {optimizer} at 0.001 was run with the default numbers only")
+    return decide([attempt(higher_minimum, runs, default, other) for other in others], some=True)
+
+
+def _without(*names: str) -> list[str]:
+    return [optimizer for optimizer in _ALL if optimizer not in names]
+
+
+CLAIMS = (
+    Claim("X1", "Comparison: plain SGD has the best validation loss, clearly.", 45, x1,
+          {"val_loss of SGD": 0.1899, "next": 0.202}),
+    Claim("X2", "Comparison: Nesterov, Adam, momentum and RMSprop follow close together (within 5%).", 45, x2,
+          {"smallest val_loss": 0.202, "largest val_loss": 0.2061}),
+    Claim("X3", "Comparison: Adagrad and the cyclical rate are last.", 45, x3,
+          {"val_loss of Adagrad": 0.231, "val_loss of CLR": 0.2318, "next": 0.2061}),
+    Claim("X4", "Comparison: Adam needs the fewest epochs to its minimum, SGD the most.", 47, x4,
+          {"epochs of Adam": 255, "epochs of SGD": 535}),
+    Claim("X5", "Comparison: Adam is first to reach the worst of the seven minima (0.2318 in the article).", 48, x5,
+          {"val_loss": 0.2318}),
+    Claim("X6", "Comparison: at the same rate (0.01) momentum does speed SGD up.", 49, x6,
+          {"learning_rate": 0.01, "momentum": 0.5}),
+    Claim("X7", "Comparison: the learning rate matters more than the choice of optimizer.", 45, x7),
+    Claim("X8", "Comparison: non-default rho and beta values are worth trying (some beat the default).", 37, x8,
+          {"decay": 0.95, "b1": 0.5}),
+)  # fmt: skip
+
+
+# Its figures.
+
+
+def _all_best(source: plots.picture.Source) -> list[plots.picture.Best]:
+    found = []
+    for rule in _ALL:
+        try:
+            found.append(plots.picture.best(source, rule))
+        except NotDrawable:
+            continue
+    if len(found) < 2:
+        raise NotDrawable("it compares optimizers, and there are runs of fewer than two")
+    return found
+
+
+def _bars(
+    source: plots.picture.Source,
+    *,
+    number: int,
+    shows: str,
+    what: str,
+    unit: str,
+    measured: Callable[[History], float],
+    whole: bool = False,
+) -> plots.picture.Picture:
+    entries = [plots.comparison.Bar(b.rule, b.text, [measured(h) for h in b.runs]) for b in _all_best(source)]
+    title = labels.sentence(f"{what}, each optimizer at its best configuration")
+    figure = plots.comparison.bars(entries, unit=unit, whole=whole, title=title)
+    chosen = "The best configuration has the lowest mean of the minimum validation losses over its seeds."
+    caption = f"{title}. {chosen} {plots.captions.dots(source.histories)} The lowest is starred."
+    alt = f"Bar chart. {title}: {plots.comparison.told(entries, whole)}."
+    return plots.picture.Picture(f"fig{number}_{shows}", figure, caption, alt)
+
+
+def _minimum(history: History, *, curve: str) -> float:
+    return minimum(history.curves[curve]).value
+
+
+def _epoch_of_minimum(history: History) -> float:
+    return float(minimum(history.curves["val_loss"]).epoch or math.nan)
+
+
+def _epochs_to_worst(source: plots.picture.Source) -> plots.picture.Picture:
+    target = max(b.value for b in _all_best(source))
+    return _bars(
+        source,
+        number=48,
+        shows="epochs_to_worst_minimum",
+        what=f"epochs until the validation loss is at most {labels.loss(target)}, the worst of the minima",
+        unit="epochs",
+        measured=partial(_epochs_to, target=target),
+        whole=True,
     )
 
 
-def best(finished: Runs, theirs: article.BestRun) -> tuple[str, dict[str, float]]:
-    """The configuration with which an optimizer is compared."""
-    cells = finished.family(theirs.optimizer)
-    if cells:
-        return theirs.optimizer, dict(best_cell(cells).hyperparameters)
-    return theirs.optimizer, {name: unrounded(name, value) for name, value in theirs.hyperparameters.items()}
+def _epochs_to(history: History, *, target: float) -> float:
+    return float(epochs_to(history.curves["val_loss"], target) or math.nan)
 
 
-def unrounded(name: str, value: float) -> float:
-    """The half decade that the article's printed rate stands for, so that the run is one with that of a grid."""
-    near = [rate for rate in article.half_decades(-4, 0) if math.isclose(rate, value, rel_tol=PRINTED)]
-    return near[0] if name == "learning_rate" and near else value
+def _sgd_and_momentum(source: plots.picture.Source) -> plots.picture.Picture:
+    sgd, momentum = plots.picture.best(source, "sgd"), plots.picture.best(source, "momentum")
+    runs = selection.of_rule(source.histories, "sgd")
+    low = figures.at(runs, 0.01)
+    groups = {f"SGD (its best)\n{sgd.text}": sgd.runs}
+    if not same_value(low.used, sgd.numbers["learning_rate"]):
+        groups[f"SGD\nlr {labels.number(low.used)}"] = selection.matching(runs, {"learning_rate": low.used})
+    groups["\n".join(["momentum (its best)", *momentum.text.split(", ")])] = momentum.runs
+    lead = f"SGD at its best rate and at {low.title}, and momentum at its best."
+    title = "SGD and momentum: training loss and validation loss"
+    return plots.picture.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)
 
 
-EXPERIMENT = Experiment("compare", "Each optimizer at its best", {}, make_runs, choose=choose, parts={"compare": None})
+FIGURES = (
+    (45, partial(_bars, number=45, shows="best_validation_loss", what="minimum validation loss",
+                 unit=f"loss ({labels.LOSS_UNIT})", measured=partial(_minimum, curve="val_loss"))),
+    (46, partial(_bars, number=46, shows="best_training_loss", what="minimum training loss",
+                 unit=f"loss ({labels.LOSS_UNIT})", measured=partial(_minimum, curve="train_loss"))),
+    (47, partial(_bars, number=47, shows="epoch_of_minimum", what="epoch of the minimum validation loss",
+                 unit="epoch", measured=_epoch_of_minimum, whole=True)),
+    (48, _epochs_to_worst),
+    (49, _sgd_and_momentum),
+)  # fmt: skip
+
+
+EXPERIMENT = Experiment(
+    "compare", "Each optimizer at its best", {}, make_runs, section="Comparison", claims=CLAIMS, figures=FIGURES,
+    choose=choose, parts={"compare": None},
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    absl.flags.DEFINE_enum(
+        "best_of", "grid", ["grid", "article"],
+        "Whose best configurations are compared: those of the runs in the work directory, or the article's.",
+        allow_override=True,
+    )  # fmt: skip
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,31 @@ lowest losses lie on one line over the effective rate and on several over the pl
 plain SGD at 1 does. Figure effective_rate and tables/effective_rate.csv.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.article import facts as article
-from experiments.command.experiment import Axis, Experiment, Values
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from experiments.article import facts
+from experiments.article.rates import effective_rate
+from experiments.command import flags
+from experiments.command.experiment import Answer, Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import Cell, Estimate, Runs, lowest, paired_differences, seed_estimate
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.plots import labels
+from jaxopt_study.plots.selection import NotDrawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 AXES = {
-    "learning_rates": Axis("momentum", "learning_rate", article.half_decades(-3, 0)),
-    "momenta": Axis("momentum", "momentum", article.MOMENTA),
+    "learning_rates": Axis("momentum", "learning_rate", facts.half_decades(-3, 0)),
+    "momenta": Axis("momentum", "momentum", facts.MOMENTA),
 }
 
 
@@ -30,16 +45,254 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return plain + grid.product("momentum_ema", {"learning_rate": rates, "momentum": above}, seeds)
 
 
-EXPERIMENT = Experiment("effective_rate", "Momentum and the effective rate", AXES, make_runs)
+# The analysis.
+
+PLAIN, AVERAGED = "momentum", "momentum_ema"
+
+
+class Point(NamedTuple):
+    """A configuration of momentum.
+
+    Attributes:
+        optimizer: the formulation; momentum 0 is plain SGD and counts as ``momentum``.
+        rate: the learning rate.
+        momentum: in [0, 1).
+        effective: what the rate grows to under a constant gradient, to six digits so that equal ones compare equal.
+        losses: the smallest validation loss by seed, at most that of guessing.
+        diverged: how many seeds diverged.
+    """
+
+    optimizer: str
+    rate: float
+    momentum: float
+    effective: float
+    losses: Mapping[int, float]
+    diverged: int
+
+
+class Difference(NamedTuple):
+    """The loss of a momentum less that of a smaller one at the same effective rate, paired by seed."""
+
+    momentum: float
+    against: float
+    effective: float
+    estimate: Estimate
+
+
+def points(runs: Runs) -> list[Point]:
+    """The configurations of both formulations that have no other numbers, those with momentum 0 once."""
+    cells = runs.cells(PLAIN) + runs.family(AVERAGED)
+    return [_point(runs, cell) for cell in cells if cell.hyperparameters.keys() == {"learning_rate", "momentum"}]
+
+
+def _point(runs: Runs, cell: Cell) -> Point:
+    rate, momentum = (cell.hyperparameters[name] for name in ("learning_rate", "momentum"))
+    losses = {seed: lowest(runs, history) for seed, history in cell.by_seed.items()}
+    lost = sum(history.status == "diverged" for history in cell.by_seed.values())
+    # The velocity of the average form never exceeds the gradient.
+    effective = effective_rate(rate, 0.0 if cell.optimizer == AVERAGED else momentum)
+    return Point(cell.optimizer, float(f"{rate:.6g}"), float(f"{momentum:.6g}"), effective, losses, lost)
+
+
+def explained(values: ArrayLike, groups: Iterable[float]) -> float:
+    """Share of the variance of ``[N]`` values that lies between groups, corrected for the number of groups.
+
+    This is Kelley's epsilon squared: the plain share would reward whichever grouping has more groups. About 0 for
+    groups that say nothing (it may come out below), 1 for groups within which the values are equal, NaN without any
+    variance or with a group for every value.
+    """
+    value = np.asarray(values, np.float64)
+    _, of = np.unique(np.asarray(list(groups)), return_inverse=True)
+    total = float(((value - value.mean()) ** 2).sum())
+    free = len(value) - (of.max() + 1)
+    if total == 0 or free < 1:
+        return float("nan")
+    means = np.bincount(of, value) / np.bincount(of)
+    within = float(((value - means[of]) ** 2).sum())
+    return float(1 - (within / free) / (total / (len(value) - 1)))
+
+
+def explained_by(found: Sequence[Point], by: Callable[[Point], float], *, ranks: bool = False) -> Estimate:
+    """Share of the variance of the losses, or of their ranks, that ``by`` explains: of each seed by itself, then mean.
+
+    Args:
+        found: configurations; seeds that one of them lacks are left out.
+        by: effective or plain rate of a point.
+        ranks: whether to take the ranks of the losses, to which a few large ones are no more than others.
+    """
+    return seed_estimate([_explained(row, [by(point) for point in found], ranks) for row in _by_seed(found)])
+
+
+def _explained(losses: np.ndarray, groups: Sequence[float], ranks: bool) -> float:
+    from scipy import stats  # takes its time to import
+
+    return explained(stats.rankdata(losses) if ranks else losses, groups)
+
+
+def preference(found: Sequence[Point]) -> Estimate:
+    """How much better the effective rate foretells what another momentum does than the plain rate: from 0 to 1.
+
+    For each configuration and each smaller momentum at which there is a run with the same rate and one with the same
+    effective rate, the loss is compared with both. The number is the sum of the squared differences at the same rate
+    over the sum of all: 1 if losses depend on the effective rate alone, 0 if on the plain rate alone, a half if either
+    foretells as well. Both sides have the same pairs of momenta, which :func:`explained_by` cannot see to.
+    NaN where there is no such configuration.
+    """
+    plain = [point for point in found if point.optimizer == PLAIN]
+    at_rate = {(point.rate, point.momentum): i for i, point in enumerate(plain)}
+    at_effective = {(point.effective, point.momentum): i for i, point in enumerate(plain)}
+    rows = [
+        (i, at_rate[point.rate, other], at_effective[point.effective, other])
+        for i, point in enumerate(plain)
+        for other in sorted({each.momentum for each in plain if each.momentum < point.momentum})
+        if (point.rate, other) in at_rate and (point.effective, other) in at_effective
+    ]
+    if not rows:
+        return seed_estimate([])
+    own, same_rate, same_effective = np.array(rows).T
+    return seed_estimate([_share(row[own] - row[same_rate], row[own] - row[same_effective]) for row in _by_seed(plain)])
+
+
+def _share(at_rate: np.ndarray, at_effective: np.ndarray) -> float:
+    squares = float((at_rate**2).sum()), float((at_effective**2).sum())
+    return squares[0] / sum(squares) if sum(squares) > 0 else float("nan")
+
+
+def differences(found: Sequence[Point]) -> list[Difference]:
+    """Each momentum above 0 against the smallest other one that has its effective rate, by momentum and rate.
+
+    The smallest is 0, plain SGD, wherever the grid has it.
+    """
+    plain = sorted((p for p in found if p.optimizer == PLAIN), key=lambda p: (p.momentum, p.effective))
+    told = []
+    for point in plain:
+        base = next(other for other in plain if other.effective == point.effective)
+        if base.momentum < point.momentum:
+            paired = paired_differences(point.losses, base.losses)
+            estimate = seed_estimate(list(paired.values()))
+            told.append(Difference(point.momentum, base.momentum, point.effective, estimate))
+    return told
+
+
+def formulations_apart(found: Sequence[Point]) -> Estimate:
+    """Mean absolute difference between the two formulations at the same effective rate and momentum, by seed.
+
+    They compute the same weights there up to rounding, which training amplifies. NaN if there are no such two.
+    """
+    plain = {(p.effective, p.momentum): p for p in found if p.optimizer == PLAIN}
+    twins = [(p, plain[p.effective, p.momentum]) for p in found if p.optimizer == AVERAGED
+             and (p.effective, p.momentum) in plain]  # fmt: skip
+    if not twins:
+        return seed_estimate([])
+    averaged, other = (np.array(_by_seed([pair[side] for pair in twins])) for side in (0, 1))
+    return seed_estimate(np.abs(averaged - other).mean(axis=1))
+
+
+def _by_seed(found: Sequence[Point]) -> list[np.ndarray]:
+    """The losses ``[N]`` of the points, an array a seed that all of them have."""
+    seeds = set[int].intersection(*(set(point.losses) for point in found)) if found else set[int]()
+    return [np.array([point.losses[seed] for point in found]) for seed in sorted(seeds)]
+
+
+# The figure.
+
+_FORMS = {PLAIN: ("-", None), AVERAGED: ((0, (1.4, 1.4)), "white")}
+"""Line and filling of the markers, by formulation."""
+
+
+def picture(source: plots.picture.Source) -> plots.picture.Picture:
+    """A line a momentum and formulation, over the effective rate and over the rate.
+
+    Raises:
+        NotDrawable: the runs have no two momenta.
+    """
+    found = points(Runs(source.histories, chance=source.chance))
+    momenta = sorted({point.momentum for point in found})
+    if len(momenta) < 2:
+        raise NotDrawable("it compares momenta, and the runs have fewer than two")
+    estimates = [seed_estimate(list(point.losses.values())) for point in found]
+    title = "Momentum: lowest validation loss over the effective rate and over the learning rate"
+    with plots.style.applied():
+        figure, axes = plots.style.panels(2, title, right=plots.estimates.LEGEND)
+        _panel(axes[0], found, momenta, lambda point: point.effective, "effective rate (see the caption)")
+        _panel(axes[1], found, momenta, lambda point: point.rate, "learning rate")
+        for panel in axes:
+            plots.estimates.losses(panel, estimates, source.chance)
+            panel.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
+        plots.style.legend(figure, axes[1], "momentum", width=plots.estimates.LEGEND - 0.05)
+    plain = [point for point in found if point.optimizer == PLAIN]
+    numbers = _numbers(found, plain)
+    caption = (
+        "The effective rate is rate / (1 - momentum); in the average form (open markers, dotted) it is the rate. "
+        f"{numbers} A cross marks where a seed diverged, the dotted line is guessing. "
+        f"{plots.estimates.seeds(estimates)}"
+    )
+    alt = f"Line chart in two panels, lines for momentum {labels.listing(map(labels.number, momenta))}. {numbers}"
+    return plots.picture.Picture("effective_rate", figure, caption, alt)
+
+
+def _panel(
+    axes: Axes, found: Sequence[Point], momenta: Sequence[float], by: Callable[[Point], float], name: str
+) -> None:
+    looks = dict(zip(momenta, plots.style.ordered_looks(len(momenta)), strict=True))
+    for form, (line, inside) in _FORMS.items():
+        for momentum, look in looks.items():
+            own = sorted((p for p in found if p.optimizer == form and p.momentum == momentum), key=by)
+            if own:
+                estimates = [seed_estimate(list(point.losses.values())) for point in own]
+                label = labels.number(momentum) + (" (average form)" if form == AVERAGED else "")
+                plots.estimates.marks(
+                    axes, [by(point) for point in own], estimates, label=label, color=look.color, marker=look.marker,
+                    linestyle=line, markerfacecolor=inside or look.color, markersize=4.5 if inside is None else 8,
+                    zorder=3 if inside is None else 2, linewidth=1.3,
+                )  # fmt: skip
+    plots.estimates.crosses(axes, sorted({by(point) for point in found if point.diverged}))
+    plots.estimates.positions(axes, [by(point) for point in found], name)
+
+
+def _numbers(found: Sequence[Point], plain: Sequence[Point]) -> str:
+    by_effective = explained_by(plain, lambda point: point.effective, ranks=True)
+    by_rate = explained_by(plain, lambda point: point.rate, ranks=True)
+    return (
+        "Of the variance of the ranks of the losses, within the first formulation, the effective rate explains "
+        f"{plots.estimates.interval(by_effective)}, the learning rate {plots.estimates.interval(by_rate)}; compared at "
+        f"the same pairs of momenta, the preference for the effective rate, from 0 to 1, is "
+        f"{plots.estimates.interval(preference(found))}."
+    )
+
+
+# The table.
+
+
+def table(source: plots.picture.Source) -> Answer:
+    """Shares of variance that the effective and the plain rate explain, and each momentum against plain SGD."""
+    found = points(Runs(source.histories, chance=source.chance))
+    plain = [point for point in found if point.optimizer == PLAIN]
+    rows: list[tuple[str | float | None, ...]] = []
+    for of, which in (("momentum", plain), ("both formulations", found)):
+        for ranks in (False, True):
+            what = f"share of variance of {'ranks' if ranks else 'losses'} explained"
+            by_effective = explained_by(which, lambda point: point.effective, ranks=ranks)
+            by_rate = explained_by(which, lambda point: point.rate, ranks=ranks)
+            rows.append((*(f"{what} by effective rate", of, None, None, None), *by_effective))
+            rows.append((*(f"{what} by learning rate", of, None, None, None), *by_rate))
+    rows.append((*("preference for effective rate", "momentum", None, None, None), *preference(found)))
+    apart = formulations_apart(found)
+    rows.append((*("formulations apart", "both formulations", None, None, None), *apart))
+    for one in differences(found):
+        keys = ("difference at equal effective rate", "momentum", one.momentum, one.against, one.effective)
+        rows.append((*keys, *one.estimate))
+    return ("quantity", "of", "momentum", "against", "effective_rate", *Estimate._fields), rows
+
+
+EXPERIMENT = Experiment(
+    "effective_rate", "Momentum and the effective rate", AXES, make_runs, figures=((0, picture),), table=table
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,29 @@ smaller than plain SGD, and break down earlier. Leaves figures/lr_range_test.png
 tables/lr_range_test.csv.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.command.experiment import Axis, Experiment, Values
-from experiments.command.plain import first_as_momentum
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from experiments.command import flags
+from experiments.command.experiment import Answer, Axis, Experiment, Values, first_as_momentum
+from jaxopt_study import plots
 from jaxopt_study.grids import ranges
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
+from jaxopt_study.plots import labels
+from jaxopt_study.plots.selection import NotDrawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 AXES = {"learning_rates": Axis("sgd", "learning_rate", tuple(ranges.values("1e-6:10:half_decade")), "every rule")}
 PRESETS = {name: {"max_epochs": 1, "seeds": 2} for name in ("quick", "article")}
@@ -38,16 +53,204 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return first_as_momentum([run for rule in rules for run in grid.product(rule, axes, seeds)])
 
 
-EXPERIMENT = Experiment("lr_range_test", "The learning rate range test", AXES, make_runs, presets=PRESETS)
+# The analysis.
+
+FALLEN = 0.05
+"""Share of the way from the loss at the smallest rate to the lowest that counts as a fall."""
+LEAST_RATES = 5
+
+
+class RangeTest(NamedTuple):
+    """The loss over the learning rate of one rule, and what to take from it. Rates are NaN where there is none.
+
+    Attributes:
+        optimizer: name in the registry.
+        numbers: its other hyperparameters.
+        rates: rising, ``[R]``.
+        losses: after the last epoch, by rate and seed, infinite where the run diverged, ``[R, S]``.
+        falls_from: the smallest rate at which the loss has begun to fall.
+        suggested: the rate at which the loss falls most steeply over the logarithm of the rate.
+        lowest: the rate with the lowest loss.
+        diverges_from: the smallest rate above it with a loss above that of the smallest rate, or a seed that diverged.
+    """
+
+    optimizer: str
+    numbers: tuple[tuple[str, float], ...]
+    rates: np.ndarray
+    losses: np.ndarray
+    falls_from: float
+    suggested: float
+    lowest: float
+    diverges_from: float
+
+
+def range_tests(histories: Iterable[History], curve: str = "train_loss") -> list[RangeTest]:
+    """A test for each rule, with its other numbers, that has ``LEAST_RATES`` rates with the same seeds.
+
+    Args:
+        histories: runs at constant learning rates.
+        curve: the loss to look at.
+    """
+    groups: dict[tuple[str, tuple[tuple[str, float], ...]], dict[float, dict[int, float]]] = {}
+    for run in histories:
+        if "learning_rate" in run.hyperparameters:
+            rest = tuple((name, value) for name, value in run.hyperparameters.items() if name != "learning_rate")
+            at_rate = groups.setdefault((run.optimizer, rest), {}).setdefault(run.hyperparameters["learning_rate"], {})
+            at_rate[run.seed] = _last(run, curve)
+    return [_test(*key, group) for key, group in groups.items() if len(group) >= LEAST_RATES]
+
+
+def _last(run: History, curve: str) -> float:
+    last = float(run.curves[curve][-1]) if len(run.curves[curve]) else math.nan
+    return last if math.isfinite(last) and run.diverged_epoch is None else math.inf
+
+
+def _test(optimizer: str, numbers: tuple[tuple[str, float], ...], group: dict[float, dict[int, float]]) -> RangeTest:
+    seeds = sorted(set.intersection(*(set(runs) for runs in group.values())))
+    rates = np.array(sorted(group))
+    losses = np.array([[group[rate][seed] for seed in seeds] for rate in rates]).reshape(len(rates), len(seeds))
+    found = _landmarks(rates, losses.mean(1)) if seeds else (math.nan,) * 4
+    return RangeTest(optimizer, numbers, rates, losses, *found)
+
+
+def _landmarks(rates: np.ndarray, loss: np.ndarray) -> tuple[float, float, float, float]:
+    first, best = loss[0], int(np.argmin(loss))
+    above = np.flatnonzero(~(loss[best + 1 :] <= first)) + best + 1
+    diverges = float(rates[above[0]]) if above.size else math.nan
+    if best == 0 or not math.isfinite(first):
+        return math.nan, math.nan, float(rates[best]) if math.isfinite(loss[best]) else math.nan, diverges
+    fallen = np.flatnonzero(loss[: best + 1] < first - FALLEN * (first - loss[best]))
+    # The slope at each rate is that between its neighbours; the lowest rate itself is where it has ended.
+    slopes = np.gradient(loss[: best + 1], np.log(rates[: best + 1]))[:best]
+    return float(rates[fallen[0]]), float(rates[int(np.argmin(slopes))]), float(rates[best]), diverges
+
+
+# The figure.
+
+ACROSS = 4
+_WIDTH, _HEIGHT = 2.9, 2.3
+
+
+def range_test(source: plots.picture.Source) -> plots.picture.Picture:
+    """The figure of runs at many constant rates.
+
+    Raises:
+        NotDrawable: no rule has enough rates.
+    """
+    tests = range_tests(source.histories)
+    if not tests:
+        raise NotDrawable("no rule has five learning rates with the same seeds")
+    lead = (
+        "Training loss of the last epoch over the constant learning rate of all epochs. Dashed: where the loss "
+        "falls most steeply, the suggested rate; dotted: from here runs diverge or end above where they began."
+    )
+    seeds = plots.captions.seeds(source.histories)
+    return plots.picture.Picture(
+        "lr_range_test", draw(tests, ceiling=1.5 * source.chance), f"{lead} {seeds}", alt_text(tests)
+    )
+
+
+def draw(tests: Sequence[RangeTest], *, ceiling: float = math.inf) -> Figure:
+    """A panel a test, all with the same axes.
+
+    Args:
+        tests: of the rules.
+        ceiling: losses above it are cut off.
+    """
+    from matplotlib.figure import Figure  # takes its time to import
+
+    across = min(ACROSS, len(tests))
+    down = -(-len(tests) // across)
+    losses = np.concatenate([test.losses.ravel() for test in tests])
+    losses = losses[np.isfinite(losses)]
+    with plots.style.applied():
+        figure = Figure(figsize=(0.7 + _WIDTH * across, 1.1 + _HEIGHT * down), layout="constrained")
+        grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+        figure.suptitle("Learning rate range test", x=0.01, ha="left", fontsize=11, fontweight="bold")
+        for axes, test in zip(grid.flat, tests, strict=False):
+            _panel(axes, test)
+        for axes in list(grid.flat)[len(tests) :]:
+            axes.set_visible(False)
+        if losses.size:  # the panels share their axes
+            grid[0, 0].set_ylim(0.9 * losses.min(), min(ceiling, 1.05 * losses.max()))
+        for axes in grid[:, 0]:
+            axes.set_ylabel(labels.axis("train_loss"))
+        figure.supxlabel("learning rate", fontsize=9)
+        figure.legend(handles=_key(), loc="upper right", ncols=3)
+    return figure
+
+
+def _panel(axes: Axes, test: RangeTest) -> None:
+    look = plots.style.named_look(test.optimizer)
+    finite = np.isfinite(test.losses).all(1)
+    shown = np.where(finite[:, None], test.losses, np.nan)
+    axes.plot(test.rates, shown.mean(1), color=look.color, marker=".")
+    axes.fill_between(test.rates, shown.min(1), shown.max(1), color=look.color, alpha=0.2, linewidth=0)
+    plots.style.log_axis(axes, "x", test.rates[0], test.rates[-1])
+    low, high = (math.floor(math.log10(rate) + 1e-9) for rate in (test.rates[0], test.rates[-1]))
+    axes.set_xticks([10.0**power for power in range(low, high + 1, 1 + (high - low) // 4)])
+    if not finite.all():
+        axes.plot(
+            test.rates[~finite], np.full((~finite).sum(), 0.95), "x", color=plots.style.INK, markersize=5,
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
+    for rate, line in ((test.suggested, "--"), (test.diverges_from, ":")):
+        if math.isfinite(rate):
+            axes.axvline(rate, color=plots.style.BEST, linestyle=line, linewidth=1.3)
+    told = f": {labels.number(test.suggested)}" if math.isfinite(test.suggested) else ": no fall"
+    axes.set_title(labels.optimizer(test.optimizer) + told, loc="left", fontsize=9)
+
+
+def _key() -> list[Line2D]:
+    from matplotlib.lines import Line2D  # takes its time to import
+
+    return [
+        Line2D([], [], color=plots.style.BEST, linestyle="--", label="suggested"),
+        Line2D([], [], color=plots.style.BEST, linestyle=":", label="too large from here"),
+        Line2D([], [], color=plots.style.INK, linestyle="", marker="x", label="a seed diverged"),
+    ]
+
+
+def alt_text(tests: Sequence[RangeTest]) -> str:
+    """What the figure shows, a sentence a rule."""
+    told = []
+    for test in tests:
+        found = [
+            f"{what} {labels.number(rate)}"
+            for what, rate in (
+                ("falls from", test.falls_from),
+                ("most steeply at", test.suggested),
+                ("is lowest at", test.lowest),
+                ("is too large from", test.diverges_from),
+            )
+            if math.isfinite(rate)
+        ]
+        told.append(f"{labels.optimizer(test.optimizer)}: the loss {', '.join(found) or 'does not fall'}")
+    return "Line charts, one a rule. " + ". ".join(told) + "."
+
+
+# The table.
+
+
+def table(source: plots.picture.Source) -> Answer:
+    """One row a rule; see :class:`RangeTest`."""
+    columns = ("optimizer", "hyperparameters", "falls_from", "suggested", "lowest", "diverges_from", "rates", "seeds")
+    return columns, [
+        (test.optimizer, ", ".join(f"{name} {value:.3g}" for name, value in test.numbers), test.falls_from,
+         test.suggested, test.lowest, test.diverges_from, len(test.rates), test.losses.shape[1])
+        for test in range_tests(source.histories)
+    ]  # fmt: skip
+
+
+EXPERIMENT = Experiment(
+    "lr_range_test", "The learning rate range test", AXES, make_runs, figures=((0, range_test),), table=table,
+    presets=PRESETS,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,26 @@ the same weights as the average form. Expected: in the average form higher momen
 formulations at matched rates agree up to rounding. Figures 19 and 20.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.article import facts as article
+import math
+from collections.abc import Sequence
+from functools import partial
+
+from experiments.article import facts, figures
+from experiments.article.claim import Claim
+from experiments.article.find import along, family, horizon
+from experiments.article.parts import mean_loss, trend
+from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict, decide
+from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study.analysis import Cell, Runs
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 
 AXES = {
     "learning_rates": Axis("momentum_ema", "learning_rate", (0.01,)),
-    "momenta": Axis("momentum_ema", "momentum", article.MOMENTA),
+    "momenta": Axis("momentum_ema", "momentum", facts.MOMENTA),
 }
 
 
@@ -39,16 +49,76 @@ def matched_rate(rate: float, momentum: float) -> float:
     return float(f"{rate * (1 - momentum):.9g}")
 
 
-EXPERIMENT = Experiment("momentum_formulations", "The two formulations of momentum", AXES, make_runs)
+# What the article claims.
+
+SAME = 0.01
+"""Relative difference after one epoch up to which two runs of one update rule agree: rounding, which training grows."""
+DIFFERENT = 0.05
+"""Relative difference above which they are different rules."""
+_CURVES = ("train_loss", "update_size")
+
+
+def a1(runs: Runs) -> Verdict:
+    """Trend of the mean training loss over momentum."""
+    cells = along(runs, "momentum_ema", "momentum", facts.MOMENTA, learning_rate=0.01)
+    epochs = horizon(cells)
+    meaning = f"mean training loss of the first {epochs} epochs"
+    return decide([trend(cells, lambda run: mean_loss(runs, run, epochs), meaning, rises=True)])
+
+
+def a2(runs: Runs) -> Verdict:
+    """Largest relative difference in the first epoch to the plain form at (1 - momentum) times the rate.
+
+    The two are one rule run by run, so that no interval is needed: one pair can refute it.
+    """
+    differences = [gap for cell in family(runs, "momentum_ema") for gap in _gaps(runs, cell)]
+    if not differences:
+        raise Undecided("grid does not cover it: no run of momentum at (1 - momentum) times the rate of momentum_ema")
+    largest = max(differences)
+    verdict = SUPPORTED if largest <= SAME else CONTRADICTED if largest > DIFFERENT else UNDECIDED
+    reason = f"an identity, judged pair by pair: {len(differences)} pairs of runs differ by at most {largest:.2g}; "
+    reason += f"up to {SAME} is rounding, above {DIFFERENT} is another rule"
+    meaning = "largest relative difference of training loss and update size in epoch 1, matched rates"
+    return Verdict(verdict, largest, math.nan, math.nan, meaning, reason)
+
+
+def _gaps(runs: Runs, cell: Cell) -> list[float]:
+    momentum = cell.hyperparameters["momentum"]
+    rate = cell.hyperparameters["learning_rate"] * (1 - momentum)
+    gaps = []
+    for twin in runs.cells("momentum", learning_rate=rate, momentum=momentum):
+        for seed in sorted(cell.by_seed.keys() & twin.by_seed.keys()):
+            pairs = [(cell.by_seed[seed].curves[name][0], twin.by_seed[seed].curves[name][0]) for name in _CURVES]
+            if all(math.isfinite(value) for pair in pairs for value in pair):
+                gaps.append(max(abs(a - b) / max(abs(a), abs(b), 1e-30) for a, b in pairs))
+    return [float(gap) for gap in gaps]
+
+
+CLAIMS = (
+    Claim("A1", "Averaged momentum: here higher momentum slows convergence (at 0.01).", 19, a1,
+          {"learning_rate": 0.01}),
+    Claim("A2", "Averaged momentum: it is the first formulation with every velocity scaled by (1 - momentum), "
+          "so that it equals plain momentum at (1 - momentum) times the rate.", 20, a2),
+)  # fmt: skip
+
+
+# Its figures.
+
+FIGURES = (
+    (19, partial(figures.losses_by_momentum, number=19, rule="momentum_ema", wanted=0.01, others=())),
+    (20, partial(figures.velocity_picture, number=20, ema=True)),
+)
+
+
+EXPERIMENT = Experiment(
+    "momentum_formulations", "The two formulations of momentum", AXES, make_runs,
+    section="The other formulation of momentum", claims=CLAIMS, figures=FIGURES,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

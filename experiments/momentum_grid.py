@@ -7,16 +7,31 @@ Expected: at a small rate momentum up to 0.9 speeds training up; the larger the 
 that still converges. Figures 9 and 11 to 17.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.article import facts as article
+import functools
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from experiments.article import facts, figures
+from experiments.article.claim import Claim
+from experiments.article.find import along, best, cell, common_seeds, family, horizon, require_learning, unsettled
+from experiments.article.parts import CONVERGED, converges, early, higher_minimum, late, log, slower, tenth, trend
+from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
+from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import Cell, Runs, progress
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.plots import selection
 
 AXES = {
-    "learning_rates": Axis("momentum", "learning_rate", article.SGD_RATES),
-    "momenta": Axis("momentum", "momentum", article.MOMENTA),
+    "learning_rates": Axis("momentum", "learning_rate", facts.SGD_RATES),
+    "momenta": Axis("momentum", "momentum", facts.MOMENTA),
 }
 
 
@@ -26,16 +41,179 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return grid.product("momentum", axes, seeds)
 
 
-EXPERIMENT = Experiment("momentum_grid", "SGD with momentum", AXES, make_runs)
+# What the article claims.
+
+_RATE = 0.01
+
+
+def _at(runs: Runs, momentum: float, rate: float = _RATE) -> Cell:
+    return cell(runs, "momentum", learning_rate=rate, momentum=momentum)
+
+
+def _momenta(runs: Runs) -> list[Cell]:
+    return along(runs, "momentum", "momentum", facts.MOMENTA, learning_rate=_RATE)
+
+
+def m1(runs: Runs) -> Verdict:
+    """Momentum 0.5 and 0.9 against none."""
+    return decide([attempt(lambda m: slower(runs, _at(runs, 0.0), _at(runs, m)), m) for m in (0.5, 0.9)])
+
+
+def m2(runs: Runs) -> Verdict:
+    """0.95 against 0.9, and whether 0.99 converges."""
+    worse = attempt(lambda: slower(runs, _at(runs, 0.95), _at(runs, 0.9)))
+    return decide([worse, attempt(lambda: converges(runs, _at(runs, 0.99), claimed=False))])
+
+
+def m3(runs: Runs) -> Verdict:
+    """Trend of the oscillation over momentum."""
+    cells = _momenta(runs)
+    measure = functools.partial(early, curve="oscillation", epochs=horizon(cells))
+    return decide([trend(cells, measure, "share of parameters whose update changes sign", rises=False)])
+
+
+def m4(runs: Runs) -> Verdict:
+    """Trends of the logarithm of the update size over momentum, in the first and the last tenth of the epochs."""
+    cells = _momenta(runs)
+    epochs = tenth(horizon(cells))
+    first = trend(
+        cells, lambda run: log(early(run, "update_size", epochs)), "logarithm of the early update size", rises=True
+    )
+    last = trend(cells, lambda run: log(late(run, "update_size")), "logarithm of the late update size", rises=False)
+    moving = unsettled(cells)
+    return decide([first, last._replace(no_support=moving, no_contradiction=moving)])
+
+
+def m5(runs: Runs) -> Verdict:
+    """Trend of the logarithm of the distance over momentum."""
+    cells = _momenta(runs)
+    epochs = horizon(cells)
+    meaning = f"logarithm of the distance per epoch in the first {epochs} epochs"
+    return decide([trend(cells, lambda run: log(early(run, "distance", epochs)), meaning, rises=True)])
+
+
+def m6(runs: Runs) -> Verdict:
+    """Whether plain SGD fails to converge at the rate and the best momentum does."""
+    plain = attempt(lambda: converges(runs, _at(runs, 0.0, facts.SMALL_RATE), claimed=False))
+    helped = attempt(lambda: converges(runs, best(runs, "momentum", learning_rate=facts.SMALL_RATE), claimed=True))
+    return decide([helped, plain])
+
+
+def m7(runs: Runs) -> Verdict:
+    """Whether momentum 0.9 and 0.95 fail to converge at the largest rate."""
+    return decide(
+        [attempt(lambda m: converges(runs, _at(runs, m, facts.SGD_RATES[-1]), claimed=False), m) for m in (0.9, 0.95)]
+    )
+
+
+def m8(runs: Runs) -> Verdict:
+    """Slopes of the share of momenta that converge over the rate, and of the share of rates over momentum."""
+    require_learning(runs)
+    momenta = [m for m in facts.MOMENTA if runs.printed("momentum", momentum=m)]
+    rates = [r for r in facts.SGD_RATES if all(runs.printed("momentum", learning_rate=r, momentum=m) for m in momenta)]
+    if len(rates) < 3 or len(momenta) < 3:
+        raise Undecided("grid does not cover it: three rates at each of three momenta are needed")
+    table = [[_at(runs, momentum, rate) for momentum in momenta] for rate in rates]
+    cells = [each for row in table for each in row]
+    seeds = common_seeds(cells)
+    converged = np.array(
+        [[[progress(runs, each.by_seed[seed]) >= CONVERGED for each in row] for row in table] for seed in seeds]
+    )
+    moving = unsettled([each for each in cells if min(progress(runs, r) for r in each.by_seed.values()) < CONVERGED])
+    decades = np.log10(rates)
+    by_rate = [_slope(decades, share) for share in converged.mean(axis=2)]
+    by_momentum = [_slope(np.arange(len(momenta)), share) for share in converged.mean(axis=1)]
+    meanings = (
+        "share of momenta that converge, change per decade of the learning rate",
+        "share of learning rates that converge, change per step of momentum",
+    )
+    return decide(
+        [
+            Part(meaning, values, -math.inf, 0.0, no_support=moving, no_contradiction=moving)
+            for meaning, values in zip(meanings, (by_rate, by_momentum), strict=True)
+        ]
+    )
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Slope of a fitted line; zero where rounding alone would give it a sign."""
+    return round(float(np.polyfit(x, y, 1)[0]), 9)
+
+
+def m9(runs: Runs) -> Verdict:
+    """Whether some momentum that converges ends higher than plain SGD at the same rate; each cell is a part."""
+    require_learning(runs)
+    reach = [each for each in family(runs, "momentum") if _mean_progress(runs, each) >= CONVERGED]
+    pairs = [
+        (each, plain[0])
+        for each in reach
+        if (plain := runs.cells("sgd", learning_rate=each.hyperparameters["learning_rate"]))
+    ]
+    if not pairs:
+        raise Undecided("grid does not cover it: no momentum that converges beside plain SGD at the same rate")
+    parts = [attempt(higher_minimum, runs, each, plain) for each, plain in pairs]
+    return decide(parts, some=True)
+
+
+def _mean_progress(runs: Runs, each: Cell) -> float:
+    return float(np.mean([progress(runs, history) for history in each.by_seed.values()]))
+
+
+CLAIMS = (
+    Claim("M1", "Momentum: at learning rate 0.01, momentum up to 0.9 converges faster than none.", 11, m1,
+          {"learning_rate": 0.01, "largest momentum": 0.9}),
+    Claim("M2", "Momentum: at 0.01, beyond momentum 0.9 it gets slower, and 0.99 does not converge.", 11, m2,
+          {"learning_rate": 0.01, "momentum": 0.99}),
+    Claim("M3", "Momentum: the higher the momentum, the lower the oscillation (at 0.01).", 12, m3),
+    Claim("M4", "Momentum: the higher the momentum, the larger early updates and the smaller late ones.", 13, m4),
+    Claim("M5", "Momentum: the higher the momentum, the larger the distance per epoch (at 0.01).", 14, m5),
+    Claim("M6", "Momentum: at learning rate 0.001 it makes a run converge that did not without.", 15, m6,
+          {"learning_rate": 0.001}),
+    Claim("M7", "Momentum: at learning rate 0.1, momentum 0.9 and 0.95 diverge (do not converge).", 16, m7,
+          {"learning_rate": 0.1, "smallest momentum": 0.9, "largest momentum": 0.95}),
+    Claim("M8", "Momentum: the higher the rate, the fewer momenta converge, and the reverse.", 17, m8),
+    Claim("M9", "Momentum: a better final loss is not guaranteed (some momentum that converges ends worse).", 17, m9,
+          {"best val_loss with momentum": 0.2046, "best val_loss of SGD": 0.1899}),
+)  # fmt: skip
+
+
+# Its figures.
+
+_RATES = (0.001, 0.01, 0.1)
+
+
+def _diagnostic(source: plots.picture.Source, *, number: int, metric: str, lead: str) -> plots.picture.Picture:
+    runs = selection.of_rule(source.histories, "momentum")
+    held = figures.at(runs, 0.01)
+    told = f"{lead} Drawn at {held.title}."
+    shows = f"{metric}_by_momentum"
+    return plots.picture.curve_picture(
+        number, source.of(runs), told, shows=shows, by="momentum", held=[held], metrics=(metric,)
+    )
+
+
+FIGURES = (
+    (9, partial(figures.velocity_picture, number=9, ema=False)),
+    (11, partial(figures.losses_by_momentum, number=11, rule="momentum", wanted=0.01, others=_RATES)),
+    (12, partial(_diagnostic, number=12, metric="oscillation",
+                 lead="Share of the parameters whose update changed its sign since the step before.")),
+    (13, partial(_diagnostic, number=13, metric="update_size", lead="Mean absolute update of a parameter in a step.")),
+    (14, partial(_diagnostic, number=14, metric="distance",
+                 lead="Euclidean distance between the weights at the start and at the end of each epoch.")),
+    (15, partial(figures.losses_by_momentum, number=15, rule="momentum", wanted=0.001, others=_RATES)),
+    (16, partial(figures.losses_by_momentum, number=16, rule="momentum", wanted=0.1, others=_RATES)),
+    (17, partial(figures.table_by_momentum, number=17, rule="momentum")),
+)  # fmt: skip
+
+
+EXPERIMENT = Experiment(
+    "momentum_grid", "SGD with momentum", AXES, make_runs, section="SGD with momentum", claims=CLAIMS, figures=FIGURES
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,34 @@ oscillates - is taken over the grid. Expected: the gain is clear only where the 
 momentum is about to fail. Figure nesterov_gain and tables/nesterov_gain.csv.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.article import facts as article
-from experiments.command.experiment import Axis, Experiment, Values
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from experiments.article import facts
+from experiments.article.rates import effective_rate
+from experiments.command import flags
+from experiments.command.experiment import Answer, Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import Cell, Estimate, Runs, halfway, losses, minimum, seed_estimate
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.plots import labels
+from jaxopt_study.plots.selection import NotDrawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+from jaxopt_study.analysis.speed import AFTER
 
 AXES = {
-    "learning_rates": Axis("nesterov", "learning_rate", article.half_decades(-3, 0)[:-1]),
-    "momenta": Axis("nesterov", "momentum", article.MOMENTA[1:]),
+    "learning_rates": Axis("nesterov", "learning_rate", facts.half_decades(-3, 0)[:-1]),
+    "momenta": Axis("nesterov", "momentum", facts.MOMENTA[1:]),
 }
 
 
@@ -28,16 +46,227 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return [run for rule in ("momentum", "nesterov") for run in grid.product(rule, axes, seeds)]
 
 
-EXPERIMENT = Experiment("nesterov_gain", "What Nesterov momentum gains", AXES, make_runs)
+# The analysis.
+
+LEAST_CELLS = 4
+"""Configurations below which a rank correlation is not given."""
+
+
+class Gain(NamedTuple):
+    """A configuration that both rules have.
+
+    Attributes:
+        rate: the learning rate.
+        momentum: above 0; at 0 both are plain SGD.
+        gains: by seed, the logarithm of plain momentum's loss over Nesterov's; above 0 where Nesterov is ahead.
+        oscillation: by seed, of plain momentum: share of the weights whose update changes its sign from step to step.
+        converged: whether one of the rules got, in the mean over its seeds, halfway from guessing to the study's best.
+        diverged: how many of plain momentum's seeds and how many of Nesterov's diverged.
+    """
+
+    rate: float
+    momentum: float
+    gains: Mapping[int, float]
+    oscillation: Mapping[int, float]
+    converged: bool
+    diverged: tuple[int, int]
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean gain over the seeds."""
+        return seed_estimate(list(self.gains.values()))
+
+
+class Candidate(NamedTuple):
+    """Something that may decide the gain: its name and its value for a configuration and seed."""
+
+    name: str
+    value: Callable[[Gain, int], float]
+
+
+CANDIDATES = (
+    Candidate("effective rate", lambda gain, seed: effective_rate(gain.rate, gain.momentum)),
+    Candidate("learning rate", lambda gain, seed: gain.rate),
+    Candidate("1 / (1 - momentum)", lambda gain, seed: 1 / (1 - gain.momentum)),
+    Candidate("oscillation of plain momentum", lambda gain, seed: gain.oscillation[seed]),
+)
+
+
+def compared_after(runs: Runs) -> int:
+    """The epoch at which losses are compared: the article's 50, or the last one that any run of both rules has."""
+    cells = [cell for rule in ("momentum", "nesterov") for cell in runs.cells(rule)]
+    longest = max((history.epochs for cell in cells for history in cell.histories), default=0)
+    return min(AFTER, longest)
+
+
+def gains(runs: Runs, curve: str = "train_loss", *, after: int | None = None, averaged: bool = False) -> list[Gain]:
+    """The gain of every rate and momentum above 0 that both rules have, by ascending rate and momentum.
+
+    Args:
+        runs: of both rules.
+        curve: the loss.
+        after: epochs; ``compared_after`` if None. Of a run that ended earlier the last loss counts; a loss that is not
+            finite, or above that of guessing, counts as that of guessing.
+        averaged: whether to take the mean of the logarithms over all epochs up to that one: how far ahead a rule is on
+            the way, which varies less from seed to seed.
+    """
+    epoch = compared_after(runs) if after is None else after
+    found = []
+    for cell in runs.family("momentum"):
+        for twin in runs.family("nesterov", **cell.hyperparameters):
+            if cell.hyperparameters.keys() == twin.hyperparameters.keys() == {"learning_rate", "momentum"}:
+                found.append(_gain(runs, cell, twin, curve, epoch, averaged))
+    return found
+
+
+def _gain(runs: Runs, plain: Cell, nesterov: Cell, curve: str, epoch: int, averaged: bool) -> Gain:
+    seeds = [seed for seed in plain.seeds if seed in nesterov.by_seed]
+    return Gain(
+        rate=plain.hyperparameters["learning_rate"],
+        momentum=plain.hyperparameters["momentum"],
+        gains={
+            seed: _log_loss(plain.by_seed[seed], curve, epoch, runs.chance, averaged)
+            - _log_loss(nesterov.by_seed[seed], curve, epoch, runs.chance, averaged)
+            for seed in seeds
+        },
+        oscillation={seed: _oscillation(plain.by_seed[seed], epoch) for seed in seeds},
+        converged=any(_converged(runs, cell, curve) for cell in (plain, nesterov)),
+        diverged=(_diverged(plain, seeds), _diverged(nesterov, seeds)),
+    )
+
+
+def _diverged(cell: Cell, seeds: Sequence[int]) -> int:
+    return sum(cell.by_seed[seed].status == "diverged" for seed in seeds)
+
+
+def _log_loss(history: History, curve: str, epoch: int, chance: float, averaged: bool) -> float:
+    values = losses(history, curve)[:epoch]
+    values = np.pad(values, (0, epoch - len(values)), mode="edge")
+    values = np.where(np.isfinite(values), np.clip(values, np.finfo(np.float32).tiny, chance), chance)
+    return float(np.log(values if averaged else values[-1]).mean())
+
+
+def _oscillation(history: History, epoch: int) -> float:
+    values = np.asarray(history.curves["oscillation"], np.float64)[:epoch]
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else math.nan
+
+
+def _converged(runs: Runs, cell: Cell, curve: str) -> bool:
+    reached = [minimum(losses(history, curve)).value for history in cell.by_seed.values()]
+    return bool(np.mean([runs.chance if math.isnan(value) else value for value in reached]) <= halfway(runs, curve))
+
+
+def rank_correlation(found: Sequence[Gain], candidate: Candidate) -> Estimate:
+    """Spearman's rank correlation of gain and candidate over the configurations: of each seed by itself, then mean.
+
+    Args:
+        found: configurations; those in which neither rule converged are passed over, since there nothing is gained or
+            lost, and so are seeds that one of the others lacks.
+        candidate: what may decide.
+
+    Returns:
+        NaN with fewer than ``LEAST_CELLS`` configurations, or where the candidate does not vary.
+    """
+    kept = [gain for gain in found if gain.converged]
+    if len(kept) < LEAST_CELLS:
+        return seed_estimate([])
+    seeds = sorted(set[int].intersection(*(set(gain.gains) for gain in kept)))
+    return seed_estimate([_spearman(kept, candidate, seed) for seed in seeds])
+
+
+def _spearman(kept: Sequence[Gain], candidate: Candidate, seed: int) -> float:
+    pairs = np.array([(candidate.value(gain, seed), gain.gains[seed]) for gain in kept])
+    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    if len(pairs) < LEAST_CELLS or (np.ptp(pairs, axis=0) == 0).any():
+        return math.nan
+    from scipy import stats  # takes its time to import
+
+    return float(stats.spearmanr(*pairs.T).statistic)
+
+
+# The figure.
+
+
+def picture(source: plots.picture.Source) -> plots.picture.Picture:
+    """The gain in training loss, a panel a candidate, a point a configuration.
+
+    Raises:
+        NotDrawable: no configuration was run with both rules.
+    """
+    runs = Runs(source.histories, chance=source.chance)
+    found = gains(runs)
+    if not found:
+        raise NotDrawable("no momentum above 0 was run with both rules at the same rate and seed")
+    after = labels.counted(compared_after(runs), "epoch")
+    with plots.style.applied():
+        title = f"Nesterov's gain over plain momentum in training loss after {after}, over what may decide it"
+        figure, axes = plots.style.panels(len(CANDIDATES), title, width=2.7, left=0.75, right=1.6)
+        for panel, candidate in zip(axes, CANDIDATES, strict=True):
+            _panel(panel, found, candidate)
+        axes[0].set_ylabel("log(plain / Nesterov loss)")
+        plots.style.legend(figure, axes[-1], "momentum", width=1.55)
+    told = "; ".join(f"{each.name} {plots.estimates.interval(rank_correlation(found, each))}" for each in CANDIDATES)
+    helped = sum(gain.estimate.low > 0 for gain in found if gain.converged)
+    hurt = sum(gain.estimate.high < 0 for gain in found if gain.converged)
+    numbers = (
+        f"Of {sum(gain.converged for gain in found)} configurations in which one of the rules converged, {helped} have "
+        f"an interval above 0 and {hurt} one below. Rank correlation of the gain with each, over these: {told}."
+    )
+    caption = (
+        f"Above 0 Nesterov is ahead. {numbers} Open, pale points: neither got halfway from guessing to the best loss. "
+        f"{plots.estimates.seeds([gain.estimate for gain in found])}"
+    )
+    return plots.picture.Picture(
+        "nesterov_gain", figure, caption, f"Scatter plots in {len(CANDIDATES)} panels. {numbers}"
+    )
+
+
+def _panel(axes: Axes, found: Sequence[Gain], candidate: Candidate) -> None:
+    momenta = sorted({gain.momentum for gain in found})
+    places = list[float]()
+    for momentum, look in zip(momenta, plots.style.ordered_looks(len(momenta)), strict=True):
+        for converged in (True, False):
+            own = [gain for gain in found if gain.momentum == momentum and gain.converged == converged]
+            at = [float(np.nanmean([candidate.value(gain, seed) for seed in gain.gains])) for gain in own]
+            places += at
+            plots.estimates.marks(
+                axes, at, [gain.estimate for gain in own], linestyle="none", color=look.color, marker=look.marker,
+                markerfacecolor=look.color if converged else "none", alpha=1.0 if converged else 0.45,
+                label=labels.number(momentum) if converged else None,
+            )  # fmt: skip
+    axes.axhline(0, color=plots.style.MUTED, linewidth=0.8, zorder=1)
+    plots.estimates.positions(axes, places, candidate.name)
+    rank = rank_correlation(found, candidate)
+    axes.set_title(f"rank correlation {plots.estimates.interval(rank)}", loc="left", fontsize=8)
+
+
+# The table.
+
+
+def table(source: plots.picture.Source) -> Answer:
+    """Rank correlations of Nesterov's gain with what may decide it, and the gain of each configuration."""
+    runs = Runs(source.histories, chance=source.chance)
+    rows: list[tuple[str | float | None, ...]] = []
+    for curve, averaged in itertools.product(("train_loss", "val_loss"), (False, True)):
+        found = gains(runs, curve, averaged=averaged)
+        which = "mean log loss ratio" if averaged else "log loss ratio"
+        for candidate in CANDIDATES:
+            estimate = rank_correlation(found, candidate)
+            rows.append((*(f"rank correlation of {which}", curve, candidate.name, None, None, None), *estimate))
+        for gain in found:
+            rows.append((*(which, curve, None, gain.rate, gain.momentum, gain.converged), *gain.estimate))
+    return ("quantity", "curve", "candidate", "learning_rate", "momentum", "converged", *Estimate._fields), rows
+
+
+EXPERIMENT = Experiment(
+    "nesterov_gain", "What Nesterov momentum gains", AXES, make_runs, figures=((0, picture),), table=table
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,29 @@ Expected: in most cells of the grid it reaches the loss that plain momentum has 
 Figures 22 to 26.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.article import facts as article
+from collections.abc import Sequence
+from functools import partial
+
+from experiments.article import facts, figures, ratios, trajectories
+from experiments.article.claim import Claim
+from experiments.article.find import cell, common_seeds, family, horizon, require_learning
+from experiments.article.verdict import Part, Undecided, Verdict, decide
+from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import Cell, Ratio, Runs, convergence_ratio, convergence_table, losses
+from jaxopt_study.analysis.speed import AFTER as RATIO_EPOCHS
+from jaxopt_study.analysis.speed import FASTER, NEITHER, TOO_SHORT
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+from jaxopt_study.plots import labels, selection
 
 AXES = {
-    "learning_rates": Axis("nesterov", "learning_rate", article.SGD_RATES),
-    "momenta": Axis("nesterov", "momentum", article.MOMENTA),
+    "learning_rates": Axis("nesterov", "learning_rate", facts.SGD_RATES),
+    "momenta": Axis("nesterov", "momentum", facts.MOMENTA),
 }
 
 
@@ -26,16 +39,139 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return [run for rule in ("momentum", "nesterov") for run in grid.product(rule, axes, seeds)]
 
 
-EXPERIMENT = Experiment("nesterov_grid", "Nesterov momentum against momentum", AXES, make_runs)
+# What the article claims.
+
+_LEAST = len(facts.SGD_RATES) * (len(facts.MOMENTA) - 1) // 2
+"""Half of the article's cells with momentum: fewer say nothing of "most cases"."""
+_MOST = 0.5
+
+
+def n1(runs: Runs) -> Verdict:
+    """Share of the cells, without those where neither converges, in which it is faster on training loss."""
+    return _most(runs, "train_loss")
+
+
+def n2(runs: Runs) -> Verdict:
+    """The same on validation loss."""
+    return _most(runs, "val_loss")
+
+
+def n3(runs: Runs) -> Verdict:
+    """Convergence ratio on training loss of one configuration."""
+    numbers = {"learning_rate": facts.SMALL_RATE, "momentum": 0.95}
+    plain, ours = cell(runs, "momentum", **numbers), cell(runs, "nesterov", **numbers)
+    epochs = horizon([plain, ours])
+    values = []
+    for seed in common_seeds([plain, ours]):
+        curves = [losses(each.by_seed[seed], "train_loss") for each in (plain, ours)]
+        ratio = convergence_ratio(curves[0], curves[1], after=epochs).ratio
+        values.append(min(ratio, (len(curves[1]) + 1) / epochs))
+    meaning = f"convergence ratio on training loss after {epochs} epochs: {ours.label} over momentum"
+    return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True)])
+
+
+def _most(runs: Runs, curve: str) -> Verdict:
+    require_learning(runs, curve)
+    epochs = horizon(_shared(runs))
+    table = convergence_table(runs, curve, after=epochs)
+    if len(table) < _LEAST:
+        raise Undecided(f"grid does not cover it: {len(table)} cells with momentum, {_LEAST} are needed")
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in table.values())))
+    if not seeds:
+        raise Undecided("too few seeds: none in common for all cells")
+    shares = [_share([by_seed[seed] for by_seed in table.values()]) for seed in seeds]
+    meaning = f"share of {len(table)} cells in which Nesterov is faster, {curve} after {epochs} epochs"
+    return decide([Part(meaning, shares, low=_MOST, note="cells where neither converges are left out")])
+
+
+def _shared(runs: Runs) -> list[Cell]:
+    pairs = [[*runs.cells("momentum", **each.hyperparameters), each] for each in family(runs, "nesterov")]
+    shared = [each for pair in pairs if len(pair) > 1 for each in pair]
+    if not shared:
+        raise Undecided("grid does not cover it: no configuration run with both momentum and nesterov")
+    return shared
+
+
+def _share(ratios: Sequence[Ratio]) -> float:
+    judged = [ratio.category for ratio in ratios if ratio.category not in (NEITHER, TOO_SHORT)]
+    return judged.count(FASTER) / len(judged) if judged else float("nan")
+
+
+CLAIMS = (
+    Claim("N1", "Nesterov: faster than momentum on training loss in most cases (more than half).", 25, n1,
+          {"faster": 10, "of": 14}),
+    Claim("N2", "Nesterov: faster than momentum on validation loss in most cases (more than half).", 25, n2,
+          {"faster": 8, "of": 12}),
+    Claim("N3", "Nesterov: at learning rate 0.001 and momentum 0.95, faster than momentum.", 23, n3,
+          {"learning_rate": 0.001, "momentum": 0.95}),
+)  # fmt: skip
+
+
+# Its figures.
+
+
+def _bowl(source: plots.picture.Source) -> plots.picture.Picture:
+    del source  # computed, from no run
+    title = "Momentum and Nesterov momentum on a bowl-shaped loss (rate 0.03, momentum 0.9)"
+    caption = (
+        "Computed, no training: on a bowl twelve times steeper in y than in x both overshoot the minimum (star); "
+        "Nesterov's look-ahead damps the swings."
+    )
+    alt = "Two panels: the ways of both over the bowl's contours, and their losses by step; Nesterov's falls faster."
+    return plots.picture.Picture("fig22_bowl_trajectories", trajectories.bowl(title=title), caption, alt)
+
+
+def _against_momentum(source: plots.picture.Source, *, number: int, momentum: float) -> plots.picture.Picture:
+    nesterov, plain = _both(source)
+    held = [figures.at(nesterov, 0.001), _momentum(nesterov, momentum)]
+    lead = f"Nesterov momentum and plain momentum at {labels.listing(h.title for h in held)}."
+    return plots.picture.curve_picture(
+        number, source.of([*plain, *nesterov]), lead, shows="nesterov_against_momentum", by="optimizer", held=held
+    )
+
+
+def _momentum(runs: Sequence[History], wanted: float) -> plots.picture.Held:
+    return figures.at(runs, wanted, name="momentum", others=(0.95, 0.99))
+
+
+def _both(source: plots.picture.Source) -> tuple[list[History], list[History]]:
+    return selection.of_rule(source.histories, "nesterov"), selection.of_rule(source.histories, "momentum")
+
+
+def _ratios(source: plots.picture.Source) -> plots.picture.Picture:
+    nesterov, plain = _both(source)
+    epochs = min(RATIO_EPOCHS, max(h.epochs for h in plain))
+    after = labels.counted(epochs, "epoch") + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
+    runs = Runs([*nesterov, *plain], chance=source.chance)
+    tables = {curve: convergence_table(runs, curve, after=epochs) for curve in plots.picture.LOSSES}
+    title = f"Convergence ratio of Nesterov momentum against plain momentum after {after}"
+    figure = ratios.convergence_ratios(tables, x="momentum", y="learning_rate", title=title)
+    caption = (
+        f"Epochs that Nesterov momentum needs to reach the loss that plain momentum has after {after}, divided by "
+        f"{epochs}: below 1 (green, triangle down) it is faster, above 1 (red, triangle up) slower. Yellow: neither "
+        "got halfway from guessing to the best loss of the grid. Momentum 0, where both are SGD, is left out. "
+        f"{plots.captions.medians(nesterov)}"
+    )
+    return plots.picture.Picture("fig25_convergence_ratio", figure, caption, f"Table in colour. {ratios.told(tables)}")
+
+
+FIGURES = (
+    (22, _bowl),
+    (23, partial(_against_momentum, number=23, momentum=0.95)),
+    (24, partial(_against_momentum, number=24, momentum=0.99)),
+    (25, _ratios),
+    (26, partial(figures.table_by_momentum, number=26, rule="nesterov")),
+)
+
+
+EXPERIMENT = Experiment(
+    "nesterov_grid", "Nesterov momentum", AXES, make_runs, section="Nesterov momentum", claims=CLAIMS, figures=FIGURES
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

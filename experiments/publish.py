@@ -17,7 +17,7 @@ from typing import Any
 from absl import flags
 
 from experiments.article import tables as article
-from experiments.article.judge import judge
+from experiments.article.claim import judge
 from experiments.command import start as command
 from jaxopt_study import files
 from jaxopt_study.errors import InputError
@@ -54,7 +54,7 @@ def body() -> None:
 
 def publish(folders: Sequence[Path], into: Path) -> None:
     """Writes the results of work directories into a folder, of which only the figures are removed before."""
-    from experiments.command import outputs, results
+    from experiments.command import catalogue, outputs, results
 
     found = results.read(folders)
     if not found.of_article:
@@ -69,7 +69,7 @@ def publish(folders: Sequence[Path], into: Path) -> None:
             shutil.copy(path, into / "figures")
         for path in [*Path(made).glob("*.csv"), *Path(made).glob("tables/*.csv")]:
             shutil.copy(path, into)
-    judged = article.claims(judge(found.runs))
+    judged = article.claims(judge(catalogue.claims(), found.runs))
     workdir.write_json(into / "config.json", [config for _, config, _ in found.origins])
     workdir.write_json(into / "stats.json", [stats for _, _, stats in found.origins])
     best = tables.select(article.best_runs(found.runs), BEST)

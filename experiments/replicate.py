@@ -9,15 +9,16 @@ with about forty figures and 43 verdicts; with few seeds and epochs many of them
 
 from collections.abc import Sequence
 
-from experiments.command import catalogue
-from experiments.command.experiment import Experiment, Values
-from experiments.command.plain import first_as_momentum
+from experiments.command import catalogue, flags
+from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study.grids.run import Run
 
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """The runs of all grids."""
-    return first_as_momentum([run for each in catalogue.GRIDS for run in each.make_runs(each.defaults, seeds)])
+    return first_as_momentum(
+        [run for chapter in catalogue.grids() for run in chapter.make_runs(chapter.defaults, seeds)]
+    )
 
 
 EXPERIMENT = Experiment(
@@ -26,17 +27,13 @@ EXPERIMENT = Experiment(
     {},
     make_runs,
     presets={"quick": {"seeds": 3}},
-    parts={**{each.name: each.defaults for each in catalogue.GRIDS}, "compare": None},
+    parts={**{chapter.name: chapter.defaults for chapter in catalogue.grids()}, "compare": None},
 )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,32 @@ Expected: without memory (rho 0) it does badly, at 0.001 a larger rho lowers bot
 converge. Figures 28 and 30 to 32.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from experiments.article import facts as article
+import functools
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from experiments.article import facts, figures
+from experiments.article.claim import Claim
+from experiments.article.find import along, best, cell, common_seeds, family, unsettled
+from experiments.article.parts import converges, higher_minimum, trend
+from experiments.article.rates import HALF_STEP, ratio_of_best_rates
+from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
+from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.plots import selection
+from jaxopt_study.plots.selection import NotDrawable
 
 AXES = {
-    "learning_rates": Axis("rmsprop", "learning_rate", article.half_decades(-4, 0)),
-    "decays": Axis("rmsprop", "decay", article.DECAYS),
+    "learning_rates": Axis("rmsprop", "learning_rate", facts.half_decades(-4, 0)),
+    "decays": Axis("rmsprop", "decay", facts.DECAYS),
 }
 
 
@@ -25,16 +41,127 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     return grid.product("rmsprop", {"learning_rate": values["learning_rates"], "decay": values["decays"]}, seeds)
 
 
-EXPERIMENT = Experiment("rmsprop_grid", "RMSprop", AXES, make_runs)
+# What the article claims.
+
+_RATE = 0.001
+_RATES = facts.half_decades(-2, 0)
+_TENTH = (0.1 / 10**0.5 / HALF_STEP, 0.1 * 10**0.5 * HALF_STEP)
+"""A tenth, give or take one step of the half-decade grid: the article's own best rates are a thirtieth apart."""
+
+
+def r1(runs: Runs) -> Verdict:
+    """The best rate at rho 0 against the best run with another rho."""
+    zero = best(runs, "rmsprop", decay=0.0)
+    others = [each for each in family(runs, "rmsprop") if each.hyperparameters["decay"] > 0]
+    if not others:
+        raise Undecided("grid does not cover it: no run of rmsprop with a decay above 0")
+    return decide([higher_minimum(runs, zero, best_cell(others))])
+
+
+def r2(runs: Runs) -> Verdict:
+    """Trends of both smallest losses over rho, and the gain up to 0.9 against that from 0.9 to 0.99."""
+    cells = along(runs, "rmsprop", "decay", facts.DECAYS, learning_rate=_RATE)
+    moving = unsettled(cells)
+    parts = [
+        trend(cells, functools.partial(lowest, runs, curve=curve), f"smallest {curve}", rises=False)
+        for curve in ("val_loss", "train_loss")
+    ]
+    parts.append(attempt(_diminishing, runs))
+    return decide([part._replace(no_support=part.no_support or moving, no_contradiction=moving) for part in parts])
+
+
+def _diminishing(runs: Runs) -> Part:
+    cells = [cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.0, 0.9, 0.99)]
+    losses = np.array([[lowest(runs, each.by_seed[seed]) for each in cells] for seed in common_seeds(cells)])
+    gains = losses[:, :-1] - losses[:, 1:]
+    meaning = "gain in smallest validation loss from decay 0 to 0.9 minus that from 0.9 to 0.99, rmsprop at 0.001"
+    return Part(meaning, (gains[:, 0] - gains[:, 1]).tolist())
+
+
+def r3(runs: Runs) -> Verdict:
+    """The best rho at the rate; at least three must have been run."""
+    cells = along(runs, "rmsprop", "decay", facts.DECAYS, learning_rate=10**-1.5)
+    return decide([_none_converges(runs, cells)])
+
+
+def r4(runs: Runs) -> Verdict:
+    """The best rho at each of the article's rates from 0.01 up; at least three rates must have been run."""
+    at = [cells for rate in _RATES if (cells := runs.printed("rmsprop", learning_rate=rate))]
+    if len(at) < 3:
+        raise Undecided(f"grid does not cover it: {len(at)} rates of rmsprop from 0.01 up, 3 are needed")
+    return decide([_none_converges(runs, cells) for cells in at])
+
+
+def _none_converges(runs: Runs, cells: list[Cell]) -> Part:
+    part = converges(runs, best_cell(cells), claimed=False)
+    return part._replace(no_support=part.no_support or unsettled(cells))
+
+
+def r5(runs: Runs) -> Verdict:
+    """Ratio of the best rates."""
+    return decide([ratio_of_best_rates(runs, "rmsprop", *_TENTH)])
+
+
+def r6(runs: Runs) -> Verdict:
+    """0.9 against 0.95 at learning rate 0.001."""
+    default, ours = (cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.9, 0.95))
+    return decide([higher_minimum(runs, default, ours)])
+
+
+CLAIMS = (
+    Claim("R1", "RMSprop: rho 0 does badly (worse than the best run with another rho).", 28, r1, {"decay": 0.0}),
+    Claim("R2", "RMSprop: at 0.001 larger rho lowers both losses, with diminishing returns.", 30, r2,
+          {"learning_rate": 0.001}),
+    Claim("R3", "RMSprop: at learning rate 0.03 nothing converges.", 31, r3, {"learning_rate": 0.03}),
+    Claim("R4", "RMSprop: no convergence from learning rate 0.01 up.", 32, r4, {"smallest learning_rate": 0.01}),
+    Claim("R5", "RMSprop: its best learning rate is about a tenth of SGD's (0.018 to 0.56 of it).", 32, r5,
+          {"best learning_rate": 0.001, "best learning_rate of SGD": 0.032, "ratio": 0.1}),
+    Claim("R6", "RMSprop: rho 0.95 beats the default 0.9 (at 0.001).", 32, r6,
+          {"val_loss at decay 0.95": 0.2061, "val_loss at decay 0.9": 0.2226}),
+)  # fmt: skip
+
+
+# Its figures.
+
+
+def _rmsprop_without_memory(source: plots.picture.Source) -> plots.picture.Picture:
+    runs = selection.of_rule(source.histories, "rmsprop")
+    rho = figures.at(runs, 0.0, name="decay")
+    if rho.used != 0:
+        raise NotDrawable("it shows RMSprop at decay (rho) 0, which the grid does not have")
+    lead = "Training loss of RMSprop without memory (rho 0), where a step is the rate times the gradient's sign."
+    return plots.picture.curve_picture(
+        28, source.of(runs), lead, shows="train_loss_by_lr", by="learning_rate", held=[rho], metrics=("train_loss",)
+    )
+
+
+def _rmsprop_by_decay(source: plots.picture.Source, *, number: int, wanted: float) -> plots.picture.Picture:
+    runs = selection.of_rule(source.histories, "rmsprop")
+    rate = figures.at(runs, wanted, others=(0.001, 0.0316))
+    lead = f"Training and validation loss of RMSprop at {rate.title}."
+    return plots.picture.curve_picture(number, source.of(runs), lead, shows="loss_by_rho", by="decay", held=[rate])
+
+
+def _rmsprop_table(source: plots.picture.Source) -> plots.picture.Picture:
+    runs = selection.of_rule(source.histories, "rmsprop")
+    lead = "Minimum training and validation loss of RMSprop over the grid."
+    return plots.picture.table_picture(32, source.of(runs), lead, shows="minimum_loss_by_lr_and_rho", x="decay")
+
+
+FIGURES = (
+    (28, _rmsprop_without_memory),
+    (30, partial(_rmsprop_by_decay, number=30, wanted=0.001)),
+    (31, partial(_rmsprop_by_decay, number=31, wanted=0.0316)),
+    (32, _rmsprop_table),
+)
+
+
+EXPERIMENT = Experiment("rmsprop_grid", "RMSprop", AXES, make_runs, section="RMSprop", claims=CLAIMS, figures=FIGURES)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    common.main(EXPERIMENT, argv)
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,45 @@ descent. Expected: sign descent is RMSprop with rho 0, and a rate that falls men
 Figure sign_descent and tables/sign_descent.csv.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
-from experiments import decaying_rates
-from experiments.article import facts as article
-from experiments.command.experiment import Axis, Experiment, Values
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments.article import facts
+from experiments.command import flags
+from experiments.command.experiment import Answer, Axis, Experiment, Values
+from jaxopt_study import plots
+from jaxopt_study.analysis import (
+    Cell,
+    Estimate,
+    Runs,
+    best_cell,
+    losses,
+    lowest,
+    paired_differences,
+    same_value,
+    seed_estimate,
+)
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.optimizers import registry, rmsprop
+from jaxopt_study.optimizers.family import Family, Hyperparameter
+from jaxopt_study.optimizers.scalars import Scalar, Schedule, as_float32
+from jaxopt_study.plots import labels
+from jaxopt_study.plots.selection import NotDrawable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 AXES = {
-    "learning_rates": Axis("rmsprop", "learning_rate", article.half_decades(-4, -1)),
+    "learning_rates": Axis("rmsprop", "learning_rate", facts.half_decades(-4, -1)),
     "decays": Axis("rmsprop", "decay", (0.0, 0.9)),
     "decay_epochs": Axis("rmsprop_falling", "decay_epochs", (20.0,)),
 }
@@ -26,12 +55,12 @@ AXES = {
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """Rates x decays x seeds with each course of the rate, and rates x seeds of sign descent."""
-    decaying_rates.add()
+    add_rules()
     usual = {"learning_rate": values["learning_rates"], "decay": values["decays"]}
     return [
         *grid.product("rmsprop", usual, seeds),
         *grid.product("sign_sgd", {"learning_rate": values["learning_rates"]}, seeds),
-        *(run for course in decaying_rates.COURSES.values() for run in _falling(usual, values, course, seeds)),
+        *(run for course in FALLING.values() for run in _falling(usual, values, course, seeds)),
     ]
 
 
@@ -41,17 +70,353 @@ def _falling(usual: Values, values: Values, course: Mapping[str, float], seeds: 
     return grid.product("rmsprop_falling", {**usual, "decay_epochs": epochs, **fixed}, seeds)
 
 
-EXPERIMENT = Experiment("sign_descent", "RMSprop without memory and sign descent", AXES, make_runs)
+# The rules that the registry does not have by itself.
+
+CONSTANT, ROOT, EXPONENTIAL, LINE, SIGN = "constant", "1 / root of steps", "exponential", "linear to 0", "sign descent"
+COURSES = (CONSTANT, ROOT, EXPONENTIAL, LINE)
+FALLING: Mapping[str, Mapping[str, float]] = {
+    ROOT: {"root": 1.0, "last_share": 1.0, "line": 0.0},
+    EXPONENTIAL: {"root": 0.0, "last_share": 0.01, "line": 0.0},
+    LINE: {"root": 0.0, "last_share": 1.0, "line": 1.0},
+}
+"""Numbers of :func:`falling` by the course of the rate."""
+
+_RATE = Hyperparameter("learning_rate", 0.001, 0.0, math.inf, low_open=True)
+_FALLING_NUMBERS = (
+    Hyperparameter("decay_epochs", 20.0, 0.0, math.inf, low_open=True, unit="epochs"),
+    Hyperparameter("root", 0.0, 0.0, math.inf),
+    Hyperparameter("last_share", 1.0, 0.0, 1.0, low_open=True, high_open=False),
+    Hyperparameter("line", 0.0, 0.0, 1.0, high_open=False),
+)
+
+
+def falling(rate: Scalar, steps: Scalar, root: Scalar, last_share: Scalar, line: Scalar) -> Schedule:
+    r"""A rate that falls with the steps taken so far; one formula for several courses, so that they are one program.
+
+    .. math::
+        rate \cdot last\_share^{count / steps} \cdot \max(0, 1 - line \cdot count / steps) / \sqrt{1 + root \cdot count}
+
+    Args:
+        rate: of the first step.
+        steps: over which it falls.
+        root: 1 for a rate over the root of the steps, 0 for none of it.
+        last_share: of the first rate, what an exponential course has left after ``steps``; 1 for none of it.
+        line: 1 for a line to zero after ``steps``, 0 for none of it.
+    """
+
+    def schedule(count: jax.Array) -> jax.Array:
+        way = count / steps
+        straight = jnp.maximum(0.0, 1.0 - line * way)
+        return rate * jnp.exp(jnp.log(last_share) * way) * straight * jax.lax.rsqrt(1.0 + root * count)
+
+    return schedule
+
+
+def add_rules() -> None:
+    """Adds ``rmsprop_falling`` and ``sign_sgd`` to the registry; again changes nothing."""
+    numbers = (*registry.family("rmsprop").hyperparameters, *_FALLING_NUMBERS)
+    # A rule's identity is a hash of its code and its place; these are kept from where the rules were first written, so
+    # that runs in the stores are known again.
+    for name, make, taken, title, identity in (
+        ("rmsprop_falling", _rmsprop_falling, numbers, "RMSprop with a falling rate", "0af562961fa92805538f"),
+        ("sign_sgd", _sign_sgd, (_RATE,), "Sign descent", "8a28153a4f0a2fb0d428"),
+    ):
+        registry.add(Family(name, make, taken, title, identity=identity))
+
+
+def _rmsprop_falling(numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:
+    rate, epochs, *course = (
+        as_float32(n, numbers[n]) for n in ("learning_rate", *(number.name for number in _FALLING_NUMBERS))
+    )
+    return rmsprop(falling(rate, epochs * steps_per_epoch, *course), numbers["decay"], numbers["eps"])
+
+
+def _sign_sgd(numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:
+    del steps_per_epoch
+    return optax.sign_sgd(numbers["learning_rate"])
+
+
+# The analysis.
+
+RULES = ("rmsprop", "rmsprop_falling", "sign_sgd")
+
+
+class Best(NamedTuple):
+    """A course of the rate at one rho, at its best first rate.
+
+    Attributes:
+        course: one of ``COURSES``, or ``SIGN``.
+        decay: rho; 0 for sign descent.
+        cell: the configuration with the smallest mean of its smallest validation losses.
+        lowest: smallest validation loss.
+        last: validation loss of the last epoch, at most that of guessing.
+    """
+
+    course: str
+    decay: float
+    cell: Cell
+    lowest: Estimate
+    last: Estimate
+
+
+class Gap(NamedTuple):
+    """What rho 0 loses to the other rho under one course: smallest and last validation loss, less, paired by seed."""
+
+    course: str
+    decay: float
+    lowest: Estimate
+    last: Estimate
+
+
+def course(cell: Cell) -> str:
+    """How a configuration's rate goes, from its numbers; empty where it goes in more than one of the ways."""
+    if cell.optimizer == "sign_sgd":
+        return SIGN
+    numbers = cell.hyperparameters
+    ways = (
+        (ROOT, numbers.get("root", 0.0) > 0),
+        (EXPONENTIAL, numbers.get("last_share", 1.0) < 1),
+        (LINE, numbers.get("line", 0.0) > 0),
+    )
+    found = [name for name, taken in ways if taken]
+    return CONSTANT if not found else found[0] if len(found) == 1 else ""
+
+
+def by_course(runs: Runs) -> dict[tuple[str, float], list[Cell]]:
+    """The configurations by course and rho, each by ascending rate; rules other than ``RULES`` are passed over."""
+    found: dict[tuple[str, float], list[Cell]] = {}
+    for cell in (cell for rule in RULES for cell in runs.cells(rule)):
+        if course(cell):
+            found.setdefault((course(cell), cell.hyperparameters.get("decay", 0.0)), []).append(cell)
+    return {
+        key: sorted(found[key], key=lambda cell: cell.hyperparameters["learning_rate"])
+        for name in (*COURSES, SIGN)
+        for key in sorted(found)
+        if key[0] == name
+    }
+
+
+def lowest_by_seed(runs: Runs, cell: Cell) -> dict[int, float]:
+    """Smallest validation loss of each seed, at most that of guessing."""
+    return {seed: lowest(runs, history) for seed, history in cell.by_seed.items()}
+
+
+def last_by_seed(runs: Runs, cell: Cell) -> dict[int, float]:
+    """Validation loss of each seed's last epoch, at most that of guessing, which is also that of a diverged run."""
+    last = {seed: float(losses(history)[-1]) for seed, history in cell.by_seed.items()}
+    return {seed: min(value, runs.chance) if math.isfinite(value) else runs.chance for seed, value in last.items()}
+
+
+def best(runs: Runs) -> list[Best]:
+    """Each course and rho at its best rate. The rate is chosen by the same runs, so the losses are a little too low."""
+    told = []
+    for (name, decay), cells in by_course(runs).items():
+        cell = best_cell(cells)
+        estimates = [seed_estimate(list(of(runs, cell).values())) for of in (lowest_by_seed, last_by_seed)]
+        told.append(Best(name, decay, cell, *estimates))
+    return told
+
+
+def gaps(runs: Runs) -> list[Gap]:
+    """What rho 0 loses under each course to each other rho under the same course, both at their best rates."""
+    found = {(one.course, one.decay): one.cell for one in best(runs)}
+    return [
+        Gap(
+            name, decay, *(_paired(of(runs, found[name, 0.0]), of(runs, cell)) for of in (lowest_by_seed, last_by_seed))
+        )
+        for (name, decay), cell in found.items()
+        if decay > 0 and (name, 0.0) in found
+    ]
+
+
+def against_constant(runs: Runs) -> list[Gap]:
+    """What each other course has less than the constant rate, at one rho: smallest and last validation loss."""
+    found = {(one.course, one.decay): one.cell for one in best(runs)}
+    return [
+        Gap(
+            name,
+            decay,
+            *(_paired(of(runs, cell), of(runs, found[CONSTANT, decay])) for of in (lowest_by_seed, last_by_seed)),
+        )
+        for (name, decay), cell in found.items()
+        if name != CONSTANT and (CONSTANT, decay) in found
+    ]
+
+
+def at_equal_rates(runs: Runs) -> list[tuple[float, Gap]]:
+    """What each course at each rho has less than rho 0 at the same first rate held constant, by that rate."""
+    found = by_course(runs)
+    return [
+        (rate, Gap(name, decay, *(_paired(of(runs, cell), of(runs, base)) for of in (lowest_by_seed, last_by_seed))))
+        for base in found.get((CONSTANT, 0.0), [])
+        for rate in [base.hyperparameters["learning_rate"]]
+        for (name, decay), cells in found.items()
+        for cell in cells
+        if (name, decay) != (CONSTANT, 0.0) and same_value(cell.hyperparameters["learning_rate"], rate)
+    ]
+
+
+def sign_apart(runs: Runs) -> tuple[Estimate, Estimate]:
+    """How far RMSprop with rho 0 is from sign descent at the same rate and seed, mean over the rates.
+
+    Returns:
+        The mean absolute difference of the first epoch's training loss, and that of the smallest validation loss.
+        NaN if there are no such two.
+    """
+    found = by_course(runs)
+    twins = [
+        (one, other)
+        for one in found.get((CONSTANT, 0.0), [])
+        for other in found.get((SIGN, 0.0), [])
+        if same_value(*(cell.hyperparameters["learning_rate"] for cell in (one, other)))
+    ]
+    first = [_apart(_first(one), _first(other)) for one, other in twins]
+    low = [_apart(lowest_by_seed(runs, one), lowest_by_seed(runs, other)) for one, other in twins]
+    return _mean_over_rates(first), _mean_over_rates(low)
+
+
+def _first(cell: Cell) -> dict[int, float]:
+    return {seed: float(history.curves["train_loss"][0]) for seed, history in cell.by_seed.items()}
+
+
+def _apart(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    return {seed: abs(value) for seed, value in paired_differences(first, second).items()}
+
+
+def _mean_over_rates(rates: list[dict[int, float]]) -> Estimate:
+    seeds = sorted(set[int].intersection(*map(set, rates))) if rates else []
+    return seed_estimate([float(np.mean([rate[seed] for rate in rates])) for seed in seeds])
+
+
+def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> Estimate:
+    return seed_estimate(list(paired_differences(first, second).values()))
+
+
+# The figure.
+
+Grouped = Mapping[tuple[str, float], Sequence[Cell]]
+
+
+def picture(source: plots.picture.Source) -> plots.picture.Picture:
+    """Lowest losses over the first rate, for rho 0 and the largest one, and the losses of each course at its best rate.
+
+    Raises:
+        NotDrawable: there is no RMSprop with rho 0.
+    """
+    runs = Runs(source.histories, chance=source.chance)
+    found = by_course(runs)
+    if (CONSTANT, 0.0) not in found:
+        raise NotDrawable("there is no run of RMSprop with rho 0 and a constant rate")
+    decays = [0.0, *sorted({decay for _, decay in found if decay > 0})[-1:]]
+    looks = {name: plots.style.named_look("", i) for i, name in enumerate((*COURSES, SIGN))}
+    estimates = [seed_estimate(list(lowest_by_seed(runs, c).values())) for own in found.values() for c in own]
+    with plots.style.applied():
+        title = "RMSprop with and without memory: constant and falling rates"
+        figure, axes = plots.style.panels(len(decays) + 1, title, width=3.3, right=2.0)
+        for panel, decay in zip(axes, decays, strict=False):
+            _over_rates(panel, runs, found, decay, looks)
+            plots.estimates.losses(panel, estimates, source.chance)
+            panel.set_title(f"rho {labels.number(decay)}", loc="left")
+        _over_epochs(axes[-1], runs, looks, source.chance)
+        plots.style.legend(figure, axes[0], "course of the rate", width=1.95)
+    caption = (
+        "Left: lowest validation loss over the rate of the first step, by rho; right: validation loss by epoch, each "
+        f"course at its best rate, rho 0 and (grey) the largest rho at a constant rate. {_numbers(runs)} The dotted "
+        f"line is guessing, a cross marks where a seed diverged. {plots.estimates.seeds(estimates)}"
+    )
+    shown = labels.listing(map(labels.number, decays))
+    alt = f"Line charts, a line a course of the rate, for rho {shown}. {_numbers(runs)}"
+    return plots.picture.Picture("sign_descent", figure, caption, alt)
+
+
+def _over_rates(axes: Axes, runs: Runs, found: Grouped, decay: float, looks: Mapping[str, plots.style.Look]) -> None:
+    lost, rates = set[float](), list[float]()
+    for (name, own), cells in found.items():
+        if own != decay:
+            continue
+        places = [cell.hyperparameters["learning_rate"] for cell in cells]
+        estimates = [seed_estimate(list(lowest_by_seed(runs, cell).values())) for cell in cells]
+        look = looks[name]._asdict()
+        if name == SIGN:  # lies upon the constant one
+            look |= {"linestyle": "none", "markerfacecolor": "none", "markersize": 10}
+        plots.estimates.marks(axes, places, estimates, label=name, **look)
+        rates += places
+        lost |= {
+            p for p, c in zip(places, cells, strict=True) if any(h.status == "diverged" for h in c.by_seed.values())
+        }
+    plots.estimates.crosses(axes, sorted(lost))
+    plots.estimates.positions(axes, rates, "rate of the first step")
+    axes.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
+
+
+def _over_epochs(axes: Axes, runs: Runs, looks: Mapping[str, plots.style.Look], chance: float) -> None:
+    found = best(runs)
+    largest = max(one.decay for one in found)
+    values, last = list[np.ndarray](), 1
+    for one in found:
+        if one.course != SIGN and (one.decay == 0 or (one.course == CONSTANT and one.decay == largest)):
+            look = looks[one.course]
+            mean = plots.epoch_curves.band(list(one.cell.by_seed.values()), "val_loss").mean
+            color, marker = ("#9a9a9a", "") if one.decay else (look.color, "")
+            axes.plot(np.arange(1, len(mean) + 1), mean, color=color, linestyle=look.linestyle, marker=marker)
+            values.append(mean[np.isfinite(mean)])
+            last = max(last, len(mean))
+    plots.style.epochs_axis(axes, last)
+    plots.style.scale(axes, np.concatenate(values), 1.05 * chance)
+    axes.set_ylabel(f"validation loss\n({labels.LOSS_UNIT})")
+    axes.set_title("each at its best rate", loc="left")
+
+
+def _numbers(runs: Runs) -> str:
+    lost = gaps(runs)
+    several = len({gap.decay for gap in lost}) > 1
+    told = [
+        f"{gap.course}{f' against rho {labels.number(gap.decay)}' * several}"
+        f" {plots.estimates.interval(gap.last, '.3f')}"
+        for gap in lost
+    ]
+    if not told:
+        return ""
+    return f"What rho 0 loses in the last epoch, each at its best rate: {'; '.join(told)}."
+
+
+# The table.
+
+
+def table(source: plots.picture.Source) -> Answer:
+    """Each course of the rate at its best first rate, what rho 0 loses under it, and how near sign descent is."""
+    runs = Runs(source.histories, chance=source.chance)
+    rows: list[tuple[str | float | None, ...]] = []
+    for one in best(runs):
+        rate = one.cell.hyperparameters["learning_rate"]
+        rows.append((*("lowest loss", one.course, one.decay, rate), *one.lowest))
+        rows.append((*("last loss", one.course, one.decay, rate), *one.last))
+    for what, found in (
+        ("less the other rho's, of rho 0", gaps(runs)),
+        ("less that of the constant rate", against_constant(runs)),
+    ):
+        for gap in found:
+            rows.append((*(f"lowest loss {what}", gap.course, gap.decay, None), *gap.lowest))
+            rows.append((*(f"last loss {what}", gap.course, gap.decay, None), *gap.last))
+    for rate, gap in at_equal_rates(runs):
+        what = "less that of rho 0 at the same rate held constant"
+        rows.append((*(f"lowest loss {what}", gap.course, gap.decay, rate), *gap.lowest))
+        rows.append((*(f"last loss {what}", gap.course, gap.decay, rate), *gap.last))
+    first, lowest = sign_apart(runs)
+    rows.append((*("rho 0 and sign descent apart, training loss of epoch 1", "constant", 0.0, None), *first))
+    rows.append((*("rho 0 and sign descent apart, lowest loss", "constant", 0.0, None), *lowest))
+    return ("quantity", "course", "decay", "learning_rate", *Estimate._fields), rows
+
+
+EXPERIMENT = Experiment(
+    "sign_descent", "RMSprop without memory and sign descent", AXES, make_runs, figures=((0, picture),), table=table
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    from experiments.command import (
-        flags as common,  # its flags are for the module that is run, not for those that import this one
-    )
-
-    decaying_rates.add()  # the flags' ranges are the rules'
-    common.main(EXPERIMENT, argv)
+    add_rules()  # the flags' ranges are the rules'
+    flags.main(EXPERIMENT, argv)
 
 
 if __name__ == "__main__":

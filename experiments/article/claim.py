@@ -1,11 +1,12 @@
 """What a claim is, and what is said of it in the end."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from experiments.article import facts as article
 from experiments.article.find import ArticleRuns
-from experiments.article.verdict import Verdict
+from experiments.article.verdict import UNDECIDED, Undecided, Verdict
+from jaxopt_study.history import History
 
 
 class Claim(NamedTuple):
@@ -16,17 +17,14 @@ class Claim(NamedTuple):
         sentence: the claim, with what its words are taken to mean.
         figure: number of the article's figure that shows it.
         judge: says what the runs have to say; raises ``Undecided`` where they have nothing.
+        numbers: what the article gives for it, by name; every number has one seed and no error bar.
     """
 
     id: str
     sentence: str
     figure: int
     judge: Callable[[ArticleRuns], Verdict]
-
-    @property
-    def numbers(self) -> Mapping[str, float]:
-        """What the article gives for it, by name; empty for a claim without numbers."""
-        return article.NUMBERS.get(self.id, {})
+    numbers: Mapping[str, float] = {}
 
 
 class Judgement(NamedTuple):
@@ -42,3 +40,25 @@ class Judgement(NamedTuple):
     figure: int
     meaning: str
     article: str
+
+
+def judge(claims: Sequence[Claim], runs: ArticleRuns | Iterable[History]) -> list[Judgement]:
+    """A verdict on each claim from the runs of one study.
+
+    Args:
+        claims: to be judged.
+        runs: the finished runs; plain histories are taken to be of a two-class problem that is not the article's.
+    """
+    study = runs if isinstance(runs, ArticleRuns) else ArticleRuns(runs)
+    return [judgement(claim, study) for claim in claims]
+
+
+def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
+    """The verdict on one claim."""
+    try:
+        verdict = claim.judge(runs)
+    except Undecided as reason:
+        verdict = Verdict(UNDECIDED, math.nan, math.nan, math.nan, "", str(reason))
+    numbers = ", ".join(f"{name} {value:g}" for name, value in claim.numbers.items())
+    measured = (verdict.verdict, verdict.effect, verdict.low, verdict.high, verdict.reason)
+    return Judgement(claim.id, *measured, claim.sentence, claim.figure, verdict.meaning, numbers)

@@ -1,4 +1,4 @@
-"""What the article reports, as data: its grids, its best runs and the numbers behind its claims.
+"""What the article reports, as data: the values of its grids and its best runs.
 
 Daryl Chang and Apurva Pathak, "Effect of gradient descent optimizers on neural net training", 2020.
 Every number has one seed and no error bar.
@@ -6,13 +6,6 @@ Every number has one seed and no error bar.
 
 from collections.abc import Mapping
 from typing import NamedTuple
-
-
-class Grid(NamedTuple):
-    """A full grid of one optimizer: the product of the values of its hyperparameters, by their Optax names."""
-
-    optimizer: str
-    axes: Mapping[str, tuple[float, ...]]
 
 
 class BestRun(NamedTuple):
@@ -54,29 +47,7 @@ DEFAULTS: Mapping[str, Mapping[str, float]] = {
 }
 """Keras's values of the numbers that a grid leaves alone; the other rules have none."""
 
-_CYCLE = {"base_learning_rate": 0.1, "max_learning_rate": 0.4, "step_size": 4.0}
-
-GRIDS: Mapping[str, tuple[Grid, ...]] = {
-    "sgd_learning_rates": (Grid("sgd", {"learning_rate": SGD_RATES}),),
-    "momentum_grid": (Grid("momentum", {"learning_rate": SGD_RATES, "momentum": MOMENTA}),),
-    "momentum_formulations": (
-        Grid("momentum", {"learning_rate": (0.01,), "momentum": MOMENTA}),
-        Grid("momentum_ema", {"learning_rate": (0.01,), "momentum": MOMENTA}),
-    ),
-    "nesterov_grid": (
-        Grid("momentum", {"learning_rate": SGD_RATES, "momentum": MOMENTA}),
-        Grid("nesterov", {"learning_rate": SGD_RATES, "momentum": MOMENTA}),
-    ),
-    "rmsprop_grid": (Grid("rmsprop", {"learning_rate": half_decades(-4, 0), "decay": DECAYS}),),
-    "adam_learning_rates": (Grid("adam", {"learning_rate": half_decades(-4, 0)}),),
-    "adam_betas": (Grid("adam", {"learning_rate": (0.001,), "b1": (0.5, 0.9, 0.95), "b2": (0.9, 0.99, 0.999)}),),
-    "adagrad_learning_rates": (
-        Grid("adagrad", {"learning_rate": half_decades(-3, 0)}),
-        Grid("sgd", {"learning_rate": (SMALL_RATE, LARGE_ADAGRAD_RATE)}),
-    ),
-    "cyclical_learning_rate": (Grid("cyclical", {name: (value,) for name, value in _CYCLE.items()}),),
-}
-"""By the name of the experiment."""
+CYCLE = {"base_learning_rate": 0.1, "max_learning_rate": 0.4, "step_size": 4.0}
 
 BEST_RUNS = (
     BestRun("sgd", "SGD", 0.1899, 0.1945, 535, {"learning_rate": 0.032}),
@@ -85,44 +56,6 @@ BEST_RUNS = (
     BestRun("rmsprop", "RMSprop", 0.2061, 0.2408, 338, {"learning_rate": 0.001, "decay": 0.95}),
     BestRun("adam", "Adam", 0.2021, 0.2071, 255, {"learning_rate": 0.001, "b1": 0.5, "b2": 0.999}),
     BestRun("adagrad", "Adagrad", 0.2310, 0.2057, 406, {"learning_rate": 0.316}),
-    BestRun("cyclical", "CLR", 0.2318, 0.2267, 280, _CYCLE),
+    BestRun("cyclical", "CLR", 0.2318, 0.2267, 280, CYCLE),
 )
 """In the article's order; the optimizers of its comparison."""
-
-NUMBERS: Mapping[str, Mapping[str, float]] = {
-    "S1": {"learning_rate": 0.001},
-    "S2": {"learning_rate": 0.1},
-    "S3": {"best learning_rate": 0.032, "val_loss": 0.1899, "train_loss": 0.1945, "epoch": 535},
-    "M1": {"learning_rate": 0.01, "largest momentum": 0.9},
-    "M2": {"learning_rate": 0.01, "momentum": 0.99},
-    "M6": {"learning_rate": 0.001},
-    "M7": {"learning_rate": 0.1, "smallest momentum": 0.9, "largest momentum": 0.95},
-    "M9": {"best val_loss with momentum": 0.2046, "best val_loss of SGD": 0.1899},
-    "A1": {"learning_rate": 0.01},
-    "N1": {"faster": 10, "of": 14},
-    "N2": {"faster": 8, "of": 12},
-    "N3": {"learning_rate": 0.001, "momentum": 0.95},
-    "R1": {"decay": 0.0},
-    "R2": {"learning_rate": 0.001},
-    "R3": {"learning_rate": 0.03},
-    "R4": {"smallest learning_rate": 0.01},
-    "R5": {"best learning_rate": 0.001, "best learning_rate of SGD": 0.032, "ratio": 0.1},
-    "R6": {"val_loss at decay 0.95": 0.2061, "val_loss at decay 0.9": 0.2226},
-    "D1": {"best learning_rate": 0.001},
-    "D2": {"val_loss": 0.2059, "train_loss": 0.2077},
-    "D3": {"val_loss at b1 0.5": 0.2021, "val_loss at b1 0.9": 0.2059},
-    "D4": {"best val_loss of Adam": 0.2021, "best val_loss of SGD": 0.1899},
-    "G1": {"learning_rate": 0.001},
-    "G2": {"learning_rate": 0.316},
-    "G3": {"best learning_rate": 0.316, "best learning_rate of SGD": 0.032, "smallest ratio": 10},
-    "C1": {"cycle in epochs": 8},
-    "C2": {"val_loss": 0.2318, "worst val_loss of the tuned": 0.2061},
-    "X1": {"val_loss of SGD": 0.1899, "next": 0.2020},
-    "X2": {"smallest val_loss": 0.2020, "largest val_loss": 0.2061},
-    "X3": {"val_loss of Adagrad": 0.2310, "val_loss of CLR": 0.2318, "next": 0.2061},
-    "X4": {"epochs of Adam": 255, "epochs of SGD": 535},
-    "X5": {"val_loss": 0.2318},
-    "X6": {"learning_rate": 0.01, "momentum": 0.5},
-    "X8": {"decay": 0.95, "b1": 0.5},
-}
-"""What the article gives for a claim, by the claim's id; a claim that is not here has no number."""

@@ -1,66 +1,131 @@
-"""The article's figures of each experiment, drawn from its runs."""
+"""What the figures of several chapters share: the value to draw at, losses by momentum, computed velocities."""
+
+from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from experiments.article import recipes_adaptive, recipes_compare, recipes_momentum, recipes_sgd
+import numpy as np
+
+from experiments.article import facts
+from jaxopt_study import plots
+from jaxopt_study.analysis.runs import nearest, stands_for
 from jaxopt_study.history import History
-from jaxopt_study.plots import effective_rate, nesterov_gain, range_test, sign_descent
-from jaxopt_study.plots.picture import Picture, Recipe, SavedFigure, Source, drawn, save_pictures
+from jaxopt_study.plots import labels, selection
+from jaxopt_study.plots.selection import NotDrawable
 
-EXPERIMENTS: Mapping[str, tuple[tuple[int, Recipe], ...]] = {
-    "sgd_learning_rates": recipes_sgd.SGD_LEARNING_RATES,
-    "momentum_grid": recipes_momentum.MOMENTUM_GRID,
-    "momentum_formulations": recipes_momentum.MOMENTUM_FORMULATIONS,
-    "nesterov_grid": recipes_momentum.NESTEROV_GRID,
-    "rmsprop_grid": recipes_adaptive.RMSPROP_GRID,
-    "adam_learning_rates": recipes_adaptive.ADAM_LEARNING_RATES,
-    "adam_betas": recipes_adaptive.ADAM_BETAS,
-    "adagrad_learning_rates": recipes_adaptive.ADAGRAD_LEARNING_RATES,
-    "cyclical_learning_rate": recipes_compare.CYCLICAL_LEARNING_RATE,
-    "compare": recipes_compare.COMPARE,
-    "lr_range_test": range_test.LR_RANGE_TEST,
-    "effective_rate": effective_rate.EFFECTIVE_RATE,
-    "sign_descent": sign_descent.SIGN_DESCENT,
-    "nesterov_gain": nesterov_gain.NESTEROV_GAIN,
-}
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def figures_for(
-    experiment: str,
-    histories: Sequence[History],
-    *,
-    chance: float = math.log(2),
-    on_absent: Callable[[str], None] | None = None,
-) -> Iterator[Picture]:
-    """The counterparts of the article's figures that these runs can show, in the article's order.
+def at(
+    histories: Sequence[History], wanted: float, *, others: Sequence[float] = (), name: str = "learning_rate"
+) -> plots.picture.Held:
+    """The value of a grid to draw a figure at.
 
     Args:
-        experiment: a key of ``EXPERIMENTS``.
-        histories: runs; those of rules that the experiment does not compare are passed over.
-        chance: loss of guessing, nats: the natural logarithm of the number of classes.
-        on_absent: is called with a sentence for each figure that is left out, e.g. ``notes.append``.
-
-    Yields:
-        ``(name, figure, caption, alt_text)``.
+        histories: runs of the grid.
+        wanted: the article's value.
+        others: the values that sister figures want; a value that stands nearer to one of them is theirs.
+        name: of the hyperparameter.
 
     Raises:
-        ValueError: if there is no such experiment.
+        NotDrawable: if the figure would repeat a sister.
     """
-    if experiment not in EXPERIMENTS:
-        raise ValueError(f"experiment={experiment}: one of {', '.join(sorted(EXPERIMENTS))}")
-    yield from drawn(EXPERIMENTS[experiment], Source(histories, chance), title=experiment, on_absent=on_absent)
+    present = selection.values(histories, name)
+    used = nearest(present, wanted)
+    for other in others:
+        if nearest(present, other) == used and _distance(used, other) < _distance(used, wanted):
+            has = labels.listing(labels.number(v) for v in present)
+            raise NotDrawable(
+                f"the article draws it at {labels.hyperparameter(name)} {labels.number(wanted)}, the grid has {has}, "
+                f"and the nearest of these is shown in the figure for {labels.number(other)}"
+            )
+    near = stands_for(name, used, wanted)
+    return plots.picture.Held(name, used, "" if near else f"nearest to the article's {labels.number(wanted)}")
 
 
-def save_figures(
-    experiment: str, histories: Sequence[History], folder: str | os.PathLike[str], *, chance: float = math.log(2)
-) -> tuple[list[SavedFigure], list[str]]:
-    """Draws and writes an experiment's figures.
+def _distance(used: float, wanted: float) -> float:
+    return abs(math.log(used / wanted)) if used > 0 < wanted else abs(used - wanted)
+
+
+def velocity_picture(source: plots.picture.Source, *, number: int, ema: bool) -> plots.picture.Picture:
+    """The velocity under a constant gradient, for the momenta of the runs."""
+    momenta = sorted({0.0, *selection.values(source.histories, "momentum")})
+    momenta = momenta if len(momenta) > 1 else list(facts.MOMENTA)
+    form = "average form" if ema else "rate inside the velocity"
+    title = f"Velocity of momentum under a constant gradient ({form})"
+    figure = constant_gradient(momenta, ema=ema, title=title)
+    grows = "tends to the gradient and never exceeds it" if ema else "grows to rate x gradient / (1 - momentum)"
+    caption = f"Computed, no training: under a constant gradient the velocity {grows} (dotted)."
+    chosen = labels.listing(map(labels.number, momenta))
+    alt = (
+        f"Line chart of the velocity over 300 steps, momentum {chosen}: it {grows}; the higher the momentum, the later."
+    )
+    return plots.picture.Picture(f"fig{number:02d}_velocity_constant_gradient", figure, caption, alt)
+
+
+def losses_by_momentum(
+    source: plots.picture.Source, *, number: int, rule: str, wanted: float, others: Sequence[float]
+) -> plots.picture.Picture:
+    """Losses over the epochs at one learning rate, one line a momentum; ``others`` as in :func:`at`."""
+    runs = selection.of_rule(source.histories, rule)
+    held = at(runs, wanted, others=others)
+    lead = f"Training and validation loss of {labels.optimizer(rule)} at {held.title}."
+    return plots.picture.curve_picture(
+        number, source.of(runs), lead, shows="loss_by_momentum", by="momentum", held=[held]
+    )
+
+
+def table_by_momentum(source: plots.picture.Source, *, number: int, rule: str) -> plots.picture.Picture:
+    """Minimum losses of a rule over learning rate and momentum."""
+    lead = f"Minimum training and validation loss of {labels.optimizer(rule)} over the grid."
+    runs = selection.of_rule(source.histories, rule)
+    return plots.picture.table_picture(
+        number, source.of(runs), lead, shows="minimum_loss_by_lr_and_momentum", x="momentum"
+    )
+
+
+def constant_gradient(momenta: Sequence[float], *, ema: bool, steps: int = 300, title: str = "") -> Figure:
+    """Velocity over the steps while the gradient stays the same, one line a momentum, with its limit dotted.
+
+    Args:
+        momenta: in [0, 1).
+        ema: the exponential-average form, whose velocity tends to the gradient and never exceeds it; else the
+            form with the rate inside the velocity, which grows to rate x gradient / (1 - momentum).
+        steps: number of steps shown.
+        title: of the figure.
+    """
+    chosen = sorted(set(momenta))
+    with plots.style.applied():
+        figure, (axes,) = plots.style.panels(1, title, width=5.2, height=3.2, right=2.35)
+        for look, momentum in zip(plots.style.ordered_looks(len(chosen)), chosen, strict=True):
+            shown = velocity(momentum, steps, ema=ema)
+            limit = 1.0 if ema else 1 / (1 - momentum)
+            label = labels.number(momentum) if ema else f"{labels.number(momentum)} (limit {labels.number(limit)})"
+            marks = [s - 1 for s in (1, 2, 4, 8, 16, 32, 64, 128, 256) if s <= steps]
+            axes.plot(np.arange(1, steps + 1), shown, label=label, markevery=marks, **look._asdict())
+            axes.axhline(limit, color=look.color, linewidth=0.8, linestyle=":")
+        plots.style.log_axis(axes, "x", 1, steps)
+        axes.set_xlim(0.93, 1.07 * steps)
+        axes.set_xlabel("step (logarithmic)")
+        axes.set_ylabel("velocity\n(multiples of the gradient)" if ema else "velocity\n(multiples of rate x gradient)")
+        if ema:
+            axes.set_ylim(0, 1.08)
+        else:
+            plots.style.log_axis(axes, "y", 1, max(2.0, 1 / (1 - chosen[-1])))
+        plots.style.legend(figure, axes, "momentum", width=2.3)
+    return figure
+
+
+def velocity(momentum: float, steps: int, *, ema: bool) -> np.ndarray:
+    """Velocity under a constant gradient, in multiples of rate x gradient (``ema``: of the gradient).
+
+    ``v <- momentum * v + 1`` or, with ``ema``, ``v <- momentum * v + (1 - momentum)``, from 0.
 
     Returns:
-        What was written, and a sentence for each figure that was left out.
+        ``[T]``, after step 1, 2, ...
     """
-    notes = list[str]()
-    pictures = figures_for(experiment, histories, chance=chance, on_absent=notes.append)
-    return save_pictures(pictures, folder), notes
+    grown = 1 - np.asarray(momentum, np.float64) ** np.arange(1, steps + 1)
+    return grown if ema else grown / (1 - momentum)

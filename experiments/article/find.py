@@ -5,13 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from experiments.article import facts as article
 from experiments.article.verdict import Undecided
-from jaxopt_study.analysis import (
-    Cell,
-    Runs,
-    best_cell,
-    halfway,
-    settled,
-)
+from jaxopt_study.analysis import Cell, Runs, best_cell, halfway, settled
 from jaxopt_study.history import History
 
 MIN_EPOCHS = 10

@@ -5,24 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.article.find import (
-    common_seeds,
-    diverged,
-    horizon,
-    require_learning,
-    unsettled,
-)
+from experiments.article.find import best, common_seeds, diverged, horizon, require_learning, unsettled
 from experiments.article.verdict import Part
-from jaxopt_study.analysis import (
-    Cell,
-    Runs,
-    area_under_curve,
-    epochs_to,
-    losses,
-    lowest,
-    minimum,
-    progress,
-)
+from jaxopt_study.analysis import Cell, Runs, area_under_curve, epochs_to, losses, lowest, minimum, progress
 from jaxopt_study.history import History
 
 CONVERGED = 0.5
@@ -155,3 +140,8 @@ def later_minimum(late_one: Cell, early_one: Cell) -> Part:
     moving = unsettled(both)
     meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"
     return Part(meaning, values, low=1.0, ratio=True, no_support=moving, no_contradiction=moving, note=diverged(both))
+
+
+def slower_to(runs: Runs, target: float, optimizer: str) -> Part:
+    """That an optimizer's best run needs more epochs to a validation loss than Adam's best run."""
+    return more_epochs_to(target, best(runs, optimizer), best(runs, "adam"))

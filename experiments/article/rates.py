@@ -54,3 +54,8 @@ def _edges(runs: Runs, ours: list[Cell], plain: list[Cell]) -> tuple[str, str]:
     larger = said[mine.label] if mine is ours[-1] else said[its.label] if its is plain[0] else ""
     smaller = said[mine.label] if mine is ours[0] else said[its.label] if its is plain[-1] else ""
     return larger, smaller
+
+
+def effective_rate(rate: float, momentum: float) -> float:
+    """What ``rate`` grows to under a constant gradient, to six digits so that equal ones compare equal."""
+    return float(f"{rate / (1 - momentum):.6g}")

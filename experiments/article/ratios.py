@@ -1,28 +1,24 @@
 """Convergence ratios over a grid, as a table in three colours: the article's figure 25."""
 
+from __future__ import annotations
+
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
 
-from jaxopt_study.analysis.speed import (
-    FASTER,
-    NEITHER,
-    SAME,
-    SLOWER,
-    TOO_SHORT,
-    Ratio,
-)
-from jaxopt_study.plots import labels, selection, style
+from jaxopt_study import plots
+from jaxopt_study.analysis.speed import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio
+from jaxopt_study.plots import labels, selection
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Table = Mapping[tuple[float, float], Mapping[int, Ratio]]
 """Ratios by (row, column), then by seed, as ``analysis.convergence_table`` gives them."""
-_COLOURS = {FASTER: style.GOOD, SAME: "#ffffff", SLOWER: style.BAD, NEITHER: style.NEITHER, TOO_SHORT: style.MISSING}
 _SIGNS = {FASTER: "\N{BLACK DOWN-POINTING TRIANGLE}", SLOWER: "\N{BLACK UP-POINTING TRIANGLE}", SAME: "="}
 
 
@@ -67,11 +63,11 @@ def convergence_ratios(tables: Mapping[str, Table], *, x: str, y: str, title: st
         raise selection.NotDrawable("no two runs of the rules compared have the same hyperparameters and seed")
     down, across = (sorted({key[i] for key in keys}) for i in (0, 1))
     names = labels.hyperparameter(x), labels.hyperparameter(y)
-    with style.applied():
+    with plots.style.applied():
         width, height = max(0.85 * len(across), 1.7), max(0.52 * len(down), 1.1)
-        figure, axes = style.panels(len(tables), title, width=width, height=height, right=1.75)
+        figure, axes = plots.style.panels(len(tables), title, width=width, height=height, right=1.75)
         for panel, (curve, table) in zip(axes, tables.items(), strict=True):
-            style.table_axes(panel, across, down, *names, labels.measure(curve))
+            plots.style.table_axes(panel, across, down, *names, labels.measure(curve))
             for r, row in enumerate(down):
                 for c, column in enumerate(across):
                     _cell(panel, (r, c), summary(table.get((row, column), {})))
@@ -79,9 +75,16 @@ def convergence_ratios(tables: Mapping[str, Table], *, x: str, y: str, title: st
     return figure
 
 
+def _colours() -> Mapping[str, str]:
+    style = plots.style
+    return {FASTER: style.GOOD, SAME: "#ffffff", SLOWER: style.BAD, NEITHER: style.NEITHER, TOO_SHORT: style.MISSING}
+
+
 def _cell(axes: Axes, at: tuple[int, int], one: Summary) -> None:
+    from matplotlib.patches import Rectangle  # takes its time to import
+
     r, c = at
-    colour = _COLOURS.get(one.category, style.MISSING)
+    colour = _colours().get(one.category, plots.style.MISSING)
     axes.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
     head, foot = cell_text(one)
     axes.text(c + 0.5, r + 0.4, head, ha="center", va="center")
@@ -107,8 +110,15 @@ def told(tables: Mapping[str, Table]) -> str:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
+    from matplotlib.patches import Patch  # takes its time to import
+
     handles = [
-        Patch(facecolor=_COLOURS[name], edgecolor=style.MUTED, linewidth=0.6, label=f"{name} {_SIGNS.get(name, '')}")
+        Patch(
+            facecolor=_colours()[name],
+            edgecolor=plots.style.MUTED,
+            linewidth=0.6,
+            label=f"{name} {_SIGNS.get(name, '')}",
+        )
         for name in (FASTER, SAME, SLOWER, NEITHER)
     ]
     anchor = (1 - 1.7 / figure.get_figwidth(), axes.get_position().y1)

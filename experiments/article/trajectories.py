@@ -1,12 +1,17 @@
 """Momentum and Nesterov's momentum on a bowl-shaped loss: the article's figure 22, computed."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from jaxopt_study.plots import labels, style
+from jaxopt_study import plots
+from jaxopt_study.plots import labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CURVATURES = (1.0, 12.0)
 """Second derivatives of the bowl along x and along y."""
@@ -50,28 +55,31 @@ def bowl(*, learning_rate: float = 0.03, momentum: float = 0.9, steps: int = 60,
         steps: how many.
         title: of the figure.
     """
-    with style.applied():
-        figure, (plane, losses) = style.panels(2, title)
+    with plots.style.applied():
+        figure, (plane, losses) = plots.style.panels(2, title)
         _contours(plane)
         for name in ("momentum", "nesterov"):
-            way, look = descend(learning_rate, momentum, steps, nesterov=name == "nesterov"), style.named_look(name)
+            way, look = (
+                descend(learning_rate, momentum, steps, nesterov=name == "nesterov"),
+                plots.style.named_look(name),
+            )
             thin = {**look._asdict(), "linewidth": 1.2, "markersize": 3.5}
             plane.plot(*way.points.T, **thin)
             losses.plot(way.losses, label=labels.optimizer(name), markevery=5, **look._asdict())
-        plane.plot(*START, "o", markersize=8, markerfacecolor="white", markeredgecolor=style.INK, zorder=6)
+        plane.plot(*START, "o", markersize=8, markerfacecolor="white", markeredgecolor=plots.style.INK, zorder=6)
         plane.annotate("start", START, xytext=(0, 9), textcoords="offset points", ha="center")
-        plane.plot(0, 0, "*", markersize=11, color=style.BEST, zorder=6)
+        plane.plot(0, 0, "*", markersize=11, color=plots.style.BEST, zorder=6)
         losses.set_xlabel("step")
         losses.set_ylabel("loss")
-        style.log_axis(losses, "y", 1e-6, 30)
-        style.legend(figure, losses, "")
+        plots.style.log_axis(losses, "y", 1e-6, 30)
+        plots.style.legend(figure, losses, "")
     return figure
 
 
 def _contours(axes: Axes) -> None:
     x, y = np.linspace(-5, 5, 121), np.linspace(-2.6, 2.6, 81)
     heights = 0.5 * (CURVATURES[0] * x[None, :] ** 2 + CURVATURES[1] * y[:, None] ** 2)
-    axes.contour(x, y, heights, levels=[0.3, 1, 2.5, 5, 8, 12, 18, 26], colors=style.GRID, linewidths=0.8)
+    axes.contour(x, y, heights, levels=[0.3, 1, 2.5, 5, 8, 12, 18, 26], colors=plots.style.GRID, linewidths=0.8)
     axes.grid(False)
     axes.set_xlabel("weight x")
     axes.set_ylabel("weight y")

@@ -1,10 +1,16 @@
-"""What an experiment is: its axes, how runs are made of them, and the presets. No flags here: see common."""
+"""What a chapter is: its axes, how runs are made of them, what it claims of them and draws from them. No flags here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from experiments.article.claim import Claim
 from jaxopt_study.analysis import Runs
+from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.optimizers import registry
+
+if TYPE_CHECKING:
+    from jaxopt_study.plots.picture import Recipe, Source
 
 Values = Mapping[str, Sequence[float]]
 """The values of an experiment's axes, by the names of their flags."""
@@ -14,6 +20,9 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "article": {"dataset": "tfds:cats_vs_dogs", "image_size": 128, "max_epochs": 1000, "patience": 50, "seeds": 1},
 }
 """Values of flags that are not given. They are one for all experiments, so that these can share a work directory."""
+
+Answer = tuple[tuple[str, ...], Sequence[tuple[str | float | None, ...]]]
+"""A table: the names of its columns, and its rows."""
 
 
 class Axis(NamedTuple):
@@ -33,13 +42,17 @@ class Axis(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """An experiment as data.
+    """An experiment as data: a chapter is one file that says all of this.
 
     Attributes:
         name: of its module, its figures and its default work directory.
         title: what the report calls it.
         axes: by the names of their flags.
         make_runs: ``(values, seeds) -> runs``, in the order in which they are to be trained.
+        section: the heading in the report over its figures; those without a number need none.
+        claims: the article's, in its order.
+        figures: each with the article's number of it, 0 where the article has no such figure.
+        table: ``source -> columns and rows`` of tables/NAME.csv, from the runs that its figures are drawn from.
         presets: what it has otherwise than ``PRESETS``, by the preset.
         choose: ``(finished, runs, seeds) -> runs``: the runs in the light of those finished with the same settings.
         parts: the experiments whose figures are drawn from these runs, with their values; None for all runs, whatever
@@ -50,6 +63,10 @@ class Experiment(NamedTuple):
     title: str
     axes: Mapping[str, Axis]
     make_runs: Callable[[Values, int], list[Run]]
+    section: str = ""
+    claims: tuple[Claim, ...] = ()
+    figures: "Sequence[tuple[int, Recipe]]" = ()
+    table: "Callable[[Source], Answer] | None" = None
     presets: Mapping[str, Mapping[str, Any]] = {}
     choose: Callable[[Runs, list[Run], int], list[Run]] | None = None
     parts: Mapping[str, Values | None] | None = None
@@ -66,3 +83,17 @@ class Experiment(NamedTuple):
     def defaults(self) -> Values:
         """The values of the axes where no flag is given."""
         return {name: axis.values for name, axis in self.axes.items()}
+
+
+def first_as_momentum(runs: Sequence[Run]) -> list[Run]:
+    """The runs, with those of plain SGD once more in front as momentum 0: the first name is the one to be trained.
+
+    The numbers are the same, and a study with both compiles one program less.
+    """
+    canonical = [(*registry.canonical(run.optimizer, dict(run.hyperparameters)), run.seed) for run in runs]
+    plain = [
+        grid.make_run("momentum", {**numbers, "momentum": 0.0}, seed)
+        for rule, numbers, seed in canonical
+        if rule == "sgd"
+    ]
+    return [*plain, *runs]

@@ -3,30 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.article import answers
 from experiments.article import tables as article
-from experiments.article.figures import save_figures
-from experiments.article.judge import judge
+from experiments.article.claim import judge
 from experiments.command import catalogue, terminal
 from experiments.command.results import Results
 from jaxopt_study import report
-from jaxopt_study.analysis.range_test import range_tests
 from jaxopt_study.history import History
-from jaxopt_study.plots.picture import SavedFigure
+from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
-
-SECTIONS = (
-    (1, "SGD"),
-    (8, "SGD with momentum"),
-    (18, "The other formulation of momentum"),
-    (21, "Nesterov momentum"),
-    (27, "RMSprop"),
-    (33, "Adam"),
-    (38, "Adagrad"),
-    (43, "Cyclical learning rate"),
-    (45, "Comparison"),
-)
-"""First figure of each of the article's sections."""
 
 
 def write(found: Results, output: Path, histories: Sequence[History] | None = None) -> None:
@@ -43,7 +27,7 @@ def write(found: Results, output: Path, histories: Sequence[History] | None = No
     if not found.of_article:
         print(outcome.write(found.histories, output, found.origins[0][1], found.origins[0][2]))
         return
-    judgements = judge(found.runs)
+    judgements = judge(catalogue.claims(), found.runs)
     best_runs = article.best_runs(found.runs)
     saved, notes = draw(found, output / "figures")
     if found.foreign:
@@ -56,7 +40,7 @@ def write(found: Results, output: Path, histories: Sequence[History] | None = No
         title=title(found),
         where=found.where,
         best_runs=best_runs,
-        reference=article.reference(judgements, SECTIONS),
+        reference=article.reference(judgements, catalogue.sections()),
         further=further_tables(found),
         notes=notes,
     )
@@ -64,23 +48,13 @@ def write(found: Results, output: Path, histories: Sequence[History] | None = No
 
 
 def further_tables(found: Results) -> dict[str, tables.Table]:
-    """The tables that some of the directories' experiments have of their own, by the names of their files."""
-    own = {name: answer(found.runs) for name, answer in answers.ANSWERS.items() if name in found.drawn}
-    if "lr_range_test" in found.drawn:
-        own["lr_range_test"] = range_test_table(catalogue.runs_of("lr_range_test", found))
-    return own
-
-
-def range_test_table(histories: Sequence[History]) -> tables.Table:
-    """One row a rule of the learning rate range test: see :class:`jaxopt_study.analysis.range_test.RangeTest`."""
-    columns = ("optimizer", "hyperparameters", "falls_from", "suggested", "lowest", "diverges_from", "rates", "seeds")
-    return tables.Table(
-        columns,
-        [
-            (each.optimizer, tables.numbers(each.numbers), *each[4:], len(each.rates), each.losses.shape[1])
-            for each in range_tests(histories)
-        ],
-    )
+    """The tables that some of the directories' chapters have of their own, by the names of their files."""
+    made = {}
+    for name in found.drawn:
+        make_table = catalogue.chapters()[name].table if name in catalogue.NAMES else None
+        if make_table:
+            made[name] = tables.Table(*make_table(Source(catalogue.runs_of(name, found), found.chance)))
+    return made
 
 
 def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
@@ -95,7 +69,11 @@ def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
     for name in catalogue.NAMES:
         if found.drawn and name not in found.drawn:
             continue
-        drawn, absent = save_figures(name, catalogue.runs_of(name, found), folder, chance=found.chance)
+        absent = list[str]()
+        pictures = catalogue.pictures(
+            name, catalogue.runs_of(name, found), chance=found.chance, on_absent=absent.append
+        )
+        drawn = save_pictures(pictures, folder)
         saved += drawn
         notes += absent if drawn or found.drawn else []
     kept = {path for figure in saved for path in (figure.png, figure.svg)}

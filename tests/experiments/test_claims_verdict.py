@@ -4,14 +4,7 @@ import math
 
 import pytest
 
-from experiments.article.verdict import (
-    Part,
-    Undecided,
-    Verdict,
-    attempt,
-    both,
-    decide,
-)
+from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide
 
 CLEAR, AGAINST, OPEN = [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.5]
 

@@ -2,13 +2,17 @@ import csv
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import commands
 import pytest
+from made_runs import GRIDS
 
-from experiments import replicate
+from experiments import __main__ as listing
+from experiments import compare, momentum_grid, replicate, sgd_learning_rates
 from experiments.article import facts as article
 from experiments.command import catalogue, results
 from experiments.command.results import configuration
@@ -61,10 +65,10 @@ def test_an_experiment_leaves_runs_tables_figures_verdicts_and_a_report(
     assert "0 contradicted" in told.out  # two epochs of one seed show next to nothing
 
 
-@pytest.mark.parametrize("experiment", catalogue.GRIDS, ids=lambda each: each.name)
+@pytest.mark.parametrize("experiment", catalogue.grids(), ids=lambda each: each.name)
 def test_the_default_axes_are_the_articles_grid(experiment):
     ours = {configuration(r.optimizer, dict(r.hyperparameters)) for r in experiment.make_runs(experiment.defaults, 1)}
-    grids = article.GRIDS[experiment.name]
+    grids = GRIDS[experiment.name]
     theirs = {
         configuration(run.optimizer, dict(run.hyperparameters))
         for each in grids
@@ -105,8 +109,6 @@ def test_replicate_leaves_all_figures_and_all_verdicts(tmp_path):
 
 
 def test_a_second_experiment_in_the_same_directory_trains_only_what_is_new(tmp_path, capsys):
-    from experiments import momentum_grid, sgd_learning_rates
-
     there = f"--workdir={tmp_path}"
     assert commands.run(sgd_learning_rates, *commands.TINY, "--learning_rates=0.01,0.1", there) == 0
     assert commands.run(momentum_grid, *commands.TINY, RATE, MOMENTA, there) == 0
@@ -130,8 +132,6 @@ def test_a_command_reads_nothing_of_what_it_has_just_trained(tmp_path, monkeypat
 
 
 def test_compare_takes_the_best_of_what_the_directory_holds(tmp_path):
-    from experiments import compare, sgd_learning_rates
-
     there = f"--workdir={tmp_path}"
     assert commands.run(sgd_learning_rates, *commands.TINY, "--learning_rates=0.02,0.000001", there) == 0
     assert commands.run(compare, *commands.TINY, there) == 0
@@ -140,8 +140,6 @@ def test_compare_takes_the_best_of_what_the_directory_holds(tmp_path):
 
 
 def test_figures_that_are_not_drawn_any_more_are_removed(tmp_path):
-    from experiments import momentum_grid
-
     for rate in ("0.01", "0.001"):
         flags = (*commands.TINY, f"--learning_rates={rate}", MOMENTA, f"--workdir={tmp_path}")
         assert commands.run(momentum_grid, *flags) == 0
@@ -160,3 +158,32 @@ def test_the_command_of_the_readme_works_as_it_is_typed(tmp_path):
     assert "Traceback" not in done.stderr
     assert (tmp_path / "w" / "report.html").exists()
     assert len(list((tmp_path / "w" / "tensorboard").rglob("events.out.tfevents.*"))) == 1
+
+
+def test_a_chapter_waits_neither_for_matplotlib_nor_for_the_statistics_and_imports_no_other_chapter():
+    for name in catalogue.NAMES:
+        text = Path(importlib.import_module(f"experiments.{name}").__file__).read_text()
+        assert not re.findall(rf"^from experiments import|^from experiments\.({'|'.join(catalogue.NAMES)})", text, re.M)
+    code = (
+        "import sys; from experiments.command import catalogue; catalogue.chapters(); "
+        "sys.exit(bool({'matplotlib', 'scipy.stats', 'jinja2'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_compare_trains_the_articles_best_whatever_the_directory_holds(tmp_path):
+    there = f"--workdir={tmp_path}"
+    assert commands.run(sgd_learning_rates, *commands.TINY, "--max_epochs=1", "--learning_rates=0.02", there) == 0
+    assert commands.run(compare, *commands.TINY, "--max_epochs=1", "--best_of=article", there) == 0
+    trained = [(row["optimizer"], row.get("learning_rate")) for row in rows(tmp_path / "summary.csv")]
+    plain = sorted(float(rate) for optimizer, rate in trained if optimizer == "sgd")
+    assert plain == pytest.approx([0.01, 0.02, 10**-1.5])
+    assert [rule for rule, _ in trained if rule != "sgd"] == [run.optimizer for run in article.BEST_RUNS[1:]]
+
+
+def test_the_list_of_experiments_has_each_with_its_question(capsys):
+    listing.main()
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in told][: len(catalogue.NAMES)] == [f"experiments.{n}" for n in catalogue.NAMES]
+    assert len(told) == len(catalogue.NAMES) + 4  # differences, publish, replicate, report
+    assert all("?" in line for line in told[: len(catalogue.NAMES)])

@@ -3,14 +3,7 @@ import sys
 import commands
 import pytest
 
-from experiments import (
-    adam_betas,
-    compare,
-    cyclical_learning_rate,
-    momentum_grid,
-    replicate,
-    report,
-)
+from experiments import adam_betas, compare, cyclical_learning_rate, momentum_grid, replicate, report
 
 BAD = [
     # flag as given, what the line must name

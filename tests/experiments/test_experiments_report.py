@@ -8,13 +8,7 @@ import sys
 import commands
 import pytest
 
-from experiments import (
-    adam_betas,
-    momentum_grid,
-    nesterov_grid,
-    publish,
-    report,
-)
+from experiments import adam_betas, momentum_grid, nesterov_grid, publish, report
 
 GRID = ("--learning_rates=0.01", "--momenta=0,0.9")
 

@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 from made_runs import history
 
+from experiments import effective_rate, nesterov_gain, sign_descent
 from experiments.article import facts as article
-from experiments.article.answers import ANSWERS
-from experiments.article.figures import figures_for
-from jaxopt_study.analysis import (
-    Runs,
-    effective_rate,
-    nesterov_gain,
-    seed_estimate,
-    sign_descent,
-)
+from experiments.article.rates import effective_rate as effective
+from experiments.command import catalogue
+from jaxopt_study.analysis import Runs, seed_estimate
+from jaxopt_study.plots.picture import Source
 
 CHANCE = math.log(2)
 RATES = article.half_decades(-3, 0)
+
+
+def source(runs):
+    """What figures and tables are made from."""
+    cells = [cell for rule in runs.optimizers for cell in runs.cells(rule)]
+    return Source([history for cell in cells for history in cell.histories], runs.chance)
 
 
 def bent(rate):
@@ -88,9 +90,10 @@ def test_what_a_momentum_costs_at_equal_effective_rate_is_found():
 
 
 def test_equal_effective_rates_of_the_default_grid_compare_equal():
-    assert effective_rate.effective_rate("momentum", 0.01, 0.99) == effective_rate.effective_rate("momentum", 1.0, 0.0)
-    assert effective_rate.effective_rate("momentum", RATES[1], 0.9) == effective_rate.effective_rate("sgd", RATES[3], 0)
-    assert effective_rate.effective_rate("momentum_ema", 0.01, 0.99) == 0.01
+    assert effective(0.01, 0.99) == effective(1.0, 0.0)
+    assert effective(RATES[1], 0.9) == effective(RATES[3], 0.0)
+    (point,) = effective_rate.points(Runs([history("momentum_ema", learning_rate=0.01, momentum=0.99)]))
+    assert point.effective == 0.01
 
 
 @pytest.mark.parametrize(
@@ -220,19 +223,19 @@ def test_a_run_that_diverged_has_the_loss_of_guessing_and_pairs_without_any_conv
         assert gain.gains[0] == pytest.approx(math.log(CHANCE / last), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", catalogue.OPEN_QUESTIONS)
 def test_one_seed_gives_numbers_without_intervals_and_no_run_gives_a_sentence(name):
     worlds = {
         "effective_rate": momentum_world(lambda effective, *_: bent(effective), seeds=1),
         "sign_descent": sign_world(COST, seeds=1),
         "nesterov_gain": nesterov_world(lambda rate, momentum: momentum, seeds=1),
     }
-    table = ANSWERS[name](worlds[name])
-    low = table.columns.index("low")
-    assert table.rows
-    assert all(math.isnan(row[low]) for row in table.rows)
+    columns, rows = catalogue.chapters()[name].table(source(worlds[name]))
+    low = columns.index("low")
+    assert rows
+    assert all(math.isnan(row[low]) for row in rows)
     notes = []
-    assert list(figures_for(name, [], on_absent=notes.append)) == []
+    assert list(catalogue.pictures(name, [], on_absent=notes.append)) == []
     assert len(notes) == 1
     assert notes[0].startswith(f"{name} is left out: ")
     assert math.isnan(seed_estimate([]).value)
@@ -245,8 +248,7 @@ def test_the_figures_say_the_numbers():
         "nesterov_gain": nesterov_world(lambda rate, momentum: momentum),
     }
     for name, runs in cells.items():
-        histories = [h for rule in runs.optimizers for cell in runs.cells(rule) for h in cell.histories]
-        (picture,) = figures_for(name, histories, chance=runs.chance)
+        (picture,) = catalogue.pictures(name, source(runs).histories, chance=runs.chance)
         assert picture.name == name
         assert picture.caption.endswith("95% intervals.")
         assert " to " in picture.alt_text

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from experiments import lr_range_test
-from jaxopt_study.analysis.range_test import range_tests
+from experiments.lr_range_test import range_test, range_tests
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.plots.picture import Source
-from jaxopt_study.plots.range_test import range_test
 from jaxopt_study.plots.selection import NotDrawable
 
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

@@ -5,12 +5,44 @@ import functools
 import itertools
 import math
 import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments.article import facts as article
 from jaxopt_study.analysis.runs import stands_for
 from jaxopt_study.history import CURVES, History
+
+
+class Grid(NamedTuple):
+    """A full grid of one optimizer: the product of the values of its hyperparameters, by their Optax names."""
+
+    optimizer: str
+    axes: Mapping[str, tuple[float, ...]]
+
+
+GRIDS: Mapping[str, tuple[Grid, ...]] = {
+    "sgd_learning_rates": (Grid("sgd", {"learning_rate": article.SGD_RATES}),),
+    "momentum_grid": (Grid("momentum", {"learning_rate": article.SGD_RATES, "momentum": article.MOMENTA}),),
+    "momentum_formulations": (
+        Grid("momentum", {"learning_rate": (0.01,), "momentum": article.MOMENTA}),
+        Grid("momentum_ema", {"learning_rate": (0.01,), "momentum": article.MOMENTA}),
+    ),
+    "nesterov_grid": (
+        Grid("momentum", {"learning_rate": article.SGD_RATES, "momentum": article.MOMENTA}),
+        Grid("nesterov", {"learning_rate": article.SGD_RATES, "momentum": article.MOMENTA}),
+    ),
+    "rmsprop_grid": (Grid("rmsprop", {"learning_rate": article.half_decades(-4, 0), "decay": article.DECAYS}),),
+    "adam_learning_rates": (Grid("adam", {"learning_rate": article.half_decades(-4, 0)}),),
+    "adam_betas": (Grid("adam", {"learning_rate": (0.001,), "b1": (0.5, 0.9, 0.95), "b2": (0.9, 0.99, 0.999)}),),
+    "adagrad_learning_rates": (
+        Grid("adagrad", {"learning_rate": article.half_decades(-3, 0)}),
+        Grid("sgd", {"learning_rate": (article.SMALL_RATE, article.LARGE_ADAGRAD_RATE)}),
+    ),
+    "cyclical_learning_rate": (Grid("cyclical", {name: (value,) for name, value in article.CYCLE.items()}),),
+}
+"""By the name of the experiment."""
 
 CHANCE = math.log(2)
 EPOCHS = 120
@@ -144,7 +176,7 @@ def truth(optimizer, numbers):
 
 def configurations():
     """All configurations of the article, each once."""
-    grids = itertools.chain(*article.GRIDS.values())
+    grids = itertools.chain(*GRIDS.values())
     points = [
         (grid.optimizer, dict(zip(grid.axes, point, strict=True)))
         for grid in grids

@@ -3,9 +3,9 @@
 from plot_runs import run
 
 from experiments.article import tables as article
+from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
-from experiments.article.judge import judge
-from experiments.command.outputs import SECTIONS
+from experiments.command import catalogue
 from jaxopt_study import report
 from jaxopt_study.report import tables
 
@@ -25,9 +25,10 @@ ORIGIN = report.Origin(
 def content(histories=(), **changes):
     """The arguments of ``report.render`` for these histories, with changes."""
     runs = ArticleRuns(histories)
+    judgements = judge(catalogue.claims(), runs)
     given = {
         "title": "A study", "origins": [ORIGIN], "best_runs": article.best_runs(runs),
-        "reference": article.reference(judge(runs), SECTIONS), "runs": tables.summary(histories),
+        "reference": article.reference(judgements, catalogue.sections()), "runs": tables.summary(histories),
     }  # fmt: skip
     return given | changes
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
-from experiments.article import recipes
 from jaxopt_study.analysis.runs import nearest
 from jaxopt_study.plots import selection
 from jaxopt_study.plots.selection import NotDrawable
@@ -56,21 +55,6 @@ def test_momentum_zero_stands_for_plain_sgd_and_is_counted_once():
 def test_a_rule_without_runs_is_said_so():
     with pytest.raises(NotDrawable, match="no run of Adam"):
         selection.of_rule(momentum_grid(), "adam")
-
-
-def test_a_value_is_used_by_the_figure_it_is_nearest_to_alone():
-    runs = momentum_grid(rates=(0.02,))
-    assert recipes.at(runs, 0.01, others=(0.001, 0.01, 0.1)).used == 0.02
-    for wanted in (0.001, 0.1):
-        with pytest.raises(NotDrawable, match=r"the grid has 0.02"):
-            recipes.at(runs, wanted, others=(0.001, 0.01, 0.1))
-
-
-def test_a_substitute_is_named_in_title_and_file_but_rounding_is_none():
-    far, near = (recipes.at(momentum_grid(rates=(rate,)), wanted) for rate, wanted in ((0.02, 0.01), (10**-1.5, 0.03)))
-    assert far.title == "learning rate 0.02 (nearest to the article's 0.01)"
-    assert far.file == "lr0.02"
-    assert near.title == "learning rate 0.0316"
 
 
 def test_diverged_epochs_are_those_of_diverged_runs():

@@ -4,17 +4,7 @@ import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
-from experiments.article import ratios
-from experiments.article.ratios import convergence_ratios
 from jaxopt_study.analysis import best_places, seed_minima
-from jaxopt_study.analysis.speed import (
-    FASTER,
-    NEITHER,
-    SAME,
-    SLOWER,
-    TOO_SHORT,
-    Ratio,
-)
 from jaxopt_study.plots.comparison import minimum_by
 from jaxopt_study.plots.heatmaps import cell_text, heat_map, table
 from jaxopt_study.plots.selection import NotDrawable
@@ -102,35 +92,3 @@ def test_rates_at_which_runs_diverged_are_crossed():
     axes = minimum_by(runs, by="learning_rate").axes[0]
     (cross,) = [line for line in axes.lines if line.get_marker() == "x"]
     assert cross.get_xdata().tolist() == [1.0]
-
-
-def seeds(*values):
-    names = {None: NEITHER}
-    return {
-        i: Ratio(math.nan if v is None else v, names.get(v) or (FASTER if v < 1 else SLOWER if v > 1 else SAME))
-        for i, v in enumerate(values)
-    }
-
-
-@pytest.mark.parametrize(
-    ("values", "ratio", "category"),
-    [((0.5, 0.7, 2.0), 0.7, FASTER), ((1.0,), 1.0, SAME), ((0.5, math.inf, math.inf), math.inf, SLOWER),
-     ((None, None, 0.5), math.nan, NEITHER), ((None,), math.nan, NEITHER), ((), math.nan, "not run")],
-)  # fmt: skip
-def test_a_cell_of_ratios_is_the_median_over_the_seeds(values, ratio, category):
-    one = ratios.summary(seeds(*values))
-    assert one.category == category
-    np.testing.assert_equal(one.ratio, ratio)
-
-
-def test_categories_of_ratios_are_told_by_text_and_not_by_colour_alone():
-    tables = {"val_loss": {(0.1, 0.5): seeds(0.5), (0.1, 0.9): seeds(2.0), (0.2, 0.5): seeds(None)}}
-    figure = convergence_ratios(tables, x="momentum", y="learning_rate")
-    assert {"faster", "slower", "neither\nconverged", "not\nrun"} <= set(texts(figure))
-    assert "1 faster, 1 slower, 1 neither converged" in ratios.told(tables)
-
-
-def test_too_few_epochs_are_said_so():
-    one = ratios.summary({0: Ratio(math.nan, TOO_SHORT)})
-    assert one.category == TOO_SHORT
-    assert ratios.cell_text(one) == ("", "too\nfew epochs")

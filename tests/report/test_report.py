@@ -6,9 +6,10 @@ import pytest
 from plot_runs import everything
 from report_content import HOSTILE, ORIGIN, content, runs
 
-from experiments.article.figures import save_figures
+from experiments.command import catalogue
 from jaxopt_study import report
 from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.plots.picture import save_pictures
 from jaxopt_study.report import tables, wording
 
 
@@ -33,7 +34,7 @@ def text(page):
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    saved, _ = save_figures("momentum_grid", everything(1), tmp_path_factory.mktemp("figures"))
+    saved = save_pictures(catalogue.pictures("momentum_grid", everything(1)), tmp_path_factory.mktemp("figures"))
     return report.illustrations(saved)
 
 
@@ -155,7 +156,7 @@ def test_settings_are_flattened_and_long_lists_counted():
 
 def test_a_large_svg_gives_way_to_its_png(figures, tmp_path, monkeypatch):
     assert figures[0].source.startswith("data:image/svg+xml;base64,")
-    saved, _ = save_figures("momentum_formulations", everything(1), tmp_path)
+    saved = save_pictures(catalogue.pictures("momentum_formulations", everything(1)), tmp_path)
     monkeypatch.setattr("jaxopt_study.report.page.LARGEST_SVG", 10)
     assert report.illustrations(saved)[0].source.startswith("data:image/png;base64,")
     saved[0].png.unlink()

@@ -10,8 +10,9 @@ import pytest
 from plot_runs import everything
 from report_content import HOSTILE, content, runs
 
-from experiments.article.figures import save_figures
+from experiments.command import catalogue
 from jaxopt_study import report
+from jaxopt_study.plots.picture import save_pictures
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -21,7 +22,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    saved, _ = save_figures("momentum_grid", everything(1), tmp_path_factory.mktemp("figures"))
+    saved = save_pictures(catalogue.pictures("momentum_grid", everything(1)), tmp_path_factory.mktemp("figures"))
     return report.illustrations(saved)
 
 

@@ -9,8 +9,9 @@ from made_runs import history, world
 
 from experiments.article import facts as article
 from experiments.article import tables as article_tables
+from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
-from experiments.article.judge import judge
+from experiments.command import catalogue
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import tables
 from jaxopt_study.report.tables import Table
@@ -96,7 +97,7 @@ def test_latex_uses_booktabs_aligns_numbers_right_and_escapes_text():
 
 
 def test_claims_make_a_latex_table_of_43_rows(tmp_path):
-    tables.write_latex(tmp_path / "claims.tex", article_tables.claims(judge([])))
+    tables.write_latex(tmp_path / "claims.tex", article_tables.claims(judge(catalogue.claims(), [])))
     assert (tmp_path / "claims.tex").read_text(encoding="utf-8").count(r"\\") == 44
 
 

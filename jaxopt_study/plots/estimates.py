@@ -1,4 +1,4 @@
-"""Figures of what the article leaves open: points with their intervals over the seeds."""
+"""Points with their intervals over the seeds, over positive numbers."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,0 +1,29 @@
+"""Lists the experiments with their questions: python -m experiments."""
+
+import ast
+from pathlib import Path
+
+from experiments.command import catalogue
+
+
+def questions() -> dict[str, str]:
+    """The first line of each command's file, by its name: the chapters in the article's order, then the others."""
+    paths = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.py"))}
+    docs = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for name, path in paths.items()}
+    return {
+        name: docs[name].partition("\n")[0]
+        for name in dict.fromkeys((*catalogue.NAMES, *docs))
+        if f"python -m experiments.{name}" in docs[name]
+    }
+
+
+def main() -> None:
+    """Prints the list."""
+    listed = questions()
+    width = max(map(len, listed))
+    for name, question in listed.items():
+        print(f"python -m experiments.{name:{width}}  {question}")
+
+
+if __name__ == "__main__":
+    main()
