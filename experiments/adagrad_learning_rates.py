@@ -10,7 +10,7 @@ Figures 39 to 42.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -104,7 +104,6 @@ CLAIMS = (
     Claim("G4", "Adagrad: its updates shrink over time.", 39, g4),
 )  # fmt: skip
 
-
 # Its figures.
 
 
@@ -156,17 +155,12 @@ FIGURES = (
     (42, _adagrad_minimum),
 )
 
-
 EXPERIMENT = Experiment(
     "adagrad_learning_rates", "Adagrad over its learning rate", AXES, make_runs, section="Adagrad",
     claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ Expected: small differences; beta 1 = 0.5 with beta 2 = 0.999 is slightly better
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
 from experiments.article import figures
 from experiments.command import flags
@@ -61,10 +61,7 @@ FIGURES = ((36, _adam_losses_by_betas), (37, _adam_table))
 EXPERIMENT = Experiment("adam_betas", "Adam over its betas", AXES, make_runs, section="Adam", figures=FIGURES)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ Expected: the best rate is about 0.001, and it gets worse above. Figures 34 and 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from functools import partial
 
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
@@ -101,7 +101,6 @@ CLAIMS = (
     Claim("D5", "Adam: it reaches a given loss first of all (half-way from guessing to the study's best).", 48, d5),
 )  # fmt: skip
 
-
 # Its figures.
 
 ADAM_SHOWN_UP_TO = 0.034
@@ -137,11 +136,7 @@ EXPERIMENT = Experiment(
     figures=FIGURES,
 )  # fmt: skip
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -212,7 +212,6 @@ CLAIMS = (
           {"decay": 0.95, "b1": 0.5}),
 )  # fmt: skip
 
-
 # Its figures.
 
 
@@ -295,7 +294,6 @@ FIGURES = (
     (48, _epochs_to_worst),
     (49, _sgd_and_momentum),
 )  # fmt: skip
-
 
 EXPERIMENT = Experiment(
     "compare", "Each optimizer at its best", {}, make_runs, section="Comparison", claims=CLAIMS, figures=FIGURES,

@@ -9,7 +9,7 @@ Expected: the training loss goes up and down with the cycle, the validation loss
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,7 +130,6 @@ CLAIMS = (
           {"val_loss": 0.2318, "worst val_loss of the tuned": 0.2061}),
 )  # fmt: skip
 
-
 # Its figures.
 
 _SHOWN_CYCLES = 40
@@ -196,11 +195,7 @@ EXPERIMENT = Experiment(
     claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -12,6 +12,7 @@ plain SGD at 1 does. Figure effective_rate and tables/effective_rate.csv.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -289,11 +290,7 @@ EXPERIMENT = Experiment(
     "effective_rate", "Momentum and the effective rate", AXES, make_runs, figures=((0, picture),), table=table
 )
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

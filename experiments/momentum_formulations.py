@@ -11,7 +11,6 @@ formulations at matched rates agree up to rounding. Figures 19 and 20.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 
 from experiments.article import facts, figures
@@ -101,7 +100,6 @@ CLAIMS = (
           "so that it equals plain momentum at (1 - momentum) times the rate.", 20, a2),
 )  # fmt: skip
 
-
 # Its figures.
 
 FIGURES = (
@@ -109,17 +107,12 @@ FIGURES = (
     (20, partial(figures.velocity_picture, number=20, ema=True)),
 )
 
-
 EXPERIMENT = Experiment(
     "momentum_formulations", "The two formulations of momentum", AXES, make_runs,
     section="The other formulation of momentum", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

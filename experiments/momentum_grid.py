@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -176,7 +175,6 @@ CLAIMS = (
           {"best val_loss with momentum": 0.2046, "best val_loss of SGD": 0.1899}),
 )  # fmt: skip
 
-
 # Its figures.
 
 _RATES = (0.001, 0.01, 0.1)
@@ -205,16 +203,11 @@ FIGURES = (
     (17, partial(figures.table_by_momentum, number=17, rule="momentum")),
 )  # fmt: skip
 
-
 EXPERIMENT = Experiment(
     "momentum_grid", "SGD with momentum", AXES, make_runs, section="SGD with momentum", claims=CLAIMS, figures=FIGURES
 )
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -106,7 +106,6 @@ CLAIMS = (
           {"learning_rate": 0.001, "momentum": 0.95}),
 )  # fmt: skip
 
-
 # Its figures.
 
 
@@ -163,16 +162,11 @@ FIGURES = (
     (26, partial(figures.table_by_momentum, number=26, rule="nesterov")),
 )
 
-
 EXPERIMENT = Experiment(
     "nesterov_grid", "Nesterov momentum", AXES, make_runs, section="Nesterov momentum", claims=CLAIMS, figures=FIGURES
 )
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ A configuration that several experiments share is trained once, and so is moment
 with about forty figures and 43 verdicts; with few seeds and epochs many of them are undecided.
 """
 
-from collections.abc import Sequence
+from functools import partial
 
 from experiments.command import catalogue, flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
@@ -30,11 +30,7 @@ EXPERIMENT = Experiment(
     parts={**{chapter.name: chapter.defaults for chapter in catalogue.grids()}, "compare": None},
 )
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,6 @@ converge. Figures 28 and 30 to 32.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -120,7 +119,6 @@ CLAIMS = (
           {"val_loss at decay 0.95": 0.2061, "val_loss at decay 0.9": 0.2226}),
 )  # fmt: skip
 
-
 # Its figures.
 
 
@@ -155,14 +153,10 @@ FIGURES = (
     (32, _rmsprop_table),
 )
 
-
 EXPERIMENT = Experiment("rmsprop_grid", "RMSprop", AXES, make_runs, section="RMSprop", claims=CLAIMS, figures=FIGURES)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

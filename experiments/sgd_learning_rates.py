@@ -9,7 +9,6 @@ Figures 5 to 7.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -102,7 +101,6 @@ CLAIMS = (
     Claim("S4", "SGD: the validation loss is often (more than a quarter of epochs) below the training loss.", 6, s4),
 )  # fmt: skip
 
-
 # Its figures.
 
 
@@ -126,16 +124,11 @@ FIGURES = (
     (7, _minimum),
 )
 
-
 EXPERIMENT = Experiment(
     "sgd_learning_rates", "SGD over its learning rate", AXES, make_runs, section="SGD", claims=CLAIMS, figures=FIGURES
 )
 
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    flags.main(EXPERIMENT, argv)
-
+main = partial(flags.main, EXPERIMENT)
 
 if __name__ == "__main__":
     main()

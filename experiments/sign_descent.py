@@ -141,26 +141,15 @@ def _sign_sgd(numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.Grad
 RULES = ("rmsprop", "rmsprop_falling", "sign_sgd")
 
 
-class Best(NamedTuple):
-    """A course of the rate at one rho, at its best first rate.
+class Loss(NamedTuple):
+    """Smallest and last validation loss of a course of the rate at one rho, or how much less another's is.
 
     Attributes:
         course: one of ``COURSES``, or ``SIGN``.
         decay: rho; 0 for sign descent.
-        cell: the configuration with the smallest mean of its smallest validation losses.
-        lowest: smallest validation loss.
-        last: validation loss of the last epoch, at most that of guessing.
+        lowest: smallest validation loss, at most that of guessing.
+        last: that of the last epoch, likewise; a run that diverged has that of guessing.
     """
-
-    course: str
-    decay: float
-    cell: Cell
-    lowest: Estimate
-    last: Estimate
-
-
-class Gap(NamedTuple):
-    """What rho 0 loses to the other rho under one course: smallest and last validation loss, less, paired by seed."""
 
     course: str
     decay: float
@@ -207,53 +196,50 @@ def last_by_seed(runs: Runs, cell: Cell) -> dict[int, float]:
     return {seed: min(value, runs.chance) if math.isfinite(value) else runs.chance for seed, value in last.items()}
 
 
-def best(runs: Runs) -> list[Best]:
+def loss(runs: Runs, key: tuple[str, float], cell: Cell, less: Cell | None = None) -> Loss:
+    """The losses of a configuration of the course and rho ``key``, less those of another, paired by seed."""
+    estimates = []
+    for measure in (lowest_by_seed, last_by_seed):
+        values = measure(runs, cell)
+        values = paired_differences(values, measure(runs, less)) if less else values
+        estimates.append(seed_estimate(list(values.values())))
+    return Loss(*key, *estimates)
+
+
+def best(runs: Runs) -> dict[tuple[str, float], Cell]:
     """Each course and rho at its best rate. The rate is chosen by the same runs, so the losses are a little too low."""
-    told = []
-    for (name, decay), cells in by_course(runs).items():
-        cell = best_cell(cells)
-        estimates = [seed_estimate(list(of(runs, cell).values())) for of in (lowest_by_seed, last_by_seed)]
-        told.append(Best(name, decay, cell, *estimates))
-    return told
+    return {key: best_cell(cells) for key, cells in by_course(runs).items()}
 
 
-def gaps(runs: Runs) -> list[Gap]:
+def gaps(runs: Runs) -> list[Loss]:
     """What rho 0 loses under each course to each other rho under the same course, both at their best rates."""
-    found = {(one.course, one.decay): one.cell for one in best(runs)}
-    return [
-        Gap(
-            name, decay, *(_paired(of(runs, found[name, 0.0]), of(runs, cell)) for of in (lowest_by_seed, last_by_seed))
-        )
-        for (name, decay), cell in found.items()
-        if decay > 0 and (name, 0.0) in found
-    ]
+    cells = best(runs)
+    pairs = [(key, cell, cells.get((key[0], 0.0))) for key, cell in cells.items() if key[1] > 0]
+    return [loss(runs, key, zero, less=cell) for key, cell, zero in pairs if zero]
 
 
-def against_constant(runs: Runs) -> list[Gap]:
-    """What each other course has less than the constant rate, at one rho: smallest and last validation loss."""
-    found = {(one.course, one.decay): one.cell for one in best(runs)}
-    return [
-        Gap(
-            name,
-            decay,
-            *(_paired(of(runs, cell), of(runs, found[CONSTANT, decay])) for of in (lowest_by_seed, last_by_seed)),
-        )
-        for (name, decay), cell in found.items()
-        if name != CONSTANT and (CONSTANT, decay) in found
-    ]
+def against_constant(runs: Runs) -> list[Loss]:
+    """What each other course has less than the constant rate, at one rho."""
+    cells = best(runs)
+    pairs = [(key, cell, cells.get((CONSTANT, key[1]))) for key, cell in cells.items() if key[0] != CONSTANT]
+    return [loss(runs, key, cell, less=constant) for key, cell, constant in pairs if constant]
 
 
-def at_equal_rates(runs: Runs) -> list[tuple[float, Gap]]:
+def at_equal_rates(runs: Runs) -> list[tuple[float, Loss]]:
     """What each course at each rho has less than rho 0 at the same first rate held constant, by that rate."""
-    found = by_course(runs)
+    courses = by_course(runs)
+    constant = courses.pop((CONSTANT, 0.0), [])
     return [
-        (rate, Gap(name, decay, *(_paired(of(runs, cell), of(runs, base)) for of in (lowest_by_seed, last_by_seed))))
-        for base in found.get((CONSTANT, 0.0), [])
-        for rate in [base.hyperparameters["learning_rate"]]
-        for (name, decay), cells in found.items()
+        (_rate(base), loss(runs, key, cell, less=base))
+        for base in constant
+        for key, cells in courses.items()
         for cell in cells
-        if (name, decay) != (CONSTANT, 0.0) and same_value(cell.hyperparameters["learning_rate"], rate)
+        if same_value(_rate(cell), _rate(base))
     ]
+
+
+def _rate(cell: Cell) -> float:
+    return cell.hyperparameters["learning_rate"]
 
 
 def sign_apart(runs: Runs) -> tuple[Estimate, Estimate]:
@@ -263,33 +249,18 @@ def sign_apart(runs: Runs) -> tuple[Estimate, Estimate]:
         The mean absolute difference of the first epoch's training loss, and that of the smallest validation loss.
         NaN if there are no such two.
     """
-    found = by_course(runs)
-    twins = [
-        (one, other)
-        for one in found.get((CONSTANT, 0.0), [])
-        for other in found.get((SIGN, 0.0), [])
-        if same_value(*(cell.hyperparameters["learning_rate"] for cell in (one, other)))
-    ]
-    first = [_apart(_first(one), _first(other)) for one, other in twins]
-    low = [_apart(lowest_by_seed(runs, one), lowest_by_seed(runs, other)) for one, other in twins]
-    return _mean_over_rates(first), _mean_over_rates(low)
+    courses = by_course(runs)
+    zero, sign = (courses.get((name, 0.0), []) for name in (CONSTANT, SIGN))
+    twins = [(one, other) for one in zero for other in sign if same_value(_rate(one), _rate(other))]
+    measures = (lambda cell: {s: float(h.curves["train_loss"][0]) for s, h in cell.by_seed.items()},
+                lambda cell: lowest_by_seed(runs, cell))  # fmt: skip
+    first, low = ([paired_differences(of(one), of(other)) for one, other in twins] for of in measures)
+    return _mean_size(first), _mean_size(low)
 
 
-def _first(cell: Cell) -> dict[int, float]:
-    return {seed: float(history.curves["train_loss"][0]) for seed, history in cell.by_seed.items()}
-
-
-def _apart(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
-    return {seed: abs(value) for seed, value in paired_differences(first, second).items()}
-
-
-def _mean_over_rates(rates: list[dict[int, float]]) -> Estimate:
-    seeds = sorted(set[int].intersection(*map(set, rates))) if rates else []
-    return seed_estimate([float(np.mean([rate[seed] for rate in rates])) for seed in seeds])
-
-
-def _paired(first: Mapping[int, float], second: Mapping[int, float]) -> Estimate:
-    return seed_estimate(list(paired_differences(first, second).values()))
+def _mean_size(by_rate: list[dict[int, float]]) -> Estimate:
+    seeds = sorted(set[int].intersection(*map(set, by_rate))) if by_rate else []
+    return seed_estimate([float(np.mean([abs(at_rate[seed]) for at_rate in by_rate])) for seed in seeds])
 
 
 # The figure.
@@ -334,31 +305,29 @@ def _over_rates(axes: Axes, runs: Runs, found: Grouped, decay: float, looks: Map
     for (name, own), cells in found.items():
         if own != decay:
             continue
-        places = [cell.hyperparameters["learning_rate"] for cell in cells]
+        places = [_rate(cell) for cell in cells]
         estimates = [seed_estimate(list(lowest_by_seed(runs, cell).values())) for cell in cells]
         look = looks[name]._asdict()
         if name == SIGN:  # lies upon the constant one
             look |= {"linestyle": "none", "markerfacecolor": "none", "markersize": 10}
         plots.estimates.marks(axes, places, estimates, label=name, **look)
         rates += places
-        lost |= {
-            p for p, c in zip(places, cells, strict=True) if any(h.status == "diverged" for h in c.by_seed.values())
-        }
+        lost |= {_rate(cell) for cell in cells if any(run.status == "diverged" for run in cell.histories)}
     plots.estimates.crosses(axes, sorted(lost))
     plots.estimates.positions(axes, rates, "rate of the first step")
     axes.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
 
 
 def _over_epochs(axes: Axes, runs: Runs, looks: Mapping[str, plots.style.Look], chance: float) -> None:
-    found = best(runs)
-    largest = max(one.decay for one in found)
+    cells = best(runs)
+    largest = max(decay for _, decay in cells)
     values, last = list[np.ndarray](), 1
-    for one in found:
-        if one.course != SIGN and (one.decay == 0 or (one.course == CONSTANT and one.decay == largest)):
-            look = looks[one.course]
-            mean = plots.epoch_curves.band(list(one.cell.by_seed.values()), "val_loss").mean
-            color, marker = ("#9a9a9a", "") if one.decay else (look.color, "")
-            axes.plot(np.arange(1, len(mean) + 1), mean, color=color, linestyle=look.linestyle, marker=marker)
+    for (course_of_rate, decay), cell in cells.items():
+        if course_of_rate != SIGN and (decay == 0 or (course_of_rate == CONSTANT and decay == largest)):
+            look = looks[course_of_rate]
+            mean = plots.epoch_curves.band(cell.histories, "val_loss").mean
+            color = "#9a9a9a" if decay else look.color
+            axes.plot(np.arange(1, len(mean) + 1), mean, color=color, linestyle=look.linestyle)
             values.append(mean[np.isfinite(mean)])
             last = max(last, len(mean))
     plots.style.epochs_axis(axes, last)
@@ -386,25 +355,20 @@ def _numbers(runs: Runs) -> str:
 def table(source: plots.picture.Source) -> Answer:
     """Each course of the rate at its best first rate, what rho 0 loses under it, and how near sign descent is."""
     runs = Runs(source.histories, chance=source.chance)
+    measured: list[tuple[str, float | None, Loss]] = [
+        ("", _rate(cell), loss(runs, key, cell)) for key, cell in best(runs).items()
+    ]
+    measured += [(" less the other rho's, of rho 0", None, gap) for gap in gaps(runs)]
+    measured += [(" less that of the constant rate", None, gap) for gap in against_constant(runs)]
+    measured += [
+        (" less that of rho 0 at the same rate held constant", rate, gap) for rate, gap in at_equal_rates(runs)
+    ]
     rows: list[tuple[str | float | None, ...]] = []
-    for one in best(runs):
-        rate = one.cell.hyperparameters["learning_rate"]
-        rows.append((*("lowest loss", one.course, one.decay, rate), *one.lowest))
-        rows.append((*("last loss", one.course, one.decay, rate), *one.last))
-    for what, found in (
-        ("less the other rho's, of rho 0", gaps(runs)),
-        ("less that of the constant rate", against_constant(runs)),
-    ):
-        for gap in found:
-            rows.append((*(f"lowest loss {what}", gap.course, gap.decay, None), *gap.lowest))
-            rows.append((*(f"last loss {what}", gap.course, gap.decay, None), *gap.last))
-    for rate, gap in at_equal_rates(runs):
-        what = "less that of rho 0 at the same rate held constant"
-        rows.append((*(f"lowest loss {what}", gap.course, gap.decay, rate), *gap.lowest))
-        rows.append((*(f"last loss {what}", gap.course, gap.decay, rate), *gap.last))
-    first, lowest = sign_apart(runs)
-    rows.append((*("rho 0 and sign descent apart, training loss of epoch 1", "constant", 0.0, None), *first))
-    rows.append((*("rho 0 and sign descent apart, lowest loss", "constant", 0.0, None), *lowest))
+    for what, rate, one in measured:
+        rows.append((f"lowest loss{what}", one.course, one.decay, rate, *one.lowest))
+        rows.append((f"last loss{what}", one.course, one.decay, rate, *one.last))
+    for what, apart in zip(("training loss of epoch 1", "lowest loss"), sign_apart(runs), strict=True):
+        rows.append((f"rho 0 and sign descent apart, {what}", CONSTANT, 0.0, None, *apart))
     return ("quantity", "course", "decay", "learning_rate", *Estimate._fields), rows
 
 
