@@ -275,11 +275,11 @@ def table(source: plots.picture.Source) -> Answer:
             what = f"share of variance of {'ranks' if ranks else 'losses'} explained"
             by_effective = explained_by(which, lambda point: point.effective, ranks=ranks)
             by_rate = explained_by(which, lambda point: point.rate, ranks=ranks)
-            rows.append((*(f"{what} by effective rate", of, None, None, None), *by_effective))
-            rows.append((*(f"{what} by learning rate", of, None, None, None), *by_rate))
-    rows.append((*("preference for effective rate", "momentum", None, None, None), *preference(found)))
+            rows.append((f"{what} by effective rate", of, None, None, None, *by_effective))
+            rows.append((f"{what} by learning rate", of, None, None, None, *by_rate))
+    rows.append(("preference for effective rate", "momentum", None, None, None, *preference(found)))
     apart = formulations_apart(found)
-    rows.append((*("formulations apart", "both formulations", None, None, None), *apart))
+    rows.append(("formulations apart", "both formulations", None, None, None, *apart))
     for one in differences(found):
         keys = ("difference at equal effective rate", "momentum", one.momentum, one.against, one.effective)
         rows.append((*keys, *one.estimate))

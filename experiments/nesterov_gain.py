@@ -254,9 +254,9 @@ def table(source: plots.picture.Source) -> Answer:
         which = "mean log loss ratio" if averaged else "log loss ratio"
         for candidate in CANDIDATES:
             estimate = rank_correlation(found, candidate)
-            rows.append((*(f"rank correlation of {which}", curve, candidate.name, None, None, None), *estimate))
+            rows.append((f"rank correlation of {which}", curve, candidate.name, None, None, None, *estimate))
         for gain in found:
-            rows.append((*(which, curve, None, gain.rate, gain.momentum, gain.converged), *gain.estimate))
+            rows.append((which, curve, None, gain.rate, gain.momentum, gain.converged, *gain.estimate))
     return ("quantity", "curve", "candidate", "learning_rate", "momentum", "converged", *Estimate._fields), rows
 
 
