@@ -41,7 +41,6 @@ from jaxopt_study.analysis import (
     mean_lowest,
     minimum,
     same_value,
-    variance_shares,
 )
 from jaxopt_study.analysis.runs import stands_for
 from jaxopt_study.grids import run as grid
@@ -168,11 +167,26 @@ def _window(runs: Runs, cells: list[Cell]) -> list[Cell]:
 
 
 def _rate_share(runs: Runs, table: dict[str, list[Cell]], seed: int) -> float:
-    losses = {
-        optimizer: {each.hyperparameters["learning_rate"]: lowest(runs, each.by_seed[seed]) for each in cells}
-        for optimizer, cells in table.items()
-    }
-    return variance_shares(losses, decades=math.inf).learning_rate
+    return share_of_rates([[lowest(runs, each.by_seed[seed]) for each in cells] for cells in table.values()])
+
+
+def share_of_rates(losses: Sequence[Sequence[float]]) -> float:
+    """The learning rate's share of the variance of the losses; the optimizer has the rest.
+
+    The rate's variance is that over the rates near each optimizer's best one, the mean over the optimizers; the
+    optimizer's is that between the optimizers, each at its best rate. A plain two-way analysis of one table does not
+    answer the question: at a common rate it compares optimizers at rates that suit only some.
+
+    Args:
+        losses: by optimizer, of at least two, then by rate, of at least two near its best one.
+
+    Returns:
+        NaN where there is no variance.
+    """
+    of_rates = float(np.mean([np.var(by_rate, ddof=1) for by_rate in losses]))
+    of_optimizers = float(np.var([min(by_rate) for by_rate in losses], ddof=1))
+    total = of_rates + of_optimizers
+    return of_rates / total if total > 0 else math.nan
 
 
 def x8(runs: Runs) -> Verdict:

@@ -33,7 +33,7 @@ from jaxopt_study.plots.selection import NotDrawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from jaxopt_study.analysis.speed import AFTER
+from experiments.article.ratios import AFTER
 
 AXES = {
     "learning_rates": Axis("nesterov", "learning_rate", facts.half_decades(-3, 0)[:-1]),

@@ -15,13 +15,13 @@ from functools import partial
 from experiments.article import facts, figures, ratios, trajectories
 from experiments.article.claim import Claim
 from experiments.article.find import cell, common_seeds, family, horizon, require_learning
+from experiments.article.ratios import AFTER as RATIO_EPOCHS
+from experiments.article.ratios import FASTER, NEITHER, TOO_SHORT, Ratio, convergence_ratio, convergence_table
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis import Cell, Ratio, Runs, convergence_ratio, convergence_table, losses
-from jaxopt_study.analysis.speed import AFTER as RATIO_EPOCHS
-from jaxopt_study.analysis.speed import FASTER, NEITHER, TOO_SHORT
+from jaxopt_study.analysis import Cell, Runs, losses
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History

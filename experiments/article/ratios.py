@@ -1,4 +1,4 @@
-"""Convergence ratios over a grid, as a table in three colours: the article's figure 25."""
+"""The article's convergence ratio, and a table of it over a grid in three colours: figure 25."""
 
 from __future__ import annotations
 
@@ -8,18 +8,84 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxopt_study import plots
-from jaxopt_study.analysis.speed import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio
+from jaxopt_study.analysis import Runs, epochs_to, halfway, losses
 from jaxopt_study.plots import labels, selection
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+AFTER = 50
+"""Epochs after which the article reads the loss to be reached."""
+
+FASTER, SLOWER, SAME = "faster", "slower", "same"
+NEITHER, TOO_SHORT = "neither converged", "too few epochs"
+
+
+class Ratio(NamedTuple):
+    """Epochs that a rule needs for what another reaches in a number of epochs, divided by that number.
+
+    Attributes:
+        ratio: below 1 is faster; infinite where the loss is never reached, NaN in the last two categories.
+        category: ``faster``, ``slower``, ``same``, ``neither converged`` or ``too few epochs``.
+    """
+
+    ratio: float
+    category: str
+
+
 Table = Mapping[tuple[float, float], Mapping[int, Ratio]]
-"""Ratios by (row, column), then by seed, as ``analysis.convergence_table`` gives them."""
+"""Ratios by (row, column), then by seed, as ``convergence_table`` gives them."""
 _SIGNS = {FASTER: "\N{BLACK DOWN-POINTING TRIANGLE}", SLOWER: "\N{BLACK UP-POINTING TRIANGLE}", SAME: "="}
+
+
+def convergence_ratio(
+    reference: ArrayLike, other: ArrayLike, *, after: int = AFTER, converged_below: float = math.inf
+) -> Ratio:
+    """Epochs ``other`` needs for the loss that ``reference`` has after ``after`` epochs, divided by ``after``.
+
+    Args:
+        reference: losses ``[E]``. If it is not finite by then, any finite loss counts as reaching it.
+        other: losses ``[E]``, of its own length.
+        after: epochs of the reference.
+        converged_below: a curve that ends finite and gets to this loss at any epoch has converged.
+    """
+    curves = [np.asarray(curve, np.float64) for curve in (reference, other)]
+    if not any(_converged(curve, converged_below) for curve in curves):
+        return Ratio(math.nan, NEITHER)
+    if any(len(curve) < after and np.isfinite(curve[-1:]).all() for curve in curves):
+        return Ratio(math.nan, TOO_SHORT)
+    loss = curves[0][after - 1] if len(curves[0]) >= after else math.nan
+    epoch = epochs_to(curves[1], loss if math.isfinite(loss) else np.finfo(np.float64).max)
+    ratio = math.inf if epoch is None else epoch / after
+    return Ratio(ratio, FASTER if ratio < 1 else SLOWER if ratio > 1 else SAME)
+
+
+def _converged(curve: np.ndarray, below: float) -> bool:
+    return len(curve) > 0 and bool(np.isfinite(curve[-1])) and epochs_to(curve, below) is not None
+
+
+def convergence_table(
+    runs: Runs, curve: str = "train_loss", *, after: int = AFTER, reference: str = "momentum", other: str = "nesterov"
+) -> dict[tuple[float, float], dict[int, Ratio]]:
+    """The convergence ratio of every learning rate and momentum above 0 that both rules have, by seed."""
+    below = halfway(runs, curve)
+    table: dict[tuple[float, float], dict[int, Ratio]] = {}
+    for cell in runs.cells(reference):
+        numbers = cell.hyperparameters
+        twins = runs.cells(other, **numbers) if numbers["momentum"] > 0 else []
+        for twin in twins:
+            table[numbers["learning_rate"], numbers["momentum"]] = {
+                seed: convergence_ratio(
+                    losses(history, curve), losses(twin.by_seed[seed], curve), after=after, converged_below=below
+                )
+                for seed, history in cell.by_seed.items()
+                if seed in twin.by_seed
+            }
+    return table
 
 
 class Summary(NamedTuple):

@@ -1,4 +1,4 @@
-"""How low the loss of a run got, when, and how a run counts that diverged."""
+"""How low the loss of a run got, when and how fast, and how a run counts that diverged."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxopt_study.analysis.runs import Runs
+from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 
 PATIENCE = 50
@@ -115,6 +116,35 @@ def losses(history: History, curve: str = "val_loss") -> np.ndarray:
     if history.status == "diverged":
         values[(history.diverged_epoch or len(values)) - 1 :] = math.nan
     return values
+
+
+def epochs_to(curve: ArrayLike, target: float) -> int | None:
+    """The first epoch, counted from 1, at which a curve ``[E]`` is at or below ``target``; None if there is none."""
+    with np.errstate(invalid="ignore"):
+        reached = np.asarray(curve, np.float64) <= target
+    return int(np.argmax(reached)) + 1 if reached.any() else None
+
+
+def area_under_curve(curve: ArrayLike, epochs: int, *, ceiling: float = math.inf) -> float:
+    """Area under the first epochs of a loss curve ``[E]``, by trapezia, in loss times epochs.
+
+    Args:
+        curve: losses; those above ``ceiling`` or not finite count as ``ceiling``, and so do the epochs that a curve
+            lacks because its run diverged.
+        epochs: how many, at least 2; curves are comparable only over the same number.
+        ceiling: the loss of guessing.
+
+    Raises:
+        InputError: fewer than 2 epochs, or a curve too short though it ends with a finite loss.
+    """
+    values = np.asarray(curve, np.float64)
+    diverged = len(values) > 0 and not np.isfinite(values[-1])
+    if epochs < 2 or (len(values) < epochs and not diverged):
+        raise InputError("epochs", epochs, f"allowed is 2 to {len(values)}, the length of the curve")
+    filled = np.full(epochs, ceiling)
+    values = values[:epochs]
+    filled[: len(values)] = np.where(np.isfinite(values), np.minimum(values, ceiling), ceiling)
+    return float(((filled[1:] + filled[:-1]) / 2).sum())
 
 
 def settled(history: History) -> bool:

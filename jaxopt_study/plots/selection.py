@@ -1,4 +1,4 @@
-"""Which runs a figure shows: filters, groups of seeds, and the value a grid has nearest to the article's."""
+"""Which runs a figure shows: filters and groups of seeds."""
 
 from collections.abc import Mapping, Sequence
 

@@ -55,57 +55,6 @@ def test_area_refuses_epochs_that_a_curve_does_not_have(epochs):
         analysis.area_under_curve([4.0, 3.0, 2.0, 1.0], epochs)
 
 
-SLOW = np.linspace(1.0, 0.1, 10)
-FAST = np.linspace(1.0, 0.1, 5)
-
-
-@pytest.mark.parametrize(
-    ("reference", "other", "ratio", "category"),
-    [
-        (SLOW, np.append(FAST, [0.1] * 5), 0.5, "faster"),
-        (np.append(FAST, [0.1] * 5), np.append(SLOW, [0.05] * 5), 1.0, "same"),
-        (FAST, SLOW, 2.0, "slower"),
-        (FAST, SLOW + 0.1, INF, "slower"),
-        ([0.9, NAN], SLOW, 0.2, "faster"),
-        (SLOW, [0.9, NAN], INF, "slower"),
-        ([0.9, NAN], [0.8, NAN], NAN, "neither converged"),
-        (SLOW + 0.5, SLOW + 0.5, NAN, "neither converged"),
-        (FAST[:3] - 0.5, SLOW, NAN, "too few epochs"),
-    ],
-)
-def test_convergence_ratio_and_its_category(reference, other, ratio, category):
-    after = 5 if len(reference) < 10 else 10
-    found = analysis.convergence_ratio(reference, other, after=after, converged_below=0.5)
-    assert found.category == category
-    assert found.ratio == pytest.approx(ratio, nan_ok=True)
-
-
-def test_convergence_table_pairs_seeds_and_leaves_momentum_zero_out():
-    runs = [
-        history(r, s, val=c, train=c, learning_rate=0.1, momentum=0.9)
-        for r, c in (("momentum", SLOW), ("nesterov", np.append(FAST, [0.1] * 5)))
-        for s in (0, 1)
-    ]
-    runs += [
-        history("sgd", 0, val=SLOW, learning_rate=0.1),
-        history("nesterov", 2, val=SLOW, learning_rate=0.1, momentum=0.9),
-    ]
-    table = analysis.convergence_table(Runs(runs), after=10)
-    assert table == {(0.1, 0.9): {0: (0.5, "faster"), 1: (0.5, "faster")}}
-
-
-def test_variance_is_the_rates_where_optimizers_tuned_are_equal_and_the_optimizers_where_rates_do_not_matter():
-    rates = {"a": {0.1: 1.0, 0.01: 2.0}, "b": {0.1: 2.0, 0.01: 1.0}}
-    assert analysis.variance_shares(rates) == (1.0, 0.0)
-    assert analysis.variance_shares({"a": {0.1: 1.0, 0.01: 1.0}, "b": {0.1: 2.0, 0.01: 2.0}}) == (0.0, 1.0)
-
-
-def test_variance_shares_by_hand():
-    # Variances over rates 0.5 and 2, mean 1.25; between the bests 1 and 2 it is 0.5; the rate at 0.001 is too far off.
-    losses = {"a": {0.1: 1.0, 0.01: 2.0, 0.0001: 9.0}, "b": {0.1: 4.0, 0.01: 2.0}}
-    assert analysis.variance_shares(losses).learning_rate == pytest.approx(1.25 / 1.75)
-
-
 def test_values_are_the_same_where_they_train_as_the_same_float32():
     assert analysis.same_value(float(np.float32(0.99)), 0.99)
     assert analysis.same_value(0.0, 0.0)

@@ -9,10 +9,9 @@ from plot_runs import everything, momentum_grid, run
 
 from experiments.article import figures, ratios
 from experiments.article.figures import constant_gradient, velocity
-from experiments.article.ratios import convergence_ratios
+from experiments.article.ratios import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio, convergence_ratios
 from experiments.article.trajectories import CURVATURES, START, bowl, descend
 from experiments.command import catalogue
-from jaxopt_study.analysis.speed import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio
 from jaxopt_study.plots.selection import NotDrawable
 
 NUMBERS = {
