@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxopt_study.layers.convolution import conv
     from jaxopt_study.layers.pooling import max_pool
     from jaxopt_study.models.build import article_model
-    from jaxopt_study.models.functions import functions
+    from jaxopt_study.models.own import functions
     from jaxopt_study.models.own import nnx_model as nnx
     from jaxopt_study.optimizers import triangular
     from jaxopt_study.optimizers.family import Hyperparameter
@@ -61,7 +61,7 @@ _LATER = {
     "arrays": "data.arrays",
     "article_model": "models.build",
     "conv": "layers.convolution",
-    "functions": "models.functions",
+    "functions": "models.own",
     "load": "data",
     "load_model": "storage.weights",
     "load_runs": "storage.store",

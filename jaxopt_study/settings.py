@@ -86,7 +86,7 @@ class Execution:
         slots: runs that train at once; None chooses.
         devices: number of devices; None takes all.
         strategy: ``vmap`` (all runs in one batched program), ``map`` (a device trains its runs in turn) or ``auto``:
-            the faster one for device and shapes, and with it the fastest of the network's forms; see engine.choice.
+            the faster one for device and shapes; see engine.strategy.
         checkpoint_minutes: between two checkpoints.
         save_best_weights: keep each run's variables at its lowest validation loss.
 

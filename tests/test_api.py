@@ -20,7 +20,7 @@ from jaxopt_study.data.arrays import arrays
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as runs
 from jaxopt_study.identity import identity
-from jaxopt_study.models.functions import functions
+from jaxopt_study.models.own import functions
 from jaxopt_study.optimizers import registry, triangular
 from jaxopt_study.optimizers.foreign import rule, scheduled
 from jaxopt_study.settings import Execution

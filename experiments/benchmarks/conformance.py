@@ -23,8 +23,6 @@ from rich.table import Table
 import jaxopt_study as js
 from jaxopt_study.data.arrays import arrays
 from jaxopt_study.engine import devices
-from jaxopt_study.engine.choice import Way
-from jaxopt_study.engine.slots import Parked, Snapshot
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
@@ -32,10 +30,9 @@ from jaxopt_study.grids.run import make_run, stack
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.optimizers.foreign import Factory, rule
 from jaxopt_study.settings import Execution, Settings
-from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.storage.checkpoint import Checkpoints, Parked, Snapshot
 from jaxopt_study.training.early_stopping import Limits
-from jaxopt_study.training.epoch import Program, init_run, shapes
-from jaxopt_study.training.step import RunState, TrainSums, train_step
+from jaxopt_study.training.step import Batch, Program, RunState, init_run, shapes, train_step
 
 PyTree = Any
 BATCH, STEPS = 4, 3
@@ -83,7 +80,7 @@ def examined(factory: Factory, folder: Path) -> Row:
     except InputError as error:
         return Row(str(error.given), reason=str(error).partition(": ")[2])
     study = study_of(family, RATES, folder)
-    program = study.program(study.groups[0], Way("vmap", ""))
+    program = study.program(study.groups[0], "vmap")
     sweep = Sweep(program, study.batches(BATCH), devices.choose(1))
     begun, numbers = filled(sweep, study)
     before = shapes_of(begun)
@@ -120,12 +117,8 @@ def run_alone(program: Program, sweep: Sweep, study: Trainer, i: int) -> RunStat
     numbers = {name: jax.numpy.float32(value) for name, value in study.runs[i].hyperparameters}
 
     def step(state: RunState, images: jax.Array, labels: jax.Array, index: jax.Array) -> RunState:
-        prepared = program.network.prepare(images, True)
-        sums = TrainSums(jax.numpy.float32(0), {})
-        return train_step(
-            state, sums, numbers, prepared, labels, index,
-            network=program.network, loss=program.loss, make_optimizer=program.make_optimizer,
-        )[0]  # fmt: skip
+        batch = Batch(program.network.prepare(images, True), labels, index)
+        return train_step(state, numbers, batch, program)[0]
 
     state, compiled = init_run(jax.numpy.uint32(i), numbers, program), jax.jit(step)
     for index in range(STEPS):

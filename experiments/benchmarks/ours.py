@@ -9,8 +9,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks import cases
-from experiments.benchmarks.cases import Case
-from experiments.benchmarks.ready import Ready
+from experiments.benchmarks.cases import Case, Ready
 from experiments.benchmarks.resnet import ResNet
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.batches import Batches
@@ -62,7 +61,7 @@ def build(case: Case, *, diagnostics: bool, kernels: str = "auto", strategy: str
     """The epoch of the study's sweep."""
     study = study_of(case, diagnostics=diagnostics, kernels=kernels, strategy=strategy)
     begin = time.perf_counter()
-    study.way  # noqa: B018  # found here, so that its seconds are known
+    study.strategy  # noqa: B018  # found here, so that its seconds are known
     choosing = time.perf_counter() - begin
     job = study.job(study.groups[0], training_only(study.batches(case.batch_size)))
     sweep = job.sweep

@@ -9,8 +9,7 @@ import optax
 from flax import linen as nn
 
 from experiments.benchmarks import cases
-from experiments.benchmarks.cases import Case
-from experiments.benchmarks.ready import Ready
+from experiments.benchmarks.cases import Case, Ready
 from experiments.benchmarks.resnet import ResNet
 from jaxopt_study.engine.sweep import memory_of
 

@@ -7,8 +7,7 @@ import numpy as np
 from keras import layers
 
 from experiments.benchmarks import cases
-from experiments.benchmarks.cases import Case
-from experiments.benchmarks.ready import Ready
+from experiments.benchmarks.cases import Case, Ready
 
 CHANNELS = (16, 32, 64)
 

@@ -8,8 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from experiments.benchmarks import cases
-from experiments.benchmarks.cases import Case
-from experiments.benchmarks.ready import Ready
+from experiments.benchmarks.cases import Case, Ready
 
 CHANNELS = (16, 32, 64)
 Tensors = dict[str, torch.Tensor]

@@ -11,8 +11,7 @@ import sys
 import time
 from typing import Any, TextIO
 
-from experiments.benchmarks.cases import Case
-from experiments.benchmarks.ready import Ready
+from experiments.benchmarks.cases import Case, Ready
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.grids import file as grid_file
 from jaxopt_study.grids import points as space
 from jaxopt_study.grids.conditions import condition
+from jaxopt_study.grids.points import SAMPLERS
 from jaxopt_study.grids.ranges import RANGES, Range, parsed
 from jaxopt_study.grids.run import Run
-from jaxopt_study.grids.sampling import SAMPLERS
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Hyperparameter
 

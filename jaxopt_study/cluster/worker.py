@@ -26,12 +26,12 @@ from jaxopt_study.engine import devices
 from jaxopt_study.engine import groups as training
 from jaxopt_study.engine import memory as capacity
 from jaxopt_study.engine.groups import AtWork, Watcher
-from jaxopt_study.engine.slots import Parked, Scheduler
+from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.optimizers import registry
-from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 
 
 class Worker:
@@ -71,7 +71,7 @@ class Worker:
         self.ready.wait()
         if self.failure is not None:
             raise self.failure
-        platform, in_turn = self.chosen[0].platform, self.study.way.strategy == "map"
+        platform, in_turn = self.chosen[0].platform, self.study.strategy == "map"
         slots = self.study.execution.slots or capacity.most(platform)
         holds = Capacity(slots, len(self.chosen), in_turn)
         return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), holds)

@@ -10,13 +10,13 @@ import jax
 
 from jaxopt_study.engine import memory as capacity
 from jaxopt_study.engine import stats
-from jaxopt_study.engine.slots import Events, Parked, Scheduler, Snapshot
+from jaxopt_study.engine.slots import Events, Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
-from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.storage.checkpoint import Checkpoints, Parked, Snapshot
 from jaxopt_study.training.step import RunState
 
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_study.engine import choice, timing
 from jaxopt_study.engine import memory as capacity
+from jaxopt_study.engine import strategy
 from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids import run as grid
@@ -58,12 +58,12 @@ def plan(study: Trainer) -> list[Part]:
 
 def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
     size = study.batch_size(group)
-    steps = max(1, min(choice.STEPS, len(study.dataset.train_labels) // size))
+    steps = max(1, min(strategy.STEPS, len(study.dataset.train_labels) // size))
     sweep = study.job(group, study.batches(size, steps)).sweep
     asked = study.execution.slots
     slots = min(asked, len(runs)) if asked else capacity.slots_for(sweep, len(runs))
     slots = min(slots, left)
-    epoch_of = timing.timer(sweep, runs[0], slots)
+    epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))
     examples = len(study.dataset.train_labels) + len(study.dataset.val_labels)
     timed = sum(int(np.prod(part[1].shape[:2])) for part in (sweep.batches.train, sweep.batches.val))

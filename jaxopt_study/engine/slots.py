@@ -1,5 +1,6 @@
 """Which run sits in which slot: runs that end leave their slot to the next, stragglers close ranks.
 
+Slots lie on the devices in order, as many on each; one holds a run or None.
 The host is one epoch behind: it reads the report of an epoch while the next one runs. A run whose end it has not read
 yet is known to have ended on the device, so nothing is trained past it.
 """
@@ -13,35 +14,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_study.engine import placement
 from jaxopt_study.engine.halving import Rungs
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.grids.run import Run, stack
 from jaxopt_study.history import CURVES, History
+from jaxopt_study.storage.checkpoint import Parked, Snapshot
 from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.training.epoch import EpochReport
-from jaxopt_study.training.step import RunState
 
 PyTree = Any
-
-
-class Parked(NamedTuple):
-    """A run that was begun and waits for a slot: its rows, float32 ``[E, curves]``, and its state on the host."""
-
-    rows: np.ndarray
-    state: RunState
-
-
-class Snapshot(NamedTuple):
-    """All that is under way, on the host; what is finished is in the store.
-
-    Attributes:
-        runs: those in slots, then those that wait half-trained.
-        parked: their rows and states, in the same order.
-    """
-
-    runs: list[Run]
-    parked: list[Parked]
 
 
 @dataclasses.dataclass
@@ -75,6 +56,8 @@ class Events(NamedTuple):
 
 
 class _Flight(NamedTuple):
+    """An epoch under way, and the runs that sat in the slots when it was launched."""
+
     report: EpochReport
     slots: list[Run | None]
 
@@ -119,9 +102,9 @@ class Scheduler:
         self.pending = deque([run for run in runs if run in parked] + [run for run in runs if run not in parked])
         self.pending = deque(run for run in self.pending if run not in self.waiting)
         self.rows: dict[Run, list[np.ndarray]] = {}
-        self.room = slots
+        self.most = slots
         self.closed = True
-        self.slots: list[Run | None] = [None] * sweep.padded(self.room)
+        self.slots: list[Run | None] = [None] * sweep.padded(self.most)
         self.template = runs[0]
         self.states = sweep.idle(len(self.slots))
         self.work = Work()
@@ -146,8 +129,11 @@ class Scheduler:
             if not (self.pending or self.active):
                 self._promote()
                 continue
-            self._place()
-            launched = self._launch()
+            self._fill_slots()
+            bounds: list[Any] = [np.full(len(self.slots), x, np.int32) for x in (self.rungs.next, self.patience)]
+            numbers, limits = self.sweep.put((self._hyperparameters(), Limits(*bounds)))
+            self.states, report = self.sweep.epoch(self.states, numbers, limits)
+            launched = _Flight(report, list(self.slots))
             if flight is not None:
                 self._read(flight)
             flight = launched
@@ -158,11 +144,11 @@ class Scheduler:
 
     def _more(self) -> bool:
         """Takes in what the caller adds; whether there was anything."""
-        found = self.events.more()
-        self.closed = found is None
-        self.pending.extend(found or ())
-        self.parked.update({run: parked for run, parked in (found or {}).items() if parked is not None})
-        return bool(found)
+        added = self.events.more()
+        self.closed = added is None
+        self.pending.extend(added or ())
+        self.parked.update({run: parked for run, parked in (added or {}).items() if parked is not None})
+        return bool(added)
 
     def snapshot(self) -> Snapshot:
         """What is under way, copied to the host; for use when no epoch is under way."""
@@ -181,12 +167,6 @@ class Scheduler:
         """Whether a run reaches its last epoch in the one under way, so that it pays to wait for its slot."""
         now = [run for run, before in zip(self.slots, flight.slots, strict=True) if run is not None and run == before]
         return any(len(self.rows[run]) + 1 >= self.rungs.next for run in now)
-
-    def _launch(self) -> _Flight:
-        limits: list[Any] = [np.full(len(self.slots), bound, np.int32) for bound in (self.rungs.next, self.patience)]
-        arguments = self.sweep.put((self._hyperparameters(), Limits(*limits)))
-        self.states, report = self.sweep.epoch(self.states, *arguments)
-        return _Flight(report, list(self.slots))
 
     def _read(self, flight: _Flight) -> None:
         begin = time.perf_counter()
@@ -230,14 +210,14 @@ class Scheduler:
             self.events.end(run, _history(run, parked.rows, "halved"), parked.state.best or None)
         self.pending.extend(run for run in self.waiting if run in self.parked)
         self.waiting = []
-        self.slots = [None] * self.sweep.padded(self.room)
+        self.slots = [None] * self.sweep.padded(self.most)
         self.states = self.sweep.idle(len(self.slots))
 
-    def _place(self) -> None:
+    def _fill_slots(self) -> None:
         """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
         fresh, resumed = np.zeros(len(self.slots), bool), {}
-        while self.pending and self.active < min(self.room, len(self.slots)):
-            run, slot = self.pending.popleft(), placement.free(self.slots, len(self.sweep.devices))
+        while self.pending and self.active < min(self.most, len(self.slots)):
+            run, slot = self.pending.popleft(), free_slot(self.slots, len(self.sweep.devices))
             self.slots[slot] = run
             parked = self.parked.pop(run, None)
             self.rows[run] = [] if parked is None else list(parked.rows)
@@ -258,7 +238,7 @@ class Scheduler:
         size = len(self.slots)
         if not self.in_turn and self.closed:
             size = min(size, self.sweep.padded(1 << (self.active - 1).bit_length()))
-        moved = placement.closed(self.slots, len(self.sweep.devices), size)
+        moved = closed_ranks(self.slots, len(self.sweep.devices), size)
         if moved is not None:
             self.states = self.sweep.move(self.states, moved)
             self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
@@ -272,3 +252,32 @@ class Scheduler:
 
 def _history(run: Run, rows: np.ndarray, status: str) -> History:
     return History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows)
+
+
+def free_slot(slots: Sequence[Run | None], devices: int) -> int:
+    """The first free slot of a device that has the fewest runs; there must be one."""
+    per_device, load = len(slots) // devices, _load(slots, devices)
+    free = (slot for slot, run in enumerate(slots) if run is None)
+    return min(free, key=lambda slot: (load[slot // per_device], slot))
+
+
+def closed_ranks(slots: Sequence[Run | None], devices: int, size: int) -> np.ndarray | None:
+    """Spreads the runs evenly over the devices in ``size`` slots, which must have room for them.
+
+    Returns:
+        For each of those slots the slot whose run it gets, or -1; None if the runs sit evenly already and there are no
+        slots to spare.
+    """
+    load = _load(slots, devices)
+    if load.max() - load.min() < 2 and size == len(slots):
+        return None
+    source = np.full((devices, size // devices), -1)
+    for i, slot in enumerate(slot for slot, run in enumerate(slots) if run is not None):
+        source[i % devices, i // devices] = slot
+    return source.ravel()
+
+
+def _load(slots: Sequence[Run | None], devices: int) -> np.ndarray:
+    """How many runs each device has."""
+    load: np.ndarray = np.array([run is not None for run in slots]).reshape(devices, -1).sum(1)
+    return load

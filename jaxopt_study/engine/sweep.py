@@ -16,15 +16,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxopt_study.data.batches import Batches
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
-from jaxopt_study.training.epoch import (
-    EpochReport,
-    Program,
-    epoch,
-    init_run,
-    select,
-    shapes,
-)
-from jaxopt_study.training.step import Hyperparameters, RunState
+from jaxopt_study.training.epoch import EpochReport, epoch, select
+from jaxopt_study.training.step import Hyperparameters, Program, RunState, init_run, shapes
 
 PyTree = Any
 AXIS = "runs"
@@ -60,7 +53,7 @@ class Sweep:
         self.program = program
         self.devices = tuple(devices)
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
-        self.calls = calls(program, self.mesh)
+        self.calls = jitted(program, self.mesh)
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
         self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self._compiled: dict[tuple[str, int], Any] = {}
@@ -69,8 +62,7 @@ class Sweep:
 
     def padded(self, slots: int) -> int:
         """The number of slots that ``slots`` become, so that every device has the same number."""
-        each = -(-slots // len(self.devices))
-        return each * len(self.devices)
+        return -(-slots // len(self.devices)) * len(self.devices)
 
     def put(self, tree: PyTree) -> PyTree:
         """Host arrays with a leading run axis, laid out over the devices."""
@@ -125,16 +117,16 @@ class Sweep:
             return self._compiled[call, slots]
         states, hyperparameters, limits, batches = self.arguments(slots)
         of_run = jax.ShapeDtypeStruct((slots,), jnp.uint32, sharding=self.by_run)
-        taken = {
+        arguments = {
             "epoch": (states, hyperparameters, limits, batches),
             "fill": (states, hyperparameters, of_run, of_run.update(dtype=jnp.bool_)),
         }[call]
-        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(taken))
+        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments))
         key = (call, self.program, self.mesh, shapes)
         if key not in _EXECUTABLES:
             begin = time.perf_counter()
             options = COMPILER_OPTIONS.get((self.devices[0].platform, call))
-            _EXECUTABLES[key] = getattr(self.calls, call).lower(*taken).compile(compiler_options=options)
+            _EXECUTABLES[key] = getattr(self.calls, call).lower(*arguments).compile(compiler_options=options)
             self.compile_seconds += time.perf_counter() - begin
         executable = self._compiled[call, slots] = _EXECUTABLES[key]
         return executable
@@ -158,16 +150,13 @@ COMPILER_OPTIONS: dict[tuple[str, str], dict[str, str]] = {
 
 
 @functools.cache
-def calls(program: Program, mesh: Mesh) -> Calls:
+def jitted(program: Program, mesh: Mesh) -> Calls:
     """The jitted functions for a program; made once, so that a second grid finds them traced."""
     runs, everywhere = PartitionSpec(AXIS), PartitionSpec()
     by_run = NamedSharding(mesh, runs)
 
-    def one_init(hyperparameters: Hyperparameters, seed: jax.Array) -> RunState:
-        return init_run(seed, hyperparameters, program)
-
     def fill(states: RunState, hyperparameters: Hyperparameters, seeds: jax.Array, mask: jax.Array) -> RunState:
-        fresh = jax.vmap(one_init)(hyperparameters, seeds)
+        fresh = jax.vmap(functools.partial(init_run, program=program))(seeds, hyperparameters)
         filled: RunState = jax.vmap(select)(mask, fresh, states)
         return filled
 
@@ -175,19 +164,12 @@ def calls(program: Program, mesh: Mesh) -> Calls:
         inserted: RunState = jax.vmap(select)(mask, incoming, states)
         return inserted
 
-    def one_epoch(
-        state: RunState, hyperparameters: Hyperparameters, limits: Limits, batches: Batches
-    ) -> tuple[RunState, EpochReport]:
-        # The default of GPUs and TPUs is coarser than float32.
-        with jax.default_matmul_precision(program.precision):
-            return epoch(state, hyperparameters, limits, batches, program)
-
     def move(states: RunState, slots: jax.Array) -> RunState:
         moved: RunState = jax.tree.map(lambda x: x[jnp.maximum(slots, 0)], states)
         return moved._replace(status=jnp.where(slots < 0, early_stopping.IDLE, moved.status))
 
     sharded = jax.shard_map(
-        jax.vmap(one_epoch, in_axes=(0, 0, 0, None)),
+        jax.vmap(functools.partial(epoch, program=program), in_axes=(0, 0, 0, None)),
         mesh=mesh,
         in_specs=(runs, runs, runs, everywhere),
         out_specs=runs,

@@ -14,10 +14,9 @@ import optax
 from jaxopt_study import files
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.batches import Batches, batches_of
-from jaxopt_study.engine import choice, devices, timing
+from jaxopt_study.engine import devices, strategy
 from jaxopt_study.engine import groups as training
 from jaxopt_study.engine import memory as capacity
-from jaxopt_study.engine.choice import Way
 from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import InputError
@@ -34,9 +33,8 @@ from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
 from jaxopt_study.training.batching import STRATEGIES
-from jaxopt_study.training.epoch import Program, shapes
 from jaxopt_study.training.losses import LOSSES, loss_of
-from jaxopt_study.training.step import Hyperparameters, MakeOptimizer
+from jaxopt_study.training.step import Hyperparameters, MakeOptimizer, Program, shapes
 
 # On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels); elsewhere chosen, not measured.
 VAL_BATCH = {"cpu": 64}
@@ -200,7 +198,7 @@ class Trainer:
             },
             "grid": [{"optimizer": r.optimizer, **dict(r.hyperparameters), "seed": r.seed} for r in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],
-            "processor": choice.processor(),
+            "processor": strategy.processor(),
             "native_kernels": jax.default_backend() == "cpu" and library.available(),
             "versions": workdir.versions(),
             "git_commit": workdir.git_commit(),
@@ -219,13 +217,12 @@ class Trainer:
 
     def job(self, group: Group, batches: Batches) -> training.Job:
         """What training one group's runs takes; ``batches`` are of its size."""
-        way = self.way
-        program = self.program(group, way)
+        program = self.program(group, self.strategy)
         return training.Job(
             sweep=Sweep(program, batches, devices.choose(self.execution.devices)),
             total=sum(grid.group(run) == group for run in self.runs),
             slots=self.execution.slots,
-            in_turn=way.strategy == "map",
+            in_turn=self.strategy == "map",
             settings=self.settings,
             template=shapes(program)[0],
             checkpoint_minutes=self.execution.checkpoint_minutes,
@@ -233,27 +230,28 @@ class Trainer:
         )
 
     @functools.cached_property
-    def way(self) -> Way:
-        """How it is computed; see choice. The first time may take a minute."""
+    def strategy(self) -> str:
+        """The name of the strategy by which it is computed. The first time may take a minute."""
         chosen = devices.choose(self.execution.devices)
         platform = chosen[0].platform
-        strategies = list(STRATEGIES) if self.execution.strategy == "auto" else [self.execution.strategy]
-        found = choice.ways(strategies, self.model.forms_on(platform), platform)
+        if self.execution.strategy != "auto":
+            return self.execution.strategy
+        names = strategy.usual_first(platform)
         epochs = len(self.runs) * self.settings.max_epochs
-        if len(found) == 1 or choice.is_short(self.dataset.train_images.size * epochs, platform):
-            return found[0]
+        if strategy.is_short(self.dataset.train_images.size * epochs, platform):
+            return names[0]
         slots = min(self.execution.slots or capacity.most(platform), len(self.runs))
         group = self.groups[0]
         size = self.batch_size(group)
-        batches = self.batches(size, min(choice.steps_for(slots), len(self.dataset.train_labels) // size))
+        batches = self.batches(size, min(strategy.steps_for(slots), len(self.dataset.train_labels) // size))
 
-        def timer_of(way: Way) -> Callable[[], float]:
-            program = self.program(group, way)
-            return timing.timer(Sweep(program, batches, chosen), self.runs[0], slots)
+        def timer_of(name: str) -> Callable[[], float]:
+            program = self.program(group, name)
+            return strategy.epoch_timer(Sweep(program, batches, chosen), self.runs[0], slots)
 
         shape = [self.dataset.train_images.shape[1:], self.outputs, size, slots, len(chosen)]
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
-        return choice.fastest(found, timer_of, about, files.cache_folder() / "choices")
+        return strategy.fastest(names, timer_of, about, files.cache_folder() / "choices")
 
     def batches(self, size: int, steps: int | None = None) -> Batches:
         """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same
@@ -272,12 +270,12 @@ class Trainer:
             seed=self.settings.data_seed,
         )
 
-    def program(self, group: Group, way: Way) -> Program:
+    def program(self, group: Group, strategy: str) -> Program:
         """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""
         size = self.batch_size(group)
         steps = -(-len(self.dataset.train_labels) // size)
         return Program(
-            network=self.network(size, way.form),
+            network=self.network(size),
             loss=LOSSES[self.loss],
             make_optimizer=maker(registry.family(group.optimizer), steps),
             hyperparameters=group.names,
@@ -285,14 +283,13 @@ class Trainer:
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
             keep_best=self.execution.save_best_weights,
             steps=steps,
-            strategy=STRATEGIES[way.strategy],
+            strategy=STRATEGIES[strategy],
             precision=self.settings.matmul_precision,
         )
 
-    def network(self, batch_size: int, form: str = "") -> Network:
-        """The network for batches of this size, in the form of that name if it has several."""
-        build = self.model.forms[form] if form else self.model.build
-        return build(self.dataset.train_images.shape[1:], self.outputs, batch_size)
+    def network(self, batch_size: int) -> Network:
+        """The network for batches of this size."""
+        return self.model.build(self.dataset.train_images.shape[1:], self.outputs, batch_size)
 
     def keep(self, run: Run, history: History, best: Any) -> None:
         """Puts a finished run into the store, with its best variables if there are any."""

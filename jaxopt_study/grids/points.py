@@ -1,22 +1,24 @@
-"""From axes to points: the configurations of a grid that is more than the product of lists."""
+"""From axes to points: the configurations of a grid, which is more than the product of lists."""
 
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids import sampling
 from jaxopt_study.grids.conditions import Condition, Value, condition
 from jaxopt_study.grids.ranges import Range, Spec, parsed, values
-from jaxopt_study.grids.sampling import MOST_POINTS
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Hyperparameter
-
-__all__ = ["MOST_POINTS", "Point", "When", "check_name", "check_size", "points", "values"]
 
 Point = dict[str, float]
 When = str | Callable[[Mapping[str, Value]], bool]
 """A condition on a point: text (see conditions) or a function of the point's numbers."""
+
+SAMPLERS = ("random", "sobol")
+MOST_POINTS = 100_000
+"""Of one grid, and runs: more is a slip of the keyboard."""
 
 
 def points(
@@ -71,7 +73,7 @@ def points(
     never = {n for n, test in conditions.items() if isinstance((when or {})[n], str) and test(context or {}) is False}
     specs = _specs({name: spec for name, spec in axes.items() if name not in never}, known)
     chosen = _condition(where, names, "where")
-    blocks = [*_paired(_groups(paired), specs), *sampling.drawn(specs, samples, sampler, seed)]
+    blocks = [*_paired(_groups(paired), specs), *_drawn(specs, samples, sampler, seed)]
     found = [_conditional(point, facts, conditions) for point in _product(_blocks(specs, blocks))]
     kept = [point for point in found if chosen(facts | point) is not False] if axes or not listed else []
     return _each_once(kept + [_listed(point, known) for point in listed])
@@ -146,6 +148,46 @@ def _paired(groups: list[list[str]], specs: Mapping[str, list[float] | Range]) -
             raise InputError("paired", counts, "allowed are two or more axes with as many values each")
         blocks.append([dict(zip(group, each, strict=True)) for each in zip(*lists, strict=True)])
     return blocks
+
+
+def _drawn(specs: Mapping[str, list[float] | Range], samples: int | None, sampler: str, seed: int) -> list[list[Point]]:
+    """The samples of all ranges without a step, as one block of points; no block if there is no such range.
+
+    Raises:
+        InputError: ranges without samples or the reverse, or one of the arguments is not what it must be.
+    """
+    ranges = {name: values for name, values in specs.items() if isinstance(values, Range)}
+    if not isinstance(sampler, str) or sampler not in SAMPLERS:
+        raise InputError("sampler", sampler, f"allowed are {', '.join(SAMPLERS)}")
+    if samples is None and not ranges:
+        return []
+    if samples is None:
+        raise InputError("samples", "none", f"{', '.join(ranges)} can only be sampled: say how many samples")
+    if not _whole(samples) or not 1 <= samples <= MOST_POINTS:
+        raise InputError("samples", samples, f"allowed is a whole number from 1 to {MOST_POINTS}")
+    if not _whole(seed) or seed < 0:
+        raise InputError("seed", seed, "allowed is a whole number from 0")
+    if not ranges:
+        raise InputError("samples", samples, "no axis is a range without a step, such as 1e-4:1:log or 0:0.99:linear")
+    shares = _shares(samples, len(ranges), sampler, seed)
+    return [[{name: of.at(u) for (name, of), u in zip(ranges.items(), row, strict=True)} for row in shares]]
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shares(samples: int, axes: int, sampler: str, seed: int) -> list[list[float]]:
+    """Points of the unit cube ``[samples][axes]``."""
+    if sampler == "random":
+        found: list[list[float]] = np.random.default_rng(seed).random((samples, axes)).tolist()
+        return found
+    from scipy.stats import qmc  # takes its time to import
+
+    # Whole powers of two are drawn, which Sobol points are balanced at, and the first of them taken.
+    cube = qmc.Sobol(axes, rng=np.random.default_rng(seed)).random_base2(math.ceil(math.log2(samples)))
+    found = cube[:samples].tolist()
+    return found
 
 
 def _blocks(specs: Mapping[str, list[float] | Range], joint: list[list[Point]]) -> list[list[Point]]:

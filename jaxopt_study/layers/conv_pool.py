@@ -1,53 +1,43 @@
-"""Convolution 3 x 3 (same padding) and 2 x 2 max-pooling in one, with derivatives of their own.
+"""Convolution 3 x 3 (same padding) and 2 x 2 max-pooling in one, as matrix products, with derivatives of their own.
 
 The reference is ``nn.max_pool(nn.Conv(O, (3, 3), use_bias=False)(x), (2, 2), (2, 2))``, on [C, H, W, B] instead of
-[B, H, W, C]. A bias per filter commutes with the maximum and is added by the caller after pooling.
+[B, H, W, C]: with few channels only the batch is long enough to fill vector units. A bias per filter commutes with the
+maximum and is added by the caller after pooling.
 
-The optimization barriers hold XLA to computing an intermediate once: it would otherwise fuse it into each consumer.
+A padded image splits into four phases, by the parity of row and column; the convolution computed per phase gives the
+four candidates of each pooled pixel side by side, so pooling is a maximum over an axis and its gradient a routing. An
+odd last row or column is never pooled (VALID 2 x 2), so only what pooling sees is kept.
+
+The convolution is a product over `Tiles` (few channels) or `Taps` (many). The optimization barriers hold XLA to
+computing an intermediate once: it would otherwise fuse it into each consumer.
+
+Axis letters: n = H // 2 and m = W // 2 are the sides after pooling, N = n m B.
 """
-
-import functools
-from types import ModuleType
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxopt_study.layers import taps, tiles
-from jaxopt_study.layers.phases import pool, route, split_phases
-
-# "native" is for CPUs: a whole block in C++, see native/block.py, and "phases" for what does not fit that.
-Formulation = Literal["native", "phases", "im2col"]
-
-_FEW_CHANNELS = 16
+PHASES = tuple((a, b) for a in (0, 1) for b in (0, 1))
+TAPS = tuple((i, j) for i in range(3) for j in range(3))
+FEW_CHANNELS = 16
 _Residuals = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 
 
-def products(channels: int, formulation: Formulation) -> ModuleType:
-    """Chooses the products for an input of this many channels: tiles for fewer than 16 on a CPU, otherwise taps."""
-    return tiles if formulation != "im2col" and channels < _FEW_CHANNELS else taps
-
-
-def shared_columns(x: jax.Array, formulation: Formulation) -> jax.Array:
+def shared_columns(x: jax.Array) -> jax.Array:
     """Prepares a batch [K, H, W, B] for `shared_conv_pool`: made once a step for all runs."""
-    phases = lax.optimization_barrier(split_phases(x))
-    columns: jax.Array = products(x.shape[0], formulation).columns(phases)
-    return columns
+    return product(x.shape[0]).columns(lax.optimization_barrier(split_phases(x)))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv_pool(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
+@jax.custom_vjp
+def conv_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Maps x [C, H, W, B] and kernel [3, 3, C, O] to the pooled convolution [O, H // 2, W // 2, B]."""
-    return _forward(x, kernel, formulation)[0]
+    return _forward(x, kernel)[0]
 
 
-def _forward(
-    x: jax.Array, kernel: jax.Array, formulation: Formulation
-) -> tuple[jax.Array, tuple[_Residuals, jax.Array]]:
-    phases = lax.optimization_barrier(split_phases(x))
-    cols = lax.optimization_barrier(products(x.shape[0], formulation).columns(phases))
-    candidates = products(x.shape[0], formulation).forward(kernel, cols)
+def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[_Residuals, jax.Array]]:
+    cols = lax.optimization_barrier(shared_columns(x))
+    candidates = product(x.shape[0]).forward(kernel, cols)
     candidates = candidates.reshape(-1, 4, x.shape[1] // 2, x.shape[2] // 2, x.shape[3])
     candidates = lax.optimization_barrier(candidates)
     pooled = pool(candidates)
@@ -55,13 +45,11 @@ def _forward(
     return pooled, ((cols, kernel, candidates, pooled), jnp.zeros((0, *x.shape[1:])))
 
 
-def _backward(
-    formulation: Formulation, residuals: tuple[_Residuals, jax.Array], gradient: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _backward(residuals: tuple[_Residuals, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     (cols, kernel, candidates, pooled), empty = residuals
     channels, outputs = kernel.shape[2:]
-    form = products(channels, formulation)
     routed = lax.optimization_barrier(route(candidates, pooled, gradient)).reshape(4 * outputs, -1)
+    form = product(channels)
     shape = (channels, *empty.shape[1:])
     return form.input_gradient(kernel, routed, shape), form.kernel_gradient(cols, routed, kernel.shape)
 
@@ -69,38 +57,33 @@ def _backward(
 conv_pool.defvjp(_forward, _backward)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def shared_conv_pool(cols: jax.Array, kernel: jax.Array, shift: jax.Array, formulation: Formulation) -> jax.Array:
+@jax.custom_vjp
+def shared_conv_pool(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> jax.Array:
     """The same for the first layer, whose columns all runs share and whose gradient nobody asks for.
 
     Args:
         cols: of the batch, see `shared_columns`.
         kernel: [3, 3, K, O].
         shift: added to the convolution before pooling, [O, 4, n, m]; see `input_shift`.
-        formulation: that of the columns.
 
     Returns:
         The pooled convolution, [O, n, m, B].
     """
-    return _shared_forward(cols, kernel, shift, formulation)[0]
+    return _shared_forward(cols, kernel, shift)[0]
 
 
-def _shared_forward(
-    cols: jax.Array, kernel: jax.Array, shift: jax.Array, formulation: Formulation
-) -> tuple[jax.Array, _Residuals]:
-    candidates = products(kernel.shape[2], formulation).forward(kernel, cols).reshape(*shift.shape, -1)
+def _shared_forward(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> tuple[jax.Array, _Residuals]:
+    candidates = product(kernel.shape[2]).forward(kernel, cols).reshape(*shift.shape, -1)
     candidates = lax.optimization_barrier(candidates + shift[..., None])
     pooled = pool(candidates)
     return pooled, (cols, kernel, candidates, pooled)
 
 
-def _shared_backward(
-    formulation: Formulation, residuals: _Residuals, gradient: jax.Array
-) -> tuple[None, jax.Array, jax.Array]:
+def _shared_backward(residuals: _Residuals, gradient: jax.Array) -> tuple[None, jax.Array, jax.Array]:
     cols, kernel, candidates, pooled = residuals
     routed = lax.optimization_barrier(route(candidates, pooled, gradient))
     flat = routed.reshape(4 * kernel.shape[3], -1)
-    return None, products(kernel.shape[2], formulation).kernel_gradient(cols, flat, kernel.shape), routed.sum(-1)
+    return None, product(kernel.shape[2]).kernel_gradient(cols, flat, kernel.shape), routed.sum(-1)
 
 
 shared_conv_pool.defvjp(_shared_forward, _shared_backward)
@@ -115,8 +98,8 @@ def input_shift(kernel: jax.Array, beta: jax.Array, size: tuple[int, int]) -> ja
         The convolution at the four phases of the pooled pixels, [O, 4, H // 2, W // 2].
     """
     n, m = size[0] // 2, size[1] // 2
-    taps_ = jnp.einsum("ijco,c->oij", kernel, beta)
-    image = jnp.einsum("oij,ih,jw->ohw", taps_, _inside(size[0]), _inside(size[1]))
+    taps = jnp.einsum("ijco,c->oij", kernel, beta)
+    image = jnp.einsum("oij,ih,jw->ohw", taps, _inside(size[0]), _inside(size[1]))
     return image.reshape(-1, n, 2, m, 2).transpose(0, 2, 4, 1, 3).reshape(-1, 4, n, m)
 
 
@@ -124,3 +107,147 @@ def _inside(side: int) -> jax.Array:
     """Says which of the three taps lie inside the image, for each pixel that is pooled: [3, 2 (side // 2)]."""
     padded = jnp.pad(jnp.ones(side), 1)
     return jnp.stack([padded[i : i + 2 * (side // 2)] for i in range(3)])
+
+
+def split_phases(x: jax.Array) -> jax.Array:
+    """Pads [C, H, W, B] by one pixel and splits it into phases [C, 2, 2, n + 1, m + 1, B]."""
+    channels, height, width, batch = x.shape
+    x = jnp.pad(x, ((0, 0), (1, 1 - height % 2), (1, 1 - width % 2), (0, 0)))
+    x = x.reshape(channels, height // 2 + 1, 2, width // 2 + 1, 2, batch)
+    return x.transpose(0, 2, 4, 1, 3, 5)
+
+
+def join_phases(phases: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Turns phases [C, 2, 2, n + 1, m + 1, B] into [C, H, W, B], dropping the padding: the transpose of the split."""
+    channels, _, _, rows, columns, batch = phases.shape
+    x = phases.transpose(0, 3, 1, 4, 2, 5).reshape(channels, 2 * rows, 2 * columns, batch)
+    return x[:, 1 : size[0] + 1, 1 : size[1] + 1]
+
+
+def pool(candidates: jax.Array) -> jax.Array:
+    """Takes the largest of the four candidates: [O, 4, n, m, B] -> [O, n, m, B]."""
+    first = jnp.maximum(candidates[:, 0], candidates[:, 1])
+    return jnp.maximum(first, jnp.maximum(candidates[:, 2], candidates[:, 3]))
+
+
+def route(candidates: jax.Array, pooled: jax.Array, gradient: jax.Array) -> jax.Array:
+    """Sends the gradient of the pooled pixel [O, n, m, B] to the first of its largest candidates [O, 4, n, m, B]."""
+    free = jnp.ones(pooled.shape, bool)
+    routed = []
+    for phase in range(3):
+        chosen = free & (candidates[:, phase] == pooled)
+        routed.append(jnp.where(chosen, gradient, 0.0))
+        free = free & ~chosen
+    routed.append(jnp.where(free, gradient, 0.0))
+    return jnp.stack(routed, 1)
+
+
+class Tiles:
+    """A product over 4 x 4 tiles: each column holds all that one pooled pixel depends on.
+
+    16 C rows a column, copied once per pooled pixel, against 9 C rows for each of its four candidates in `Taps`:
+    16 / 9 of the arithmetic, 16 / 36 of the copying. It wins for few channels.
+    """
+
+    @staticmethod
+    def columns(phases: jax.Array) -> jax.Array:
+        """Gathers the tiles of phases [C, 2, 2, n + 1, m + 1, B] as [16 C, N]."""
+        channels, _, _, rows, cols, _ = phases.shape
+        shifted = [phases[:, :, :, h : h + rows - 1, w : w + cols - 1] for h, w in PHASES]
+        return jnp.stack(shifted).reshape(16 * channels, -1)
+
+    @staticmethod
+    def forward(kernel: jax.Array, cols: jax.Array) -> jax.Array:
+        """Convolves: kernel [3, 3, C, O] and columns [16 C, N] to the four candidates [4 O, N]."""
+        return lax.dot_general(Tiles.matrix(kernel), cols, (((1,), (0,)), ((), ())))
+
+    @staticmethod
+    def kernel_gradient(cols: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the kernel, of this shape, from columns [16 C, N] and routed gradients [4 O, N]."""
+        channels, outputs = shape[2:]
+        # Without the barrier XLA swaps the operands to save a transposition of the tiny result: 1.6 times slower.
+        product = lax.optimization_barrier(lax.dot_general(cols, routed, (((1,), (1,)), ((), ()))))
+        tiles = product.reshape(2, 2, channels, 2, 2, outputs, 4).transpose(6, 0, 3, 1, 4, 2, 5)
+        tiles = tiles.reshape(4, 4, 4, channels, outputs)
+        return sum((tiles[2 * a + b, a : a + 3, b : b + 3] for a, b in PHASES), jnp.zeros(shape, tiles.dtype))
+
+    @staticmethod
+    def input_gradient(kernel: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the input, of this shape [C, H, W, B], from routed gradients [4 O, N]."""
+        channels, height, width, batch = shape
+        product = lax.dot_general(Tiles.matrix(kernel), routed, (((0,), (0,)), ((), ())))
+        product = product.reshape(2, 2, channels, 2, 2, height // 2, width // 2, batch)
+        none = ((0, 0),) * 3
+        padded = [jnp.pad(product[h, w], (*none, (h, 1 - h), (w, 1 - w), (0, 0))) for h, w in PHASES]
+        return join_phases(padded[0] + padded[1] + padded[2] + padded[3], (height, width))
+
+    @staticmethod
+    def matrix(kernel: jax.Array) -> jax.Array:
+        """Writes the kernel once per phase into a 4 x 4 tile: [3, 3, C, O] -> [4 O, 16 C]."""
+        channels, outputs = kernel.shape[2:]
+        placed = [jnp.pad(kernel, ((a, 1 - a), (b, 1 - b), (0, 0), (0, 0))) for a, b in PHASES]
+        tiles = jnp.stack(placed).reshape(4, 2, 2, 2, 2, channels, outputs)
+        return tiles.transpose(6, 0, 1, 3, 5, 2, 4).reshape(4 * outputs, 16 * channels)
+
+
+class Taps:
+    """A product over 3 x 3 taps (im2col): each column holds what one candidate depends on.
+
+    No arithmetic is wasted, at the price of 9 C rows copied for each of the four candidates of a pooled pixel. It wins
+    for many channels.
+    """
+
+    @staticmethod
+    def columns(phases: jax.Array) -> jax.Array:
+        """Gathers the taps of phases [C, 2, 2, n + 1, m + 1, B] as [9 C, 4 N]."""
+        channels, _, _, rows, cols, _ = phases.shape
+
+        def tap(row: int, col: int) -> jax.Array:
+            h, w = row // 2, col // 2
+            window: jax.Array = phases[:, row % 2, col % 2, h : h + rows - 1, w : w + cols - 1]
+            return window
+
+        taps = [jnp.stack([tap(a + i, b + j) for a, b in PHASES], 1) for i, j in TAPS]
+        return jnp.stack(taps).reshape(9 * channels, -1)
+
+    @staticmethod
+    def forward(kernel: jax.Array, cols: jax.Array) -> jax.Array:
+        """Convolves: kernel [3, 3, C, O] and columns [9 C, 4 N] to the four candidates [O, 4 N]."""
+        return lax.dot_general(Taps.matrix(kernel), cols, (((1,), (0,)), ((), ())))
+
+    @staticmethod
+    def kernel_gradient(cols: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the kernel, of this shape, from columns [9 C, 4 N] and routed gradients [4 O, N]."""
+        routed = routed.reshape(shape[3], -1)
+        # The barrier keeps the order of the operands, as in tiles.
+        product: jax.Array = lax.optimization_barrier(lax.dot_general(cols, routed, (((1,), (1,)), ((), ()))))
+        return product.reshape(shape)
+
+    @staticmethod
+    def input_gradient(kernel: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the input, of this shape [C, H, W, B], from routed gradients [4 O, N]."""
+        channels, height, width, batch = shape
+        product = lax.dot_general(Taps.matrix(kernel), routed.reshape(kernel.shape[3], -1), (((0,), (0,)), ((), ())))
+        product = product.reshape(3, 3, channels, 4, height // 2, width // 2, batch)
+
+        def phase(p: int, q: int) -> jax.Array:
+            total = jnp.zeros((channels, height // 2 + 1, width // 2 + 1, batch), product.dtype)
+            for i, j in TAPS:
+                a, b = (p + i) % 2, (q + j) % 2
+                h, w = (a + i) // 2, (b + j) // 2
+                total = total + jnp.pad(product[i, j, :, 2 * a + b], ((0, 0), (h, 1 - h), (w, 1 - w), (0, 0)))
+            return total
+
+        rows = [jnp.stack([phase(p, 0), phase(p, 1)], 1) for p in (0, 1)]
+        return join_phases(jnp.stack(rows, 1), (height, width))
+
+    @staticmethod
+    def matrix(kernel: jax.Array) -> jax.Array:
+        """Writes the kernel as [O, 9 C]."""
+        matrix: jax.Array = kernel.reshape(-1, kernel.shape[3]).T
+        return matrix
+
+
+def product(channels: int) -> type[Tiles] | type[Taps]:
+    """The product for an input of this many channels."""
+    return Tiles if channels < FEW_CHANNELS else Taps

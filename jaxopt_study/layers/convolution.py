@@ -4,7 +4,7 @@ Two things make the primitive slow there. Inside a loop XLA's CPU backend runs o
 [N, H, W, C] with kernels [H, W, I, O]; both gradients come in other layouts and fall to a generic loop, 3 to 150 times
 slower than what is done here (https://github.com/jax-ml/jax/issues/12868; ratios of one run on a busy machine). Here
 both gradients are convolutions of that one layout, on operands that are laid out anew first; or, where the number of
-filters lets them, kernels in C++ (kernels.convolution). And under vmap a convolution with a kernel a
+filters lets them, kernels in C++ (kernels.calls). And under vmap a convolution with a kernel a
 run becomes a grouped one (https://github.com/jax-ml/jax/issues/13800); here it becomes a batched matrix product over
 patches.
 """
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import custom_batching, lax
 
-from jaxopt_study.kernels import convolution as native
+from jaxopt_study.kernels import calls
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -68,8 +68,8 @@ def _conv(strides: Strides, pads: Pads, precision: Any) -> Callable[[jax.Array, 
     """The convolution of one geometry, with its derivative and its batching rules."""
 
     def primitive(x: jax.Array, kernel: jax.Array, strides: Strides, pads: Pads) -> jax.Array:
-        if native.fits(x.dtype, kernel.shape[3]):
-            return native.convolve(_pad(x, pads), kernel, strides)
+        if calls.fits_convolution(x.dtype, kernel.shape[3]):
+            return calls.convolve(_pad(x, pads), kernel, strides)
         return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=LAYOUT, precision=precision)
 
     def direct(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -106,8 +106,8 @@ def _conv(strides: Strides, pads: Pads, precision: Any) -> Callable[[jax.Array, 
             return _fold(columns.reshape(*dy.shape[:3], height, width, -1), x.shape, strides, pads)
 
         def kernel_direct(x: jax.Array, dy: jax.Array) -> jax.Array:
-            if native.fits(x.dtype, kernel.shape[3]):
-                return native.kernel_gradient(_pad(x, pads), dy, kernel.shape, strides)
+            if calls.fits_convolution(x.dtype, kernel.shape[3]):
+                return calls.kernel_gradient(_pad(x, pads), dy, kernel.shape, strides)
             spread = _spread(dy, strides)
             images = lax.optimization_barrier(x.transpose(3, 1, 2, 0))
             weights = lax.optimization_barrier(spread.transpose(1, 2, 0, 3))

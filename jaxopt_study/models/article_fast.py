@@ -11,16 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxopt_study.kernels import block as native_block
-from jaxopt_study.kernels.block import Form, Parameters
+from jaxopt_study.kernels import calls
+from jaxopt_study.kernels.calls import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
-from jaxopt_study.layers.conv_pool import (
-    Formulation,
-    conv_pool,
-    input_shift,
-    shared_columns,
-    shared_conv_pool,
-)
+from jaxopt_study.layers.conv_pool import conv_pool, input_shift, shared_columns, shared_conv_pool
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dense import dense
 from jaxopt_study.layers.dropout import dropout
@@ -38,7 +32,7 @@ class _Layout(NamedTuple):
     """The static side of the network: height and width of an image, what `fast` was asked for."""
 
     size: tuple[int, int]
-    form: Formulation
+    native: bool
     notebook: bool
     dtype: Any
 
@@ -58,7 +52,7 @@ def fast(
     *,
     outputs: int = 1,
     notebook: bool = False,
-    formulation: Formulation | None = None,
+    native: bool | None = None,
     dtype: Any = jnp.float32,
 ) -> Network:
     """Builds the article's network from the fast layers.
@@ -71,8 +65,7 @@ def fast(
         batch_size: of all training batches but the last.
         outputs: logits an image.
         notebook: the notebook's variant, see `article.plain`.
-        formulation: "native", for CPUs where there is a C++ compiler; "phases", for CPUs; "im2col", batched products
-            under vmap, meant for GPUs and TPUs and not yet measured there. None chooses by the default backend.
+        native: whether the kernels in C++ compute what fits them, all else being products of XLA's; None: on a CPU.
         dtype: of what goes into and comes out of convolutions and dense layers, see `article.ArticleNet`.
 
     Raises:
@@ -82,8 +75,7 @@ def fast(
     if article.blocks(image_shape[:2]) == 0:
         return plain
     module = article.ArticleNet(outputs=outputs, second_dropout=notebook)
-    form: Formulation = formulation or ("native" if jax.default_backend() == "cpu" else "im2col")
-    layout = _Layout(image_shape[:2], form, notebook, dtype)
+    layout = _Layout(image_shape[:2], jax.default_backend() == "cpu" if native is None else native, notebook, dtype)
 
     def prepare(images: jax.Array, train: bool) -> PyTree:
         if train and images.shape[0] != batch_size:
@@ -108,9 +100,9 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
     mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))
     if train:
         x = (x - per_channel(mean, x)) * per_channel(lax.rsqrt(var + article.EPSILON), x)
-    if layout.form == "native" and native_block.fits(x.shape[-1], layout.dtype):
-        return Batch(native_block.pad(x), mean, var)
-    return Batch(shared_columns(x.astype(layout.dtype), layout.form), mean, var)
+    if layout.native and calls.fits_block(x.shape[-1], layout.dtype):
+        return Batch(calls.pad(x), mean, var)
+    return Batch(shared_columns(x.astype(layout.dtype)), mean, var)
 
 
 def _train(variables: Variables, batch: Batch, seed: jax.Array, layout: _Layout) -> tuple[jax.Array, PyTree]:
@@ -128,7 +120,7 @@ def _train(variables: Variables, batch: Batch, seed: jax.Array, layout: _Layout)
 
     def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
         name = f"BatchNorm_{layer + 1}"
-        y, mean, var = native_block.block(form, x, parameters, seed)
+        y, mean, var = calls.block(form, x, parameters, seed)
         new[name] = _moved(old[name], mean, var)
         return y
 
@@ -146,7 +138,7 @@ def _evaluate(variables: Variables, batch: Batch, layout: _Layout) -> jax.Array:
 
     def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
         running = stats[f"BatchNorm_{layer + 1}"]
-        return native_block.evaluate(form, x, parameters, running["mean"], running["var"])
+        return calls.evaluate(form, x, parameters, running["mean"], running["var"])
 
     first, running = params["BatchNorm_0"], stats["BatchNorm_0"]
     slope = first["scale"] * lax.rsqrt(running["var"] + article.EPSILON)
@@ -172,7 +164,7 @@ def _network(
     if columns.ndim == 4:
         x = _native_blocks(params, columns, kernel, shift, block, blocks)
     else:
-        x = _blocks(params, shared_conv_pool(columns, kernel, shift, layout.form), norm, drop, blocks, layout)
+        x = _blocks(params, shared_conv_pool(columns, kernel, shift), norm, drop, blocks, layout)
     return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, layout)
 
 
@@ -181,7 +173,7 @@ def _blocks(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int,
     for layer in range(blocks):
         own = params[f"Conv_{layer}"]
         if layer:
-            x = conv_pool(x.astype(layout.dtype), own["kernel"].astype(layout.dtype), layout.form)
+            x = conv_pool(x.astype(layout.dtype), own["kernel"].astype(layout.dtype))
         x = norm(layer + 1, jax.nn.relu(x.astype(jnp.float32) + per_channel(own["bias"], x)))
         x = drop(x, layer, article.BLOCK_DROPOUT[layer])
     return x

@@ -7,12 +7,11 @@ import logging
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxopt_study.engine.slots import Parked, Snapshot
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.optimizers import registry
@@ -20,6 +19,25 @@ from jaxopt_study.training.step import RunState
 
 PyTree = Any
 KEPT = 2
+
+
+class Parked(NamedTuple):
+    """A run that was begun and waits for a slot: its rows, float32 ``[E, curves]``, and its state on the host."""
+
+    rows: np.ndarray
+    state: RunState
+
+
+class Snapshot(NamedTuple):
+    """All that is under way, on the host; what is finished is in the store.
+
+    Attributes:
+        runs: those in slots, then those that wait half-trained.
+        parked: their rows and states, in the same order.
+    """
+
+    runs: list[Run]
+    parked: list[Parked]
 
 
 class Checkpoints:

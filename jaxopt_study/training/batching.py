@@ -12,62 +12,64 @@ import jax.numpy as jnp
 from jax import custom_batching
 
 PyTree = Any
-# ``(carry, fixed, shared) -> carry`` of one run; ``fixed`` is what the run only reads, ``shared`` what all runs read.
-OfRun = Callable[[PyTree, PyTree, PyTree], PyTree]
+Step = Callable[..., PyTree]
+"""``(state, *inputs) -> state`` of one run."""
+BatchedStep = Callable[..., PyTree]
+"""``(running, state, *inputs) -> state``; ``running`` is whether the run is, a bool scalar."""
 
 
 class Strategy(NamedTuple):
     """How a step of many runs is executed.
 
     Attributes:
-        batched: gives a function of one run the rule by which the caller's vmap makes it one of many.
-        steps_a_turn: the most training steps that a run takes in one go.
+        batched: gives a step of one run the rule by which the caller's vmap makes it one of many.
+        chunk: the most training steps that a run takes in one go.
     """
 
-    batched: Callable[[OfRun], OfRun]
-    steps_a_turn: int
+    batched: Callable[[Step], BatchedStep]
+    chunk: int
 
 
-def together(of_run: OfRun) -> OfRun:
-    """Leaves it to the caller's vmap: one batched operation for all runs."""
-    return of_run
+def vmapped(step: Step) -> BatchedStep:
+    """Leaves it to the caller's vmap: one batched operation for all runs, running or not."""
+    return lambda running, state, *inputs: step(state, *inputs)
 
 
-def in_turn(of_run: OfRun) -> OfRun:
+def in_turn(step: Step) -> BatchedStep:
     """Under vmap, the runs take turns in a loop, and only those that are running take one.
 
     Args:
-        of_run: ``(carry, fixed, shared) -> carry`` for one run, where ``fixed[0]`` is whether it is running. What of
-            ``shared`` is not batched is used by every run as it is, so that it is made once.
+        step: of one run. What of its inputs is not batched is used by every run as it is, so that it is made once.
 
     Returns:
-        The same function; under vmap the carry of a run that is not running comes back as it went in.
+        The same step; under vmap the state of a run that is not running comes back as it went in.
     """
 
     @custom_batching.custom_vmap
-    def one(carry: PyTree, fixed: PyTree, shared: PyTree) -> PyTree:
-        return of_run(carry, fixed, shared)
+    def batched(running: jax.Array, state: PyTree, *inputs: PyTree) -> PyTree:
+        return step(state, *inputs)
 
-    @one.def_vmap
-    def rule(size: int, batched: Any, carry: PyTree, fixed: PyTree, shared: PyTree) -> tuple[PyTree, PyTree]:
-        carry = jax.tree.map(lambda x, b: x if b else jnp.broadcast_to(x, (size, *x.shape)), carry, batched[0])
-        running = fixed[0] if batched[1][0] else jnp.broadcast_to(fixed[0], (size,))
-        leaves, structure = jax.tree.flatten((fixed, shared))
-        per_run = jax.tree.leaves(batched[1:])
+    @batched.def_vmap
+    def rule(size: int, is_batched: Any, running: jax.Array, state: PyTree, *inputs: PyTree) -> tuple[PyTree, PyTree]:
+        def by_run(x: jax.Array, batched: bool) -> jax.Array:
+            return x if batched else jnp.broadcast_to(x, (size, *x.shape))
 
-        # A loop that reads the carry and writes into it makes XLA copy it: a third of the time at 32 pixels on a CPU.
-        def turn(of_slot: tuple[PyTree, jax.Array, list[jax.Array]]) -> PyTree:
-            mine, is_running, own = of_slot
-            rest = iter(own)
-            every = [next(rest) if b else x for x, b in zip(leaves, per_run, strict=True)]
-            arguments = jax.tree.unflatten(structure, every)
-            return jax.lax.cond(is_running, lambda: of_run(mine, *arguments), lambda: mine)
+        running, state = jax.tree.map(by_run, (running, state), tuple(is_batched[:2]))
+        leaves, structure = jax.tree.flatten(inputs)
+        is_own = jax.tree.leaves(is_batched[2:])
 
-        owned = [x for x, b in zip(leaves, per_run, strict=True) if b]
-        carry = jax.lax.map(turn, (carry, running, owned))
-        return carry, jax.tree.map(lambda _: True, carry)
+        # A loop that reads the state and writes into it makes XLA copy it: a third of the time at 32 pixels on a CPU.
+        def step_of_slot(slot: tuple[PyTree, jax.Array, list[jax.Array]]) -> PyTree:
+            state, running, own_leaves = slot
+            own = iter(own_leaves)
+            inputs = jax.tree.unflatten(structure, [next(own) if o else x for x, o in zip(leaves, is_own, strict=True)])
+            return jax.lax.cond(running, lambda: step(state, *inputs), lambda: state)
 
-    return one
+        own_leaves = [x for x, o in zip(leaves, is_own, strict=True) if o]
+        state = jax.lax.map(step_of_slot, (state, running, own_leaves))
+        return state, jax.tree.map(lambda _: True, state)
+
+    return batched
 
 
-STRATEGIES = {"vmap": Strategy(together, 1), "map": Strategy(in_turn, 8)}
+STRATEGIES = {"vmap": Strategy(vmapped, 1), "map": Strategy(in_turn, 8)}

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_study.kernels import measures as native
+from jaxopt_study.kernels import calls
 
 PyTree = Any
 SMALL = 1 << 14
@@ -64,8 +64,8 @@ def apply(
     leaves, structure = jax.tree.flatten(params)
     of_grads, of_updates = jax.tree.leaves(grads), jax.tree.leaves(updates)
     count = sum(x.size for x in leaves)
-    if native.fits([*of_grads, *of_updates, *leaves]):
-        leaves, new_signs, sums = native.apply(of_grads, of_updates, leaves, previous_signs, SMALL)
+    if calls.fits_update([*of_grads, *of_updates, *leaves]):
+        leaves, new_signs, sums = calls.update(of_grads, of_updates, leaves, previous_signs, SMALL)
         flips, size, norms = sums[0], sums[1], jnp.sqrt(sums[2:])
         moved = jax.tree.unflatten(structure, leaves)
     else:

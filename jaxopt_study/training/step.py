@@ -1,4 +1,4 @@
-"""One training step and one validation step of a single run."""
+"""What a run carries, and one training step and one validation step of a single run."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -8,13 +8,42 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_study.models.network import Network, Variables
-from jaxopt_study.training import diagnostics
-from jaxopt_study.training.early_stopping import Stopping
+from jaxopt_study.training import diagnostics, early_stopping
+from jaxopt_study.training.batching import Strategy
+from jaxopt_study.training.early_stopping import RUNNING, Stopping
 from jaxopt_study.training.losses import Loss
 
 PyTree = Any
 Hyperparameters = Mapping[str, jax.Array]
 MakeOptimizer = Callable[[Hyperparameters], optax.GradientTransformation]
+
+
+class Program(NamedTuple):
+    """The static parts that an epoch is compiled from.
+
+    Attributes:
+        network: of all runs.
+        loss: what is minimised.
+        make_optimizer: builds the rule from the traced hyperparameters.
+        hyperparameters: names that the rule takes.
+        diagnostics: whether to measure the steps.
+        stop_on_nonfinite: whether a run ends in the epoch in which its loss stops being finite.
+        keep_best: whether a run keeps its variables at the lowest validation loss.
+        steps: training steps in an epoch.
+        strategy: how many runs are executed.
+        precision: of products, as JAX names it.
+    """
+
+    network: Network
+    loss: Loss
+    make_optimizer: MakeOptimizer
+    hyperparameters: tuple[str, ...]
+    diagnostics: bool
+    stop_on_nonfinite: bool
+    keep_best: bool
+    steps: int
+    strategy: Strategy
+    precision: str = "float32"
 
 
 class RunState(NamedTuple):
@@ -41,18 +70,51 @@ class RunState(NamedTuple):
     best: PyTree
 
 
-class TrainSums(NamedTuple):
-    """Float32 sums over the steps of an epoch."""
+class Batch(NamedTuple):
+    """Training examples of one step: as ``network.prepare`` gives them, labels ``[B]``, and the number of the step
+    within the epoch from 0, int32. Of a chunk of steps all have a leading axis ``[T]`` but ``step``, its first."""
+
+    prepared: PyTree
+    labels: jax.Array
+    step: jax.Array
+
+
+class TrainMetrics(NamedTuple):
+    """Float32 scalars of a step, or their sums over an epoch: mean loss of the batch; what diagnostics measure."""
 
     loss: jax.Array
-    metrics: dict[str, jax.Array]
+    diagnostics: dict[str, jax.Array]
 
 
-class EvalSums(NamedTuple):
+class EvalMetrics(NamedTuple):
     """Float32 sums over examples."""
 
     loss: jax.Array
     correct: jax.Array
+
+
+def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program) -> RunState:
+    """The state of a run before its first epoch; the weights depend on the seed alone."""
+    variables = program.network.init(jax.random.fold_in(jax.random.key(0), seed))
+    return RunState(
+        variables=variables,
+        opt_state=program.make_optimizer(hyperparameters).init(variables.params),
+        signs=diagnostics.no_signs(variables.params) if program.diagnostics else (),
+        seed=seed,
+        epoch=jnp.int32(0),
+        status=jnp.int32(RUNNING),
+        stopping=early_stopping.start(),
+        best=variables if program.keep_best else (),
+    )
+
+
+def shapes(program: Program) -> tuple[RunState, Hyperparameters]:
+    """Shapes and types of a run's state and of its hyperparameters."""
+    number = jax.ShapeDtypeStruct((), jnp.float32)
+    numbers: Any = dict.fromkeys(program.hyperparameters, number)
+    seed = jax.ShapeDtypeStruct((), jnp.uint32)
+    state: RunState = jax.eval_shape(lambda seed, numbers: init_run(seed, numbers, program), seed, numbers)
+    return state, numbers
 
 
 def dropout_key(seed: jax.Array, epoch: jax.Array, step: jax.Array) -> jax.Array:
@@ -62,63 +124,40 @@ def dropout_key(seed: jax.Array, epoch: jax.Array, step: jax.Array) -> jax.Array
 
 
 def train_step(
-    state: RunState,
-    sums: TrainSums,
-    hyperparameters: Hyperparameters,
-    prepared: PyTree,
-    labels: jax.Array,
-    step: jax.Array,
-    *,
-    network: Network,
-    loss: Loss,
-    make_optimizer: MakeOptimizer,
-) -> tuple[RunState, TrainSums]:
+    state: RunState, hyperparameters: Hyperparameters, batch: Batch, program: Program
+) -> tuple[RunState, TrainMetrics]:
     """Gradient of the mean loss of the batch, update, diagnostics.
 
     Args:
         state: of the run.
-        sums: of the epoch so far.
         hyperparameters: float32 scalars.
-        prepared: the batch as ``network.prepare`` gives it.
-        labels: ``[B]``.
-        step: int32 scalar, counted within the epoch from 0.
-        network: static.
-        loss: static.
-        make_optimizer: static; builds the rule from the traced hyperparameters.
+        batch: of one step.
+        program: static.
     """
-    key = dropout_key(state.seed, state.epoch, step)
+    params = state.variables.params
+    key = dropout_key(state.seed, state.epoch, batch.step)
 
     def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
-        logits, stats = network.train(Variables(params, state.variables.stats), prepared, key)
-        return jnp.mean(loss.per_example(logits, labels)), stats
+        logits, stats = program.network.train(Variables(params, state.variables.stats), batch.prepared, key)
+        return jnp.mean(program.loss.per_example(logits, batch.labels)), stats
 
-    params = state.variables.params
-    (value, stats), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
-    rule = optax.with_extra_args_support(make_optimizer(hyperparameters))
-    updates, opt_state = rule.update(grads, state.opt_state, params, value=value, grad=grads)
-    signs, metrics = state.signs, sums.metrics
-    if metrics:
+    (loss, stats), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+    rule = optax.with_extra_args_support(program.make_optimizer(hyperparameters))
+    updates, opt_state = rule.update(grads, state.opt_state, params, value=loss, grad=grads)
+    if program.diagnostics:
         new_params, measured, signs = diagnostics.apply(grads, updates, params, state.signs)
-        metrics = jax.tree.map(jnp.add, metrics, measured)
     else:
-        new_params = optax.apply_updates(params, updates)
+        new_params, measured, signs = optax.apply_updates(params, updates), {}, state.signs
     state = state._replace(variables=Variables(new_params, stats), opt_state=opt_state, signs=signs)
-    return state, TrainSums(sums.loss + value, metrics)
+    return state, TrainMetrics(loss, measured)
 
 
 def eval_step(
-    sums: EvalSums,
-    variables: Variables,
-    prepared: PyTree,
-    labels: jax.Array,
-    weights: jax.Array,
-    *,
-    network: Network,
-    loss: Loss,
-) -> EvalSums:
-    """Adds the losses and hits of a batch, each example times its weight (0 for padding), ``[B]``."""
-    logits = network.evaluate(variables, prepared)
+    variables: Variables, prepared: PyTree, labels: jax.Array, weights: jax.Array, program: Program
+) -> EvalMetrics:
+    """The losses and hits of a batch, each example times its weight (0 for padding), ``[B]``."""
+    logits = program.network.evaluate(variables, prepared)
     # where, not a product: padding must not bring a NaN in, and a real NaN must not be lost.
-    losses = jnp.where(weights > 0, loss.per_example(logits, labels), 0.0)
-    correct = jnp.where(weights > 0, loss.correct(logits, labels), 0.0)
-    return EvalSums(sums.loss + losses.sum(), sums.correct + correct.sum())
+    losses = jnp.where(weights > 0, program.loss.per_example(logits, labels), 0.0)
+    correct = jnp.where(weights > 0, program.loss.correct(logits, labels), 0.0)
+    return EvalMetrics(losses.sum(), correct.sum())

@@ -120,14 +120,14 @@ def deadly_model():
     """The small network, on a worker that cannot train a rate of 0.77."""
     from jaxopt_study.engine import slots as scheduler
 
-    place = scheduler.Scheduler._place
+    fill = scheduler.Scheduler._fill_slots
 
     def deadly(self) -> None:
-        place(self)
+        fill(self)
         if any(run and dict(run.hyperparameters)["learning_rate"] == 0.77 for run in self.slots):
             raise ValueError("nothing comes of 0.77")
 
-    scheduler.Scheduler._place = deadly
+    scheduler.Scheduler._fill_slots = deadly
     return small.MODEL
 
 

@@ -9,7 +9,6 @@ import small
 from compared import assert_close, assert_identical, by_run
 
 from jaxopt_study.data.batches import batches_of
-from jaxopt_study.engine import choice
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.settings import Settings
@@ -104,24 +103,24 @@ def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_how_many_steps_a_turn_takes_changes_nothing(steps, tmp_path, monkeypatch):
+def test_how_many_steps_a_chunk_has_changes_nothing(steps, tmp_path, monkeypatch):
     """Also where the steps of an epoch, four here, are not a multiple of it."""
     runs = small.grid(rates=(0.003, 0.03))
     usual = by_run(small.study(tmp_path / "a", runs, strategy="map").train())
-    monkeypatch.setitem(STRATEGIES, "map", STRATEGIES["map"]._replace(steps_a_turn=steps))
+    monkeypatch.setitem(STRATEGIES, "map", STRATEGIES["map"]._replace(chunk=steps))
     for key, history in by_run(small.study(tmp_path / "b", runs, strategy="map").train()).items():
         assert_close(history, usual[key])
 
 
-def test_no_more_steps_a_turn_than_there_is_room_for_their_batches(tmp_path, monkeypatch):
+def test_no_more_steps_a_chunk_than_there_is_room_for_their_batches(tmp_path, monkeypatch):
     study = small.study(tmp_path, small.grid(), strategy="map")
     images = study.batches(16).train[0]
-    program = study.program(study.groups[0], choice.Way("map", ""))
-    assert engine.steps_a_turn(images, program) == len(images) == 4
+    program = study.program(study.groups[0], "map")
+    assert engine.chunk_of(images, program) == len(images) == 4
     batch = images[0].size * 4  # as float32
     for room, steps in ((3 * batch, 3), (2 * batch - 1, 1), (0, 1)):
-        monkeypatch.setattr(engine, "TURN_BYTES", room)
-        assert engine.steps_a_turn(images, program) == steps
+        monkeypatch.setattr(engine, "CHUNK_BYTES", room)
+        assert engine.chunk_of(images, program) == steps
 
 
 def test_strategies_agree(tmp_path):

@@ -6,7 +6,6 @@ import small
 
 from jaxopt_study.data.batches import batches_of
 from jaxopt_study.engine import sweep
-from jaxopt_study.engine.choice import Way
 from jaxopt_study.engine.devices import choose
 from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.engine.slots import Scheduler
@@ -65,7 +64,7 @@ def test_a_second_grid_of_the_same_size_is_not_traced_again(tmp_path, monkeypatc
         return step.train_step(*args, **kwargs)
 
     monkeypatch.setattr("jaxopt_study.training.epoch.train_step", counted)
-    sweep.calls.cache_clear()
+    sweep.jitted.cache_clear()
     sweep._EXECUTABLES.clear()
     small.study(tmp_path / "a", small.grid((0.001, 0.01)), epochs=2).train()
     first = len(traces)
@@ -77,7 +76,7 @@ def test_a_second_grid_of_the_same_size_is_not_traced_again(tmp_path, monkeypatc
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_devices_train_without_a_word_to_each_other(tmp_path, strategy):
     study = small.study(tmp_path, small.grid(), strategy=strategy)
-    program = study.program(study.groups[0], Way(strategy, ""))
+    program = study.program(study.groups[0], strategy)
     batches = batches_of(*study.dataset[1:5], batch_size=16, val_batch_size=8, seed=0)
     engine = sweep.Sweep(program, batches, choose(4))
     text = engine.compiled_epoch(8).as_text()
@@ -113,8 +112,8 @@ def test_a_larger_grid_trains_only_what_is_new(tmp_path):
 
 def test_a_report_is_read_while_the_next_epoch_is_under_way(tmp_path, monkeypatch):
     order = []
-    launch, read = Scheduler._launch, Scheduler._read
-    monkeypatch.setattr(Scheduler, "_launch", lambda self: (order.append("launch"), launch(self))[1])
+    launch, read = sweep.Sweep.epoch, Scheduler._read
+    monkeypatch.setattr(sweep.Sweep, "epoch", lambda self, *given: (order.append("launch"), launch(self, *given))[1])
     monkeypatch.setattr(Scheduler, "_read", lambda self, flight: (order.append("read"), read(self, flight))[1])
     small.study(tmp_path, small.grid((0.01,)), epochs=4).train()
     assert order == ["launch", "launch", "read", "launch", "read", "launch", "read", "read"]

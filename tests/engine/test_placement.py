@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxopt_study.engine import placement
+from jaxopt_study.engine.slots import closed_ranks, free_slot
 from jaxopt_study.grids.run import make_run
 
 RUN = make_run("sgd", {"learning_rate": 0.1}, 0)
@@ -28,7 +28,7 @@ def test_runs_that_come_one_by_one_load_the_devices_evenly(of):
     slots, devices = of
     slots = [None] * len(slots)
     for _ in range(len(slots)):
-        slots[placement.free(slots, devices)] = RUN
+        slots[free_slot(slots, devices)] = RUN
         assert np.ptp(loads(slots, devices)) <= 1
     assert None not in slots
 
@@ -38,7 +38,7 @@ def test_a_run_takes_a_free_slot_of_a_device_with_the_fewest(of):
     slots, devices = of
     if None not in slots:
         return
-    slot = placement.free(slots, devices)
+    slot = free_slot(slots, devices)
     load = loads(slots, devices)
     open_devices = [device for device in range(devices) if load[device] < len(slots) // devices]
     assert slots[slot] is None
@@ -50,7 +50,7 @@ def test_closing_ranks_keeps_every_run_once_and_evens_the_devices_out(of, each):
     slots, devices = of
     runs = [run for run in slots if run is not None]
     size = devices * max(min(each, len(slots) // devices), -(-len(runs) // devices))
-    moved = placement.closed(slots, devices, size)
+    moved = closed_ranks(slots, devices, size)
     after = slots if moved is None else [slots[slot] if slot >= 0 else None for slot in moved]
     assert len(after) == size
     assert {run for run in after if run} == set(runs)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from experiments.article import facts as article
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.conditions import condition
-from jaxopt_study.grids.points import MOST_POINTS, points, values
+from jaxopt_study.grids.points import MOST_POINTS, points
+from jaxopt_study.grids.ranges import values
 from jaxopt_study.optimizers import registry
 
 RATE, MOMENTUM = registry.OPTIMIZERS["momentum"].hyperparameters

@@ -13,15 +13,12 @@ import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxopt_study.kernels import block as native_block
-from jaxopt_study.kernels import library
-from jaxopt_study.kernels import measures as native
-from jaxopt_study.kernels.block import Form, Parameters
+from jaxopt_study.kernels import calls, library
+from jaxopt_study.kernels.calls import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, per_channel
 from jaxopt_study.layers.conv_pool import conv_pool, shared_columns, shared_conv_pool
 from jaxopt_study.layers.dropout import dropout
 from jaxopt_study.models.article_fast import fast
-from jaxopt_study.models.build import article_model
 from jaxopt_study.training import diagnostics
 
 EPSILON = 1e-3
@@ -54,9 +51,9 @@ def arrays(channels, outputs, height, width, batch, shifted, seed=0):
 def reference(form, x, parameters, seed):
     """The block from the other layers."""
     if form.first:
-        pooled = shared_conv_pool(shared_columns(x, "phases"), parameters.kernel, parameters.shift, "phases")
+        pooled = shared_conv_pool(shared_columns(x), parameters.kernel, parameters.shift)
     else:
-        pooled = conv_pool(x, parameters.kernel, "phases")
+        pooled = conv_pool(x, parameters.kernel)
     active = jax.nn.relu(pooled + per_channel(parameters.bias, pooled))
     y, mean, variance = batch_norm(active, parameters.scale, parameters.offset, form.epsilon)
     return dropout(y, seed, form.layer, form.rate), mean, variance, active
@@ -76,7 +73,7 @@ def both(channels, outputs, height, width, batch, *, first=False, rate=0.25, pad
     words = jnp.array([seed, 77], jnp.uint32)
 
     def ours(x, parameters):
-        y, mean, variance = native_block.block(form, native_block.pad(x), parameters, words)
+        y, mean, variance = calls.block(form, calls.pad(x), parameters, words)
         if padded:
             assert y.shape == (outputs, height // 2 + 2, width // 2 + 2, batch)
             y = y[:, 1:-1, 1:-1]
@@ -123,7 +120,7 @@ def test_the_border_of_a_result_is_zero_and_of_a_gradient_too():
     form = Form(EPSILON, 0, 0.5, True, False)
     x, parameters, _ = arrays(3, 5, 7, 6, 16, False)
     words = jnp.zeros(2, jnp.uint32)
-    y, back = jax.vjp(lambda x: native_block.block(form, x, parameters, words)[0], native_block.pad(x))
+    y, back = jax.vjp(lambda x: calls.block(form, x, parameters, words)[0], calls.pad(x))
     gradient = back(jnp.ones_like(y))[0]
     for image in (y, gradient):
         assert float(jnp.abs(image).sum()) > 0
@@ -136,7 +133,7 @@ def test_evaluation_is_by_running_statistics_and_drops_nothing():
     form = Form(EPSILON, 0, 0.6, False, False)
     x, parameters, _ = arrays(4, 8, 6, 6, 32, False)
     mean, variance = jnp.linspace(0.1, 0.8, 8), jnp.linspace(0.5, 2.0, 8)
-    ours = native_block.evaluate(form, native_block.pad(x), parameters, mean, variance)
+    ours = calls.evaluate(form, calls.pad(x), parameters, mean, variance)
     active = reference(form, x, parameters, jnp.zeros(2, jnp.uint32))[3]
     assert_close(ours, inference_norm(active, parameters.scale, parameters.offset, mean, variance, EPSILON))
 
@@ -149,7 +146,7 @@ def test_what_is_not_finite_is_not_lost(place, bad):
     x, parameters, _ = arrays(2, 4, 6, 6, 16, False)
     x = x.at[place].set(bad)
     form = Form(EPSILON, 0, 0.2, False, False)
-    y, mean, _ = native_block.block(form, native_block.pad(x), parameters, jnp.zeros(2, jnp.uint32))
+    y, mean, _ = calls.block(form, calls.pad(x), parameters, jnp.zeros(2, jnp.uint32))
     assert not bool(jnp.isfinite(mean).all())
     assert bool(jnp.isnan(y).any())
 
@@ -162,7 +159,7 @@ def test_runs_of_a_vmap_are_each_their_own():
     words = jnp.array([[1, 2], [3, 4], [1, 2]], jnp.uint32)
 
     def run(parameters, words):
-        return native_block.block(form, native_block.pad(x), parameters, words)[0]
+        return calls.block(form, calls.pad(x), parameters, words)[0]
 
     together = jax.jit(jax.vmap(run))(many, words)
     for i in range(3):
@@ -192,7 +189,7 @@ def test_measures_are_those_of_xla(shapes, monkeypatch):
         return rows, signs
 
     ours = through()
-    assert native.fits(list(steps[0][0].values()))
+    assert calls.fits_update(list(steps[0][0].values()))
     monkeypatch.setattr(library, "available", lambda: False)
     jax.clear_caches()
     theirs = through()
@@ -207,8 +204,8 @@ def test_measures_are_those_of_xla(shapes, monkeypatch):
 
 @pytest.mark.parametrize(("batch", "dtype"), [(5, jnp.float32), (32, jnp.bfloat16)])
 def test_what_the_kernels_do_not_take_goes_another_way(batch, dtype):
-    assert not native_block.fits(batch, dtype)
-    network = fast((8, 8, 1), batch, formulation="native", dtype=dtype)
+    assert not calls.fits_block(batch, dtype)
+    network = fast((8, 8, 1), batch, native=True, dtype=dtype)
     prepared = jax.eval_shape(lambda x: network.prepare(x, True), jnp.zeros((batch, 8, 8, 1), jnp.uint8))
     assert prepared.columns.ndim == 2
 
@@ -222,14 +219,20 @@ def process(code, said="", **environment):
     return done.stdout.split()
 
 
-ASK = "from jaxopt_study.kernels import library as l; from jaxopt_study.models.build import article_model as a;"
-ASK += "print(l.lanes(), *a().forms_on('cpu'))"
+ASK = """
+import jax
+from jaxopt_study.kernels import library
+network = article_model().build((8, 8, 1), 1, 16)
+images = jax.ShapeDtypeStruct((16, 8, 8, 1), "uint8")
+prepared = jax.eval_shape(lambda x: network.prepare(x, True), images)
+print(library.lanes(), "native" if prepared.columns.ndim == 4 else "xla")
+"""
 
 
 @pytest.mark.parametrize(("compiler", "said"), [("", ""), ("no-such-compiler", "no-such-compiler"), ("false", "false")])
 def test_without_a_working_compiler_xla_does_the_work(compiler, said, tmp_path):
     found = process(ASK, said, CXX=compiler, XDG_CACHE_HOME=str(tmp_path))
-    assert found == ["0", "phases", "im2col", "flax"]
+    assert found == ["0", "xla"]
     assert not list(tmp_path.rglob("*.so*"))
 
 
@@ -259,5 +262,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
     assert process(ASK, XDG_CACHE_HOME=str(tmp_path))[1] == "native"
 
 
-def test_accelerators_have_no_use_for_them():
-    assert "native" not in article_model().forms_on("gpu")
+def test_accelerators_have_no_use_for_them(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    network = fast((8, 8, 1), 16)
+    prepared = jax.eval_shape(lambda x: network.prepare(x, True), jnp.zeros((16, 8, 8, 1), jnp.uint8))
+    assert prepared.columns.ndim == 2

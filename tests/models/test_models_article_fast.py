@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import small
 
+from jaxopt_study.kernels import library
 from jaxopt_study.models.article import plain
 from jaxopt_study.models.article_fast import Batch, fast
+from jaxopt_study.models.build import article_model
 
 CASES = [
-    ((8, 8, 1), 1, False, "phases"),
-    ((33, 37, 3), 3, True, "phases"),
-    ((16, 16, 3), 1, False, "im2col"),
-    ((32, 32, 3), 1, False, "native"),
-    ((21, 34, 1), 2, True, "native"),
+    ((8, 8, 1), 1, False, False),
+    ((33, 37, 3), 3, True, False),
+    ((32, 32, 3), 1, False, True),
+    ((21, 34, 1), 2, True, True),
 ]
 
 
@@ -45,10 +46,10 @@ def assert_trees_close(first, second, tolerance):
     jax.tree.map(check, first, second)
 
 
-@pytest.mark.parametrize(("shape", "outputs", "notebook", "formulation"), CASES)
-def test_fast_equals_plain_in_training_and_evaluation(shape, outputs, notebook, formulation):
+@pytest.mark.parametrize(("shape", "outputs", "notebook", "native"), CASES)
+def test_fast_equals_plain_in_training_and_evaluation(shape, outputs, notebook, native):
     one = plain(shape, outputs=outputs, notebook=notebook)
-    two = fast(shape, 16, outputs=outputs, notebook=notebook, formulation=formulation)
+    two = fast(shape, 16, outputs=outputs, notebook=notebook, native=native)
     variables = small.initial(one)
     assert_trees_close(small.initial(two), variables, 0.0)
     batch, key = images(shape, 16), jax.random.key(3)
@@ -67,6 +68,20 @@ def test_a_smaller_last_batch_takes_the_plain_way():
     assert jax.eval_shape(network.train, variables, prepared, jax.random.key(0))[0].shape == (4, 1)
 
 
+@pytest.mark.parametrize("lanes", [0, 16])
+def test_kernels_say_which_layers(lanes, monkeypatch):
+    """Blocks in C++ take padded images, XLA's products columns; Flax's own layers take the images themselves."""
+    monkeypatch.setattr(library, "lanes", lambda: lanes)
+
+    def prepared(kernels):
+        network = article_model(kernels=kernels).build((8, 8, 3), 1, 16)
+        return jax.eval_shape(lambda x: network.prepare(x, True), images((8, 8, 3), 16))
+
+    for kernels in ("auto", "fast"):
+        assert prepared(kernels).columns.ndim == (4 if lanes else 2)
+    assert prepared("plain").shape == (16, 8, 8, 3)
+
+
 def test_many_runs_by_vmap_equal_one_after_another():
     network = fast((8, 8, 1), 6)
     init = jax.jit(jax.vmap(network.init), compiler_options=small.QUICK)
@@ -82,7 +97,7 @@ def test_many_runs_by_vmap_equal_one_after_another():
 
 
 def test_bfloat16_activations_are_float32_ones_to_their_own_rounding():
-    exact, coarse = (fast((8, 8, 1), 16, formulation="phases", dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
+    exact, coarse = (fast((8, 8, 1), 16, native=False, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
     variables = small.initial(exact)
     batch, key = images((8, 8, 1), 16), jax.random.key(3)
     (_, (logits, _)), gradients = losses(exact, variables, batch, key)
@@ -99,11 +114,11 @@ def test_bfloat16_activations_are_float32_ones_to_their_own_rounding():
     assert 0.98 < cosine < 1.0 - 1e-7
 
 
-@pytest.mark.parametrize("formulation", ["im2col", None])
-def test_bfloat16_evaluation_is_that_of_the_plain_network(formulation):
+@pytest.mark.parametrize("native", [False, None])
+def test_bfloat16_evaluation_is_that_of_the_plain_network(native):
     shape = (8, 8, 1)
     other = plain(shape, dtype=jnp.bfloat16)
-    network = fast(shape, 16, formulation=formulation, dtype=jnp.bfloat16)
+    network = fast(shape, 16, native=native, dtype=jnp.bfloat16)
     variables = small.initial(other)
     batch = images(shape, 16)
     one, two = (evaluate(net, variables, batch) for net in (other, network))

@@ -1,9 +1,9 @@
-"""A block by the kernels in C++: convolution, 2 x 2 max-pooling, bias, ReLU, batch norm and dropout in one call.
+"""The kernels in C++ as functions: a block of the article's network, a convolution, an update of the weights.
 
-The reference is `conv_pool`, `batch_norm` and `dropout` of :mod:`jaxopt_study.layers`, one after the other. Images are
-float32 [C, H + 2, W + 2, B]: a pixel of zeros around each, which counts as constant; B is a multiple of
-`library.lanes`. What the backward pass keeps of the forward pass are the activations and, in a byte, the chosen output
-of each window.
+A block is convolution, 2 x 2 max-pooling, bias, ReLU, batch norm and dropout in one call. The reference is `conv_pool`,
+`batch_norm` and `dropout` of :mod:`jaxopt_study.layers`, one after the other. Its images are float32
+[C, H + 2, W + 2, B]: a pixel of zeros around each, which counts as constant; B is a multiple of `library.lanes`. What
+the backward pass keeps of the forward pass are the activations and, in a byte, the chosen output of each window.
 """
 
 import functools
@@ -15,6 +15,8 @@ import numpy as np
 
 from jaxopt_study.kernels import library
 
+Arrays = list[jax.Array]
+Strides = tuple[int, int]
 Residuals = tuple[jax.Array, ...]
 
 
@@ -54,7 +56,7 @@ class Form(NamedTuple):
     first: bool
 
 
-def fits(batch: int, dtype: Any) -> bool:
+def fits_block(batch: int, dtype: Any) -> bool:
     """Whether the kernels take a batch of this size and type."""
     return dtype == jnp.float32 and library.available() and batch % library.lanes() == 0
 
@@ -107,9 +109,8 @@ def _backward(
     scratch = (outputs * max(9 * channels, 4 * rows * columns * batch),)
     shapes = (image, kernel.shape, shift.shape, *((outputs,),) * 3, routed, scratch)
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    d_x, d_kernel, d_shift, d_bias, d_scale, d_offset, *_ = _call("block_gradient", form, results)(
-        *residuals, gradients[0]
-    )
+    called = _call("block_gradient", results, *residuals, gradients[0], **_static(form))
+    d_x, d_kernel, d_shift, d_bias, d_scale, d_offset, *_ = called
     return None if form.first else d_x, Parameters(d_kernel, d_bias, d_scale, d_offset, d_shift), None
 
 
@@ -130,11 +131,75 @@ def _run(
         *(jax.ShapeDtypeStruct((outputs,), jnp.float32),) * 2,
     )
     arguments = (x, kernel, shift, bias, scale, offset, mean, variance, seed)
-    found: tuple[jax.Array, ...] = _call("block", form, results)(*arguments)
-    return found
+    called: tuple[jax.Array, ...] = _call("block", results, *arguments, **_static(form))
+    return called
 
 
-def _call(handler: str, form: Form, results: Any) -> Any:
-    call = jax.ffi.ffi_call(library.target(handler), results, vmap_method="sequential")
-    static = {"epsilon": np.float32(form.epsilon), "layer": np.int32(form.layer), "rate": np.float32(form.rate)}
-    return functools.partial(call, **static)
+def _static(form: Form) -> dict[str, Any]:
+    return {"epsilon": np.float32(form.epsilon), "layer": np.int32(form.layer), "rate": np.float32(form.rate)}
+
+
+def fits_convolution(dtype: Any, filters: int) -> bool:
+    """Whether the kernels take images of this type and so many filters."""
+    return _on_cpu() and dtype == jnp.float32 and filters % library.lanes() == 0
+
+
+def convolve(x: jax.Array, kernel: jax.Array, strides: Strides) -> jax.Array:
+    """Convolves padded images [N, P, Q, C] with kernels [h, w, C, O] to [N, n, m, O]."""
+    sides = zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+    shape = (x.shape[0], *((side - k) // stride + 1 for side, k, stride in sides), kernel.shape[3])
+    return _convolution("convolution", shape, strides, x, kernel)
+
+
+def kernel_gradient(x: jax.Array, dy: jax.Array, shape: tuple[int, ...], strides: Strides) -> jax.Array:
+    """Gives the gradient of the kernel, of this shape, from the padded images and that of the result."""
+    return _convolution("convolution_gradient", shape, strides, x, dy)
+
+
+def _convolution(handler: str, shape: tuple[int, ...], strides: Strides, *arguments: jax.Array) -> jax.Array:
+    result = jax.ShapeDtypeStruct(shape, jnp.float32)
+    down, right = (np.int32(stride) for stride in strides)
+    called: jax.Array = _call(handler, result, *arguments, down=down, right=right)
+    return called
+
+
+def fits_update(arrays: Arrays) -> bool:
+    """Whether the kernel takes these."""
+    return _on_cpu() and all(x.dtype == jnp.float32 for x in arrays)
+
+
+def update(
+    grads: Arrays, updates: Arrays, params: Arrays, signs: Arrays, alone: int
+) -> tuple[Arrays, Arrays, jax.Array]:
+    """Adds the updates to the weights and measures both.
+
+    Args:
+        grads: arrays of any shapes.
+        updates: of those shapes.
+        params: of those shapes, before the update.
+        signs: of the updates before, int8, as `diagnostics.joined` orders them: first those of arrays that have one by
+            themselves, then those of the others, one after another, in the last.
+        alone: the least size of an array that has one by itself.
+
+    Returns:
+        The weights after the update; the signs of the updates; float32 [5]: opposite signs, sum of absolute updates,
+        and sums of squares of gradients, updates and new weights.
+    """
+    count = len(grads)
+    results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (*params, *signs)]
+    results.append(jax.ShapeDtypeStruct((5,), jnp.float32))
+    in_place = {2 * count + i: i for i in range(len(params) + len(signs))}
+    call = jax.ffi.ffi_call(
+        library.target("measures"), results, vmap_method="sequential", input_output_aliases=in_place
+    )
+    called = call(*grads, *updates, *params, *signs, count=np.int32(count), alone=np.int64(alone))
+    return list(called[:count]), list(called[count:-1]), called[-1]
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu" and library.available()
+
+
+def _call(handler: str, results: Any, *arguments: jax.Array, **static: Any) -> Any:
+    call: Any = jax.ffi.ffi_call(library.target(handler), results, vmap_method="sequential")
+    return call(*arguments, **static)
