@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import runpy
 from pathlib import Path
 
 import pytest
@@ -45,14 +44,6 @@ def test_the_main_public_functions_have_examples():
 def test_the_readme_shows_the_program_that_is_run():
     program = (ROOT / "experiments" / "own_model.py").read_text()
     assert program in (ROOT / "README.md").read_text()
-
-
-def test_the_picture_of_the_structure_has_every_module_and_no_circle():
-    drawn = runpy.run_path(str(ROOT / "docs" / "structure.py"))["draw"]()
-    names = {text.get_text() for text in drawn.axes[0].texts}
-    package = ROOT / "jaxopt_study"
-    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert modules - {"__init__"} <= names
 
 
 def test_the_citation_names_what_is_asked_for():
