@@ -44,8 +44,8 @@ def bca_interval(
     from scipy import stats  # slow to import; no epoch waits for it
 
     rng = np.random.default_rng(seed)
-    found = stats.bootstrap((sample,), np.mean, n_resamples=resamples, confidence_level=level, method="BCa", rng=rng)
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    result = stats.bootstrap((sample,), np.mean, n_resamples=resamples, confidence_level=level, method="BCa", rng=rng)
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def student_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float]:

@@ -151,18 +151,18 @@ class Runs:
         Returns:
             Configurations in ascending order of their numbers; empty if there are none.
         """
-        found = list(self._cells.get(optimizer, []))
+        cells = list(self._cells.get(optimizer, []))
         if optimizer in MOMENTUM_RULES:
-            found += [_as_momentum_zero(cell, optimizer) for cell in self._cells.get("sgd", [])]
+            cells += [_as_momentum_zero(cell, optimizer) for cell in self._cells.get("sgd", [])]
         if optimizer == "sgd" and hyperparameters.get("momentum") == 0.0:
             hyperparameters = {name: value for name, value in hyperparameters.items() if name != "momentum"}
-        matching = [cell for cell in found if _has(cell.hyperparameters, hyperparameters)]
+        matching = [cell for cell in cells if _has(cell.hyperparameters, hyperparameters)]
         return sorted(matching, key=lambda cell: [value for _, value in sorted(cell.hyperparameters.items())])
 
     def family(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
         """As :meth:`cells`, but momentum 0 belongs to ``sgd`` alone: what a rule with momentum has for its own."""
-        found = self.cells(optimizer, **hyperparameters)
-        return [c for c in found if optimizer not in MOMENTUM_RULES or c.hyperparameters["momentum"] > 0]
+        cells = self.cells(optimizer, **hyperparameters)
+        return [c for c in cells if optimizer not in MOMENTUM_RULES or c.hyperparameters["momentum"] > 0]
 
     def meant(self, optimizer: str, printed: Mapping[str, float]) -> dict[str, float]:
         """What is meant by numbers in print: of each the nearest value that a rule was run at, 10^-0.5 for 0.316.

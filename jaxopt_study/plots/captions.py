@@ -33,7 +33,7 @@ def endings(histories: Sequence[History]) -> str:
         if h.status == "diverged":
             continue
         lengths.setdefault((h.optimizer, *sorted(h.hyperparameters.items())), set()).add(h.epochs)
-    if all(len(found) == 1 for found in lengths.values()):
+    if all(len(ends) == 1 for ends in lengths.values()):
         return ""
     return "Where a line is thin, some of its seeds have ended."
 
@@ -56,11 +56,11 @@ def table(lead: str, histories: Sequence[History], best: str = "row") -> str:
 
 def curves_alt(groups: Mapping[str, Sequence[History]], metrics: Sequence[str]) -> str:
     """Alternative text of curves: where each line starts and ends, a group a line."""
-    told = [
+    sentences = [
         f"{labels.measure(metric)} by epoch: " + "; ".join(_line(name, runs, metric) for name, runs in groups.items())
         for metric in metrics
     ]
-    return "Line chart. " + ". ".join(map(labels.sentence, told)) + "."
+    return "Line chart. " + ". ".join(map(labels.sentence, sentences)) + "."
 
 
 def _line(name: str, runs: Sequence[History], metric: str) -> str:
@@ -87,15 +87,17 @@ def minima(lead: str, histories: Sequence[History]) -> str:
 def minima_alt(histories: Sequence[History], by: str) -> str:
     """Alternative text of minimum losses against one hyperparameter."""
     groups = selection.grouped(histories, (by,))
-    told = []
+    sentences = []
     for value in ("min_train_loss", "min_val_loss"):
         cells = [seed_minima(runs, heatmaps.curve_of(value)) for runs in groups.values()]
         points = (
             f"{labels.loss(c.value) if np.isfinite(c.value) else 'none'} at {labels.number(float(key[0]))}"
             for key, c in zip(groups, cells, strict=True)
         )
-        told.append(f"{labels.sentence(labels.measure(value))} by {labels.hyperparameter(by)}: " + "; ".join(points))
-    return "Line chart. " + ". ".join(told) + "."
+        sentences.append(
+            f"{labels.sentence(labels.measure(value))} by {labels.hyperparameter(by)}: " + "; ".join(points)
+        )
+    return "Line chart. " + ". ".join(sentences) + "."
 
 
 def dots(histories: Sequence[History]) -> str:
@@ -112,7 +114,7 @@ def medians(histories: Sequence[History]) -> str:
 
 def table_alt(histories: Sequence[History], *, x: str, y: str, values: Sequence[str]) -> str:
     """Alternative text of a heat map: the best cell of each row."""
-    told = []
+    sentences = []
     for value in values:
         rows = []
         cells = heatmaps.table(histories, x=x, y=y, value=value)
@@ -120,8 +122,8 @@ def table_alt(histories: Sequence[History], *, x: str, y: str, values: Sequence[
             rows.append(
                 f"{labels.hyperparameter(y)} {labels.number(at)}: {_best(row, selection.values(histories, x), x)}"
             )
-        told.append(f"{labels.measure(value)}, best of each row: " + "; ".join(rows))
-    return "Table in colour. " + ". ".join(told) + "."
+        sentences.append(f"{labels.measure(value)}, best of each row: " + "; ".join(rows))
+    return "Table in colour. " + ". ".join(sentences) + "."
 
 
 def _best(row: Sequence[Minima], columns: Sequence[float], x: str) -> str:

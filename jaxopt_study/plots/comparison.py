@@ -48,9 +48,11 @@ def minimum_by(
     with style.applied():
         figure, (axes,) = style.panels(1, title, width=5.2, height=3.2, right=2.6)
         cells = {name: [seed_minima(runs, heatmaps.curve_of(name)) for runs in groups.values()] for name in values}
-        for i, (name, own) in enumerate(cells.items()):
-            _series(axes, places, own, name, _SERIES.get(name, style.named_look("", i)))
-        ends = np.array([end for own in cells.values() for c in own for end in (c.low, c.high) if np.isfinite(end)])
+        for i, (name, of_value) in enumerate(cells.items()):
+            _series(axes, places, of_value, name, _SERIES.get(name, style.named_look("", i)))
+        ends = np.array(
+            [end for of_value in cells.values() for c in of_value for end in (c.low, c.high) if np.isfinite(end)]
+        )
         if ends.size:
             style.cut_note(axes, ends, style.scale(axes, ends, ceiling))
         _diverged(axes, places, list(groups.values()))
@@ -66,10 +68,10 @@ def _series(axes: Axes, places: np.ndarray, cells: Sequence[Minima], name: str, 
         axes.vlines(places, low, high, color=look.color, linewidth=1.1)
     best = best_places(cells)
     if best:
-        told = labels.listing(labels.number(places[i]) for i in best)
+        where = labels.listing(labels.number(places[i]) for i in best)
         axes.plot(
             places[best], mean[best], "o", markersize=12, markerfacecolor="none", markeredgecolor=style.BEST,
-            markeredgewidth=1.8, label=f"its best: {labels.loss(mean[best[0]])} at {told}",
+            markeredgewidth=1.8, label=f"its best: {labels.loss(mean[best[0]])} at {where}",
         )  # fmt: skip
 
 

@@ -117,10 +117,10 @@ def lines(
     with style.applied():
         figure, axes = style.panels(len(metrics), title)
         drawn = [_panel(panel, groups, metric, chosen) for panel, metric in zip(axes, metrics, strict=True)]
-        for panel, metric, own in zip(axes, metrics, drawn, strict=True):
+        for panel, metric, values_of_panel in zip(axes, metrics, drawn, strict=True):
             shared = [values for values, other in zip(drawn, metrics, strict=True) if _on_one_scale(metric, other)]
             top = ceiling if metric.endswith("_loss") else np.inf
-            _limits(panel, own, np.concatenate(shared), top, may_be_log=metric not in SHARES)
+            _limits(panel, values_of_panel, np.concatenate(shared), top, may_be_log=metric not in SHARES)
             for runs in rest:
                 mean = band([h for h in runs if h.status != "diverged"], metric).mean
                 panel.plot(np.arange(1, len(mean) + 1), mean, color="#b8b8b8", linewidth=0.6, zorder=0.5)
@@ -185,10 +185,10 @@ def _on_one_scale(metric: str, other: str) -> bool:
     return metric == other or (metric.endswith("_loss") and other.endswith("_loss"))
 
 
-def _limits(axes: Axes, own: np.ndarray, shared: np.ndarray, ceiling: float, *, may_be_log: bool) -> None:
+def _limits(axes: Axes, of_panel: np.ndarray, shared: np.ndarray, ceiling: float, *, may_be_log: bool) -> None:
     """Room for the values of all panels on one scale; what is cut off is said where it is the panel's own."""
     values = shared[np.isfinite(shared)]
-    if not np.isfinite(own).any():
+    if not np.isfinite(of_panel).any():
         axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", va="center", color=style.MUTED)
     if not values.size:
         axes.set_yticks([])
@@ -196,4 +196,4 @@ def _limits(axes: Axes, own: np.ndarray, shared: np.ndarray, ceiling: float, *, 
     typical = float(np.quantile(values, 0.95))
     spiked = float(values.max()) > CLIP * typical > 0
     high = style.scale(axes, values, min(ceiling, 2 * typical if spiked else np.inf), may_be_log=may_be_log)
-    style.cut_note(axes, own, high)
+    style.cut_note(axes, of_panel, high)

@@ -34,11 +34,11 @@ def general(
     trained = [h for h in histories if h.status != "failed" and h.epochs]
     rules = {rule: [h for h in trained if h.optimizer == rule] for rule in dict.fromkeys(h.optimizer for h in trained)}
     pictures = [_compared(rules, chance)] if len(rules) > 1 else []
-    for rule, own in rules.items():
-        axes = varied(own)
-        pictures += [_curves(rule, own, axes, chance)]
-        pictures += [_over(source.of(own), rule, axis) for axis in axes]
-        pictures += [_map(source.of(own), rule, x, y) for y, x in itertools.combinations(axes, 2)]
+    for rule, runs in rules.items():
+        axes = varied(runs)
+        pictures += [_curves(rule, runs, axes, chance)]
+        pictures += [_over(source.of(runs), rule, axis) for axis in axes]
+        pictures += [_map(source.of(runs), rule, x, y) for y, x in itertools.combinations(axes, 2)]
     for made in pictures:
         _set_unit(made.figure, unit)
         yield made
@@ -99,7 +99,7 @@ def _map(source: Source, rule: str, x: str, y: str) -> Picture:
 
 def _compared(rules: Mapping[str, Sequence[History]], chance: float) -> Picture:
     groups = {}
-    for runs in best_first([configurations(own)[0] for own in rules.values()])[:MOST_CURVES]:
+    for runs in best_first([configurations(of_rule)[0] for of_rule in rules.values()])[:MOST_CURVES]:
         rule = runs[0].optimizer
         groups[f"{labels.optimizer(rule)}\n{_name(runs[0], varied(rules[rule]))}"] = runs
     return picture.groups_picture(
@@ -114,8 +114,8 @@ def _compared(rules: Mapping[str, Sequence[History]], chance: float) -> Picture:
 
 
 def _name(history: History, axes: Sequence[str]) -> str:
-    own = [name for name in axes if name in history.hyperparameters]
-    return ", ".join(labels.value(selection.value_of(history, n)) for n in own) or labels.optimizer(history.optimizer)
+    names = [name for name in axes if name in history.hyperparameters]
+    return ", ".join(labels.value(selection.value_of(history, n)) for n in names) or labels.optimizer(history.optimizer)
 
 
 def _slug(name: str) -> str:

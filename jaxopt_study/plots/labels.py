@@ -84,7 +84,7 @@ def optimizer(name: str) -> str:
     return OPTIMIZERS.get(name, name.replace("_", " "))
 
 
-def told(hyperparameters: Mapping[str, float]) -> dict[str, float]:
+def shown(hyperparameters: Mapping[str, float]) -> dict[str, float]:
     """The numbers that a short text names: those that only guard against division by zero are left out."""
     return {n: v for n, v in hyperparameters.items() if n not in ("eps", "initial_accumulator_value")}
 

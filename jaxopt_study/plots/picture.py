@@ -223,7 +223,7 @@ class Best(NamedTuple):
     @property
     def text(self) -> str:
         """``lr 0.01, momentum 0.5``; numbers that only guard against division by zero are left out."""
-        shown = labels.told(self.numbers)
+        shown = labels.shown(self.numbers)
         return ", ".join(f"{labels.short(name)} {labels.number(value)}" for name, value in shown.items())
 
 

@@ -56,24 +56,24 @@ def facts(
     origins: Sequence[Origin], runs: Table, best: Table, reference: Reference | None = None
 ) -> list[tuple[str, str]]:
     """What the summary says, as pairs of a heading and a sentence."""
-    told = [
+    parts = [
         ("Claims", _verdict_counts(reference)),
         ("Lowest validation loss", _lowest(best)),
         ("Runs", _run_counts(runs)),
-        ("Data", _each(origins, _data)),
-        ("Time", _each(origins, _time)),
-        ("Speed", _each(origins, _speed)),
-        ("Device", _each(origins, _device)),
+        ("Data", _by_origin(origins, _data)),
+        ("Time", _by_origin(origins, _time)),
+        ("Speed", _by_origin(origins, _speed)),
+        ("Device", _by_origin(origins, _device)),
     ]
-    return [(heading, text) for heading, text in told if text]
+    return [(heading, text) for heading, text in parts if text]
 
 
 def _verdict_counts(reference: Reference | None) -> str:
     if reference is None or not reference.claims.rows:
         return ""
     counts = Counter(column(reference.claims, "verdict"))
-    told = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
-    return f"{told}, of {len(reference.claims.rows)} of the {reference.name}'s"
+    parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
+    return f"{parts}, of {len(reference.claims.rows)} of the {reference.name}'s"
 
 
 def _lowest(best: Table) -> str:
@@ -91,17 +91,17 @@ def _lowest(best: Table) -> str:
 def _run_counts(runs: Table) -> str:
     counts = Counter(map(str, column(runs, "status")))
     seeds = len(set(column(runs, "seed")))
-    told = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    return f"{len(runs.rows)} runs with {seeds} seed{'s' if seeds != 1 else ''} ({told})" if runs.rows else "none"
+    parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    return f"{len(runs.rows)} runs with {seeds} seed{'s' if seeds != 1 else ''} ({parts})" if runs.rows else "none"
 
 
-def _each(origins: Sequence[Origin], tell: Callable[[Origin], str]) -> str:
+def _by_origin(origins: Sequence[Origin], say: Callable[[Origin], str]) -> str:
     """What is true of every work directory, once; else each by its name."""
-    told = {origin.name: tell(origin) for origin in origins}
-    texts = list(dict.fromkeys(text for text in told.values() if text))
+    parts = {origin.name: say(origin) for origin in origins}
+    texts = list(dict.fromkeys(text for text in parts.values() if text))
     if len(texts) < 2:
         return "".join(texts)
-    return "; ".join(f"{name}: {text}" for name, text in told.items() if text)
+    return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
 
 
 def _data(origin: Origin) -> str:
@@ -123,14 +123,14 @@ def _time(origin: Origin) -> str:
 
 def _speed(origin: Origin) -> str:
     stats = origin.stats
-    told = []
+    parts = []
     if "examples_per_second" in stats:
-        told.append(f"{stats['examples_per_second']:,.0f} examples x configurations a second")
+        parts.append(f"{stats['examples_per_second']:,.0f} examples x configurations a second")
     if "goodput" in stats:
-        told.append(f"goodput {stats['goodput']:.2f}")
+        parts.append(f"goodput {stats['goodput']:.2f}")
     if stats.get("peak_memory_bytes"):
-        told.append(f"{wording.size(stats['peak_memory_bytes'])} at most")
-    return ", ".join(told)
+        parts.append(f"{wording.size(stats['peak_memory_bytes'])} at most")
+    return ", ".join(parts)
 
 
 def _device(origin: Origin) -> str:

@@ -51,8 +51,8 @@ class Illustration(NamedTuple):
     @property
     def number(self) -> int | None:
         """The figure's number, where its name has one."""
-        found = re.match(r"fig(\d+)", self.name)
-        return int(found[1]) if found else None
+        number = re.match(r"fig(\d+)", self.name)
+        return int(number[1]) if number else None
 
 
 def illustrations(saved: Sequence["SavedFigure"]) -> list[Illustration]:
@@ -151,7 +151,7 @@ def _sections(
     figures: Sequence[Illustration], sections: Sequence[tuple[int, str]]
 ) -> list[tuple[str, list[Illustration]]]:
     """Figures under the headings of the reference's sections; those without a number under one of their own."""
-    found: dict[str, list[Illustration]] = {}
+    by_heading: dict[str, list[Illustration]] = {}
     for one in figures:
         heading = "Further figures"
         for first, name in sections:
@@ -159,20 +159,20 @@ def _sections(
                 heading = name
         if all(other.number is None for other in figures):
             heading = "Loss and hyperparameters"
-        found.setdefault(heading, []).append(one)
-    return list(found.items())
+        by_heading.setdefault(heading, []).append(one)
+    return list(by_heading.items())
 
 
 def _with_configuration(runs: Table) -> Table:
     """The runs with their hyperparameters in one column in front, and each again at the end, to be sorted by."""
     fixed = [name for name in runs.columns if name in wording.FIXED_COLUMNS]
-    own = [name for name in runs.columns if name not in wording.FIXED_COLUMNS]
+    hyperparameters = [name for name in runs.columns if name not in wording.FIXED_COLUMNS]
     rows = []
     for row in records(runs):
-        front = wording.numbers({name: row[name] for name in own})
-        values = [row[name] for name in (*fixed, *own)]
+        front = wording.numbers({name: row[name] for name in hyperparameters})
+        values = [row[name] for name in (*fixed, *hyperparameters)]
         rows.append((values[0], front, *values[1:]))
-    return Table((*fixed[:1], "configuration", *fixed[1:], *own), rows) if fixed else runs
+    return Table((*fixed[:1], "configuration", *fixed[1:], *hyperparameters), rows) if fixed else runs
 
 
 def _numeric(table: Table, at: int) -> bool:

@@ -57,7 +57,10 @@ def best_configurations(histories: Iterable[History]) -> Table:
     by_rule: dict[str, list[list[History]]] = {}
     for runs in by_configuration(histories):
         by_rule.setdefault(runs[0].optimizer, []).append(runs)
-    return Table(("optimizer", *MEASURED), [(rule, *measured(best_first(own)[0])) for rule, own in by_rule.items()])
+    return Table(
+        ("optimizer", *MEASURED),
+        [(rule, *measured(best_first(configurations)[0])) for rule, configurations in by_rule.items()],
+    )
 
 
 def measured(histories: Sequence[History]) -> tuple[Value, ...]:
@@ -72,7 +75,7 @@ def measured(histories: Sequence[History]) -> tuple[Value, ...]:
     lost = sum(run.status == "diverged" for run in histories)
     notes = [val.note if kept or not lost else "", f"{lost} of {len(histories)} seeds diverged" if lost else ""]
     note = "; ".join(filter(None, notes))
-    shown = numbers(labels.told(histories[0].hyperparameters).items())
+    shown = numbers(labels.shown(histories[0].hyperparameters).items())
     return (val.value, val.low, val.high, train.value, epoch, shown, len(histories), note)
 
 
@@ -123,7 +126,7 @@ def to_latex(table: Table, *, caption: str = "", label: str = "") -> str:
     lines = [r"\begin{table}", r"\centering"]
     lines += [rf"\caption{{{_escape(caption)}}}"] if caption else []
     lines += [rf"\label{{{label}}}"] if label else []
-    lines += [rf"\begin{{tabular}}{{{''.join('r' if each else 'l' for each in numeric)}}}", r"\toprule", head]
+    lines += [rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}", r"\toprule", head]
     lines += [r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
