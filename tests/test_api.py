@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pickle
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -20,7 +21,8 @@ from jaxopt_study.data.arrays import arrays
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as runs
 from jaxopt_study.identity import identity
-from jaxopt_study.models.own import functions
+from jaxopt_study.models.build import article_model
+from jaxopt_study.models.own import functions, model_of
 from jaxopt_study.optimizers import registry, triangular
 from jaxopt_study.optimizers.foreign import rule, scheduled
 from jaxopt_study.settings import Execution
@@ -85,6 +87,16 @@ def test_runs_may_be_listed_and_what_was_trained_is_not_read_again(tmp_path, mon
     assert [history.seed for history in study.histories] == [0, 1]
     assert study.plan()[0].stored == 2
     assert json.loads((tmp_path / "config.json").read_text())["own"] is False
+
+
+@pytest.mark.parametrize(
+    "given",
+    [article_model(notebook=True), own_studies.Net(5), functions(own_studies.data, own_studies.mine, "two")],
+    ids=["article", "linen", "functions"],
+)
+def test_a_worker_of_a_cluster_makes_the_same_model(given):
+    model = model_of(given)
+    assert pickle.loads(pickle.dumps(model.factory))().identity == model.identity
 
 
 def test_schedules_vary_in_their_numbers(tmp_path):

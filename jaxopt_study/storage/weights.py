@@ -52,7 +52,7 @@ def write(folder: Path, variables: Variables) -> None:
     Raises:
         EnvironmentFault: they cannot be written.
     """
-    from orbax import checkpoint as ocp
+    from orbax import checkpoint as ocp  # takes seconds to import
 
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -75,7 +75,7 @@ def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None,
         EnvironmentFault: the directory holds no weights of that run.
         InputError: no run, or more than one, fits; or the network is another.
     """
-    from orbax import checkpoint as ocp
+    from orbax import checkpoint as ocp  # takes seconds to import
 
     folder = Path(folder)
     config = workdir.read_json(folder / "config.json")
