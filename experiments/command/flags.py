@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from absl import app, flags
 
-from experiments.command import grid_flags, start
+from experiments.command import grid_flags, results, start, terminal
 from experiments.command.experiment import Experiment
 from jaxopt_study.api import Study, make_study
 from jaxopt_study.data import load
@@ -97,8 +97,6 @@ def run(experiment: Experiment) -> None:
     with remote.kept(place):
         study = study_of(experiment, asked, place)
         if FLAGS.dry_run:
-            from experiments.command import terminal  # Matplotlib takes a second to import
-
             terminal.show_plan(study)
             return
         try:
@@ -108,7 +106,7 @@ def run(experiment: Experiment) -> None:
             raise start.Stopped(f"interrupted; {kept}, the same command goes on from here") from None
         if jax.process_index() > 0:  # the first process writes for all
             return
-        from experiments.command import outputs, results  # as above: the first epoch does not wait for it
+        from experiments.command import outputs  # Matplotlib takes a second: the first epoch does not wait for it
 
         outputs.write(results.of_study(study, asked.drawn), study.folder, study.histories)
     if remote.is_url(place):
@@ -134,8 +132,6 @@ def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> Stu
     study = make(data=read, grid=asked.runs)
     if experiment.choose is None or asked.chosen:
         return study
-    from experiments.command import results  # SciPy takes its time to import
-
     runs = experiment.choose(results.finished(study), asked.runs, value("seeds", experiment))
     return make(data=study.dataset, grid=grid_flags.where(runs))
 
