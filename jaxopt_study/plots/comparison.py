@@ -1,6 +1,6 @@
 """Numbers of configurations side by side: minimum losses against a hyperparameter, a bar for each optimizer's best."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,6 @@ def minimum_by(
     *,
     by: str,
     values: Sequence[str] = ("min_train_loss", "min_val_loss"),
-    where: Mapping[str, float | str] | None = None,
     title: str = "",
     ceiling: float = np.inf,
 ) -> Figure:
@@ -36,14 +35,13 @@ def minimum_by(
         histories: the runs.
         by: the hyperparameter.
         values: a line each, as in ``heat_map``.
-        where: hyperparameters (or ``"optimizer"``) by their values; other runs are passed over.
         title: of the figure.
         ceiling: losses above it are cut off.
 
     Raises:
         NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
     """
-    groups = selection.grouped(selection.matching(histories, where or {}), (by,))
+    groups = selection.grouped(selection.matching(histories, {}), (by,))
     places = np.array([float(key[0]) for key in groups])
     with style.applied():
         figure, (axes,) = style.panels(1, title, width=5.2, height=3.2, right=2.6)

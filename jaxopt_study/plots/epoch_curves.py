@@ -51,7 +51,6 @@ def curves(
     metrics: Sequence[str] = ("train_loss", "val_loss"),
     *,
     by: str | Sequence[str],
-    where: Mapping[str, float | str] | None = None,
     title: str = "",
     ceiling: float = np.inf,
 ) -> Figure:
@@ -64,7 +63,6 @@ def curves(
         histories: the runs; those that ``where`` does not let through are passed over.
         metrics: names of curves, a panel each.
         by: a hyperparameter, several of them, or ``"optimizer"``.
-        where: hyperparameters (or ``"optimizer"``) by their values.
         title: of the figure.
         ceiling: losses above it are cut off, so that a run that explodes does not flatten the others.
 
@@ -72,7 +70,7 @@ def curves(
         NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
     """
     names = (by,) if isinstance(by, str) else tuple(by)
-    groups = named_groups(selection.matching(histories, where or {}), names)
+    groups = named_groups(selection.matching(histories, {}), names)
     if names == ("optimizer",):
         looks = [style.named_look(members[0].optimizer, i) for i, members in enumerate(groups.values())]
     else:
