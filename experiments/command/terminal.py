@@ -12,7 +12,8 @@ from rich.table import Table
 
 from experiments.article.claim import Judgement
 from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED
-from jaxopt_study.analysis import best_first, lowest_loss, summary
+from jaxopt_study.analysis import best_first, seed_minima
+from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.api import Study
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
@@ -33,7 +34,7 @@ def show(
 ) -> None:
     """Prints it all to stdout."""
     console = wide_console()
-    grouped = configurations(histories)
+    grouped = by_configuration(histories)
     console.print(table(grouped) if len(grouped) <= MOST_ROWS else best_table(best_runs))
     for note in notes:
         console.print(note)
@@ -82,30 +83,19 @@ def _number(value: tables.Value, digits: str) -> str:
     return f"{value:{digits}}" if isinstance(value, int | float) and np.isfinite(value) else ""
 
 
-Configurations = dict[tuple[str, tuple[tuple[str, float], ...]], list[History]]
-
-
-def configurations(histories: Sequence[History]) -> Configurations:
-    """The runs of each configuration, one a seed."""
-    found: Configurations = {}
-    for history in histories:
-        found.setdefault((history.optimizer, tuple(history.hyperparameters.items())), []).append(history)
-    return found
-
-
-def table(grouped: Configurations) -> Table:
+def table(grouped: Sequence[Sequence[History]]) -> Table:
     """A row a configuration, over its seeds: lowest validation loss, its epoch, how the runs ended."""
-    names = varied([history for group in grouped.values() for history in group])
+    names = varied([history for group in grouped for history in group])
     result = Table(title="Lowest validation loss of each configuration (mean over seeds, lowest to highest)")
     for name in names:
         result.add_column(name, justify="right")
     for name in ("min val loss", "range", "at epoch", "train loss there", "epochs", "status"):
         result.add_column(name, justify="left" if name == "status" else "right")
-    cells = {key: figures(group) for key, group in grouped.items()}
-    best = next(iter(best_first(list(grouped.values()))), None)
-    for (optimizer, numbers), group in grouped.items():
-        loss, low, high, epoch, train = cells[optimizer, numbers]
-        values = {"optimizer": registry.family(optimizer).title, **{n: f"{v:.4g}" for n, v in numbers}}
+    best = next(iter(best_first(grouped)), None)
+    for group in grouped:
+        optimizer, numbers = group[0].optimizer, group[0].hyperparameters
+        values = {"optimizer": registry.family(optimizer).title, **{n: f"{v:.4g}" for n, v in numbers.items()}}
+        loss, low, high, epoch, train, *_ = seed_minima(group)
         mark = " *" if group is best and np.isfinite(loss) else ""
         result.add_row(
             *(values.get(name, "") for name in names),
@@ -127,17 +117,6 @@ def varied(histories: Sequence[History]) -> list[str]:
     several = [n for n in names if len({history.hyperparameters.get(n) for history in histories}) > 1]
     optimizers = {history.optimizer for history in histories}
     return (["optimizer"] if len(optimizers) > 1 or not several else []) + several
-
-
-def figures(group: Sequence[History]) -> tuple[float, float, float, float, float]:
-    """Mean, lowest and highest of the minima over the seeds that did not diverge, mean epoch of the minimum, mean
-    training loss there."""
-    rows = [summary(history) for history in group if np.isfinite(lowest_loss(history))]
-    if not rows:
-        return (np.nan,) * 5
-    losses = [row["min_val_loss"] for row in rows]
-    epochs, train = ([row[name] for row in rows] for name in ("min_val_epoch", "train_loss_at_min_val"))
-    return float(np.mean(losses)), min(losses), max(losses), float(np.mean(epochs)), float(np.mean(train))
 
 
 def endings(group: Sequence[History]) -> str:

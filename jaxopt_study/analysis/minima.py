@@ -83,6 +83,8 @@ class Minima(NamedTuple):
         value: mean over the seeds that have one.
         low: smallest of them.
         high: largest of them.
+        epoch: mean of the epochs that have them.
+        train_loss: mean training loss in these epochs.
         seeds: how many have one.
         runs: how many there are.
         diverged: epochs in which runs diverged, ascending (0 where it is not known).
@@ -91,6 +93,8 @@ class Minima(NamedTuple):
     value: float
     low: float
     high: float
+    epoch: float
+    train_loss: float
     seeds: int
     runs: int
     diverged: tuple[int, ...]
@@ -104,10 +108,14 @@ class Minima(NamedTuple):
 def seed_minima(histories: Sequence[History], curve: str = "val_loss") -> Minima:
     """Sums up the seeds of one configuration, perhaps none."""
     lost = tuple(sorted(h.diverged_epoch or 0 for h in histories if h.status == "diverged"))
-    values = [value for value in (lowest_loss(history, curve) for history in histories) if math.isfinite(value)]
-    if not values:
-        return Minima(math.nan, math.nan, math.nan, 0, len(histories), lost)
-    return Minima(float(np.mean(values)), min(values), max(values), len(values), len(histories), lost)
+    kept = [history for history in histories if math.isfinite(lowest_loss(history, curve))]
+    if not kept:
+        none = math.nan
+        return Minima(none, none, none, none, none, 0, len(histories), lost)
+    values, epochs = zip(*(minimum(history.curves[curve]) for history in kept), strict=True)
+    beside = [history.curves["train_loss"][epoch - 1] for history, epoch in zip(kept, epochs, strict=True)]
+    value, epoch, train_loss = (float(np.mean(numbers, dtype=np.float64)) for numbers in (values, epochs, beside))
+    return Minima(value, min(values), max(values), epoch, train_loss, len(kept), len(histories), lost)
 
 
 def losses(history: History, curve: str = "val_loss") -> np.ndarray:

@@ -80,7 +80,9 @@ def grouped(histories: Sequence[History], by: Sequence[str]) -> dict[Key, list[H
         groups.setdefault(tuple(value_of(history, name) for name in by), []).append(history)
     for key, members in groups.items():
         if len({configuration(h) for h in members}) > 1:
-            raise NotDrawable(f"runs with {labels.listing(by)} {key} differ in more than their seed: show fewer of them")
+            raise NotDrawable(
+                f"runs with {labels.listing(by)} {key} differ in more than their seed: show fewer of them"
+            )
     return dict(sorted(groups.items(), key=lambda item: item[0]))
 
 

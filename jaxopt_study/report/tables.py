@@ -7,9 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from jaxopt_study.analysis import best_first, lowest_loss, minimum, seed_estimate
+from jaxopt_study.analysis import best_first, lowest_loss, seed_estimate, seed_minima
 from jaxopt_study.analysis import summary as summary_of_run
 from jaxopt_study.analysis.minima import SUMMARY
 from jaxopt_study.analysis.runs import by_configuration
@@ -69,14 +67,16 @@ def measured(histories: Sequence[History]) -> tuple[Value, ...]:
     Losses are means over the seeds with a 95% interval for the validation loss, the epoch is the mean epoch of the
     smallest validation loss, and the training loss is the smallest, with dropout on. A run that diverged has none.
     """
-    kept = [run for run in histories if math.isfinite(lowest_loss(run))]
-    val, train = (seed_estimate([lowest_loss(run, curve) for run in kept]) for curve in ("val_loss", "train_loss"))
-    epoch = float(np.mean([minimum(run.curves["val_loss"]).epoch for run in kept])) if kept else None
+    minima = seed_minima(histories)
+    val, train = (
+        seed_estimate([loss for loss in (lowest_loss(run, curve) for run in histories) if math.isfinite(loss)])
+        for curve in ("val_loss", "train_loss")
+    )
     lost = sum(run.status == "diverged" for run in histories)
-    notes = [val.note if kept or not lost else "", f"{lost} of {len(histories)} seeds diverged" if lost else ""]
+    notes = [val.note if minima.seeds or not lost else "", f"{lost} of {len(histories)} seeds diverged" if lost else ""]
     note = "; ".join(filter(None, notes))
     shown = numbers(labels.shown(histories[0].hyperparameters).items())
-    return (val.value, val.low, val.high, train.value, epoch, shown, len(histories), note)
+    return (val.value, val.low, val.high, train.value, minima.epoch, shown, len(histories), note)
 
 
 def numbers(items: Iterable[tuple[str, float]]) -> str:

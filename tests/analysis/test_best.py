@@ -12,6 +12,7 @@ from experiments.article.find import best as best_for_claims
 from experiments.article.tables import best_runs
 from experiments.command import terminal
 from jaxopt_study.analysis import Runs, best_cell, best_first, best_places, best_run, seed_minima
+from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.plots import heatmaps
 from jaxopt_study.plots.general import configurations
 from jaxopt_study.plots.picture import Source, best
@@ -43,7 +44,7 @@ def best_by_heat_map(runs):
 
 
 def best_at_the_terminal(runs):
-    table = terminal.table(terminal.configurations(runs))
+    table = terminal.table(by_configuration(runs))
     (starred,) = [at for at, cell in enumerate(table.columns[1].cells) if "*" in cell]
     return float(list(table.columns[0].cells)[starred])
 

@@ -95,7 +95,7 @@ def test_values_over_several_hyperparameters_are_told_apart():
 
 
 def test_configurations_are_never_averaged():
-    with pytest.raises(NotDrawable, match="narrow `where`"):
+    with pytest.raises(NotDrawable, match="differ in more than their seed: show fewer"):
         curves(momentum_grid(), by="momentum")
 
 
