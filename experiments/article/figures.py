@@ -31,9 +31,11 @@ def at(
         name: of the hyperparameter.
 
     Raises:
-        NotDrawable: if the figure would repeat a sister.
+        NotDrawable: if there is no value, or the figure would repeat a sister.
     """
     present = selection.values(histories, name)
+    if not present:
+        raise NotDrawable(f"no run that it could show has a {labels.hyperparameter(name)}")
     used = nearest(present, wanted)
     for other in others:
         if nearest(present, other) == used and _distance(used, other) < _distance(used, wanted):

@@ -82,6 +82,14 @@ def test_a_value_is_used_by_the_figure_it_is_nearest_to_alone():
             figures.at(runs, wanted, others=(0.001, 0.01, 0.1))
 
 
+def test_a_figure_that_no_run_can_be_in_is_left_out_and_said_so():
+    runs = [run("sgd", learning_rate=0.5), run("adagrad", learning_rate=0.001, initial_accumulator_value=0.1, eps=1e-7)]
+    notes = []
+    drawn = list(catalogue.pictures("adagrad_learning_rates", runs, on_absent=notes.append))
+    assert len(drawn) + len(notes) == 4
+    assert any("no run that it could show" in note for note in notes)
+
+
 def test_a_substitute_is_named_in_title_and_file_but_rounding_is_none():
     far, near = (figures.at(momentum_grid(rates=(rate,)), wanted) for rate, wanted in ((0.02, 0.01), (10**-1.5, 0.03)))
     assert far.title == "learning rate 0.02 (nearest to the article's 0.01)"
