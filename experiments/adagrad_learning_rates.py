@@ -53,7 +53,7 @@ def g1(runs: Runs) -> Verdict:
     """Training loss over SGD's in the first and the last tenth of the epochs that both have."""
     cells = [cell(runs, optimizer, learning_rate=facts.SMALL_RATE) for optimizer in ("adagrad", "sgd")]
     horizon(cells)
-    pairs = [[each.by_seed[seed] for each in cells] for seed in common_seeds(cells)]
+    pairs = [[config.by_seed[seed] for config in cells] for seed in common_seeds(cells)]
     first = [_ratio(runs, *pair, last=False) for pair in pairs]
     last = [_ratio(runs, *pair, last=True) for pair in pairs]
     meaning = "training loss of adagrad over that of sgd at 0.001, {} tenth of the epochs"
@@ -156,8 +156,8 @@ FIGURES = (
 )
 
 EXPERIMENT = Experiment(
-    "adagrad_learning_rates", "Adagrad over its learning rate", AXES, make_runs, section="Adagrad",
-    claims=CLAIMS, figures=FIGURES,
+    "adagrad_learning_rates", "Adagrad over its learning rate", AXES, make_runs,
+    section="Adagrad", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)

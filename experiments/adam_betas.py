@@ -12,10 +12,8 @@ from functools import partial
 
 from experiments.article import figures
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.plots import selection
 
@@ -24,13 +22,6 @@ AXES = {
     "b1s": Axis("adam", "b1", (0.5, 0.9, 0.95)),
     "b2s": Axis("adam", "b2", (0.9, 0.99, 0.999)),
 }
-
-
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rates x betas x seeds."""
-    axes = {"learning_rate": values["learning_rates"], "b1": values["b1s"], "b2": values["b2s"]}
-    return grid.product("adam", axes, seeds)
-
 
 # Its figures.
 
@@ -58,7 +49,10 @@ def _adam_table(source: plots.picture.Source) -> plots.picture.Picture:
 FIGURES = ((36, _adam_losses_by_betas), (37, _adam_table))
 
 
-EXPERIMENT = Experiment("adam_betas", "Adam over its betas", AXES, make_runs, section="Adam", figures=FIGURES)
+EXPERIMENT = Experiment(
+    "adam_betas", "Adam over its betas", AXES, full_grid(AXES, "adam"),
+    section="Adam", figures=FIGURES,
+)  # fmt: skip
 
 
 main = partial(flags.main, EXPERIMENT)

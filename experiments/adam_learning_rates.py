@@ -17,21 +17,13 @@ from experiments.article.find import ArticleRuns, best, cell, require_learning, 
 from experiments.article.parts import higher_minimum, slower_to
 from experiments.article.verdict import Part, Verdict, attempt, decide
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, halfway, minimum
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.plots import selection
 
 AXES = {"learning_rates": Axis("adam", "learning_rate", facts.half_decades(-4, 0))}
-
-
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rates x seeds at the default betas."""
-    return grid.product("adam", {"learning_rate": values["learning_rates"]}, seeds)
-
 
 # What the article claims.
 
@@ -132,8 +124,8 @@ FIGURES = ((34, _adam_losses), (35, _adam_minimum))
 
 
 EXPERIMENT = Experiment(
-    "adam_learning_rates", "Adam over its learning rate", AXES, make_runs, section="Adam", claims=CLAIMS,
-    figures=FIGURES,
+    "adam_learning_rates", "Adam over its learning rate", AXES, full_grid(AXES, "adam"),
+    section="Adam", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)

@@ -101,15 +101,15 @@ def x2(runs: Runs) -> Verdict:
     cells = [best(runs, optimizer) for optimizer in _FOLLOWERS]
     plain = best(runs, "sgd")
     seeds = common_seeds([*cells, plain])
-    losses = np.array([[lowest(runs, each.by_seed[seed]) for each in cells] for seed in seeds])
+    losses = np.array([[lowest(runs, config.by_seed[seed]) for config in cells] for seed in seeds])
     first = np.array([lowest(runs, plain.by_seed[seed]) for seed in seeds])
     centre = np.exp(np.log(np.maximum(losses, np.finfo(np.float64).tiny)).mean(axis=1))
     moving = unsettled([*cells, plain])
     meaning = "smallest validation loss over the mean of nesterov, adam, momentum and rmsprop"
     limits = (1 / (1 + CLOSE), 1 + CLOSE)
     parts = [
-        Part(f"{meaning}: {each.label}", (column / centre).tolist(), *limits, ratio=True)
-        for each, column in zip(cells, losses.T, strict=True)
+        Part(f"{meaning}: {config.label}", (column / centre).tolist(), *limits, ratio=True)
+        for config, column in zip(cells, losses.T, strict=True)
     ]
     behind = "mean smallest validation loss of nesterov, adam, momentum and rmsprop minus sgd's"
     parts.append(Part(behind, (losses.mean(axis=1) - first).tolist()))
@@ -119,7 +119,7 @@ def x2(runs: Runs) -> Verdict:
 def x3(runs: Runs) -> Verdict:
     """Each of the two against the worst of the other five."""
     others = [best(runs, optimizer) for optimizer in _ALL if optimizer not in _LAST]
-    worst = max(others, key=lambda each: mean_lowest(runs, each))
+    worst = max(others, key=lambda config: mean_lowest(runs, config))
     return decide([attempt(lambda o: higher_minimum(runs, best(runs, o), worst), o) for o in _LAST])
 
 
@@ -151,7 +151,7 @@ def x7(runs: Runs) -> Verdict:
             continue
     if len(table) < _LEAST_OPTIMIZERS:
         raise Undecided(f"grid does not cover it: {len(table)} optimizers with a range of rates, 4 are needed")
-    cells = [each for window in table.values() for each in window]
+    cells = [config for window in table.values() for config in window]
     values = [_rate_share(runs, table, seed) for seed in common_seeds(cells)]
     moving = unsettled(cells)
     meaning = f"learning rate's share of the variance (within a decade of the best) over {', '.join(table)}"
@@ -160,14 +160,14 @@ def x7(runs: Runs) -> Verdict:
 
 def _window(runs: Runs, cells: list[Cell]) -> list[Cell]:
     centre = best_cell(cells).hyperparameters["learning_rate"]
-    near = [each for each in cells if abs(math.log10(each.hyperparameters["learning_rate"] / centre)) <= 1.01]
+    near = [config for config in cells if abs(math.log10(config.hyperparameters["learning_rate"] / centre)) <= 1.01]
     if len(near) < 3:
         raise Undecided("grid does not cover it: fewer than three rates within a decade of the best")
     return near
 
 
 def _rate_share(runs: Runs, table: dict[str, list[Cell]], seed: int) -> float:
-    return share_of_rates([[lowest(runs, each.by_seed[seed]) for each in cells] for cells in table.values()])
+    return share_of_rates([[lowest(runs, config.by_seed[seed]) for config in cells] for cells in table.values()])
 
 
 def share_of_rates(losses: Sequence[Sequence[float]]) -> float:
@@ -198,7 +198,7 @@ def x8(runs: Runs) -> Verdict:
 
 def _some_better(runs: Runs, optimizer: str, default: Cell) -> Verdict:
     eps = default.hyperparameters["eps"]
-    others = [each for each in family(runs, optimizer, learning_rate=0.001, eps=eps) if each is not default]
+    others = [config for config in family(runs, optimizer, learning_rate=0.001, eps=eps) if config is not default]
     if not others:
         raise Undecided(f"grid does not cover it: {optimizer} at 0.001 was run with the default numbers only")
     return decide([attempt(higher_minimum, runs, default, other) for other in others], some=True)
@@ -230,15 +230,15 @@ CLAIMS = (
 
 
 def _all_best(source: plots.picture.Source) -> list[plots.picture.Best]:
-    found = []
+    chosen = []
     for rule in _ALL:
         try:
-            found.append(plots.picture.best(source, rule))
+            chosen.append(plots.picture.best(source, rule))
         except NotDrawable:
             continue
-    if len(found) < 2:
+    if len(chosen) < 2:
         raise NotDrawable("it compares optimizers, and there are runs of fewer than two")
-    return found
+    return chosen
 
 
 def _bars(
@@ -310,8 +310,8 @@ FIGURES = (
 )  # fmt: skip
 
 EXPERIMENT = Experiment(
-    "compare", "Each optimizer at its best", {}, make_runs, section="Comparison", claims=CLAIMS, figures=FIGURES,
-    choose=choose, parts={"compare": None},
+    "compare", "Each optimizer at its best", {}, make_runs,
+    section="Comparison", claims=CLAIMS, figures=FIGURES, choose=choose, parts={"compare": None},
 )  # fmt: skip
 
 

@@ -21,11 +21,10 @@ from experiments.article.find import best
 from experiments.article.parts import higher_minimum
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, Values, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Runs
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 from jaxopt_study.plots import labels
 
@@ -49,12 +48,7 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     for base in values["base_learning_rates"]:
         if base > lowest:
             raise InputError("--base_learning_rates", base, f"allowed is at most {lowest}, of --max_learning_rates")
-    axes = {
-        "base_learning_rate": values["base_learning_rates"],
-        "max_learning_rate": values["max_learning_rates"],
-        "step_size": values["step_sizes"],
-    }
-    return grid.product("cyclical", axes, seeds)
+    return full_grid(AXES, "cyclical")(values, seeds)
 
 
 # What the article claims.
@@ -191,8 +185,8 @@ FIGURES = ((43, _cycle), (44, _cyclical_losses))
 
 
 EXPERIMENT = Experiment(
-    "cyclical_learning_rate", "The cyclical learning rate", AXES, make_runs, section="Cyclical learning rate",
-    claims=CLAIMS, figures=FIGURES,
+    "cyclical_learning_rate", "The cyclical learning rate", AXES, make_runs,
+    section="Cyclical learning rate", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)

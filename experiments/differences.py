@@ -76,8 +76,8 @@ def body() -> None:
         if name not in VARIANTS:
             raise InputError("--variants", name, f"allowed are {', '.join(VARIANTS)}")
     folder = workdir.check(Path(given.workdir))
-    found = {name: train(name, folder) for name in VARIANTS if name == "base" or name in given.variants}
-    table = compare(found)
+    by_variant = {name: train(name, folder) for name in VARIANTS if name == "base" or name in given.variants}
+    table = compare(by_variant)
     tables.write_csv(folder / "differences.csv", table)
     print(tables.to_markdown(table))
     print(f"{folder}: differences.csv")
@@ -133,7 +133,7 @@ def forgetful(model: Model, momentum: float) -> Model:
     return Model(f"{model.identity}, batch norm momentum {momentum}", build)
 
 
-def compare(found: dict[str, list[History]]) -> tables.Table:
+def compare(by_variant: dict[str, list[History]]) -> tables.Table:
     """A row for each variant and rule: mean lowest validation loss, and how far it is from that of the base.
 
     Columns: variant, optimizer, val_loss with its interval over seeds, its mean epoch, the mean paired difference from
@@ -141,9 +141,9 @@ def compare(found: dict[str, list[History]]) -> tables.Table:
     """
     moved = ("difference", "difference_low", "difference_high")
     columns = ("variant", "optimizer", "val_loss", "val_low", "val_high", "epoch", *moved, "seeds")
-    base = {(run.optimizer, run.seed): _lowest(run) for run in found["base"]}
+    base = {(run.optimizer, run.seed): _lowest(run) for run in by_variant["base"]}
     rows: list[tuple[tables.Value, ...]] = []
-    for name, histories in found.items():
+    for name, histories in by_variant.items():
         for rule in RULES:
             runs = [run for run in histories if run.optimizer == rule]
             loss = seed_estimate([_lowest(run) for run in runs])

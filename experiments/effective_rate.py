@@ -113,15 +113,15 @@ def explained(values: ArrayLike, groups: Iterable[float]) -> float:
     return float(1 - (within / free) / (total / (len(value) - 1)))
 
 
-def explained_by(found: Sequence[Point], by: Callable[[Point], float], *, ranks: bool = False) -> Estimate:
+def explained_by(configs: Sequence[Point], by: Callable[[Point], float], *, ranks: bool = False) -> Estimate:
     """Share of the variance of the losses, or of their ranks, that ``by`` explains: of each seed by itself, then mean.
 
     Args:
-        found: configurations; seeds that one of them lacks are left out.
+        configs: configurations; seeds that one of them lacks are left out.
         by: effective or plain rate of a point.
         ranks: whether to take the ranks of the losses, to which a few large ones are no more than others.
     """
-    return seed_estimate([_explained(row, [by(point) for point in found], ranks) for row in _by_seed(found)])
+    return seed_estimate([_explained(row, [by(point) for point in configs], ranks) for row in _by_seed(configs)])
 
 
 def _explained(losses: np.ndarray, groups: Sequence[float], ranks: bool) -> float:
@@ -130,7 +130,7 @@ def _explained(losses: np.ndarray, groups: Sequence[float], ranks: bool) -> floa
     return explained(stats.rankdata(losses) if ranks else losses, groups)
 
 
-def preference(found: Sequence[Point]) -> Estimate:
+def preference(configs: Sequence[Point]) -> Estimate:
     """How much better the effective rate foretells what another momentum does than the plain rate: from 0 to 1.
 
     For each configuration and each smaller momentum at which there is a run with the same rate and one with the same
@@ -139,13 +139,13 @@ def preference(found: Sequence[Point]) -> Estimate:
     foretells as well. Both sides have the same pairs of momenta, which :func:`explained_by` cannot see to.
     NaN where there is no such configuration.
     """
-    plain = [point for point in found if point.optimizer == PLAIN]
+    plain = [point for point in configs if point.optimizer == PLAIN]
     at_rate = {(point.rate, point.momentum): i for i, point in enumerate(plain)}
     at_effective = {(point.effective, point.momentum): i for i, point in enumerate(plain)}
     rows = [
         (i, at_rate[point.rate, other], at_effective[point.effective, other])
         for i, point in enumerate(plain)
-        for other in sorted({each.momentum for each in plain if each.momentum < point.momentum})
+        for other in sorted({smaller.momentum for smaller in plain if smaller.momentum < point.momentum})
         if (point.rate, other) in at_rate and (point.effective, other) in at_effective
     ]
     if not rows:
@@ -159,12 +159,12 @@ def _share(at_rate: np.ndarray, at_effective: np.ndarray) -> float:
     return squares[0] / sum(squares) if sum(squares) > 0 else float("nan")
 
 
-def differences(found: Sequence[Point]) -> list[Difference]:
+def differences(configs: Sequence[Point]) -> list[Difference]:
     """Each momentum above 0 against the smallest other one that has its effective rate, by momentum and rate.
 
     The smallest is 0, plain SGD, wherever the grid has it.
     """
-    plain = sorted((p for p in found if p.optimizer == PLAIN), key=lambda p: (p.momentum, p.effective))
+    plain = sorted((p for p in configs if p.optimizer == PLAIN), key=lambda p: (p.momentum, p.effective))
     told = []
     for point in plain:
         base = next(other for other in plain if other.effective == point.effective)
@@ -175,13 +175,13 @@ def differences(found: Sequence[Point]) -> list[Difference]:
     return told
 
 
-def formulations_apart(found: Sequence[Point]) -> Estimate:
+def formulations_apart(configs: Sequence[Point]) -> Estimate:
     """Mean absolute difference between the two formulations at the same effective rate and momentum, by seed.
 
     They compute the same weights there up to rounding, which training amplifies. NaN if there are no such two.
     """
-    plain = {(p.effective, p.momentum): p for p in found if p.optimizer == PLAIN}
-    twins = [(p, plain[p.effective, p.momentum]) for p in found if p.optimizer == AVERAGED
+    plain = {(p.effective, p.momentum): p for p in configs if p.optimizer == PLAIN}
+    twins = [(p, plain[p.effective, p.momentum]) for p in configs if p.optimizer == AVERAGED
              and (p.effective, p.momentum) in plain]  # fmt: skip
     if not twins:
         return seed_estimate([])
@@ -189,10 +189,10 @@ def formulations_apart(found: Sequence[Point]) -> Estimate:
     return seed_estimate(np.abs(averaged - other).mean(axis=1))
 
 
-def _by_seed(found: Sequence[Point]) -> list[np.ndarray]:
+def _by_seed(configs: Sequence[Point]) -> list[np.ndarray]:
     """The losses ``[N]`` of the points, an array a seed that all of them have."""
-    seeds = set[int].intersection(*(set(point.losses) for point in found)) if found else set[int]()
-    return [np.array([point.losses[seed] for point in found]) for seed in sorted(seeds)]
+    seeds = set[int].intersection(*(set(point.losses) for point in configs)) if configs else set[int]()
+    return [np.array([point.losses[seed] for point in configs]) for seed in sorted(seeds)]
 
 
 # The figure.
@@ -207,22 +207,22 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
     Raises:
         NotDrawable: the runs have no two momenta.
     """
-    found = points(Runs(source.histories, chance=source.chance))
-    momenta = sorted({point.momentum for point in found})
+    configs = points(Runs(source.histories, chance=source.chance))
+    momenta = sorted({point.momentum for point in configs})
     if len(momenta) < 2:
         raise NotDrawable("it compares momenta, and the runs have fewer than two")
-    estimates = [seed_estimate(list(point.losses.values())) for point in found]
+    estimates = [seed_estimate(list(point.losses.values())) for point in configs]
     title = "Momentum: lowest validation loss over the effective rate and over the learning rate"
     with plots.style.applied():
         figure, axes = plots.style.panels(2, title, right=plots.estimates.LEGEND)
-        _panel(axes[0], found, momenta, lambda point: point.effective, "effective rate (see the caption)")
-        _panel(axes[1], found, momenta, lambda point: point.rate, "learning rate")
+        _panel(axes[0], configs, momenta, lambda point: point.effective, "effective rate (see the caption)")
+        _panel(axes[1], configs, momenta, lambda point: point.rate, "learning rate")
         for panel in axes:
             plots.estimates.losses(panel, estimates, source.chance)
             panel.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
         plots.style.legend(figure, axes[1], "momentum", width=plots.estimates.LEGEND - 0.05)
-    plain = [point for point in found if point.optimizer == PLAIN]
-    numbers = _numbers(found, plain)
+    plain = [point for point in configs if point.optimizer == PLAIN]
+    numbers = _numbers(configs, plain)
     caption = (
         "The effective rate is rate / (1 - momentum); in the average form (open markers, dotted) it is the rate. "
         f"{numbers} A cross marks where a seed diverged, the dotted line is guessing. "
@@ -233,12 +233,12 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
 
 
 def _panel(
-    axes: Axes, found: Sequence[Point], momenta: Sequence[float], by: Callable[[Point], float], name: str
+    axes: Axes, configs: Sequence[Point], momenta: Sequence[float], by: Callable[[Point], float], name: str
 ) -> None:
     looks = dict(zip(momenta, plots.style.ordered_looks(len(momenta)), strict=True))
     for form, (line, inside) in _FORMS.items():
         for momentum, look in looks.items():
-            own = sorted((p for p in found if p.optimizer == form and p.momentum == momentum), key=by)
+            own = sorted((p for p in configs if p.optimizer == form and p.momentum == momentum), key=by)
             if own:
                 estimates = [seed_estimate(list(point.losses.values())) for point in own]
                 label = labels.number(momentum) + (" (average form)" if form == AVERAGED else "")
@@ -247,18 +247,18 @@ def _panel(
                     linestyle=line, markerfacecolor=inside or look.color, markersize=4.5 if inside is None else 8,
                     zorder=3 if inside is None else 2, linewidth=1.3,
                 )  # fmt: skip
-    plots.estimates.crosses(axes, sorted({by(point) for point in found if point.diverged}))
-    plots.estimates.positions(axes, [by(point) for point in found], name)
+    plots.estimates.crosses(axes, sorted({by(point) for point in configs if point.diverged}))
+    plots.estimates.positions(axes, [by(point) for point in configs], name)
 
 
-def _numbers(found: Sequence[Point], plain: Sequence[Point]) -> str:
+def _numbers(configs: Sequence[Point], plain: Sequence[Point]) -> str:
     by_effective = explained_by(plain, lambda point: point.effective, ranks=True)
     by_rate = explained_by(plain, lambda point: point.rate, ranks=True)
     return (
         "Of the variance of the ranks of the losses, within the first formulation, the effective rate explains "
         f"{plots.estimates.interval(by_effective)}, the learning rate {plots.estimates.interval(by_rate)}; compared at "
         f"the same pairs of momenta, the preference for the effective rate, from 0 to 1, is "
-        f"{plots.estimates.interval(preference(found))}."
+        f"{plots.estimates.interval(preference(configs))}."
     )
 
 
@@ -267,28 +267,29 @@ def _numbers(found: Sequence[Point], plain: Sequence[Point]) -> str:
 
 def table(source: plots.picture.Source) -> Answer:
     """Shares of variance that the effective and the plain rate explain, and each momentum against plain SGD."""
-    found = points(Runs(source.histories, chance=source.chance))
-    plain = [point for point in found if point.optimizer == PLAIN]
+    configs = points(Runs(source.histories, chance=source.chance))
+    plain = [point for point in configs if point.optimizer == PLAIN]
     rows: list[tuple[str | float | None, ...]] = []
-    for of, which in (("momentum", plain), ("both formulations", found)):
+    for of, which in (("momentum", plain), ("both formulations", configs)):
         for ranks in (False, True):
             what = f"share of variance of {'ranks' if ranks else 'losses'} explained"
             by_effective = explained_by(which, lambda point: point.effective, ranks=ranks)
             by_rate = explained_by(which, lambda point: point.rate, ranks=ranks)
             rows.append((f"{what} by effective rate", of, None, None, None, *by_effective))
             rows.append((f"{what} by learning rate", of, None, None, None, *by_rate))
-    rows.append(("preference for effective rate", "momentum", None, None, None, *preference(found)))
-    apart = formulations_apart(found)
+    rows.append(("preference for effective rate", "momentum", None, None, None, *preference(configs)))
+    apart = formulations_apart(configs)
     rows.append(("formulations apart", "both formulations", None, None, None, *apart))
-    for one in differences(found):
+    for one in differences(configs):
         keys = ("difference at equal effective rate", "momentum", one.momentum, one.against, one.effective)
         rows.append((*keys, *one.estimate))
     return ("quantity", "of", "momentum", "against", "effective_rate", *Estimate._fields), rows
 
 
 EXPERIMENT = Experiment(
-    "effective_rate", "Momentum and the effective rate", AXES, make_runs, figures=((0, picture),), table=table
-)
+    "effective_rate", "Momentum and the effective rate", AXES, make_runs,
+    figures=((0, picture),), table=table,
+)  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)
 

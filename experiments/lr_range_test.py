@@ -110,8 +110,8 @@ def _test(optimizer: str, numbers: tuple[tuple[str, float], ...], group: dict[fl
     seeds = sorted(set.intersection(*(set(runs) for runs in group.values())))
     rates = np.array(sorted(group))
     losses = np.array([[group[rate][seed] for seed in seeds] for rate in rates]).reshape(len(rates), len(seeds))
-    found = _landmarks(rates, losses.mean(1)) if seeds else (math.nan,) * 4
-    return RangeTest(optimizer, numbers, rates, losses, *found)
+    landmarks = _landmarks(rates, losses.mean(1)) if seeds else (math.nan,) * 4
+    return RangeTest(optimizer, numbers, rates, losses, *landmarks)
 
 
 def _landmarks(rates: np.ndarray, loss: np.ndarray) -> tuple[float, float, float, float]:
@@ -216,7 +216,7 @@ def alt_text(tests: Sequence[RangeTest]) -> str:
     """What the figure shows, a sentence a rule."""
     told = []
     for test in tests:
-        found = [
+        landmarks = [
             f"{what} {labels.number(rate)}"
             for what, rate in (
                 ("falls from", test.falls_from),
@@ -226,7 +226,7 @@ def alt_text(tests: Sequence[RangeTest]) -> str:
             )
             if math.isfinite(rate)
         ]
-        told.append(f"{labels.optimizer(test.optimizer)}: the loss {', '.join(found) or 'does not fall'}")
+        told.append(f"{labels.optimizer(test.optimizer)}: the loss {', '.join(landmarks) or 'does not fall'}")
     return "Line charts, one a rule. " + ". ".join(told) + "."
 
 
@@ -244,8 +244,8 @@ def table(source: plots.picture.Source) -> Answer:
 
 
 EXPERIMENT = Experiment(
-    "lr_range_test", "The learning rate range test", AXES, make_runs, figures=((0, range_test),), table=table,
-    presets=PRESETS,
+    "lr_range_test", "The learning rate range test", AXES, make_runs,
+    figures=((0, range_test),), table=table, presets=PRESETS,
 )  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)

@@ -19,7 +19,7 @@ from experiments.article.find import along, family, horizon
 from experiments.article.parts import mean_loss, trend
 from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict, decide
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, Values, full_grid
 from jaxopt_study.analysis import Cell, Runs
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
@@ -32,8 +32,7 @@ AXES = {
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """Rates x momenta x seeds in both formulations, and the plain form at the matched rates."""
-    axes = {"learning_rate": values["learning_rates"], "momentum": values["momenta"]}
-    both = [run for rule in ("momentum", "momentum_ema") for run in grid.product(rule, axes, seeds)]
+    both = full_grid(AXES, "momentum", "momentum_ema")(values, seeds)
     matched = [
         grid.make_run("momentum", {"learning_rate": matched_rate(rate, momentum), "momentum": momentum}, seed)
         for rate in values["learning_rates"]

@@ -21,24 +21,15 @@ from experiments.article.find import along, best, cell, common_seeds, family, ho
 from experiments.article.parts import CONVERGED, converges, early, higher_minimum, late, log, slower, tenth, trend
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, progress
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
 from jaxopt_study.plots import selection
 
 AXES = {
     "learning_rates": Axis("momentum", "learning_rate", facts.SGD_RATES),
     "momenta": Axis("momentum", "momentum", facts.MOMENTA),
 }
-
-
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rates x momenta x seeds."""
-    axes = {"learning_rate": values["learning_rates"], "momentum": values["momenta"]}
-    return grid.product("momentum", axes, seeds)
-
 
 # What the article claims.
 
@@ -113,12 +104,14 @@ def m8(runs: Runs) -> Verdict:
     if len(rates) < 3 or len(momenta) < 3:
         raise Undecided("grid does not cover it: three rates at each of three momenta are needed")
     table = [[_at(runs, momentum, rate) for momentum in momenta] for rate in rates]
-    cells = [each for row in table for each in row]
+    cells = [config for row in table for config in row]
     seeds = common_seeds(cells)
     converged = np.array(
-        [[[progress(runs, each.by_seed[seed]) >= CONVERGED for each in row] for row in table] for seed in seeds]
+        [[[progress(runs, config.by_seed[seed]) >= CONVERGED for config in row] for row in table] for seed in seeds]
     )
-    moving = unsettled([each for each in cells if min(progress(runs, r) for r in each.by_seed.values()) < CONVERGED])
+    moving = unsettled(
+        [config for config in cells if min(progress(runs, r) for r in config.by_seed.values()) < CONVERGED]
+    )
     decades = np.log10(rates)
     by_rate = [_slope(decades, share) for share in converged.mean(axis=2)]
     by_momentum = [_slope(np.arange(len(momenta)), share) for share in converged.mean(axis=1)]
@@ -142,20 +135,20 @@ def _slope(x: np.ndarray, y: np.ndarray) -> float:
 def m9(runs: Runs) -> Verdict:
     """Whether some momentum that converges ends higher than plain SGD at the same rate; each cell is a part."""
     require_learning(runs)
-    reach = [each for each in family(runs, "momentum") if _mean_progress(runs, each) >= CONVERGED]
+    reach = [config for config in family(runs, "momentum") if _mean_progress(runs, config) >= CONVERGED]
     pairs = [
-        (each, plain[0])
-        for each in reach
-        if (plain := runs.cells("sgd", learning_rate=each.hyperparameters["learning_rate"]))
+        (config, plain[0])
+        for config in reach
+        if (plain := runs.cells("sgd", learning_rate=config.hyperparameters["learning_rate"]))
     ]
     if not pairs:
         raise Undecided("grid does not cover it: no momentum that converges beside plain SGD at the same rate")
-    parts = [attempt(higher_minimum, runs, each, plain) for each, plain in pairs]
+    parts = [attempt(higher_minimum, runs, config, plain) for config, plain in pairs]
     return decide(parts, some=True)
 
 
-def _mean_progress(runs: Runs, each: Cell) -> float:
-    return float(np.mean([progress(runs, history) for history in each.by_seed.values()]))
+def _mean_progress(runs: Runs, config: Cell) -> float:
+    return float(np.mean([progress(runs, history) for history in config.by_seed.values()]))
 
 
 CLAIMS = (
@@ -204,8 +197,9 @@ FIGURES = (
 )  # fmt: skip
 
 EXPERIMENT = Experiment(
-    "momentum_grid", "SGD with momentum", AXES, make_runs, section="SGD with momentum", claims=CLAIMS, figures=FIGURES
-)
+    "momentum_grid", "SGD with momentum", AXES, full_grid(AXES, "momentum"),
+    section="SGD with momentum", claims=CLAIMS, figures=FIGURES,
+)  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)
 

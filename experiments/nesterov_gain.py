@@ -21,31 +21,22 @@ import numpy as np
 
 from experiments.article import facts
 from experiments.article.rates import effective_rate
+from experiments.article.ratios import AFTER
 from experiments.command import flags
-from experiments.command.experiment import Answer, Axis, Experiment, Values
+from experiments.command.experiment import Answer, Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Estimate, Runs, halfway, losses, minimum, seed_estimate
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.plots.selection import NotDrawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-from experiments.article.ratios import AFTER
 
 AXES = {
     "learning_rates": Axis("nesterov", "learning_rate", facts.half_decades(-3, 0)[:-1]),
     "momenta": Axis("nesterov", "momentum", facts.MOMENTA[1:]),
 }
-
-
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rates x momenta x seeds with plain momentum and with Nesterov's."""
-    axes = {"learning_rate": values["learning_rates"], "momentum": values["momenta"]}
-    return [run for rule in ("momentum", "nesterov") for run in grid.product(rule, axes, seeds)]
-
 
 # The analysis.
 
@@ -112,12 +103,12 @@ def gains(runs: Runs, curve: str = "train_loss", *, after: int | None = None, av
             the way, which varies less from seed to seed.
     """
     epoch = compared_after(runs) if after is None else after
-    found = []
+    compared = []
     for cell in runs.family("momentum"):
         for twin in runs.family("nesterov", **cell.hyperparameters):
             if cell.hyperparameters.keys() == twin.hyperparameters.keys() == {"learning_rate", "momentum"}:
-                found.append(_gain(runs, cell, twin, curve, epoch, averaged))
-    return found
+                compared.append(_gain(runs, cell, twin, curve, epoch, averaged))
+    return compared
 
 
 def _gain(runs: Runs, plain: Cell, nesterov: Cell, curve: str, epoch: int, averaged: bool) -> Gain:
@@ -158,18 +149,18 @@ def _converged(runs: Runs, cell: Cell, curve: str) -> bool:
     return bool(np.mean([runs.chance if math.isnan(value) else value for value in reached]) <= halfway(runs, curve))
 
 
-def rank_correlation(found: Sequence[Gain], candidate: Candidate) -> Estimate:
+def rank_correlation(compared: Sequence[Gain], candidate: Candidate) -> Estimate:
     """Spearman's rank correlation of gain and candidate over the configurations: of each seed by itself, then mean.
 
     Args:
-        found: configurations; those in which neither rule converged are passed over, since there nothing is gained or
-            lost, and so are seeds that one of the others lacks.
+        compared: configurations; those in which neither rule converged are passed over, since there nothing is gained
+            or lost, and so are seeds that one of the others lacks.
         candidate: what may decide.
 
     Returns:
         NaN with fewer than ``LEAST_CELLS`` configurations, or where the candidate does not vary.
     """
-    kept = [gain for gain in found if gain.converged]
+    kept = [gain for gain in compared if gain.converged]
     if len(kept) < LEAST_CELLS:
         return seed_estimate([])
     seeds = sorted(set[int].intersection(*(set(gain.gains) for gain in kept)))
@@ -196,39 +187,42 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
         NotDrawable: no configuration was run with both rules.
     """
     runs = Runs(source.histories, chance=source.chance)
-    found = gains(runs)
-    if not found:
+    compared = gains(runs)
+    if not compared:
         raise NotDrawable("no momentum above 0 was run with both rules at the same rate and seed")
     after = labels.counted(compared_after(runs), "epoch")
     with plots.style.applied():
         title = f"Nesterov's gain over plain momentum in training loss after {after}, over what may decide it"
         figure, axes = plots.style.panels(len(CANDIDATES), title, width=2.7, left=0.75, right=1.6)
         for panel, candidate in zip(axes, CANDIDATES, strict=True):
-            _panel(panel, found, candidate)
+            _panel(panel, compared, candidate)
         axes[0].set_ylabel("log(plain / Nesterov loss)")
         plots.style.legend(figure, axes[-1], "momentum", width=1.55)
-    told = "; ".join(f"{each.name} {plots.estimates.interval(rank_correlation(found, each))}" for each in CANDIDATES)
-    helped = sum(gain.estimate.low > 0 for gain in found if gain.converged)
-    hurt = sum(gain.estimate.high < 0 for gain in found if gain.converged)
+    told = "; ".join(
+        f"{candidate.name} {plots.estimates.interval(rank_correlation(compared, candidate))}"
+        for candidate in CANDIDATES
+    )
+    helped = sum(gain.estimate.low > 0 for gain in compared if gain.converged)
+    hurt = sum(gain.estimate.high < 0 for gain in compared if gain.converged)
     numbers = (
-        f"Of {sum(gain.converged for gain in found)} configurations in which one of the rules converged, {helped} have "
-        f"an interval above 0 and {hurt} one below. Rank correlation of the gain with each, over these: {told}."
+        f"Of {sum(gain.converged for gain in compared)} configurations in which one of the rules converged, {helped} "
+        f"have an interval above 0 and {hurt} one below. Rank correlation of the gain with each, over these: {told}."
     )
     caption = (
         f"Above 0 Nesterov is ahead. {numbers} Open, pale points: neither got halfway from guessing to the best loss. "
-        f"{plots.estimates.seeds([gain.estimate for gain in found])}"
+        f"{plots.estimates.seeds([gain.estimate for gain in compared])}"
     )
     return plots.picture.Picture(
         "nesterov_gain", figure, caption, f"Scatter plots in {len(CANDIDATES)} panels. {numbers}"
     )
 
 
-def _panel(axes: Axes, found: Sequence[Gain], candidate: Candidate) -> None:
-    momenta = sorted({gain.momentum for gain in found})
+def _panel(axes: Axes, compared: Sequence[Gain], candidate: Candidate) -> None:
+    momenta = sorted({gain.momentum for gain in compared})
     places = list[float]()
     for momentum, look in zip(momenta, plots.style.ordered_looks(len(momenta)), strict=True):
         for converged in (True, False):
-            own = [gain for gain in found if gain.momentum == momentum and gain.converged == converged]
+            own = [gain for gain in compared if gain.momentum == momentum and gain.converged == converged]
             at = [float(np.nanmean([candidate.value(gain, seed) for seed in gain.gains])) for gain in own]
             places += at
             plots.estimates.marks(
@@ -238,7 +232,7 @@ def _panel(axes: Axes, found: Sequence[Gain], candidate: Candidate) -> None:
             )  # fmt: skip
     axes.axhline(0, color=plots.style.MUTED, linewidth=0.8, zorder=1)
     plots.estimates.positions(axes, places, candidate.name)
-    rank = rank_correlation(found, candidate)
+    rank = rank_correlation(compared, candidate)
     axes.set_title(f"rank correlation {plots.estimates.interval(rank)}", loc="left", fontsize=8)
 
 
@@ -250,19 +244,20 @@ def table(source: plots.picture.Source) -> Answer:
     runs = Runs(source.histories, chance=source.chance)
     rows: list[tuple[str | float | None, ...]] = []
     for curve, averaged in itertools.product(("train_loss", "val_loss"), (False, True)):
-        found = gains(runs, curve, averaged=averaged)
+        compared = gains(runs, curve, averaged=averaged)
         which = "mean log loss ratio" if averaged else "log loss ratio"
         for candidate in CANDIDATES:
-            estimate = rank_correlation(found, candidate)
+            estimate = rank_correlation(compared, candidate)
             rows.append((f"rank correlation of {which}", curve, candidate.name, None, None, None, *estimate))
-        for gain in found:
+        for gain in compared:
             rows.append((which, curve, None, gain.rate, gain.momentum, gain.converged, *gain.estimate))
     return ("quantity", "curve", "candidate", "learning_rate", "momentum", "converged", *Estimate._fields), rows
 
 
 EXPERIMENT = Experiment(
-    "nesterov_gain", "What Nesterov momentum gains", AXES, make_runs, figures=((0, picture),), table=table
-)
+    "nesterov_gain", "What Nesterov momentum gains", AXES, full_grid(AXES, "momentum", "nesterov"),
+    figures=((0, picture),), table=table,
+)  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)
 

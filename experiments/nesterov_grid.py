@@ -19,11 +19,9 @@ from experiments.article.ratios import AFTER as RATIO_EPOCHS
 from experiments.article.ratios import FASTER, NEITHER, TOO_SHORT, Ratio, convergence_ratio, convergence_table
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, losses
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection
 
@@ -31,13 +29,6 @@ AXES = {
     "learning_rates": Axis("nesterov", "learning_rate", facts.SGD_RATES),
     "momenta": Axis("nesterov", "momentum", facts.MOMENTA),
 }
-
-
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rates x momenta x seeds with plain momentum and with Nesterov's."""
-    axes = {"learning_rate": values["learning_rates"], "momentum": values["momenta"]}
-    return [run for rule in ("momentum", "nesterov") for run in grid.product(rule, axes, seeds)]
-
 
 # What the article claims.
 
@@ -63,7 +54,7 @@ def n3(runs: Runs) -> Verdict:
     epochs = horizon([plain, ours])
     values = []
     for seed in common_seeds([plain, ours]):
-        curves = [losses(each.by_seed[seed], "train_loss") for each in (plain, ours)]
+        curves = [losses(config.by_seed[seed], "train_loss") for config in (plain, ours)]
         ratio = convergence_ratio(curves[0], curves[1], after=epochs).ratio
         values.append(min(ratio, (len(curves[1]) + 1) / epochs))
     meaning = f"convergence ratio on training loss after {epochs} epochs: {ours.label} over momentum"
@@ -85,8 +76,8 @@ def _most(runs: Runs, curve: str) -> Verdict:
 
 
 def _shared(runs: Runs) -> list[Cell]:
-    pairs = [[*runs.cells("momentum", **each.hyperparameters), each] for each in family(runs, "nesterov")]
-    shared = [each for pair in pairs if len(pair) > 1 for each in pair]
+    pairs = [[*runs.cells("momentum", **config.hyperparameters), config] for config in family(runs, "nesterov")]
+    shared = [config for pair in pairs if len(pair) > 1 for config in pair]
     if not shared:
         raise Undecided("grid does not cover it: no configuration run with both momentum and nesterov")
     return shared
@@ -163,8 +154,9 @@ FIGURES = (
 )
 
 EXPERIMENT = Experiment(
-    "nesterov_grid", "Nesterov momentum", AXES, make_runs, section="Nesterov momentum", claims=CLAIMS, figures=FIGURES
-)
+    "nesterov_grid", "Nesterov momentum", AXES, full_grid(AXES, "momentum", "nesterov"),
+    section="Nesterov momentum", claims=CLAIMS, figures=FIGURES,
+)  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)
 

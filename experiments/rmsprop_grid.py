@@ -21,11 +21,9 @@ from experiments.article.parts import converges, higher_minimum, trend
 from experiments.article.rates import HALF_STEP, ratio_of_best_rates
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
 from jaxopt_study.plots import selection
 from jaxopt_study.plots.selection import NotDrawable
 
@@ -33,12 +31,6 @@ AXES = {
     "learning_rates": Axis("rmsprop", "learning_rate", facts.half_decades(-4, 0)),
     "decays": Axis("rmsprop", "decay", facts.DECAYS),
 }
-
-
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rates x decays x seeds."""
-    return grid.product("rmsprop", {"learning_rate": values["learning_rates"], "decay": values["decays"]}, seeds)
-
 
 # What the article claims.
 
@@ -51,7 +43,7 @@ _TENTH = (0.1 / 10**0.5 / HALF_STEP, 0.1 * 10**0.5 * HALF_STEP)
 def r1(runs: Runs) -> Verdict:
     """The best rate at rho 0 against the best run with another rho."""
     zero = best(runs, "rmsprop", decay=0.0)
-    others = [each for each in family(runs, "rmsprop") if each.hyperparameters["decay"] > 0]
+    others = [config for config in family(runs, "rmsprop") if config.hyperparameters["decay"] > 0]
     if not others:
         raise Undecided("grid does not cover it: no run of rmsprop with a decay above 0")
     return decide([higher_minimum(runs, zero, best_cell(others))])
@@ -71,7 +63,7 @@ def r2(runs: Runs) -> Verdict:
 
 def _diminishing(runs: Runs) -> Part:
     cells = [cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.0, 0.9, 0.99)]
-    losses = np.array([[lowest(runs, each.by_seed[seed]) for each in cells] for seed in common_seeds(cells)])
+    losses = np.array([[lowest(runs, config.by_seed[seed]) for config in cells] for seed in common_seeds(cells)])
     gains = losses[:, :-1] - losses[:, 1:]
     meaning = "gain in smallest validation loss from decay 0 to 0.9 minus that from 0.9 to 0.99, rmsprop at 0.001"
     return Part(meaning, (gains[:, 0] - gains[:, 1]).tolist())
@@ -153,7 +145,10 @@ FIGURES = (
     (32, _rmsprop_table),
 )
 
-EXPERIMENT = Experiment("rmsprop_grid", "RMSprop", AXES, make_runs, section="RMSprop", claims=CLAIMS, figures=FIGURES)
+EXPERIMENT = Experiment(
+    "rmsprop_grid", "RMSprop", AXES, full_grid(AXES, "rmsprop"),
+    section="RMSprop", claims=CLAIMS, figures=FIGURES,
+)  # fmt: skip
 
 
 main = partial(flags.main, EXPERIMENT)

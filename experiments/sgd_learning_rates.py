@@ -19,21 +19,13 @@ from experiments.article.find import cell, common_seeds, family, horizon
 from experiments.article.parts import higher_minimum, slower
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
-from experiments.command.experiment import Axis, Experiment, Values
+from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, best_cell
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.plots import selection
 
 AXES = {"learning_rates": Axis("sgd", "learning_rate", facts.SGD_RATES)}
-
-
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rates x seeds."""
-    return grid.product("sgd", {"learning_rate": values["learning_rates"]}, seeds)
-
 
 # What the article claims.
 
@@ -45,7 +37,7 @@ OFTEN = 0.25
 def s1(runs: Runs) -> Verdict:
     """0.001 against the rate with the best validation loss among the others."""
     small = cell(runs, "sgd", learning_rate=_LOW)
-    others = [each for each in family(runs, "sgd") if each is not small]
+    others = [config for config in family(runs, "sgd") if config is not small]
     if not others:
         raise Undecided(f"grid does not cover it: no rate of sgd but {_LOW:g}")
     return decide([slower(runs, small, best_cell(others))])
@@ -66,11 +58,11 @@ def s3(runs: Runs) -> Verdict:
 
 def s4(runs: Runs) -> Verdict:
     """Share of the epochs with the validation loss below the training loss, mean over the article's rates."""
-    cells = [found[0] for rate in facts.SGD_RATES if (found := runs.printed("sgd", learning_rate=rate))]
+    cells = [printed[0] for rate in facts.SGD_RATES if (printed := runs.printed("sgd", learning_rate=rate))]
     if not cells:
         raise Undecided("grid does not cover it: no run of sgd at the article's rates")
     horizon(cells)
-    values = [float(np.mean([_below(each.by_seed[seed]) for each in cells])) for seed in common_seeds(cells)]
+    values = [float(np.mean([_below(config.by_seed[seed]) for config in cells])) for seed in common_seeds(cells)]
     meaning = f"share of epochs with the validation loss below the training loss, sgd, mean of {len(cells)} rates"
     return decide([Part(meaning, values, low=OFTEN)])
 
@@ -83,12 +75,12 @@ def _below(history: History) -> float:
 
 def _between(runs: Runs, low: float, high: float) -> list[Cell]:
     ends = (np.float32(low), np.float32(high))
-    found = [
+    cells = [
         cell for cell in family(runs, "sgd") if ends[0] < np.float32(cell.hyperparameters["learning_rate"]) < ends[1]
     ]
-    if not found:
+    if not cells:
         raise Undecided(f"grid does not cover it: no rate of sgd between {low:g} and {high:g}")
-    return found
+    return cells
 
 
 CLAIMS = (
@@ -125,8 +117,9 @@ FIGURES = (
 )
 
 EXPERIMENT = Experiment(
-    "sgd_learning_rates", "SGD over its learning rate", AXES, make_runs, section="SGD", claims=CLAIMS, figures=FIGURES
-)
+    "sgd_learning_rates", "SGD over its learning rate", AXES, full_grid(AXES, "sgd"),
+    section="SGD", claims=CLAIMS, figures=FIGURES,
+)  # fmt: skip
 
 main = partial(flags.main, EXPERIMENT)
 

@@ -167,20 +167,20 @@ def course(cell: Cell) -> str:
         (EXPONENTIAL, numbers.get("last_share", 1.0) < 1),
         (LINE, numbers.get("line", 0.0) > 0),
     )
-    found = [name for name, taken in ways if taken]
-    return CONSTANT if not found else found[0] if len(found) == 1 else ""
+    courses = [name for name, taken in ways if taken]
+    return CONSTANT if not courses else courses[0] if len(courses) == 1 else ""
 
 
 def by_course(runs: Runs) -> dict[tuple[str, float], list[Cell]]:
     """The configurations by course and rho, each by ascending rate; rules other than ``RULES`` are passed over."""
-    found: dict[tuple[str, float], list[Cell]] = {}
+    courses: dict[tuple[str, float], list[Cell]] = {}
     for cell in (cell for rule in RULES for cell in runs.cells(rule)):
         if course(cell):
-            found.setdefault((course(cell), cell.hyperparameters.get("decay", 0.0)), []).append(cell)
+            courses.setdefault((course(cell), cell.hyperparameters.get("decay", 0.0)), []).append(cell)
     return {
-        key: sorted(found[key], key=lambda cell: cell.hyperparameters["learning_rate"])
+        key: sorted(courses[key], key=lambda cell: cell.hyperparameters["learning_rate"])
         for name in (*COURSES, SIGN)
-        for key in sorted(found)
+        for key in sorted(courses)
         if key[0] == name
     }
 
@@ -275,17 +275,17 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
         NotDrawable: there is no RMSprop with rho 0.
     """
     runs = Runs(source.histories, chance=source.chance)
-    found = by_course(runs)
-    if (CONSTANT, 0.0) not in found:
+    courses = by_course(runs)
+    if (CONSTANT, 0.0) not in courses:
         raise NotDrawable("there is no run of RMSprop with rho 0 and a constant rate")
-    decays = [0.0, *sorted({decay for _, decay in found if decay > 0})[-1:]]
+    decays = [0.0, *sorted({decay for _, decay in courses if decay > 0})[-1:]]
     looks = {name: plots.style.named_look("", i) for i, name in enumerate((*COURSES, SIGN))}
-    estimates = [seed_estimate(list(lowest_by_seed(runs, c).values())) for own in found.values() for c in own]
+    estimates = [seed_estimate(list(lowest_by_seed(runs, c).values())) for own in courses.values() for c in own]
     with plots.style.applied():
         title = "RMSprop with and without memory: constant and falling rates"
         figure, axes = plots.style.panels(len(decays) + 1, title, width=3.3, right=2.0)
         for panel, decay in zip(axes, decays, strict=False):
-            _over_rates(panel, runs, found, decay, looks)
+            _over_rates(panel, runs, courses, decay, looks)
             plots.estimates.losses(panel, estimates, source.chance)
             panel.set_title(f"rho {labels.number(decay)}", loc="left")
         _over_epochs(axes[-1], runs, looks, source.chance)
@@ -300,9 +300,9 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
     return plots.picture.Picture("sign_descent", figure, caption, alt)
 
 
-def _over_rates(axes: Axes, runs: Runs, found: Grouped, decay: float, looks: Mapping[str, plots.style.Look]) -> None:
+def _over_rates(axes: Axes, runs: Runs, courses: Grouped, decay: float, looks: Mapping[str, plots.style.Look]) -> None:
     lost, rates = set[float](), list[float]()
-    for (name, own), cells in found.items():
+    for (name, own), cells in courses.items():
         if own != decay:
             continue
         places = [_rate(cell) for cell in cells]
@@ -373,8 +373,9 @@ def table(source: plots.picture.Source) -> Answer:
 
 
 EXPERIMENT = Experiment(
-    "sign_descent", "RMSprop without memory and sign descent", AXES, make_runs, figures=((0, picture),), table=table
-)
+    "sign_descent", "RMSprop without memory and sign descent", AXES, make_runs,
+    figures=((0, picture),), table=table,
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> None:

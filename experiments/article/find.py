@@ -38,11 +38,11 @@ def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:
         Undecided: it was not run.
     """
     wanted = {**runs.defaults.get(optimizer, {}), **numbers}
-    found = runs.printed(optimizer, **wanted)
-    if not found:
-        failed = " (it failed)" if any(each.optimizer == optimizer for each in runs.failed) else ""
+    cells = runs.printed(optimizer, **wanted)
+    if not cells:
+        failed = " (it failed)" if any(run.optimizer == optimizer for run in runs.failed) else ""
         raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, wanted)}{failed}")
-    return found[0]
+    return cells[0]
 
 
 def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
@@ -51,10 +51,10 @@ def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
     Raises:
         Undecided: there are none.
     """
-    found = runs.family(optimizer, **runs.meant(optimizer, numbers))
-    if not found:
+    cells = runs.family(optimizer, **runs.meant(optimizer, numbers))
+    if not cells:
         raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, numbers)}")
-    return found
+    return cells
 
 
 def best(runs: Runs, optimizer: str, **numbers: float) -> Cell:
@@ -73,7 +73,7 @@ def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numb
         Undecided: fewer than three, which show no trend.
     """
     wanted = {**runs.defaults.get(optimizer, {}), **numbers}
-    cells = [found[0] for value in values if (found := runs.printed(optimizer, **{**wanted, name: value}))]
+    cells = [printed[0] for value in values if (printed := runs.printed(optimizer, **{**wanted, name: value}))]
     if len(cells) < 3:
         where = runs.describe(optimizer, numbers)
         raise Undecided(f"grid does not cover it: {len(cells)} values of {name} for {where}, 3 are needed")
@@ -86,9 +86,9 @@ def common_seeds(cells: Sequence[Cell]) -> list[int]:
     Raises:
         Undecided: there are none.
     """
-    seeds = sorted(set.intersection(*(set(each.by_seed) for each in cells)))
+    seeds = sorted(set.intersection(*(set(config.by_seed) for config in cells)))
     if not seeds:
-        raise Undecided(f"too few seeds: none in common for {', '.join(each.label for each in cells)}")
+        raise Undecided(f"too few seeds: none in common for {', '.join(config.label for config in cells)}")
     return seeds
 
 
@@ -98,9 +98,9 @@ def horizon(cells: Sequence[Cell]) -> int:
     Raises:
         Undecided: fewer than 10, or all runs diverged.
     """
-    lasting = [run.epochs for each in cells for run in each.by_seed.values() if run.status != "diverged"]
+    lasting = [run.epochs for config in cells for run in config.by_seed.values() if run.status != "diverged"]
     if not lasting:
-        raise Undecided(f"all runs diverged: {', '.join(each.label for each in cells)}")
+        raise Undecided(f"all runs diverged: {', '.join(config.label for config in cells)}")
     if min(lasting) < MIN_EPOCHS:
         raise Undecided(f"too few epochs: {min(lasting)} trained, {MIN_EPOCHS} are needed to compare speeds")
     return min(*lasting, SPEED_EPOCHS)
@@ -108,7 +108,7 @@ def horizon(cells: Sequence[Cell]) -> int:
 
 def unsettled(cells: Sequence[Cell]) -> str:
     """Why minima of these configurations cannot be compared yet; empty if they can."""
-    moving = {each.label: run.epochs for each in cells for run in each.by_seed.values() if not settled(run)}
+    moving = {config.label: run.epochs for config in cells for run in config.by_seed.values() if not settled(run)}
     if not moving:
         return ""
     first, epochs = next(iter(moving.items()))
@@ -119,8 +119,8 @@ def unsettled(cells: Sequence[Cell]) -> str:
 def diverged(cells: Sequence[Cell]) -> str:
     """Which of the configurations have runs that diverged, in words; empty if none."""
     counts = {
-        each.label: (sum(run.status == "diverged" for run in each.by_seed.values()), len(each.by_seed))
-        for each in cells
+        config.label: (sum(run.status == "diverged" for run in config.by_seed.values()), len(config.by_seed))
+        for config in cells
     }
     said = [f"{label} diverged in {some} of {all_of} seeds" for label, (some, all_of) in counts.items() if some]
     return ", ".join(said)

@@ -62,7 +62,7 @@ def trend(cells: Sequence[Cell], measure: Callable[[History], float], meaning: s
     """
     values, means = [], []
     for seed in common_seeds(cells):
-        measured = np.array([measure(each.by_seed[seed]) for each in cells])
+        measured = np.array([measure(config.by_seed[seed]) for config in cells])
         means.append(measured)
         values.append(_slope(np.arange(len(cells), dtype=np.float64), measured))
     steps = np.diff(np.mean(means, axis=0))
@@ -119,9 +119,9 @@ def more_epochs_to(target: float, behind: Cell, ahead: Cell) -> Part:
     cells = [behind, ahead]
     values, missed = [], set()
     for seed in common_seeds(cells):
-        pair = [each.by_seed[seed] for each in cells]
+        pair = [config.by_seed[seed] for config in cells]
         reached = [epochs_to(run.curves["val_loss"], target) for run in pair]
-        missed |= {each.label for each, epoch in zip(cells, reached, strict=True) if epoch is None}
+        missed |= {config.label for config, epoch in zip(cells, reached, strict=True) if epoch is None}
         slow, fast = (epoch or 1 + max(run.epochs for run in pair) for epoch in reached)
         values.append(slow / fast)
     moving = unsettled(cells)
@@ -135,7 +135,7 @@ def later_minimum(late_one: Cell, early_one: Cell) -> Part:
     both = [late_one, early_one]
     values = []
     for seed in common_seeds(both):
-        first, second = (minimum(each.by_seed[seed].curves["val_loss"]).epoch for each in both)
+        first, second = (minimum(config.by_seed[seed].curves["val_loss"]).epoch for config in both)
         values.append(first / second if first and second else math.nan)
     moving = unsettled(both)
     meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"

@@ -15,15 +15,15 @@ def rates(runs: Runs, optimizer: str) -> list[Cell]:
         Undecided: fewer than three rates.
     """
     family(runs, optimizer)
-    found = []
+    cells = []
     for rate in runs.axis(optimizer, "learning_rate"):
         try:
-            found.append(best(runs, optimizer, learning_rate=rate))
+            cells.append(best(runs, optimizer, learning_rate=rate))
         except Undecided:
             continue  # a rate of plain SGD only, seen as momentum 0
-    if len(found) < 3:
-        raise Undecided(f"grid does not cover it: {len(found)} learning rates of {optimizer}, 3 are needed")
-    return found
+    if len(cells) < 3:
+        raise Undecided(f"grid does not cover it: {len(cells)} learning rates of {optimizer}, 3 are needed")
+    return cells
 
 
 def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> Part:
@@ -44,13 +44,16 @@ def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> 
 
 
 def _best_rate(runs: Runs, cells: list[Cell], seed: int) -> float:
-    return min(cells, key=lambda each: lowest(runs, each.by_seed[seed])).hyperparameters["learning_rate"]
+    return min(cells, key=lambda config: lowest(runs, config.by_seed[seed])).hyperparameters["learning_rate"]
 
 
 def _edges(runs: Runs, ours: list[Cell], plain: list[Cell]) -> tuple[str, str]:
     """Why the true ratio may be larger than the grids can show, and why it may be smaller; empty if it may not."""
     mine, its = best_cell(ours), best_cell(plain)
-    said = {each.label: f"grid does not cover it: {each.label} is best at the edge of its grid" for each in (mine, its)}
+    said = {
+        config.label: f"grid does not cover it: {config.label} is best at the edge of its grid"
+        for config in (mine, its)
+    }
     larger = said[mine.label] if mine is ours[-1] else said[its.label] if its is plain[0] else ""
     smaller = said[mine.label] if mine is ours[0] else said[its.label] if its is plain[-1] else ""
     return larger, smaller

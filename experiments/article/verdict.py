@@ -111,9 +111,9 @@ def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
 def both(first: Verdict, second: Verdict) -> Verdict:
     """The verdict on a claim that consists of two, with the effect of the one that decided it."""
     for verdict in (CONTRADICTED, UNDECIDED):
-        for each in (first, second):
-            if each.verdict == verdict:
-                return each
+        for candidate in (first, second):
+            if candidate.verdict == verdict:
+                return candidate
     return first._replace(reason=f"{first.reason}; and {second.meaning}: {second.reason}")
 
 

@@ -85,6 +85,16 @@ class Experiment(NamedTuple):
         return {name: axis.values for name, axis in self.axes.items()}
 
 
+def full_grid(axes: Mapping[str, Axis], *rules: str) -> Callable[[Values, int], list[Run]]:
+    """``make_runs`` of an experiment that trains each rule at every combination of the axes' values with each seed."""
+
+    def make_runs(values: Values, seeds: int) -> list[Run]:
+        numbers = {axis.hyperparameter: values[name] for name, axis in axes.items()}
+        return [run for rule in rules for run in grid.product(rule, numbers, seeds)]
+
+    return make_runs
+
+
 def first_as_momentum(runs: Sequence[Run]) -> list[Run]:
     """The runs, with those of plain SGD once more in front as momentum 0: the first name is the one to be trained.
 

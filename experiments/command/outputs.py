@@ -13,7 +13,7 @@ from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
 
 
-def write(found: Results, output: Path, histories: Sequence[History] | None = None) -> None:
+def write(results: Results, output: Path, histories: Sequence[History] | None = None) -> None:
     """Writes everything that is made of the runs of work directories, and prints a table.
 
     Args:
@@ -24,40 +24,40 @@ def write(found: Results, output: Path, histories: Sequence[History] | None = No
     Raises:
         EnvironmentFault: a file cannot be written.
     """
-    if not found.of_article:
-        print(outcome.write(found.histories, output, found.origins[0][1], found.origins[0][2]))
+    if not results.of_article:
+        print(outcome.write(results.histories, output, results.origins[0][1], results.origins[0][2]))
         return
-    judgements = judge(catalogue.claims(), found.runs)
-    best_runs = article.best_runs(found.runs)
-    saved, notes = draw(found, output / "figures")
-    if found.foreign:
-        notes.append(f"{found.foreign} runs of other settings in the work directory are left out.")
+    judgements = judge(catalogue.claims(), results.runs)
+    best_runs = article.best_runs(results.runs)
+    saved, notes = draw(results, output / "figures")
+    if results.foreign:
+        notes.append(f"{results.foreign} runs of other settings in the work directory are left out.")
     outcome.write_report(
-        found.histories,
+        results.histories,
         output,
-        [report.Origin(folder.name, config, stats) for folder, config, stats in found.origins],
+        [report.Origin(folder.name, config, stats) for folder, config, stats in results.origins],
         saved,
-        title=title(found),
-        where=found.where,
+        title=title(results),
+        where=results.where,
         best_runs=best_runs,
         reference=article.reference(judgements, catalogue.sections()),
-        further=further_tables(found),
+        further=further_tables(results),
         notes=notes,
     )
-    terminal.show(found.histories if histories is None else histories, best_runs, judgements, notes, output)
+    terminal.show(results.histories if histories is None else histories, best_runs, judgements, notes, output)
 
 
-def further_tables(found: Results) -> dict[str, tables.Table]:
+def further_tables(results: Results) -> dict[str, tables.Table]:
     """The tables that some of the directories' chapters have of their own, by the names of their files."""
     made = {}
-    for name in found.drawn:
+    for name in results.drawn:
         make_table = catalogue.chapters()[name].table if name in catalogue.NAMES else None
         if make_table:
-            made[name] = tables.Table(*make_table(Source(catalogue.runs_of(name, found), found.chance)))
+            made[name] = tables.Table(*make_table(Source(catalogue.runs_of(name, results), results.chance)))
     return made
 
 
-def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
+def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
     """Draws the figures of the directories' experiments, or all that can be drawn where these are not known.
 
     Figures of earlier runs that are not drawn any more are removed.
@@ -67,15 +67,15 @@ def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
     """
     saved, notes = list[SavedFigure](), list[str]()
     for name in catalogue.NAMES:
-        if found.drawn and name not in found.drawn:
+        if results.drawn and name not in results.drawn:
             continue
         absent = list[str]()
         pictures = catalogue.pictures(
-            name, catalogue.runs_of(name, found), chance=found.chance, on_absent=absent.append
+            name, catalogue.runs_of(name, results), chance=results.chance, on_absent=absent.append
         )
         drawn = save_pictures(pictures, folder)
         saved += drawn
-        notes += absent if drawn or found.drawn else []
+        notes += absent if drawn or results.drawn else []
     kept = {path for figure in saved for path in (figure.png, figure.svg)}
     for path in folder.glob("fig[0-9][0-9]_*.*"):
         if path.suffix in (".png", ".svg") and path not in kept:
@@ -83,8 +83,8 @@ def draw(found: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
     return saved, notes
 
 
-def title(found: Results) -> str:
+def title(results: Results) -> str:
     """Of the report: what was run, on what data."""
-    names = list(found.drawn)
+    names = list(results.drawn)
     what = catalogue.title(names[0]) if len(names) == 1 else "Optimizers and their hyperparameters"
-    return f"{what} on {found.where}" if found.where else what
+    return f"{what} on {results.where}" if results.where else what
