@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxopt_study as js
+from experiments.benchmarks import common
 from jaxopt_study.data.arrays import arrays
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.sweep import Sweep
@@ -185,19 +186,15 @@ MODEL = js.functions(_start, _apply, "linear")
 
 def table(rows: list[Row]) -> Table:
     """A row an optimizer."""
-    made = Table(title=f"Optax {optax.__version__} in the engine: {sum(map(conforming, rows))} of {len(rows)} conform")
-    for name in ("optimizer", "equals alone", "keeps shapes", "compiles once", "resumes", "numbers that may be axes"):
-        made.add_column(name)
+    columns = ("optimizer", "equals alone", "keeps shapes", "compiles once", "resumes", "numbers that may be axes")
+    cells = []
     for row in rows:
         marks = (row.equals_alone, row.keeps_shapes, row.compiles_once, row.resumes)
         shown = [""] * 4 if row.reason else ["yes" if mark else "NO" for mark in marks]
-        made.add_row(row.name, *shown, row.reason or ", ".join(row.numbers))
-    return made
-
-
-def conforming(row: Row) -> bool:
-    """As :attr:`Row.conforms`."""
-    return row.conforms
+        cells.append((row.name, *shown, row.reason or ", ".join(row.numbers)))
+    conforming = sum(row.conforms for row in rows)
+    title = f"Optax {optax.__version__} in the engine: {conforming} of {len(rows)} conform"
+    return common.table(title, columns, cells, left=columns)
 
 
 def main() -> None:

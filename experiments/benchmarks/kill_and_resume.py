@@ -7,17 +7,22 @@ time that the undisturbed study takes, gives the same command again, and compare
 Expected: all runs of all trials identical.
 """
 
+import math
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from absl import app, flags
+from absl import flags
 from rich.console import Console
 from rich.table import Table
+
+from experiments.benchmarks import common
+from experiments.command import start as command
 
 KILLS = flags.DEFINE_integer("kills", 50, "Trials, at least 1.", 1)
 SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
@@ -44,8 +49,7 @@ class Trial(NamedTuple):
 
 def start(workdir: Path) -> subprocess.Popen[bytes]:
     """Starts the study."""
-    command = [sys.executable, "-m", *COMMAND, f"--workdir={workdir}"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return common.start_command(*COMMAND, f"--workdir={workdir}")
 
 
 def finish(workdir: Path) -> float:
@@ -77,8 +81,8 @@ def identical(one: Path, other: Path) -> int:
     return sum(left[name].read_bytes() == right[name].read_bytes() for name in left)
 
 
-def main(_: list[str]) -> None:
-    """The command."""
+def run() -> None:
+    """From the flags to the table."""
     moments = random.Random(SEED.value)
     console = Console(width=100)
     with tempfile.TemporaryDirectory() as folder:
@@ -91,25 +95,29 @@ def main(_: list[str]) -> None:
             trials.append(trial(whole, Path(folder) / str(i), moments.uniform(0, seconds)))
             console.print(f"{i + 1}: {trials[-1]}")
     console.print(summary(trials, runs, seconds))
-    sys.exit(any(each.identical != runs for each in trials))
+    sys.exit(any(t.identical != runs for t in trials))
 
 
 def summary(trials: list[Trial], runs: int, seconds: float) -> Table:
     """Trials by what there was to resume from."""
-    table = Table(title=f"{runs} runs, undisturbed {seconds:.1f} s")
-    for name in ("killed", "trials", "all runs identical", "resuming took, s (median)"):
-        table.add_column(name, justify="right")
     groups = {
         "before anything was saved": [t for t in trials if not t.checkpoint and not t.ended],
         "with a checkpoint": [t for t in trials if t.checkpoint and not t.ended],
         "with finished runs": [t for t in trials if t.ended],
         "in all": trials,
     }
+    rows = []
     for name, group in groups.items():
-        middle = sorted(t.resume_seconds for t in group)[len(group) // 2] if group else float("nan")
-        table.add_row(name, str(len(group)), str(sum(t.identical == runs for t in group)), f"{middle:.1f}")
-    return table
+        median = common.spread([t.resume_seconds for t in group]).median if group else math.nan
+        rows.append((name, len(group), sum(t.identical == runs for t in group), f"{median:.1f}"))
+    columns = ("killed", "trials", "all runs identical", "resuming took, s (median)")
+    return common.table(f"{runs} runs, undisturbed {seconds:.1f} s", columns, rows)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    command.start(run, argv)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

@@ -17,8 +17,9 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+from experiments.benchmarks import common
 from experiments.command import start as command
-from jaxopt_study.analysis import minimum
+from jaxopt_study.analysis import lowest_loss
 from jaxopt_study.analysis.intervals import paired_differences, seed_estimate
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import devices
@@ -26,7 +27,6 @@ from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import PRECISIONS, Settings
-from jaxopt_study.storage import workdir
 
 DATASET = flags.DEFINE_string("dataset", "digits", "digits, tfds:NAME or folder:PATH.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets.")
@@ -46,23 +46,15 @@ def trained(dataset: Dataset, runs: Sequence[Run], precision: str, activations: 
     settings = Settings(max_epochs=EPOCHS.value, patience=EPOCHS.value, matmul_precision=precision)
     with tempfile.TemporaryDirectory() as folder:
         study = Trainer(settings, dataset, runs, Path(folder), model=article_model(activations=activations))
-        losses = {
-            make_run(history.optimizer, history.hyperparameters, history.seed): minimum(
-                history.curves["val_loss"]
-            ).value
-            for history in study.train()
-        }
-        parts = workdir.read_json(Path(folder) / "stats.json")["parts"]
-    return losses, sum(part["training_seconds"] for part in parts)
+        losses = {make_run(h.optimizer, h.hyperparameters, h.seed): lowest_loss(h) for h in study.train()}
+        return losses, common.training_seconds(Path(folder))
 
 
 def table(dataset: Dataset, runs: Sequence[Run]) -> Table:
-    """A row a rule and precision, as the numbers come in."""
-    result = Table(title=f"{dataset.name}, {EPOCHS.value} epochs, {SEEDS.value} seeds: lowest validation loss")
-    for name in ("products", "activations", "optimizer", "mean", "less float32", "95% interval", "training, s"):
-        result.add_column(name, justify="right")
+    """A row a rule and precision."""
+    rows = []
     exact: dict[Run, float] = {}
-    for precision, activations in [*((each, "float32") for each in PRECISIONS), ("float32", "bfloat16")]:
+    for precision, activations in [*((name, "float32") for name in PRECISIONS), ("float32", "bfloat16")]:
         losses, seconds = trained(dataset, runs, precision, activations)
         exact = exact or losses
         for rule in RULES:
@@ -70,8 +62,10 @@ def table(dataset: Dataset, runs: Sequence[Run]) -> Table:
             difference = seed_estimate(list(paired_differences(of_rule, theirs).values()))
             mean = sum(of_rule.values()) / len(of_rule)
             cells = [f"{mean:.4f}", f"{difference.value:+.5f}", f"{difference.low:+.5f} to {difference.high:+.5f}"]
-            result.add_row(precision, activations, rule, *cells, f"{seconds:.0f}")
-    return result
+            rows.append((precision, activations, rule, *cells, f"{seconds:.0f}"))
+    columns = ("products", "activations", "optimizer", "mean", "less float32", "95% interval", "training, s")
+    title = f"{dataset.name}, {EPOCHS.value} epochs, {SEEDS.value} seeds: lowest validation loss"
+    return common.table(title, columns, rows)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

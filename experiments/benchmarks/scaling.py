@@ -12,23 +12,24 @@ efficiencies above 0.9 on two quiet cores, nothing lost, nothing repeated.
 import contextlib
 import json
 import logging
+import math
 import os
 import signal
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from absl import app, flags
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+from experiments.benchmarks import common
 from experiments.benchmarks.kill_and_resume import identical
+from experiments.command import start as command
 from jaxopt_study import files
 from jaxopt_study.data import load
 from jaxopt_study.engine import devices
@@ -37,7 +38,7 @@ from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import product
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import Execution, Machines, Settings
-from jaxopt_study.storage import workdir
+from jaxopt_study.storage.workdir import read_json
 
 REPEATS = flags.DEFINE_integer("repeats", 3, "Of each, in turns, after one that fills the compilation cache.", 1)
 RUNS = flags.DEFINE_integer("runs", 32, "Of one worker's study.", 2)
@@ -50,13 +51,13 @@ SLOTS = 8
 
 
 class Fault(NamedTuple):
-    """A row of the fault table."""
+    """A row of the fault table: what was killed when, runs lost and trained twice, epochs trained twice, seconds."""
 
     what: str
     second: float
     lost: int
     repeated: int
-    epochs_repeated: float
+    epochs_repeated: float | None
     seconds: float
 
 
@@ -92,23 +93,28 @@ def trained(folder: Path, runs: int, workers: int, watcher: Watcher | None = Non
     from jaxopt_study.cluster import driver
 
     driver.train(study_of(folder, runs), Machines(cluster="auto", cpus_per_worker=1, workers=workers), watcher)
-    part: dict[str, float] = workdir.read_json(folder / "stats.json")["parts"][-1]
+    return last_part(folder)
+
+
+def last_part(folder: Path) -> dict[str, float]:
+    """What stats.json says of the last training."""
+    part: dict[str, float] = read_json(folder / "stats.json")["parts"][-1]
     return part
 
 
 def scaling(folder: Path) -> dict[str, list[dict[str, float]]]:
     """Medians of the repeats: strong and weak, on one worker and on two."""
     cases = {("strong", 1): RUNS.value, ("strong", 2): RUNS.value, ("weak", 2): 2 * RUNS.value}
-    found: dict[tuple[str, int], list[dict[str, float]]] = {case: [] for case in cases}
+    parts: dict[tuple[str, int], list[dict[str, float]]] = {case: [] for case in cases}
     for repeat in range(REPEATS.value + 1):
         for (kind, workers), runs in cases.items():
             part = trained(folder / f"{kind}_{workers}_{repeat}", runs, workers)
             print(f"{repeat}: {kind}, {workers} workers: {part['training_seconds']:.1f} s", file=sys.stderr)
             if repeat:
-                found[kind, workers].append(part)
-    found["weak", 1] = found["strong", 1]
+                parts[kind, workers].append(part)
+    alone = parts["weak", 1] = parts["strong", 1]
     return {
-        kind: [summed(found[kind, workers], found[kind, 1], workers, kind == "weak") for workers in (1, 2)]
+        kind: [summed(parts[kind, workers], alone, workers, kind == "weak") for workers in (1, 2)]
         for kind in ("strong", "weak")
     }
 
@@ -117,19 +123,22 @@ def summed(
     parts: list[dict[str, float]], alone: list[dict[str, float]], workers: int, more_runs: bool
 ) -> dict[str, float]:
     """Median, range and efficiency, turn by turn."""
-    seconds = [part["training_seconds"] for part in parts]
-    each = [one["training_seconds"] / two for one, two in zip(alone, seconds, strict=True)]
+
+    def median(measure: Callable[[dict[str, float]], float]) -> float:
+        return common.spread([measure(part) for part in parts]).median
+
+    seconds = common.spread([part["training_seconds"] for part in parts])
+    pairs = zip(alone, parts, strict=True)
+    speedup = common.spread([one["training_seconds"] / part["training_seconds"] for one, part in pairs]).median
     return {
         "workers": workers,
         "runs": parts[0]["runs"],
-        "seconds": statistics.median(seconds),
-        "lowest": min(seconds),
-        "highest": max(seconds),
-        "efficiency": statistics.median(each) / (1 if more_runs else workers),
-        "idle_share": statistics.median(part["idle_share"] for part in parts),
-        "epoch_seconds": statistics.median(
-            part["training_seconds"] * part["devices"] / part["epochs_computed"] for part in parts
-        ),
+        "seconds": seconds.median,
+        "lowest": seconds.lowest,
+        "highest": seconds.highest,
+        "efficiency": speedup / (1 if more_runs else workers),
+        "idle_share": median(lambda part: part["idle_share"]),
+        "epoch_seconds": median(lambda part: part["training_seconds"] * part["devices"] / part["epochs_computed"]),
     }
 
 
@@ -145,71 +154,70 @@ def faults(folder: Path, cluster: Any) -> list[Fault]:
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
         cluster.add_node(num_cpus=1)
 
-    found = [disturbed(folder, "nothing", lambda _: None, second)]
-    found.append(disturbed(folder, "a worker (SIGKILL)", kill_worker, second))
-    found.append(disturbed(folder, "a machine", remove_machine, second))
-    found.append(driver_killed(folder, second))
-    return found
+    return [
+        disturbed(folder, "nothing", lambda _: None, second),
+        disturbed(folder, "a worker (SIGKILL)", kill_worker, second),
+        disturbed(folder, "a machine", remove_machine, second),
+        driver_killed(folder, second),
+    ]
 
 
 def disturbed(folder: Path, what: str, act: Callable[[Any], None], second: float) -> Fault:
     """Trains the study again and disturbs it once."""
     ends: Counter[Any] = Counter()
-    began: list[float] = []
-    acted: list[float] = []
+    began, acted = math.inf, 0.0
 
     def tick(at_work: Any) -> None:
-        if at_work.active and not began:
-            began.append(time.monotonic())
-        if began and not acted and time.monotonic() - began[0] > second:
-            acted.append(time.monotonic() - began[0])
+        nonlocal began, acted
+        now = time.monotonic()
+        if at_work.active:
+            began = min(began, now)
+        if not acted and now - began > second:
+            acted = now - began
             act(at_work)
 
-    place = folder / what.split()[-1].strip("()")
-    part = trained(place, RUNS.value, 2, Watcher(tick=tick, end=lambda run, history: ends.update([run])))
-    lost = RUNS.value - identical(folder / "whole", place)
-    twice = sum(count - 1 for count in ends.values())
-    return Fault(what, acted[0] if acted else 0.0, lost, twice, part["epochs_repeated"], part["training_seconds"])
+    workdir = folder / what.split()[-1].strip("()")
+    part = trained(workdir, RUNS.value, 2, Watcher(tick=tick, end=lambda run, history: ends.update([run])))
+    lost = RUNS.value - identical(folder / "whole", workdir)
+    return Fault(what, acted, lost, ends.total() - len(ends), part["epochs_repeated"], part["training_seconds"])
 
 
 def driver_killed(folder: Path, second: float) -> Fault:
     """The same with a driver in a process of its own, which is killed and started again."""
-    place = folder / "driver"
-    command = [sys.executable, "-m", "experiments.benchmarks.scaling", f"--drive={place}", f"--runs={RUNS.value}"]
-    command += [f"--max_epochs={EPOCHS.value}"]
-    command += [f"--train_examples={EXAMPLES.value}"] if EXAMPLES.value else []
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not list((place / "runs").glob("*.parquet")):
+    workdir = folder / "driver"
+    study = [f"--drive={workdir}", f"--runs={RUNS.value}", f"--max_epochs={EPOCHS.value}"]
+    study += [f"--train_examples={EXAMPLES.value}"] if EXAMPLES.value else []
+    process = common.start_command("experiments.benchmarks.scaling", *study)
+    while process.poll() is None and not list((workdir / "runs").glob("*.parquet")):
         time.sleep(0.05)
     process.kill()
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in (place / "runs").glob("*.parquet")}
-    subprocess.run(command, stderr=subprocess.DEVNULL, check=True)
+    kept = {path: path.stat().st_mtime_ns for path in (workdir / "runs").glob("*.parquet")}
+    if status := common.start_command("experiments.benchmarks.scaling", *study).wait():
+        raise RuntimeError(f"the study in {workdir} ended with status {status}")
     twice = sum(path.stat().st_mtime_ns != written for path, written in kept.items())
-    part = workdir.read_json(place / "stats.json")["parts"][-1]
+    lost = RUNS.value - identical(folder / "whole", workdir)
     what = f"the driver, {len(kept)} runs stored"
-    lost = RUNS.value - identical(folder / "whole", place)
-    return Fault(what, second, lost, twice, float("nan"), part["training_seconds"])
+    return Fault(what, second, lost, twice, None, last_part(workdir)["training_seconds"])
 
 
 def tables(numbers: dict[str, list[dict[str, float]]], found: list[Fault]) -> list[Table]:
     """For the terminal."""
-    scales = Table(title=f"{EPOCHS.value} epochs a run, one core a worker, {REPEATS.value} repeats")
-    for name in ("scaling", "workers", "runs", "seconds, median", "lowest to highest", "efficiency", "idle"):
-        scales.add_column(name, justify="right")
-    for kind, rows in numbers.items():
-        for row in rows:
-            spread = f"{row['lowest']:.1f} - {row['highest']:.1f}"
-            cells = (f"{row['seconds']:.1f}", spread, f"{row['efficiency']:.3f}", f"{row['idle_share']:.3f}")
-            scales.add_row(kind, f"{row['workers']:.0f}", f"{row['runs']:.0f}", *cells)
-    kills = Table(title=f"{RUNS.value} runs on two workers")
-    for name in ("killed", "after, s", "runs lost", "runs repeated", "epochs repeated", "seconds"):
-        kills.add_column(name, justify="right")
-    for each in found:
-        again = "" if each.epochs_repeated != each.epochs_repeated else f"{each.epochs_repeated:.0f}"
-        times = (f"{each.second:.1f}", str(each.lost), str(each.repeated), again, f"{each.seconds:.1f}")
-        kills.add_row(each.what, *times)
-    return [scales, kills] if found else [scales]
+    names = ("scaling", "workers", "runs", "seconds, median", "lowest to highest", "efficiency", "idle")
+    rows: list[Sequence[object]] = []
+    for scale, measured in numbers.items():
+        for row in measured:
+            span = f"{row['lowest']:.1f} - {row['highest']:.1f}"
+            shares = (f"{row['efficiency']:.3f}", f"{row['idle_share']:.3f}")
+            rows.append((scale, f"{row['workers']:.0f}", f"{row['runs']:.0f}", f"{row['seconds']:.1f}", span, *shares))
+    title = f"{EPOCHS.value} epochs a run, one core a worker, {REPEATS.value} repeats"
+    scales = common.table(title, names, rows)
+    columns = ("killed", "after, s", "runs lost", "runs repeated", "epochs repeated", "seconds")
+    rows = []
+    for fault in found:
+        again = "" if fault.epochs_repeated is None else f"{fault.epochs_repeated:.0f}"
+        rows.append((fault.what, f"{fault.second:.1f}", fault.lost, fault.repeated, again, f"{fault.seconds:.1f}"))
+    return [scales, common.table(f"{RUNS.value} runs on two workers", columns, rows)] if found else [scales]
 
 
 def drive(folder: Path) -> None:
@@ -221,8 +229,8 @@ def drive(folder: Path) -> None:
     driver.train(study_of(folder, RUNS.value), Machines(cluster="local", cpus_per_worker=1, workers=2))
 
 
-def main(_: list[str]) -> None:
-    """The command."""
+def run() -> None:
+    """From the flags to the tables and the file."""
     if DRIVE.value:
         drive(Path(DRIVE.value))
         return
@@ -232,12 +240,17 @@ def main(_: list[str]) -> None:
         numbers = scaling(folder)
         found = faults(folder, cluster) if FAULTS.value else []
     if JSON.value:
-        text = json.dumps({**numbers, "faults": [each._asdict() for each in found]}, indent=2)
-        files.write_text(Path(JSON.value), text.replace("NaN", "null") + "\n")
+        text = json.dumps({**numbers, "faults": [fault._asdict() for fault in found]}, indent=2)
+        files.write_text(Path(JSON.value), text + "\n")
     for table in tables(numbers, found):
         Console(width=120).print(table)
-    sys.exit(any(each.lost or each.repeated for each in found))
+    sys.exit(any(fault.lost or fault.repeated for fault in found))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    command.start(run, argv)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

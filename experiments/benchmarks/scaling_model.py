@@ -8,25 +8,133 @@ what experiments.benchmarks.scaling measured for 1 and 2 workers beside it. Less
 idling with hundreds of runs a worker; with tens the longest is waited for, the more the wider runs differ in length.
 """
 
-import csv
+import heapq
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from absl import flags
+from matplotlib.axes import Axes
 from rich.table import Table
 
-from experiments.benchmarks.simulation import Costs, Outcome, simulate, stopping_epochs
+from experiments.benchmarks import common
 from experiments.command import start as command
+from experiments.command import terminal
 from jaxopt_study import files
-from jaxopt_study.cluster.shares import Capacity, seconds_between
+from jaxopt_study.cluster.shares import Capacity, room, seconds_between
 from jaxopt_study.errors import InputError
+from jaxopt_study.plots import picture, style
+from jaxopt_study.report import tables
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import Store
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 2000, 5000, 10_000)
-COLUMNS = ("workers", "runs", "seconds", "efficiency", "idle_share", "driver_load", "measured_seconds")
+TITLE = "A study on so many workers, simulated"
+
+
+class Costs(NamedTuple):
+    """Seconds of a worker and of the driver.
+
+    Attributes:
+        start: from the beginning until a worker trains, compilation included.
+        epoch: of one run that trains alone on a device; runs that take turns take it each.
+        batched: what one more run in a batched program adds, as a part of ``epoch``; not used where runs take turns.
+        answer: of the driver for a reply: reading it, writing the run, handing out the next.
+        poll: between two replies of a worker that has only epochs to tell.
+    """
+
+    start: float
+    epoch: float
+    batched: float
+    answer: float
+    poll: float
+
+
+class Outcome(NamedTuple):
+    """What came of a simulated study.
+
+    Attributes:
+        makespan: seconds until the last run is stored.
+        idle_share: of the time of the workers' devices; the start is not counted.
+        driver_load: share of the time in which the driver is busy; near 1 it holds the workers up.
+    """
+
+    makespan: float
+    idle_share: float
+    driver_load: float
+
+
+class Row(NamedTuple):
+    """A number of workers; efficiency is that of the runs a worker-second against the fewest workers, start apart."""
+
+    workers: int
+    runs: int
+    seconds: float
+    efficiency: float
+    idle_share: float
+    driver_load: float
+    measured_seconds: float | None
+
+
+def simulate(epochs: Sequence[int], workers: int, capacity: Capacity, costs: Costs) -> Outcome:
+    """Hands runs out as the driver does and trains them at the given speed.
+
+    A worker's runs share its devices: with ``n`` runs in its hands, each goes on at the speed that ``n`` allow. All are
+    of one group.
+
+    Args:
+        epochs: that each run trains until it stops, in the order in which they are handed out.
+        workers: how many.
+        capacity: of a worker.
+        costs: in seconds.
+    """
+    pending, unfinished = deque(map(float, epochs)), len(epochs)
+    held: list[list[float]] = [[] for _ in range(workers)]  # epochs left of each of a worker's runs ..
+    seen = [costs.start] * workers  # .. at this time
+    replies = [(costs.start, worker) for worker in range(workers)]  # a heap: when each worker is heard of next
+    busy, driver_free, end = 0.0, 0.0, costs.start
+    while replies:
+        now, worker = heapq.heappop(replies)
+        busy += (now - seen[worker]) * min(len(held[worker]), capacity.devices)
+        runs = trained(held[worker], now - seen[worker], capacity, costs)
+        left = [run for run in runs if run > 1e-6]
+        driver_free = max(driver_free, now) + costs.answer
+        if len(left) < len(runs):
+            unfinished -= len(runs) - len(left)
+            end = max(end, driver_free)
+        # What is left of its runs goes on while the driver is busy.
+        busy += (driver_free - now) * min(len(left), capacity.devices)
+        runs = trained(left, driver_free - now, capacity, costs)
+        wanted = room(capacity, unfinished, workers) - len(runs) if unfinished else 0
+        runs += [pending.popleft() for _ in range(min(wanted, len(pending)))]
+        held[worker], seen[worker] = runs, driver_free
+        if runs:
+            next_end = max(0.0, min(runs)) * pace(len(runs), capacity, costs)
+            heapq.heappush(replies, (driver_free + next_end, worker))
+    seconds = max(end - costs.start, 1e-9)
+    polls = workers * (end - costs.start) / max(costs.poll, 1e-9)
+    load = costs.answer * (len(epochs) + polls) / max(end, 1e-9)
+    return Outcome(end, max(0.0, 1.0 - busy / (workers * capacity.devices * seconds)), min(1.0, load))
+
+
+def trained(runs: list[float], seconds: float, capacity: Capacity, costs: Costs) -> list[float]:
+    """Epochs left of each of a worker's runs so many seconds later; a run whose end is not yet read off goes on."""
+    done = seconds / pace(len(runs), capacity, costs) if runs else 0.0
+    return [left - done for left in runs]
+
+
+def pace(runs: int, capacity: Capacity, costs: Costs) -> float:
+    """Seconds of an epoch of each of so many runs together."""
+    per_device = -(-runs // capacity.devices)
+    return costs.epoch * (per_device if capacity.in_turn else 1 + costs.batched * (per_device - 1))
+
+
+def stopping_epochs(observed: Sequence[int], count: int, seed: int = 0) -> list[int]:
+    """Draws the epochs of so many runs from those observed, with replacement."""
+    return [int(epochs) for epochs in np.random.default_rng(seed).choice(np.asarray(observed), size=count)]
 
 
 def define_flags() -> None:
@@ -41,129 +149,125 @@ def define_flags() -> None:
     flags.DEFINE_integer("slots", 32, "Runs that a worker trains at once, at most.", 1, **again)
     flags.DEFINE_integer("devices", 1, "Devices of a worker.", 1, **again)
     flags.DEFINE_bool("batched", False, "Workers train their runs in one batched program, as on a GPU.", **again)
-    flags.DEFINE_float(
-        "added", 0.2, "With --batched: what one more run adds to an epoch, as a part of the first.", 0.0, **again
-    )
+    more = "With --batched: what one more run adds to an epoch, as a part of the first."
+    flags.DEFINE_float("added", 0.2, more, 0.0, **again)
     flags.DEFINE_float("start_seconds", 15.0, "Until a worker trains, compilation included.", 0.0, **again)
     flags.DEFINE_float("answer_seconds", 0.003, "Of the driver for a reply of a worker.", 0.0, **again)
     flags.DEFINE_string("measured", None, "JSON file of experiments.benchmarks.scaling.", **again)
     flags.DEFINE_string("output", "workdir/scaling_model", "Folder for the table and the figure.", **again)
 
 
-def observed(given: Any) -> tuple[float, list[int]]:
+def observed(config: Any) -> tuple[float, list[int]]:
     """Seconds of an epoch and the epochs after which runs stopped, from the flags or a work directory.
 
     Raises:
         InputError: neither says it.
     """
-    seconds, epochs = given.epoch_seconds, [number("--epochs", text) for text in given.epochs or ()]
-    if given.from_workdir is not None:
-        folder = Path(given.from_workdir).expanduser()
+    seconds, epochs = config.epoch_seconds, common.whole_numbers("epochs", config.epochs) if config.epochs else []
+    if config.from_workdir is not None:
+        folder = Path(config.from_workdir).expanduser()
         if not (folder / "stats.json").exists():
             raise InputError("--from_workdir", folder, "allowed is a work directory with finished runs and stats.json")
         epochs = epochs or [history.epochs for history in Store(folder / "runs") if history.epochs]
-        seconds = seconds or seconds_of(workdir.read_json(folder / "stats.json"))
+        seconds = seconds or epoch_seconds(workdir.read_json(folder / "stats.json"))
     if not seconds or not epochs:
-        raise InputError("--from_workdir", given.from_workdir, "allowed is one, or --epoch_seconds and --epochs")
+        raise InputError("--from_workdir", config.from_workdir, "allowed is one, or --epoch_seconds and --epochs")
     return seconds, epochs
 
 
-def seconds_of(stats: Mapping[str, Any]) -> float:
+def epoch_seconds(stats: Mapping[str, Any]) -> float:
     """Device seconds of a run's epoch: those of all devices by all epochs that they had room for."""
     busy = sum(part["training_seconds"] * part["devices"] * (1 - part.get("idle_share", 0)) for part in stats["parts"])
     return float(busy / sum(part["epochs_computed"] for part in stats["parts"]))
 
 
-def number(flag: str, text: str) -> int:
-    """A whole number from 1.
-
-    Raises:
-        InputError: it is none.
-    """
-    if not text.strip().isdigit() or int(text) < 1:
-        raise InputError(flag, text, "allowed is a comma-separated list of whole numbers from 1")
-    return int(text)
-
-
-def rows_of(given: Any, measured: Mapping[int, float]) -> list[dict[str, Any]]:
-    """A row a number of workers; efficiency is that of the runs a worker-second against one worker."""
-    seconds, epochs = observed(given)
-    capacity = Capacity(given.slots, given.devices, not given.batched)
-    rows: list[dict[str, Any]] = []
-    for workers in sorted({number("--counts", text) for text in given.counts}):
-        runs = given.runs_a_worker * workers if given.runs_a_worker else given.runs or len(epochs)
-        costs = Costs(given.start_seconds, seconds, given.added, given.answer_seconds, seconds_between(workers))
-        found = simulate(stopping_epochs(epochs, runs), workers, capacity, costs)
-        rows.append(row(found, runs, rows, given.start_seconds) | {"measured_seconds": measured.get(workers)})
+def simulated(config: Any, measured: Mapping[int, float]) -> list[Row]:
+    """A row a number of workers, fewest first, as the flags say."""
+    seconds, epochs = observed(config)
+    capacity, start = Capacity(config.slots, config.devices, not config.batched), config.start_seconds
+    rows: list[Row] = []
+    first_rate = None  # runs a worker-second
+    for workers in sorted(set(common.whole_numbers("counts", config.counts))):
+        runs = config.runs_a_worker * workers if config.runs_a_worker else config.runs or len(epochs)
+        costs = Costs(start, seconds, config.added, config.answer_seconds, seconds_between(workers))
+        outcome = simulate(stopping_epochs(epochs, runs), workers, capacity, costs)
+        rate = runs / max(outcome.makespan - start, 1e-9) / workers
+        first_rate = first_rate or rate
+        shares = (rate / first_rate, outcome.idle_share, outcome.driver_load)
+        rows.append(Row(workers, runs, outcome.makespan, *shares, measured.get(workers)))
     return rows
 
 
-def row(found: Outcome, runs: int, before: Sequence[Mapping[str, Any]], start: float) -> dict[str, Any]:
-    """One outcome; the seconds of starting do not count for the efficiency."""
-    rate = runs / max(found.makespan - start, 1e-9) / found.workers
-    first = rate if not before else before[0]["runs"] / (before[0]["seconds"] - start) / before[0]["workers"]
-    return {
-        "workers": found.workers,
-        "runs": runs,
-        "seconds": found.makespan,
-        "efficiency": rate / first,
-        "idle_share": found.idle_share,
-        "driver_load": found.driver_load,
-    }
+def write(rows: Sequence[Row], output: Path) -> None:
+    """The rows as CSV and JSON, and the figure as PNG and SVG."""
+    files.write_text(output / "scaling_model.csv", tables.to_csv(tables.Table(Row._fields, rows)))
+    files.write_text(output / "scaling_model.json", json.dumps([row._asdict() for row in rows], indent=2) + "\n")
+    with style.applied():
+        figure, (left, right) = style.panels(2, TITLE)
+        draw_seconds(left, rows)
+        draw_shares(right, rows)
+        style.legend(figure, right, "")
+    picture.save(figure, output, "scaling_model")
 
 
-def body() -> None:
-    """Everything between the flags and the exit status."""
-    given = flags.FLAGS
-    measured = {}
-    if given.measured is not None:
-        found = workdir.read_json(Path(given.measured).expanduser())
-        kind = "weak" if given.runs_a_worker else "strong"
-        measured = {each["workers"]: each["seconds"] for each in found[kind]}
-    rows = rows_of(given, measured)
-    output = Path(given.output).expanduser()
-    workdir.check(output)
-    write(rows, output)
-    from experiments.command import terminal
-
-    terminal.wide_console().print(table(rows))
-    terminal.wide_console().print(f"{output}: scaling_model.csv, scaling_model.json, scaling_model.png, .svg")
+def draw_seconds(axes: Axes, rows: Sequence[Row]) -> None:
+    """Seconds over the workers; measured ones as crosses."""
+    measured = [(row.workers, row.measured_seconds) for row in rows if row.measured_seconds]
+    values = [row.seconds for row in rows] + [seconds for _, seconds in measured]
+    style.log_axis(axes, "y", min(values), max(values))
+    look = style.named_look("", 0)
+    axes.plot([row.workers for row in rows], values[: len(rows)], color=look.color, marker=look.marker)
+    if measured:
+        axes.plot(*zip(*measured, strict=True), linestyle="None", marker="x", color=style.MUTED)
+    workers_axis(axes, rows)
+    axes.set_title("seconds" + (" (x: measured)" if measured else ""), loc="left")
 
 
-def write(rows: Sequence[Mapping[str, Any]], output: Path) -> None:
-    """The rows as CSV and JSON, and the figure."""
-    from experiments.benchmarks import scaling_picture as scaling
-
-    output.mkdir(parents=True, exist_ok=True)
-
-    def as_csv(path: Path) -> None:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    files.write_atomically(output / "scaling_model.csv", as_csv)
-    files.write_text(output / "scaling_model.json", json.dumps(rows, indent=2) + "\n")
-    scaling.save(rows, output / "scaling_model")
+def draw_shares(axes: Axes, rows: Sequence[Row]) -> None:
+    """Idle share and driver load over the workers."""
+    shares = {"workers idle": [row.idle_share for row in rows], "driver busy": [row.driver_load for row in rows]}
+    for i, (label, values) in enumerate(shares.items()):
+        look: dict[str, Any] = style.named_look("", i)._asdict()
+        axes.plot([row.workers for row in rows], values, label=label, **look)
+    axes.set_ylim(-0.02, 1.02)
+    workers_axis(axes, rows)
+    axes.set_title("share of the time", loc="left")
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def workers_axis(axes: Axes, rows: Sequence[Row]) -> None:
+    """The x axis."""
+    axes.set_xscale("log")
+    axes.set_xlabel("workers")
+    axes.set_xlim(rows[0].workers / 1.2, rows[-1].workers * 1.2)
+
+
+def table(rows: Sequence[Row]) -> Table:
     """For the terminal."""
-    found = Table(title="A study on so many workers, simulated")
-    for name in ("workers", "runs", "seconds", "efficiency", "idle", "driver busy", "measured, s"):
-        found.add_column(name, justify="right")
-    for each in rows:
-        measured = "" if each["measured_seconds"] is None else f"{each['measured_seconds']:.1f}"
-        cells = (f"{each['seconds']:,.1f}", f"{each['efficiency']:.3f}")
-        shares = (f"{each['idle_share']:.3f}", f"{each['driver_load']:.4f}")
-        found.add_row(f"{each['workers']:,}", f"{each['runs']:,}", *cells, *shares, measured)
-    return found
+    columns = ("workers", "runs", "seconds", "efficiency", "idle", "driver busy", "measured, s")
+    formats = (",", ",", ",.1f", ".3f", ".3f", ".4f", ".1f")
+    cells = [["" if x is None else f"{x:{form}}" for x, form in zip(row, formats, strict=True)] for row in rows]
+    return common.table(TITLE, columns, cells)
+
+
+def run() -> None:
+    """Everything between the flags and the exit status."""
+    config = flags.FLAGS
+    measured = {}
+    if config.measured is not None:
+        kinds = workdir.read_json(Path(config.measured).expanduser())
+        measured = {row["workers"]: row["seconds"] for row in kinds["weak" if config.runs_a_worker else "strong"]}
+    rows = simulated(config, measured)
+    output = workdir.check(Path(config.output))
+    write(rows, output)
+    console = terminal.wide_console()
+    console.print(table(rows))
+    console.print(f"{output}: scaling_model.csv, scaling_model.json, scaling_model.png, .svg")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     define_flags()
-    command.start(body, argv)
+    command.start(run, argv)
 
 
 if __name__ == "__main__":

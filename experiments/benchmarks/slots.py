@@ -10,12 +10,15 @@ Expected: the block takes several times as long, by the ratio of the longest run
 import dataclasses
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+from experiments.benchmarks import common
+from experiments.command import start as command
 from jaxopt_study.data import load
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.trainer import Trainer
@@ -32,12 +35,11 @@ def trained(settings: Settings, runs: list[Run], slots: int, folder: Path) -> di
     study = Trainer(settings, load("digits"), runs, folder, execution=Execution(slots=slots))
     epochs = [history.epochs for history in study.train()]
     stats = workdir.read_json(folder / "stats.json")
-    seconds = sum(part["training_seconds"] for part in stats["parts"])
-    return {**stats, "training": seconds, "longest": max(epochs), "shortest": min(epochs)}
+    return {**stats, "training": common.training_seconds(folder), "longest": max(epochs), "shortest": min(epochs)}
 
 
-def main(_: list[str]) -> None:
-    """The command."""
+def run() -> None:
+    """From the flags to the table."""
     devices.configure()
     runs = product("momentum", AXES, seeds=2)
     slots = Settings(max_epochs=200, patience=5)
@@ -56,21 +58,24 @@ def main(_: list[str]) -> None:
 
 def table(results: dict[str, list[dict[str, float]]]) -> Table:
     """Median and range of the seconds of training, and the ratio within each repeat."""
-    found = results["8 slots"][0]
-    title = f"40 runs of {found['shortest']:.0f} to {found['longest']:.0f} epochs, seconds without compilation"
-    result = Table(title=title)
-    for name in ("", "epochs computed", "goodput", "seconds, median", "lowest to highest", "ratio, median"):
-        result.add_column(name, justify="right")
-    for name, rows in results.items():
-        seconds = sorted(row["training"] for row in rows)
-        pairs = zip(results["one block"], rows, strict=True)
-        ratio = sorted(block["training"] / row["training"] for block, row in pairs)[len(rows) // 2]
-        useful = found["epochs_trained"] / rows[0]["epochs_computed"]
-        middle, spread = seconds[len(seconds) // 2], f"{seconds[0]:.1f} - {seconds[-1]:.1f}"
-        cells = [name, f"{rows[0]['epochs_computed']:.0f}", f"{useful:.2f}", f"{middle:.1f}", spread, f"{ratio:.2f}"]
-        result.add_row(*cells)
-    return result
+    first = results["8 slots"][0]
+    rows = []
+    for name, turns in results.items():
+        seconds = common.spread([turn["training"] for turn in turns])
+        pairs = zip(results["one block"], turns, strict=True)
+        ratio = common.spread([block["training"] / turn["training"] for block, turn in pairs]).median
+        computed = turns[0]["epochs_computed"]
+        work = (f"{computed:.0f}", f"{first['epochs_trained'] / computed:.2f}")
+        rows.append((name, *work, f"{seconds.median:.1f}", seconds.span, f"{ratio:.2f}"))
+    columns = ("", "epochs computed", "goodput", "seconds, median", "lowest to highest", "ratio, median")
+    title = f"40 runs of {first['shortest']:.0f} to {first['longest']:.0f} epochs, seconds without compilation"
+    return common.table(title, columns, rows)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    command.start(run, argv)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

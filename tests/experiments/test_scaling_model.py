@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.simulation import Costs, simulate
+from experiments.benchmarks.scaling_model import Costs, simulate
 from jaxopt_study.cluster.shares import Capacity
 
 ROOT = Path(__file__).parents[2]
