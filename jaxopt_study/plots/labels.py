@@ -47,6 +47,8 @@ SHORT: Mapping[str, str] = {
     "max_learning_rate": "max",
     "step_size": "step",
 }
+GUARDS = ("eps", "initial_accumulator_value")
+"""Hyperparameters that only guard against division by zero."""
 OPTIMIZERS: Mapping[str, str] = {
     "sgd": "SGD",
     "momentum": "SGD with momentum",
@@ -85,8 +87,8 @@ def optimizer(name: str) -> str:
 
 
 def shown(hyperparameters: Mapping[str, float]) -> dict[str, float]:
-    """The numbers that a short text names: those that only guard against division by zero are left out."""
-    return {n: v for n, v in hyperparameters.items() if n not in ("eps", "initial_accumulator_value")}
+    """The numbers that a short text names: all but :data:`GUARDS`."""
+    return {name: value for name, value in hyperparameters.items() if name not in GUARDS}
 
 
 def number(value: float) -> str:

@@ -114,7 +114,7 @@ def _find(folder: Path, numbers: Mapping[str, float] | None) -> str:
         name
         for name, history in runs.items()
         if all(
-            same_value({**history.hyperparameters, "seed": history.seed}.get(key, np.nan), value)
+            history.seed == value if key == "seed" else same_value(history.hyperparameters.get(key, np.nan), value)
             for key, value in numbers.items()
         )
     ]

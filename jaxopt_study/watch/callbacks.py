@@ -41,6 +41,7 @@ from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
+from jaxopt_study.plots.labels import GUARDS
 
 
 class Callback(Protocol):
@@ -66,12 +67,9 @@ def run_name(run: Run) -> str:
     are the default.
     """
     usual = {h.name: h.default for h in registry.family(run.optimizer).hyperparameters}
-    shown = {n: v for n, v in run.hyperparameters if n not in _GUARDS or v != usual[n]}
+    shown = {n: v for n, v in run.hyperparameters if n not in GUARDS or v != usual[n]}
     numbers = [f"{name}={np.float32(value)!s}" for name, value in shown.items()]
     return "/".join([run.optimizer, ",".join([*numbers, f"seed={run.seed}"])])
-
-
-_GUARDS = ("eps", "initial_accumulator_value")
 
 
 class TensorBoard:
