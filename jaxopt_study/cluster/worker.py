@@ -22,10 +22,8 @@ from jaxopt_study.cluster.messages import (
 )
 from jaxopt_study.cluster.shares import Capacity
 from jaxopt_study.data import Dataset
-from jaxopt_study.engine import devices
-from jaxopt_study.engine import groups as training
-from jaxopt_study.engine import memory as capacity
-from jaxopt_study.engine.groups import AtWork, Watcher
+from jaxopt_study.engine import devices, memory
+from jaxopt_study.engine.groups import AtWork, Job, Watcher, train_group
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run, group
@@ -72,7 +70,7 @@ class Worker:
         if self.failure is not None:
             raise self.failure
         platform, in_turn = self.chosen[0].platform, self.study.strategy == "map"
-        slots = self.study.execution.slots or capacity.most(platform)
+        slots = self.study.execution.slots or memory.most(platform)
         holds = Capacity(slots, len(self.chosen), in_turn)
         return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), holds)
 
@@ -160,10 +158,10 @@ class Worker:
         stats = Path(self.folder.name) / "stats.json"
         job = self.job(group(runs[0]))
         self.before = self.account._replace(compile_seconds=self.account.compile_seconds - job.sweep.compile_seconds)
-        training.train(job, runs, checkpoints, watcher, stats)
+        train_group(job, runs, checkpoints, watcher, stats)
         self.active = 0
 
-    def _job(self, of: Group) -> training.Job:
+    def _job(self, of: Group) -> Job:
         job = self.study.job(of, self.batches(self.study.batch_size(of)))
         # Slots for its part of the group's runs, not for all of them.
         total = job.total if self.study.settings.halving else -(-job.total // self.recipe.workers)

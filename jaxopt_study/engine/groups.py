@@ -8,8 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
-from jaxopt_study.engine import memory as capacity
-from jaxopt_study.engine import stats
+from jaxopt_study.engine import memory, stats
 from jaxopt_study.engine.slots import Events, Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import EnvironmentFault
@@ -71,7 +70,7 @@ class Job(NamedTuple):
     keep: Callable[[Run, History, Any], None]
 
 
-def train(job: Job, runs: list[Run], checkpoints: Checkpoints, watcher: Watcher, stats_path: Path) -> None:
+def train_group(job: Job, runs: list[Run], checkpoints: Checkpoints, watcher: Watcher, stats_path: Path) -> None:
     """Trains runs of one rule to their end; where memory runs out, goes on from the last checkpoint in half the slots.
 
     Raises:
@@ -79,7 +78,7 @@ def train(job: Job, runs: list[Run], checkpoints: Checkpoints, watcher: Watcher,
         Interrupted: the watcher asked for it.
     """
     begin = time.perf_counter()
-    slots = min(job.slots, job.total) if job.slots else capacity.slots_for(job.sweep, job.total)
+    slots = min(job.slots, job.total) if job.slots else memory.slots_for(job.sweep, job.total)
     left = list(runs)
     while True:
         scheduler = Scheduler(
@@ -98,7 +97,7 @@ def train(job: Job, runs: list[Run], checkpoints: Checkpoints, watcher: Watcher,
             work = scheduler.train()
             break
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
+            if not memory.ran_out(error):
                 raise
             slots = fewer(slots, error)
     seconds = time.perf_counter() - begin
@@ -109,8 +108,8 @@ def train(job: Job, runs: list[Run], checkpoints: Checkpoints, watcher: Watcher,
 
 def begun(job: Job, runs: list[Run], checkpoints: Checkpoints) -> dict[Run, Parked]:
     """Those of the runs that a checkpoint holds."""
-    found = checkpoints.load({group(runs[0]): job.template})
-    return {run: found[run] for run in runs if run in found}
+    parked = checkpoints.load({group(runs[0]): job.template})
+    return {run: parked[run] for run in runs if run in parked}
 
 
 def events(job: Job, left: list[Run], checkpoints: Checkpoints, watcher: Watcher) -> Events:
@@ -136,9 +135,9 @@ def events(job: Job, left: list[Run], checkpoints: Checkpoints, watcher: Watcher
         watcher.end(run, history)
 
     def more() -> Mapping[Run, Parked | None] | None:
-        found = watcher.more(mine)
-        left.extend(found or ())
-        return found
+        added = watcher.more(mine)
+        left.extend(added or ())
+        return added
 
     return Events(watcher.epoch, end, watcher.tick, due, snapshot, more)
 

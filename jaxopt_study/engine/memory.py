@@ -25,6 +25,11 @@ def free_bytes(device: jax.Device) -> int:
     return int(known.get("bytes_limit", 8 << 30) - known.get("bytes_in_use", 0))
 
 
+def ran_out(error: Exception) -> bool:
+    """Whether it says that a device's memory does not suffice."""
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
 def slots_for(sweep: Sweep, runs: int) -> int:
     """The most slots, up to ``runs``, whose compiled epoch fits the free memory with a margin; at least one a device.
 

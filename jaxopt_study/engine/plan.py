@@ -5,8 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_study.engine import memory as capacity
-from jaxopt_study.engine import strategy
+from jaxopt_study.engine import memory, strategy
 from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids import run as grid
@@ -61,7 +60,7 @@ def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
     steps = max(1, min(strategy.STEPS, len(study.dataset.train_labels) // size))
     sweep = study.job(group, study.batches(size, steps)).sweep
     asked = study.execution.slots
-    slots = min(asked, len(runs)) if asked else capacity.slots_for(sweep, len(runs))
+    slots = min(asked, len(runs)) if asked else memory.slots_for(sweep, len(runs))
     slots = min(slots, left)
     epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxopt_study.engine import memory
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import write_text
@@ -90,7 +91,7 @@ def timed(names: Sequence[str], timer_of: Callable[[str], Callable[[], float]]) 
             seconds[name] = timer()
             timers[name] = timer
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+            if not memory.ran_out(error):
                 raise
     for _ in range(REPEATS):
         best = min(seconds.values())

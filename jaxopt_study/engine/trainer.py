@@ -14,10 +14,8 @@ import optax
 from jaxopt_study import files
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.batches import Batches, batches_of
-from jaxopt_study.engine import devices, strategy
-from jaxopt_study.engine import groups as training
-from jaxopt_study.engine import memory as capacity
-from jaxopt_study.engine.groups import Watcher
+from jaxopt_study.engine import devices, memory, strategy
+from jaxopt_study.engine.groups import Job, Watcher, train_group
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as grid
@@ -151,7 +149,7 @@ class Trainer:
                     runs = [run for run in pending if grid.group(run) == group]
                     job = self.job(group, batches_of_size(self.batch_size(group)))
                     job = job._replace(total=-(-job.total // processes))
-                    training.train(job, runs, checkpoints, watcher, stats)
+                    train_group(job, runs, checkpoints, watcher, stats)
             return self.histories
 
     @contextlib.contextmanager
@@ -215,10 +213,10 @@ class Trainer:
         """Training examples in a step of a group's runs."""
         return group.batch_size or self.settings.batch_size
 
-    def job(self, group: Group, batches: Batches) -> training.Job:
+    def job(self, group: Group, batches: Batches) -> Job:
         """What training one group's runs takes; ``batches`` are of its size."""
         program = self.program(group, self.strategy)
-        return training.Job(
+        return Job(
             sweep=Sweep(program, batches, devices.choose(self.execution.devices)),
             total=sum(grid.group(run) == group for run in self.runs),
             slots=self.execution.slots,
@@ -240,7 +238,7 @@ class Trainer:
         epochs = len(self.runs) * self.settings.max_epochs
         if strategy.is_short(self.dataset.train_images.size * epochs, platform):
             return names[0]
-        slots = min(self.execution.slots or capacity.most(platform), len(self.runs))
+        slots = min(self.execution.slots or memory.most(platform), len(self.runs))
         group = self.groups[0]
         size = self.batch_size(group)
         batches = self.batches(size, min(strategy.steps_for(slots), len(self.dataset.train_labels) // size))

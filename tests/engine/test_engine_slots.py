@@ -142,20 +142,20 @@ def test_out_of_memory_halves_the_slots_and_the_study_goes_on(tmp_path, monkeypa
 
 
 def test_slots_are_chosen_from_what_the_program_needs_and_the_device_has(tmp_path, monkeypatch):
-    from jaxopt_study.engine import memory as capacity
+    from jaxopt_study.engine import memory
     from jaxopt_study.engine.sweep import memory_of
 
     study = small.study(tmp_path, small.grid(seeds=4), devices=1)
     engine = study.job(study.groups[0], study.batches(16)).sweep
-    assert capacity.slots_for(engine, 24) == 24
+    assert memory.slots_for(engine, 24) == 24
     needs = {slots: memory_of(engine.compiled_epoch(slots)) for slots in (8, 24)}
     data = sum(x.nbytes for part in engine.batches for x in part)
-    monkeypatch.setattr(capacity, "free_bytes", lambda device: int(needs[8] / capacity.MARGIN) - data)
-    chosen = capacity.slots_for(engine, 24)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(needs[8] / memory.MARGIN) - data)
+    chosen = memory.slots_for(engine, 24)
     assert 6 <= chosen <= 8
     assert memory_of(engine.compiled_epoch(chosen)) <= needs[8]
-    monkeypatch.setattr(capacity, "free_bytes", lambda device: 0)
-    assert capacity.slots_for(engine, 24) == 1
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
+    assert memory.slots_for(engine, 24) == 1
 
 
 def test_halving_gives_the_epochs_to_the_best_third_at_every_rung(tmp_path):
