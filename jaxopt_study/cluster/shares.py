@@ -88,23 +88,23 @@ class Shares:
                 return []
             self.apart.remove(worker)
         if not held and self.suspects:
-            given = self.suspects.popleft()
+            runs = self.suspects.popleft()
             self.apart.add(worker)
         else:
-            given = self._of_one_group(worker, room(capacity, self.left, workers) - len(held))
-        held.extend(given)
-        return given
+            runs = self._of_one_group(worker, room(capacity, self.left, workers) - len(held))
+        held.extend(runs)
+        return runs
 
     def _of_one_group(self, worker: int, most: int) -> list[Run]:
         held = self.in_hand[worker]
-        groups = [each for each, runs in self.pending.items() if runs]
+        groups = [one for one, runs in self.pending.items() if runs]
         if held:
-            groups = [each for each in groups if each == group(held[0]) and not self.whole]
+            groups = [one for one in groups if one == group(held[0]) and not self.whole]
         if not groups:
             return []
         at_work = Counter(group(runs[0]) for runs in self.in_hand.values() if runs)
         # The group with the most runs for those already at it; of equals the first.
-        runs = self.pending[max(groups, key=lambda each: len(self.pending[each]) / (1 + at_work[each]))]
+        runs = self.pending[max(groups, key=lambda one: len(self.pending[one]) / (1 + at_work[one]))]
         return [runs.popleft() for _ in range(len(runs) if self.whole else max(0, min(most, len(runs))))]
 
     def more_to_come(self, worker: int) -> bool:

@@ -44,20 +44,21 @@ class Tally:
             examples: of the training part.
         """
         now, accounts = time.monotonic(), list(self.accounts.values())
-        compiling = max((each.compile_seconds for each in accounts), default=0.0)
-        trained = sum(each.epochs_trained for each in accounts)
-        ready, idle = (sum(getattr(each, name) for each in accounts) for name in ("ready_seconds", "idle_seconds"))
+        compiling = max((account.compile_seconds for account in accounts), default=0.0)
+        trained = sum(account.epochs_trained for account in accounts)
+        ready = sum(account.ready_seconds for account in accounts)
+        idle = sum(account.idle_seconds for account in accounts)
         return {
             "seconds": now - self.began,
             "compile_seconds": compiling,
             "training_seconds": max(now - (self.first or now) - compiling, 1e-9),
             "examples": trained * examples,
             "epochs_trained": trained,
-            "epochs_computed": sum(each.epochs_computed for each in accounts),
+            "epochs_computed": sum(account.epochs_computed for account in accounts),
             "runs": runs,
             "slots": self.capacity.slots * self.workers,
             "devices": self.capacity.devices * self.workers,
-            "peak_memory_bytes": max((each.memory_bytes for each in accounts), default=0) * self.workers,
+            "peak_memory_bytes": max((account.memory_bytes for account in accounts), default=0) * self.workers,
             "workers": self.workers,
             "workers_lost": self.lost,
             "epochs_repeated": self.repeated,

@@ -74,17 +74,17 @@ class Worker:
         holds = Capacity(slots, len(self.chosen), in_turn)
         return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), holds)
 
-    def work(self, given: list[Run], more: bool, seconds: float) -> Reply:
+    def work(self, runs: list[Run], more: bool, seconds: float) -> Reply:
         """Takes runs in, waits until there is something to tell, at most ``seconds``, and tells it.
 
         Args:
-            given: runs of one group, of that under way if there is one.
+            runs: of one group, of that under way if there is one.
             more: whether more of the group may come.
             seconds: to wait.
         """
         with self.change:
             if not self.halted:
-                self.queue.extend(given)
+                self.queue.extend(runs)
                 self.open = more
                 self.change.notify_all()
                 self.change.wait_for(lambda: any(not isinstance(event, Epoch) for event in self.events), seconds)

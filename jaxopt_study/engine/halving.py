@@ -47,7 +47,7 @@ class Rungs:
 
 def rungs(max_epochs: int, factor: int | None, total: int) -> list[int]:
     """Epochs after which runs are compared, each ``factor`` times the one before: as many as leave one run."""
-    found = [max_epochs]
-    while factor and total >= factor ** len(found) and found[0] >= factor:
-        found.insert(0, found[0] // factor)
-    return found
+    epochs = [max_epochs]
+    while factor and total >= factor ** len(epochs) and epochs[0] >= factor:
+        epochs.insert(0, epochs[0] // factor)
+    return epochs

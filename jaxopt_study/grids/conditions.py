@@ -63,8 +63,8 @@ def condition(text: str, names: Iterable[str], *, name: str = "where") -> Condit
     tree = _tree(text, name)
     known = list(names)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    for each in sorted(used - set(known)):
-        raise registry.unknown(f"{name}: name", each, known)
+    for unknown in sorted(used - set(known)):
+        raise registry.unknown(f"{name}: name", unknown, known)
     try:
         truth = _truth(tree)
     except (_NotAllowed, OverflowError, RecursionError):
@@ -76,7 +76,7 @@ def condition(text: str, names: Iterable[str], *, name: str = "where") -> Condit
         try:
             return truth(point)
         except (ArithmeticError, TypeError, RecursionError):
-            numbers = ", ".join(f"{each}={point[each]}" for each in sorted(used))
+            numbers = ", ".join(f"{name}={point[name]}" for name in sorted(used))
             raise InputError(name, " ".join(text.split()), f"it cannot be computed for {numbers}") from None
 
     return holds
@@ -114,8 +114,8 @@ def _compared(op: ast.cmpop, left: ast.expr, right: ast.expr) -> _Of[bool]:
     if isinstance(op, ast.In | ast.NotIn):
         if not isinstance(right, ast.Tuple | ast.List):
             raise _NotAllowed
-        several = [_value(each) for each in right.elts]
-        return lambda point: compare(first(point), [each(point) for each in several])
+        several = [_value(element) for element in right.elts]
+        return lambda point: compare(first(point), [value(point) for value in several])
     second = _value(right)
     return lambda point: compare(first(point), second(point))
 

@@ -93,7 +93,7 @@ def _runs(table: Mapping[str, Any], seeds: int) -> list[Run]:
         raise InputError("optimizer", "none", "every table names one or several")
     rest = {key: value for key, value in table.items() if key not in ("optimizer", "axes", "points")}
     names = table["optimizer"] if isinstance(table["optimizer"], list) else [table["optimizer"]]
-    if not names or not all(isinstance(each, str) for each in names):
+    if not names or not all(isinstance(name, str) for name in names):
         raise InputError("optimizer", names, "allowed is a name or a list of names")
     runs = []
     for optimizer in names:

@@ -66,7 +66,7 @@ def points(
     known = hyperparameters if hyperparameters is not None else dict.fromkeys(axes)
     facts = {
         **(context or {}),
-        **{name: each.default for name, each in known.items() if each and math.isfinite(each.default)},
+        **{name: number.default for name, number in known.items() if number and math.isfinite(number.default)},
     }
     names = [*known, *axes, *facts]
     conditions = _when(when or {}, axes, names)
@@ -74,9 +74,9 @@ def points(
     specs = _specs({name: spec for name, spec in axes.items() if name not in never}, known)
     chosen = _condition(where, names, "where")
     blocks = [*_paired(_groups(paired), specs), *_drawn(specs, samples, sampler, seed)]
-    found = [_conditional(point, facts, conditions) for point in _product(_blocks(specs, blocks))]
-    kept = [point for point in found if chosen(facts | point) is not False] if axes or not listed else []
-    return _each_once(kept + [_listed(point, known) for point in listed])
+    product = [_conditional(point, facts, conditions) for point in _product(_blocks(specs, blocks))]
+    kept = [point for point in product if chosen(facts | point) is not False] if axes or not listed else []
+    return _once(kept + [_listed(point, known) for point in listed])
 
 
 def _specs(axes: Mapping[str, Spec], known: Mapping[str, Hyperparameter | None]) -> dict[str, list[float] | Range]:
@@ -124,7 +124,7 @@ def _groups(paired: object) -> list[list[str]]:
     refused = InputError("paired", paired, "allowed is a list of names of axes, or several such lists")
     if isinstance(paired, str) or not isinstance(paired, Sequence):
         raise refused
-    groups = [paired] if paired and all(isinstance(each, str) for each in paired) else paired
+    groups = [paired] if paired and all(isinstance(name, str) for name in paired) else paired
     if not all(isinstance(group, list | tuple) and all(isinstance(name, str) for name in group) for group in groups):
         raise refused
     names = [name for group in groups for name in group]
@@ -142,11 +142,11 @@ def _paired(groups: list[list[str]], specs: Mapping[str, list[float] | Range]) -
             if isinstance(specs[name], Range):
                 raise InputError("paired", name, "an axis that is sampled cannot be paired")
         lists = [specs[name] for name in group]
-        lengths = [len(each) for each in lists]
+        lengths = [len(values) for values in lists]
         if len(group) < 2 or len(set(lengths)) > 1:
             counts = ", ".join(f"{name} ({number})" for name, number in zip(group, lengths, strict=True))
             raise InputError("paired", counts, "allowed are two or more axes with as many values each")
-        blocks.append([dict(zip(group, each, strict=True)) for each in zip(*lists, strict=True)])
+        blocks.append([dict(zip(group, values, strict=True)) for values in zip(*lists, strict=True)])
     return blocks
 
 
@@ -180,23 +180,23 @@ def _whole(value: object) -> bool:
 def _shares(samples: int, axes: int, sampler: str, seed: int) -> list[list[float]]:
     """Points of the unit cube ``[samples][axes]``."""
     if sampler == "random":
-        found: list[list[float]] = np.random.default_rng(seed).random((samples, axes)).tolist()
-        return found
+        shares: list[list[float]] = np.random.default_rng(seed).random((samples, axes)).tolist()
+        return shares
     from scipy.stats import qmc  # takes its time to import
 
     # Whole powers of two are drawn, which Sobol points are balanced at, and the first of them taken.
     cube = qmc.Sobol(axes, rng=np.random.default_rng(seed)).random_base2(math.ceil(math.log2(samples)))
-    found = cube[:samples].tolist()
-    return found
+    shares = cube[:samples].tolist()
+    return shares
 
 
 def _blocks(specs: Mapping[str, list[float] | Range], joint: list[list[Point]]) -> list[list[Point]]:
     """Axes and groups of axes that vary together, in the order of the axes."""
     together = {name: block for block in joint for name in block[0]}
     blocks: list[list[Point]] = []
-    for name, each in specs.items():
+    for name, spec in specs.items():
         if name not in together:
-            blocks.append([{name: value} for value in each])
+            blocks.append([{name: value} for value in spec])
         elif not any(together[name] is block for block in blocks):
             blocks.append(together[name])
     return blocks
@@ -221,15 +221,15 @@ def _conditional(point: Point, facts: Mapping[str, Value], conditions: Mapping[s
 def _listed(point: object, known: Mapping[str, Hyperparameter | None]) -> Point:
     if not isinstance(point, Mapping):
         raise InputError("points", point, "allowed is a table of numbers by their names")
-    found = {}
+    checked = {}
     for name, value in point.items():
         check_name("points", name, known)
         numbers = values(value, known[name], name=name)
         if isinstance(value, str) or len(numbers) != 1 or isinstance(value, Sequence):
             raise InputError(name, value, "allowed is one number")
-        found[name] = numbers[0]
-    return found
+        checked[name] = numbers[0]
+    return checked
 
 
-def _each_once(found: Sequence[Point]) -> list[Point]:
-    return list({tuple(sorted(point.items())): point for point in reversed(found)}.values())[::-1]
+def _once(points: Sequence[Point]) -> list[Point]:
+    return list({tuple(sorted(point.items())): point for point in reversed(points)}.values())[::-1]

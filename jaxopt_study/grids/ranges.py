@@ -67,11 +67,11 @@ def values(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: st
         InputError: there is no value, or one is not a number, a range or legal.
     """
     name = name or (hyperparameter.name if hyperparameter else "values")
-    found = parsed(spec, hyperparameter, name=name)
-    if isinstance(found, Range):
+    numbers = parsed(spec, hyperparameter, name=name)
+    if isinstance(numbers, Range):
         allowed = f"without a number of values it can only be sampled; allowed is {RANGES}, or a number of samples"
         raise InputError(name, spec, allowed)
-    return found
+    return numbers
 
 
 def parsed(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: str) -> list[float] | Range:
@@ -83,19 +83,19 @@ def parsed(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: st
     items: list[object] = list(spec.split(",")) if isinstance(spec, str) else _listed(spec)
     one = hyperparameter.allowed if hyperparameter else "a finite number"
     allowed = f"allowed is a comma-separated list, each {one}, or {RANGES}"
-    found: list[float] = []
+    result: list[float] = []
     for item in items:
-        each = _item(item, name, allowed)
-        numbers = each[:2] if isinstance(each, Range) else each
+        parsed_item = _item(item, name, allowed)
+        numbers = parsed_item[:2] if isinstance(parsed_item, Range) else parsed_item
         legal = [_legal(number, item, hyperparameter, name, allowed) for number in numbers]
-        if isinstance(each, Range):
+        if isinstance(parsed_item, Range):
             if len(items) > 1:
                 raise InputError(name, item, "a range that is to be sampled stands alone")
-            return each
-        found += legal
-    if not found:
+            return parsed_item
+        result += legal
+    if not result:
         raise InputError(name, "", allowed)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(result))
 
 
 def _listed(spec: object) -> list[object]:

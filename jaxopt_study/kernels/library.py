@@ -82,10 +82,10 @@ def _compiler() -> list[str]:
         if not words:
             raise FileNotFoundError("CXX is empty")
         return words
-    found = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
-    if found is None:
+    path = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    if path is None:
         raise FileNotFoundError("no C++ compiler")
-    return [found]
+    return [path]
 
 
 def _kept(compiler: list[str], scratch: Path) -> Path:
@@ -108,9 +108,9 @@ def _kept(compiler: list[str], scratch: Path) -> Path:
 
 
 def _compile(compiler: list[str], made: Path) -> None:
-    given = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / "library.cc"), "-o", str(made)]
+    command = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / "library.cc"), "-o", str(made)]
     for processor in _FOR_THIS_PROCESSOR:
-        done = subprocess.run([*given, processor], capture_output=True, text=True, timeout=_TIMEOUT)
+        done = subprocess.run([*command, processor], capture_output=True, text=True, timeout=_TIMEOUT)
         if done.returncode == 0:
             return
     done.check_returncode()

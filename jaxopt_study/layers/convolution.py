@@ -181,7 +181,7 @@ def _batched(
     @function.def_vmap
     def rule(size: int, batched: list[bool], a: jax.Array, b: jax.Array) -> tuple[jax.Array, bool]:
         del size
-        axes = tuple(0 if each else None for each in batched)
+        axes = tuple(0 if is_batched else None for is_batched in batched)
         return jax.vmap(together, in_axes=axes)(a, b), True
 
     run: Callable[[jax.Array, jax.Array], jax.Array] = function

@@ -214,9 +214,9 @@ def _stamp(info: dict[str, Any]) -> str:
 
 
 def _stamp_of_files(paths: list[Path]) -> str:
-    found = []
+    stamps = []
     for path in paths:
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
-            found.append(f"{status.st_size} {status.st_mtime_ns}")
-    return ";".join(found)
+            stamps.append(f"{status.st_size} {status.st_mtime_ns}")
+    return ";".join(stamps)

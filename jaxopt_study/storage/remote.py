@@ -140,12 +140,12 @@ def _hold(objects: Objects, holder: str) -> None:
 
 
 def _refuse_if_held(objects: Objects, holder: str) -> None:
-    found = objects.get(_HOLDER)
-    if found is None:
+    content = objects.get(_HOLDER)
+    if content is None:
         return
     try:
-        told: dict[str, Any] = json.loads(found)
-        other, since = str(told["holder"]), time.time() - float(told["time"])
+        holding: dict[str, Any] = json.loads(content)
+        other, since = str(holding["holder"]), time.time() - float(holding["time"])
     except (ValueError, TypeError, KeyError):
         return  # half a line of a machine that went down
     if other != holder and since < STALE_SECONDS and not _is_dead(other):
