@@ -368,7 +368,7 @@ def _check_outputs(study: Study) -> None:
     network = study.network(study.batch_size(study.groups[0]))
     images = jax.ShapeDtypeStruct((2, *study.dataset.train_images.shape[1:]), study.dataset.train_images.dtype)
     logits = jax.eval_shape(
-        lambda key, x: network.evaluate(network.init(key), network.prepare(x, False)), jax.random.key(0), images
+        lambda x: network.evaluate(network.init(jax.random.key(0)), network.prepare(x, False)), images
     )
     if logits.shape != (2, study.outputs):
         given = f"{study.model.identity.split()[0]} with output shape {logits.shape} for 2 examples"
