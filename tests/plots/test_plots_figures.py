@@ -5,6 +5,8 @@ import pytest
 from plot_runs import momentum_grid, run
 
 from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.optimizers import registry
+from jaxopt_study.plots import labels
 from jaxopt_study.plots.epoch_curves import curves
 from jaxopt_study.plots.general import general
 from jaxopt_study.plots.picture import save, save_pictures
@@ -62,3 +64,8 @@ def test_importing_figures_and_report_loads_neither_jax_nor_pyplot():
 def test_a_training_does_not_wait_for_matplotlib_and_scipy():
     code = "import sys, jaxopt_study.api; sys.exit(bool({'matplotlib', 'scipy.stats'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_figures_and_registry_call_each_rule_the_same():
+    titles = {name: family.title.lower() for name, family in registry.OPTIMIZERS.items() if name in labels.OPTIMIZERS}
+    assert {name: text.lower() for name, text in labels.OPTIMIZERS.items()} == titles
