@@ -16,3 +16,8 @@ class InputError(ValueError):
 
 class EnvironmentFault(RuntimeError):
     """The machine cannot do it (missing package, unwritable folder, full disk): exit status 1."""
+
+
+def one_line(error: Exception, *, most: int = 200) -> str:
+    """What an exception says, as one line of at most so many characters; its type where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__

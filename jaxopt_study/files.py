@@ -1,6 +1,5 @@
 """Where the package keeps what it can make again, and writing a file so that it is there whole or not at all."""
 
-import contextlib
 import errno
 import os
 import tempfile
@@ -20,38 +19,28 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("jaxopt_study")
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Lets ``write`` fill a temporary file beside ``path``, syncs it and renames it.
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Lets ``write`` fill a temporary file in a folder beside ``path``, syncs it and renames it.
 
     Raises:
         EnvironmentFault: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-        os.close(descriptor)
-        temporary = Path(name)
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+            temporary = Path(folder, f".{path.name}")  # a hidden name: what mirrors the folder leaves it alone
+            write(temporary)
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
     except OSError as error:
         raise EnvironmentFault(f"cannot write {path}: {reason(error)}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes text atomically, in UTF-8."""
-    write_atomically(path, lambda temporary: void(temporary.write_text(text, encoding="utf-8")))
-
-
-def void(_: object) -> None:
-    """Drops a result."""
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def reason(error: OSError) -> str:

@@ -48,14 +48,15 @@ def _compound(value: Any, seen: dict[int, object]) -> Iterator[str]:
         array = np.asarray(value)
         yield f"{array.dtype}{array.shape} {hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}"
     elif isinstance(value, Mapping):
-        for key, one in value.items():
+        for key, item in value.items():
             yield f"key {key!r}"
-            yield from _parts(one, seen)
+            yield from _parts(item, seen)
     elif isinstance(value, list | tuple | set | frozenset):
         yield f"{type(value).__name__} of {len(value)}"
-        ordered = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        for one in ordered:
-            yield from _parts(one, seen)
+        for item in sorted(value, key=repr) if isinstance(value, set | frozenset) else value:
+            yield from _parts(item, seen)
+    elif isinstance(value, ModuleType):
+        yield f"{value.__name__} {_installed_version(value.__name__)}"
     elif isinstance(value, functools.partial):
         yield from _parts((value.func, value.args, value.keywords), seen)
     elif isinstance(value, MethodType):
@@ -69,17 +70,18 @@ def _compound(value: Any, seen: dict[int, object]) -> Iterator[str]:
 
 def _attributes(value: Any) -> Mapping[str, object]:
     if dataclasses.is_dataclass(value):  # a Linen module's parent and state are no part of what it is
-        return {
-            each.name: getattr(value, each.name, None) for each in dataclasses.fields(value) if each.name != "parent"
-        }
-    return {name: one for name, one in vars(value).items() if not name.startswith("__")}
+        names = [field.name for field in dataclasses.fields(value) if field.name != "parent"]
+        return {name: getattr(value, name, None) for name in names}
+    return {name: attribute for name, attribute in vars(value).items() if not name.startswith("__")}
 
 
 def _code(value: Any, seen: dict[int, object]) -> Iterator[str]:
     module = getattr(value, "__module__", None) or type(value).__module__
-    name = f"{module}.{getattr(value, '__qualname__', _without_addresses(value))}"
-    if _is_installed(module):
-        yield f"{name} {_version(module)}"
+    without_address = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    name = f"{module}.{getattr(value, '__qualname__', without_address)}"
+    version = _installed_version(module)
+    if version is not None:
+        yield f"{name} {version}"
         return
     yield name
     if isinstance(value, type):
@@ -93,8 +95,8 @@ def _code(value: Any, seen: dict[int, object]) -> Iterator[str]:
     elif isinstance(value, FunctionType):
         yield _source(value) or "\n".join(_bytecode(value.__code__))
         yield from _parts([value.__defaults__, value.__kwdefaults__], seen)
-        for one in _named(value):
-            yield from _parts(one, seen)
+        for named in _named(value):
+            yield from _parts(named, seen)
 
 
 def _source(value: Any) -> str | None:
@@ -125,12 +127,12 @@ def _named(function: FunctionType) -> Iterator[object]:
             continue
     names = list(_names(function.__code__))
     for name in names:
-        found = function.__globals__.get(name)
-        if isinstance(found, ModuleType):
-            if not _is_installed(found.__name__):
-                yield from (vars(found)[other] for other in names if other in vars(found))
+        value = function.__globals__.get(name)
+        if isinstance(value, ModuleType):
+            if _installed_version(value.__name__) is None:
+                yield from (vars(value)[member] for member in names if member in vars(value))
         elif name in function.__globals__:
-            yield found
+            yield value
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -140,23 +142,16 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
-def _is_installed(module: str) -> bool:
-    root = module.partition(".")[0]
-    if root in sys.stdlib_module_names or root == "jaxopt_study":
-        return root != "__main__"
-    path = getattr(sys.modules.get(root), "__file__", None) or ""
-    return path.startswith(_INSTALLED)
-
-
-def _version(module: str) -> str:
+@functools.cache
+def _installed_version(module: str) -> str | None:
+    """Of the package that a module belongs to, "" where it says none; None where the code is the user's own."""
     root = module.partition(".")[0]
     if root == "jaxopt_study":  # its settings.RESULTS_VERSION speaks for it
         return ""
+    file = getattr(sys.modules.get(root), "__file__", None) or ""
+    if root not in sys.stdlib_module_names and not file.startswith(_INSTALLED):
+        return None
     try:
         return metadata.version(root)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _without_addresses(value: object) -> str:
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -39,18 +39,18 @@ def batches_of(
     order = np.random.default_rng(seed).permutation(len(train_images))
     steps = len(order) // batch_size
     full, rest = order[: steps * batch_size], order[steps * batch_size :]
+    train = _stacked(train_images[full], steps, batch_size), _stacked(train_labels[full], steps, batch_size)
 
-    shape = (steps, batch_size)
-    train = (
-        train_images[full].reshape(*shape, *train_images.shape[1:]),
-        train_labels[full].reshape(*shape, *train_labels.shape[1:]),
-    )
     size = min(val_batch_size, len(val_images))
     count = -(-len(val_images) // size)
     padding = count * size - len(val_images)
-    weights = np.pad(np.ones(len(val_images), np.float32), (0, padding)).reshape(count, size)
+    weights = np.pad(np.ones(len(val_images), np.float32), (0, padding))
+    images, labels = (
+        np.pad(part, [(0, padding)] + [(0, 0)] * (part.ndim - 1), mode="edge") for part in (val_images, val_labels)
+    )
+    val = _stacked(images, count, size), _stacked(labels, count, size), _stacked(weights, count, size)
+    return Batches(train, (train_images[rest], train_labels[rest]), val)
 
-    def padded(x: np.ndarray) -> np.ndarray:
-        return np.pad(x, [(0, padding)] + [(0, 0)] * (x.ndim - 1), mode="edge").reshape(count, size, *x.shape[1:])
 
-    return Batches(train, (train_images[rest], train_labels[rest]), (padded(val_images), padded(val_labels), weights))
+def _stacked(examples: np.ndarray, count: int, size: int) -> np.ndarray:
+    return examples.reshape(count, size, *examples.shape[1:])

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,6 @@ import numpy as np
 from jaxopt_study.data.dataset import Images, Labels, digest_of
 from jaxopt_study.errors import EnvironmentFault
 
-Allocate = Callable[[tuple[int, int, int, int]], Images]
 _ABANDONED_S = 24 * 3600.0
 
 
@@ -36,29 +35,33 @@ class Decoded(NamedTuple):
     train_count: int  # how many of the first belong to training by the source's own split, 0 where it has none
 
 
+Allocate = Callable[[tuple[int, int, int, int]], Images]
+Decode = Callable[[Allocate], Decoded]  # fills the array [N, H, W, K] that it lets allocate
+
+
 class _Unusable(Exception):
     """The cache cannot be written; the message says why."""
 
 
-def through_cache(folder: Path, key: Mapping[str, Any], decode: Callable[[Allocate], Decoded]) -> tuple[Decoded, str]:
-    """What `decode` gives, from the cache where it is there.
+def through_cache(folder: Path, key: Mapping[str, Any], decode: Decode) -> tuple[Decoded, str]:
+    """What ``decode`` gives, from the cache where it is there.
 
     Args:
-      folder: Of the cache; created when needed. Where it cannot be written, a warning, and everything stays in memory.
-      key: All that the result depends on, as JSON values, the list "files" among them.
-      decode: Called with a function that allocates the image array [N, H, W, K] to be filled.
+        folder: of the cache; created when needed. Where it cannot be written, a warning, and all stays in memory.
+        key: all that the result depends on, as JSON values, the list "files" among them.
+        decode: called where it is not.
 
     Returns:
-      The pictures, images mapped read-only where they are on disk, and the digest of their pixels.
+        The pictures, images mapped read-only where they are on disk, and the digest of their pixels.
 
     Raises:
-      EnvironmentFault: neither the cache nor the memory has room.
-      What `decode` raises; nothing half-built is left.
+        EnvironmentFault: neither the cache nor the memory has room.
+        What ``decode`` raises; nothing half-built is left.
     """
     entry = folder / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    found = _read(entry)
-    if found is not None:
-        return found
+    cached = _read(entry)
+    if cached is not None:
+        return cached
     try:
         return _build(entry, key, decode)
     except _Unusable as reason:
@@ -81,34 +84,40 @@ def _read(entry: Path) -> tuple[Decoded, str] | None:
     return (decoded, meta["digest"]) if whole else None
 
 
-def _build(entry: Path, key: Mapping[str, Any], decode: Callable[[Allocate], Decoded]) -> tuple[Decoded, str]:
-    try:
+def _build(entry: Path, key: Mapping[str, Any], decode: Decode) -> tuple[Decoded, str]:
+    building = entry.parent / f".building-{os.getpid()}-{secrets.token_hex(4)}"
+    with _writing():
         entry.parent.mkdir(parents=True, exist_ok=True)
         _sweep(entry.parent)
-        building = entry.parent / f".building-{os.getpid()}-{secrets.token_hex(4)}"
         building.mkdir()
-    except OSError as error:
-        raise _Unusable(_reason(error)) from error
     try:
         decoded = decode(lambda shape: _allocate(building / "images.npy", shape))
         digest = digest_of(decoded.images)
-        decoded = _write(building, key, decoded, digest)
+        with _writing():
+            images = _write(building, key, decoded, digest)
         _publish(building, entry)
-        return decoded, digest
+        return decoded._replace(images=images), digest
     finally:
         # Where publishing was not needed or not possible the mapped file lives on without a name until it is closed.
         shutil.rmtree(building, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, OverflowError) as error:
+        text, file = getattr(error, "strerror", None) or str(error), getattr(error, "filename", None)
+        raise _Unusable(f"{text} ({file})" if file else text) from error
+
+
+@_writing()
 def _allocate(file: Path, shape: tuple[int, int, int, int]) -> Images:
     """A file of this shape, its space reserved: writing to a map on a full disk would kill the process."""
-    try:
-        images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
-        if hasattr(os, "posix_fallocate"):
-            with open(file, "r+b") as opened:
-                os.posix_fallocate(opened.fileno(), 0, os.path.getsize(file))
-    except (OSError, OverflowError) as error:
-        raise _Unusable(_reason(error)) from error
+    images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with open(file, "r+b") as reserved:
+            os.posix_fallocate(reserved.fileno(), 0, os.path.getsize(file))
     return images
 
 
@@ -119,25 +128,21 @@ def _allocate_in_memory(shape: tuple[int, int, int, int]) -> Images:
         raise EnvironmentFault(f"no memory for images of shape {shape}, {np.prod(shape, dtype=float):.2g} B") from error
 
 
-def _write(building: Path, key: Mapping[str, Any], decoded: Decoded, digest: str) -> Decoded:
-    try:
-        np.save(building / "labels.npy", decoded.labels, allow_pickle=False)
-        meta = {
-            "key": {name: value for name, value in key.items() if name != "files"},
-            "classes": decoded.classes,
-            "train_count": decoded.train_count,
-            "digest": digest,
-            "seal": _seal(decoded, digest),
-        }
-        (building / "meta.json").write_text(json.dumps(meta, indent=1))
-        if isinstance(decoded.images, np.memmap):
-            decoded.images.flush()
-        for file in [*building.iterdir(), building]:
-            _fsync(file)
-        images = np.load(building / "images.npy", mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise _Unusable(_reason(error)) from error
-    return decoded._replace(images=images)
+def _write(building: Path, key: Mapping[str, Any], decoded: Decoded, digest: str) -> Images:
+    """Completes an entry whose images are in place; no fsync, since reading would see what a crash took."""
+    np.save(building / "labels.npy", decoded.labels, allow_pickle=False)
+    meta = {
+        "key": {name: value for name, value in key.items() if name != "files"},
+        "classes": decoded.classes,
+        "train_count": decoded.train_count,
+        "digest": digest,
+        "seal": _seal(decoded, digest),
+    }
+    (building / "meta.json").write_text(json.dumps(meta, indent=1))
+    if isinstance(decoded.images, np.memmap):
+        decoded.images.flush()  # tells of a quota or a disk that gave way
+    images: Images = np.load(building / "images.npy", mmap_mode="r", allow_pickle=False)
+    return images
 
 
 def _publish(building: Path, entry: Path) -> None:
@@ -163,17 +168,3 @@ def _sweep(folder: Path) -> None:
 def _seal(decoded: Decoded, digest: str) -> str:
     parts = (digest, decoded.labels.dtype.str, decoded.labels.tobytes(), list(decoded.classes), decoded.train_count)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    file = getattr(error, "filename", None)
-    return f"{text} ({file})" if file else text

@@ -1,4 +1,4 @@
-"""What a data source hands on, and what the rest of the program receives."""
+"""What a data source hands on, how it is split, and what the rest of the program receives."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ from jaxopt_study.errors import InputError
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int32]
 Indices = NDArray[np.int64]
+
+TRAIN_SHARE = 0.8  # the article's train[:80%]
 
 
 class Dataset(NamedTuple):
@@ -30,14 +32,31 @@ class Dataset(NamedTuple):
 
 
 class Source(NamedTuple):
-    """All images of a source, decoded, with the places of the two parts among them."""
+    """All images of a source, decoded, with the indices of the two parts among them."""
 
     images: Images  # [N, H, W, K]
     labels: Labels  # [N]
     classes: tuple[str, ...]
-    train: Indices  # [A], where the training examples lie, in the order of training
+    train: Indices  # [A], of the training examples, in the order of training
     val: Indices  # [B]
     digest: str  # of the pixels
+
+
+def stratified_split(labels: Labels, seed: int) -> tuple[Indices, Indices]:
+    """Splits every class 80/20, then shuffles both parts: indices of the training and of the validation part.
+
+    A class of n >= 2 examples gives round(n / 5), at least one, to validation. The training part comes shuffled, so
+    that its first so many are a random sample of it.
+    """
+    rng = np.random.default_rng(seed)
+    train, val = [], []
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        assert len(members) >= 2
+        held_out = max(1, round(len(members) * (1 - TRAIN_SHARE)))
+        val.append(members[:held_out])
+        train.append(members[held_out:])
+    return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(val))
 
 
 def assemble(
@@ -48,17 +67,10 @@ def assemble(
     train_examples: int | None,
     val_examples: int | None,
 ) -> Dataset:
-    """Cuts a source down to the classes and sizes asked for.
-
-    Args:
-      name: The name of the data set as the user gave it.
-      source: Images [N, H, W, K], labels [N] and the split.
-      classes: Names of the classes to keep, in the order of their new labels; None keeps all.
-      train_examples: Keeps the first so many of the training part; None keeps all.
-      val_examples: The same for the validation part.
+    """Cuts a source down to the classes and sizes asked for; the arguments are those of `load`.
 
     Raises:
-      InputError: an unknown class, fewer than two classes, or more examples than there are.
+        InputError: an unknown class, fewer than two classes, or more examples than there are.
     """
     kept = choose_classes(source.classes, classes)
     relabel = np.full(len(source.classes), -1, np.int32)
@@ -66,7 +78,12 @@ def assemble(
     labels = relabel[source.labels]
     train = _first(source.train[labels[source.train] >= 0], train_examples, "--train_examples")
     val = _first(source.val[labels[source.val] >= 0], val_examples, "--val_examples")
-    _check_parts(name, labels, train, val, train_examples)
+    if not len(val):
+        raise InputError("--dataset", name, "no example of the chosen classes is left for validation")
+    if len(np.unique(labels[train])) < 2:
+        if train_examples is not None:
+            raise InputError("--train_examples", train_examples, "must leave at least two classes in the training part")
+        raise InputError("--dataset", name, "the training part must hold at least two classes")
     return Dataset(
         name=name,
         train_images=_take(source.images, train),
@@ -78,21 +95,22 @@ def assemble(
     )
 
 
-def choose_classes(available: Sequence[str], asked: Sequence[str] | None) -> tuple[str, ...]:
-    """The classes to keep: those asked for, in their order, or all (None or "all").
+def choose_classes(available: Sequence[str], names: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes to keep: those named, in their order, or all (None or "all").
 
     Raises:
-      InputError: a name that is not available, given twice, or fewer than two classes left.
+        InputError: a name that is not available, given twice, or fewer than two classes left.
     """
-    chosen = tuple(available) if asked is None or tuple(asked) == ("all",) else tuple(asked)
-    given = ",".join(chosen)
+    chosen = tuple(available) if names is None or tuple(names) == ("all",) else tuple(names)
     unknown = [label for label in chosen if label not in available]
+    more = f" and {len(available) - 12} more" if len(available) > 12 else ""
+    listed = ", ".join(available[:12]) + more
     if unknown:
-        raise InputError("--classes", given, f"no class {unknown[0]!r}; there are {_enumerate(available)}")
+        raise InputError("--classes", ",".join(chosen), f"no class {unknown[0]!r}; there are {listed}")
     if len(set(chosen)) < len(chosen):
-        raise InputError("--classes", given, "each class may be named once")
+        raise InputError("--classes", ",".join(chosen), "each class may be named once")
     if len(chosen) < 2:
-        raise InputError("--classes", given, f"at least two classes of {_enumerate(available)}")
+        raise InputError("--classes", ",".join(chosen), f"at least two classes of {listed}")
     return chosen
 
 
@@ -104,20 +122,9 @@ def digest_of(images: Images) -> str:
 
 
 def _first(indices: Indices, count: int | None, flag: str) -> Indices:
-    if count is None:
-        return indices
-    if not 1 <= count <= len(indices):
+    if count is not None and not 1 <= count <= len(indices):
         raise InputError(flag, count, f"a whole number from 1 to {len(indices)}")
     return indices[:count]
-
-
-def _check_parts(name: str, labels: Labels, train: Indices, val: Indices, train_examples: int | None) -> None:
-    if not len(val):
-        raise InputError("--dataset", name, "no example of the chosen classes is left for validation")
-    if len(np.unique(labels[train])) < 2:
-        if train_examples is not None:
-            raise InputError("--train_examples", train_examples, "must leave at least two classes in the training part")
-        raise InputError("--dataset", name, "the training part must hold at least two classes")
 
 
 def _take(images: Images, indices: Indices) -> Images:
@@ -133,8 +140,3 @@ def _fingerprint(digest: str, classes: tuple[str, ...], labels: Labels, train: I
         whole.update(part.astype("<i8").tobytes())
         whole.update(labels[part].astype("<i4").tobytes())
     return whole.hexdigest()
-
-
-def _enumerate(classes: Sequence[str]) -> str:
-    shown = ", ".join(classes[:12])
-    return shown if len(classes) <= 12 else f"{shown} and {len(classes) - 12} more"

@@ -5,71 +5,60 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxopt_study.data import decode
-from jaxopt_study.data.cache import Allocate, Decoded, through_cache
-from jaxopt_study.data.dataset import Source, choose_classes
-from jaxopt_study.data.split import stratified_split
+from jaxopt_study.data import pictures
+from jaxopt_study.data.cache import Allocate, Decode, Decoded
+from jaxopt_study.data.dataset import choose_classes
 from jaxopt_study.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
-DEFAULT_SIZE = 128  # the article's
 _CHANNELS = 3
 
 
-def read_folder(
-    path: Path, *, image_size: int, cache_dir: Path, classes: Sequence[str] | None, split_seed: int, progress: bool
-) -> Source:
-    """The pictures [N, S, S, 3] below a folder, their classes being its subfolders in the order of their names.
+def open_folder(
+    path: Path, image_size: int | None, classes: Sequence[str] | None, *, progress: bool
+) -> tuple[dict[str, object], Decode]:
+    """The pictures [N, S, S, 3] below a folder, by its subfolders: their key in the cache, and what decodes them.
 
     Grey pictures become RGB, transparency is dropped, orientation marks of cameras are obeyed, hidden names ignored.
-
-    Args:
-      path: The folder.
-      image_size: S.
-      cache_dir: Of the decoded pictures.
-      classes: Those to read; None or ("all",) reads all.
-      split_seed: Of the stratified 80/20 split.
-      progress: Whether to show a bar while decoding.
+    The arguments are those of `load`; only the chosen classes are read.
 
     Raises:
-      InputError: no such folder, no classes, a class without pictures or with one only, an unreadable picture.
+        InputError: no such folder, no classes, a class without pictures or with one only, an unreadable picture.
     """
-    members = _list(path, classes)
-    files = [file for name in members for file in members[name]]
-    labels = np.repeat(np.arange(len(members), dtype=np.int32), [len(members[name]) for name in members])
-    key = {"source": "folder", "path": str(path.resolve()), "files": _stamps(path, files), **decode.key(image_size)}
+    size = image_size or pictures.DEFAULT_SIZE
+    try:
+        members = _list(path, classes)
+        files = [file for group in members.values() for file in group]
+        key = pictures.cache_key("folder", path, files, size)
+    except OSError as error:
+        raise _refused(path, f"cannot be read ({error.strerror}: {error.filename})") from error
+    labels = np.repeat(np.arange(len(members), dtype=np.int32), [len(group) for group in members.values()])
 
-    def build(allocate: Allocate) -> Decoded:
-        images = allocate((len(files), image_size, image_size, _CHANNELS))
+    def decode(allocate: Allocate) -> Decoded:
+        images = allocate((len(files), size, size, _CHANNELS))
 
         def work(chunk: range) -> None:
             for i in chunk:
                 try:
-                    images[i] = decode.pixels(files[i], _CHANNELS, image_size, image_size)
-                except decode.UnreadableImage as error:
+                    images[i] = pictures.decode(files[i], size, size, _CHANNELS)
+                except pictures.UnreadableImage as error:
                     raise _refused(path, f"cannot read image {files[i]} ({error})") from error
 
-        decode.in_threads(len(files), work, title=f"Decoding {path.resolve().name}", progress=progress)
+        pictures.in_threads(len(files), work, title=f"Decoding {path.resolve().name}", progress=progress)
         return Decoded(images, labels, tuple(members), 0)
 
-    decoded, digest = through_cache(cache_dir, key, build)
-    train, val = stratified_split(decoded.labels, split_seed)
-    return Source(decoded.images, decoded.labels, decoded.classes, train, val, digest)
+    return key, decode
 
 
 def _list(path: Path, classes: Sequence[str] | None) -> dict[str, list[Path]]:
     """Class name -> its files, both sorted."""
-    try:
-        if not path.is_dir():
-            raise _refused(path, "must be an existing folder with one subfolder a class")
-        names = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        if len(names) < 2:
-            found = f"one only, {names[0]!r}" if names else "none"
-            raise _refused(path, f"must hold at least two subfolders, one a class; found {found}")
-        chosen = sorted(choose_classes(names, classes))
-        members = {name: _pictures(path / name) for name in chosen}
-    except OSError as error:
-        raise _refused(path, f"cannot be read ({error.strerror})") from error
+    if not path.is_dir():
+        raise _refused(path, "must be an existing folder with one subfolder a class")
+    names = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if len(names) < 2:
+        only = f"one only, {names[0]!r}" if names else "none"
+        raise _refused(path, f"must hold at least two subfolders, one a class; found {only}")
+    members = {name: _pictures(path / name) for name in sorted(choose_classes(names, classes))}
     for name, files in members.items():
         if not files:
             raise _refused(path, f"class {name!r} has no {', '.join(SUFFIXES)} image")
@@ -78,21 +67,9 @@ def _list(path: Path, classes: Sequence[str] | None) -> dict[str, list[Path]]:
     return members
 
 
-def _stamps(path: Path, files: Sequence[Path]) -> list[tuple[str, int, int]]:
-    """Of each file its name below the path, size in bytes and time of change in ns."""
-    try:
-        status = [file.stat() for file in files]
-    except OSError as error:
-        raise _refused(path, f"cannot be read ({error.strerror}: {error.filename})") from error
-    return [(str(file.relative_to(path)), of.st_size, of.st_mtime_ns) for file, of in zip(files, status, strict=True)]
-
-
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
+    visible = (file for file in folder.iterdir() if not file.name.startswith("."))
+    return sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def _refused(path: Path, allowed: str) -> InputError:

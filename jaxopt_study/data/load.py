@@ -1,12 +1,17 @@
-"""The one function behind which all data lies."""
+"""The one function behind which all data lies, and the digits, which are always there."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from jaxopt_study import files
-from jaxopt_study.data.dataset import Dataset, Source, assemble
-from jaxopt_study.data.digits import read_digits
+from jaxopt_study.data.cache import Decoded, through_cache
+from jaxopt_study.data.dataset import Dataset, Source, assemble, digest_of, stratified_split
 from jaxopt_study.errors import InputError
+
+PARITY = ("even", "odd")
+_BRIGHTEST = 16  # the scans of the digits count the set pixels of 4 x 4 blocks
 
 
 def load(
@@ -24,62 +29,68 @@ def load(
     """Loads a data set as uint8 arrays, split 80/20.
 
     Args:
-      name: "digits" (scikit-learn's, 8 x 8, embedded), "tfds:NAME" (a set of TFDS) or "folder:PATH" (pictures
-        ``PATH/CLASS/*.jpg``, ``*.jpeg``, ``*.png``).
-      image_size: Height and width in pixels; resized bilinearly without keeping the aspect ratio. None: 8 for digits,
-        the set's own size for a TFDS set that has one, else 128.
-      data_dir: Where prepared TFDS sets lie; None is TFDS's own folder. Other sources do not use it.
-      cache_dir: Where decoded images are kept; None is the user's cache folder. The digits are not cached.
-      classes: Names of the classes to keep, in the order of their labels; None or ("all",) keeps all, but None means
-        ("even", "odd") for digits.
-      train_examples: Keeps only the first so many of the training part, which is in stored order for TFDS (shuffled
-        when the set was prepared) and in seeded random order for folders and digits.
-      val_examples: The same for the validation part.
-      split_seed: Of the stratified split of folders and digits. TFDS sets are always split train[:80%], train[80%:].
-      progress: Whether to show a bar on stderr while decoding.
+        name: "digits" (scikit-learn's, 8 x 8, embedded), "tfds:NAME" (a set of TFDS) or "folder:PATH" (pictures
+            ``PATH/CLASS/*.jpg``, ``*.jpeg``, ``*.png``).
+        image_size: height and width in pixels; resized bilinearly without keeping the aspect ratio. None: 8 for digits,
+            the set's own size for a TFDS set that has one, else 128.
+        data_dir: where prepared TFDS sets lie; None is TFDS's own folder. Other sources do not use it.
+        cache_dir: where decoded images are kept; None is the user's cache folder. The digits are not cached.
+        classes: names of the classes to keep, in the order of their labels; None or ("all",) keeps all, but None means
+            ("even", "odd") for digits.
+        train_examples: keeps only the first so many of the training part, which is in stored order for TFDS (shuffled
+            when the set was prepared) and in seeded random order for folders and digits.
+        val_examples: the same for the validation part.
+        split_seed: of the stratified split of folders and digits. TFDS sets are always split train[:80%], train[80%:].
+        progress: whether to show a bar on stderr while decoding.
 
     Returns:
-      Images [N, H, W, K] and labels [N] of both parts. Image arrays may be read-only memory maps.
+        Images [N, H, W, K] and labels [N] of both parts. Image arrays may be read-only memory maps.
 
     Raises:
-      InputError: an argument cannot be used; one line names the flag, the value and what is allowed.
-      EnvironmentFault: the machine cannot do it, such as preparing a TFDS set without TensorFlow.
+        InputError: an argument cannot be used; one line names the flag, the value and what is allowed.
+        EnvironmentFault: the machine cannot do it, such as preparing a TFDS set without TensorFlow.
     """
     if image_size is not None and image_size < 1:
         raise InputError("--image_size", image_size, "a whole number of pixels, at least 1")
-    source = _read(name, image_size, data_dir, cache_dir, classes, split_seed, progress)
+    kind, _, rest = name.partition(":")
+    if name == "digits":
+        source = _read_digits(image_size, classes, split_seed)
+    elif kind in ("tfds", "folder") and rest:
+        from jaxopt_study.data import folder, tfds  # with Pillow slow to import, and the digits do without
+
+        if kind == "tfds":
+            key, decode = tfds.open_tfds(rest, image_size, data_dir, classes, progress=progress)
+        else:
+            key, decode = folder.open_folder(Path(rest).expanduser(), image_size, classes, progress=progress)
+        cache = Path(cache_dir).expanduser() if cache_dir else files.cache_folder() / "data"
+        source = _split(*through_cache(cache, key, decode), split_seed)
+    else:
+        raise InputError("--dataset", name, "one of digits, tfds:NAME, folder:PATH")
     return assemble(name, source, classes=classes, train_examples=train_examples, val_examples=val_examples)
 
 
-def _read(
-    name: str,
-    image_size: int | None,
-    data_dir: str | None,
-    cache_dir: str | None,
-    classes: Sequence[str] | None,
-    split_seed: int,
-    progress: bool,
-) -> Source:
-    kind, _, rest = name.partition(":")
-    cache = Path(cache_dir).expanduser() if cache_dir else files.cache_folder() / "data"
-    if name == "digits":
-        return read_digits(image_size=image_size, classes=classes, split_seed=split_seed)
-    if kind == "tfds" and rest:
-        from jaxopt_study.data.tfds import read_tfds  # Pillow is not needed for the digits
+def _split(decoded: Decoded, digest: str, seed: int) -> Source:
+    if len(decoded.labels) and not decoded.train_count:
+        train, val = stratified_split(decoded.labels, seed)
+    else:
+        train, val = np.split(np.arange(len(decoded.labels)), [decoded.train_count])
+    return Source(decoded.images, decoded.labels, decoded.classes, train, val, digest)
 
-        prepared = Path(data_dir).expanduser() if data_dir else None
-        return read_tfds(
-            rest, image_size=image_size, data_dir=prepared, cache_dir=cache, classes=classes, progress=progress
-        )
-    if kind == "folder" and rest:
-        from jaxopt_study.data.folder import DEFAULT_SIZE, read_folder
 
-        return read_folder(
-            Path(rest).expanduser(),
-            image_size=image_size or DEFAULT_SIZE,
-            cache_dir=cache,
-            classes=classes,
-            split_seed=split_seed,
-            progress=progress,
-        )
-    raise InputError("--dataset", name, "one of digits, tfds:NAME, folder:PATH")
+def _read_digits(image_size: int | None, classes: Sequence[str] | None, split_seed: int) -> Source:
+    """scikit-learn's handwritten digits, 1,797 real scans of 8 x 8, as even against odd or as ten classes.
+
+    The split is stratified over the ten digits for either task, so a digit is in the same part in both. digits.txt says
+    whose the scans are.
+    """
+    table = np.loadtxt(Path(__file__).with_name("digits.csv.gz"), delimiter=",", dtype=np.int32)
+    scans, digits = table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1]
+    images = np.rint(scans * (255 / _BRIGHTEST)).astype(np.uint8)
+    if image_size is not None:
+        from jaxopt_study.data.pictures import resize  # the same
+
+        images = np.stack([resize(image, image_size, image_size) for image in images])
+    train, val = stratified_split(digits, split_seed)
+    if classes is None or set(classes) <= set(PARITY):
+        return Source(images, digits % 2, PARITY, train, val, digest_of(images))
+    return Source(images, digits, tuple("0123456789"), train, val, digest_of(images))

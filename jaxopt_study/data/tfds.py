@@ -1,5 +1,8 @@
 """Image classification sets of TensorFlow Datasets, read without TensorFlow where they are prepared as array_record."""
 
+import difflib
+import functools
+import importlib.util
 import json
 import os
 import re
@@ -9,13 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxopt_study.data import decode
-from jaxopt_study.data.cache import Allocate, Decoded, through_cache
-from jaxopt_study.data.dataset import Source, choose_classes
-from jaxopt_study.data.prepare import prepare
-from jaxopt_study.errors import InputError
+from jaxopt_study.data import pictures
+from jaxopt_study.data.cache import Allocate, Decode, Decoded
+from jaxopt_study.data.dataset import choose_classes
+from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 
-ARTICLE_SIZE = 128
 _NAME = re.compile(r"(?P<name>[a-z]\w*)(/(?P<config>[\w.+-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
 
 
@@ -26,119 +27,127 @@ class _Columns(NamedTuple):
     shape: tuple[int, int, int]  # height, width, channels of the decoded pictures
 
 
-def read_tfds(
+def open_tfds(
     name: str,
-    *,
     image_size: int | None,
-    data_dir: Path | None,
-    cache_dir: Path,
+    data_dir: str | None,
     classes: Sequence[str] | None,
+    *,
     progress: bool,
-) -> Source:
-    """All pictures of the split "train", cut into train[:80%] and train[80%:] in the stored order, as in the article.
+) -> tuple[dict[str, object], Decode]:
+    """All pictures of the split "train" in the stored order: their key in the cache, and what decodes them.
 
-    Args:
-      name: NAME, NAME/CONFIG, either with :VERSION; the newest prepared version where none is given.
-      image_size: S for [N, S, S, K]; None keeps the size of sets that have one, else takes the article's 128.
-      data_dir: Where prepared sets lie; None is TFDS's own folder ($TFDS_DATA_DIR or ~/tensorflow_datasets).
-      cache_dir: Of the decoded pictures.
-      classes: Those that will be kept, to refuse unknown ones before decoding; all are decoded.
-      progress: Whether to show a bar while decoding.
+    The arguments are those of `load`, the name being NAME or NAME/CONFIG, either with :VERSION; the newest prepared
+    version where none is given. All classes are decoded; unknown ones are refused before. As in the article, training
+    has train[:80%].
 
     Raises:
-      InputError: no such set, not one of image classification, or its files are damaged.
-      EnvironmentFault: not prepared, and TensorFlow is not there to prepare it.
+        InputError: no such set, not one of image classification, or its files are damaged.
+        EnvironmentFault: not prepared, and TensorFlow is not there to prepare it.
     """
     wanted = _NAME.fullmatch(name)
     if wanted is None:
         raise InputError("--dataset", f"tfds:{name}", "tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.2.3")
-    data_dir = data_dir or Path(os.environ.get("TFDS_DATA_DIR") or os.path.expanduser("~/tensorflow_datasets"))
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     try:
-        prepared = _find(wanted, data_dir)
+        prepared = _find(wanted, root)
         if prepared is None:
-            prepare(name, data_dir, progress=progress)
-            prepared = _find(wanted, data_dir)
-            assert prepared is not None, f"TFDS prepared {name}, but not below {data_dir}"
-        listing = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(prepared.iterdir())]
+            _prepare(name, root, progress=progress)
+            prepared = _find(wanted, root)
+            assert prepared is not None, f"TFDS prepared {name}, but not below {root}"
+        key = pictures.cache_key("tfds", prepared, sorted(prepared.iterdir()), image_size)
     except OSError as error:
-        raise InputError("--data_dir", data_dir, f"must be a readable folder ({error.strerror})") from error
-    _check_format(name, prepared)
-    key = {"source": "tfds", "path": str(prepared.resolve()), "files": listing, **decode.key(image_size)}
-
-    def build(allocate: Allocate) -> Decoded:
-        return _decode(name, prepared, image_size, allocate, classes, progress)
-
-    decoded, digest = through_cache(cache_dir, key, build)
-    indices = np.arange(len(decoded.labels))
-    train, val = np.split(indices, [decoded.train_count])
-    return Source(decoded.images, decoded.labels, decoded.classes, train, val, digest)
+        raise InputError("--data_dir", root, f"must be a readable folder ({error.strerror})") from error
+    return key, functools.partial(_decode, name, prepared, image_size, classes, progress=progress)
 
 
-def _find(wanted: re.Match[str], data_dir: Path) -> Path | None:
+def _find(wanted: re.Match[str], root: Path) -> Path | None:
     """The folder of the newest prepared version that fits, found by its files alone (importing TFDS takes a while)."""
-    if data_dir.exists() and not data_dir.is_dir():
+    if root.exists() and not root.is_dir():
         raise NotADirectoryError(None, "it is a file")
-    base = data_dir / wanted["name"] / (wanted["config"] or "")
-    found = _versions(base, wanted["version"])
-    if not found and wanted["config"] is None:
-        by_config = {folder.name: _versions(folder, wanted["version"]) for folder in sorted(base.glob("*/"))}
-        configs = [config for config, versions in by_config.items() if versions]
+    base = root / wanted["name"] / (wanted["config"] or "")
+    for depth in ("", "*/") if wanted["config"] is None else ("",):  # NAME/VERSION, or NAME/CONFIG/VERSION
+        infos = base.glob(f"{depth}{wanted['version'] or '*'}/dataset_info.json")
+        # TFDS prepares in VERSION.incompleteXYZ, which the pattern leaves out.
+        versions = [info.parent for info in infos if re.fullmatch(r"\d+\.\d+\.\d+", info.parent.name)]
+        configs = sorted({str(version.parent.relative_to(root)) for version in versions})
         if len(configs) > 1:
-            given, several = f"tfds:{wanted[0]}", ", ".join(f"{wanted['name']}/{config}" for config in configs)
-            raise InputError("--dataset", given, f"must name one of the prepared configs: {several}")
-        found = by_config[configs[0]] if configs else []
-    return max(found, key=lambda folder: [int(part) for part in folder.name.split(".")], default=None)
+            one_of = f"must name one of the prepared configs: {', '.join(configs)}"
+            raise InputError("--dataset", f"tfds:{wanted[0]}", one_of)
+        if versions:
+            return max(versions, key=lambda version: [int(part) for part in version.name.split(".")])
+    return None
 
 
-def _versions(base: Path, version: str | None) -> list[Path]:
-    # TFDS prepares in VERSION.incompleteXYZ, which the pattern leaves out.
-    folders = [info.parent for info in base.glob(f"{version or '*.*.*'}/dataset_info.json")]
-    return [folder for folder in folders if re.fullmatch(r"\d+\.\d+\.\d+", folder.name)]
+def _prepare(name: str, root: Path, *, progress: bool) -> None:
+    """Downloads a set and writes it as array_record; that takes TensorFlow, reading it from then on does not.
 
+    Raises:
+        InputError: TFDS knows no such set; close matches are named.
+        EnvironmentFault: TensorFlow is not installed, or the download or the disk failed.
+    """
+    import tensorflow_datasets as tfds  # slow to import
 
-def _check_format(name: str, prepared: Path) -> None:
-    try:
-        stored = json.loads((prepared / "dataset_info.json").read_text()).get("fileFormat")
-    except (OSError, ValueError, AttributeError) as error:
-        raise _damaged(prepared, "dataset_info.json") from error
-    if stored != "array_record":
-        raise InputError(
-            "--data_dir", prepared, f"is prepared as {stored}, array_record is needed: prepare {name} in another folder"
+    base = name.partition("/")[0].partition(":")[0]
+    # Without community sets, of which TFDS would fetch a list over the network.
+    known = tfds.list_builders(with_community_datasets=False)
+    if base not in known:
+        close = difflib.get_close_matches(base, known, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else "see tensorflow.org/datasets for the names"
+        raise InputError("--dataset", f"tfds:{name}", f"no such set in TFDS and none prepared in {root}; {hint}")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise EnvironmentFault(
+            f"tfds:{name} is not prepared in {root} and preparing it takes TensorFlow: "
+            'run  pip install "jaxopt-study[prepare]"  and then this same command again'
         )
+    if not progress:
+        tfds.disable_progress_bar()
+    try:
+        # What TFDS keeps prepared in its bucket is not array_record; asking costs a connection.
+        from_source = tfds.download.DownloadConfig(try_download_gcs=False)
+        builder = tfds.builder(name, data_dir=root)
+        builder.download_and_prepare(download_config=from_source, file_format="array_record")
+    except Exception as error:  # anything from a refused connection to a full disk or a missing extra package
+        reason = one_line(error, most=300)
+        raise EnvironmentFault(f"tfds:{name} could not be prepared in {root}: {reason}") from error
 
 
 def _decode(
     name: str,
     prepared: Path,
     image_size: int | None,
-    allocate: Allocate,
     classes: Sequence[str] | None,
+    allocate: Allocate,
+    *,
     progress: bool,
 ) -> Decoded:
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets as tfds  # slow to import, and not needed where the cache has the pictures
 
     try:
+        stored = json.loads((prepared / "dataset_info.json").read_text()).get("fileFormat")
+        if stored != "array_record":
+            needed = f"is prepared as {stored}, array_record is needed: prepare {name} in another folder"
+            raise InputError("--data_dir", prepared, needed)
         builder = tfds.builder_from_directory(prepared)
         columns = _columns(name, builder.info, image_size)
-        source = builder.as_data_source(split="train", decoders={columns.image: tfds.decode.SkipDecoding()})
-        count = len(source)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise _damaged(prepared, _one_line(error)) from error
+        records = builder.as_data_source(split="train", decoders={columns.image: tfds.decode.SkipDecoding()})
+        count = len(records)
+    except InputError:
+        raise
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RuntimeError) as error:
+        raise _damaged(prepared, one_line(error)) from error
     choose_classes(columns.classes, classes)
-    height, width, channels = columns.shape
     images, labels = allocate((count, *columns.shape)), np.empty(count, np.int32)
 
     def work(chunk: range) -> None:
         try:
-            for i, record in zip(chunk, source.__getitems__(list(chunk)), strict=True):
-                images[i] = decode.pixels(record[columns.image], channels, height, width)
+            for i, record in zip(chunk, records.__getitems__(list(chunk)), strict=True):
+                images[i] = pictures.decode(record[columns.image], *columns.shape)
                 labels[i] = record[columns.label]
-        except (decode.UnreadableImage, ValueError, RuntimeError) as error:
-            raise _damaged(prepared, f"records {chunk[0]} to {chunk[-1]}: {_one_line(error)}") from error
+        except (pictures.UnreadableImage, ValueError, RuntimeError) as error:
+            raise _damaged(prepared, f"records {chunk[0]} to {chunk[-1]}: {one_line(error)}") from error
 
-    decode.in_threads(count, work, title=f"Decoding {name}", progress=progress)
+    pictures.in_threads(count, work, title=f"Decoding {name}", progress=progress)
     if not ((labels >= 0) & (labels < len(columns.classes))).all():
         raise InputError("--dataset", f"tfds:{name}", "must have a label on every example of its train split")
     return Decoded(images, labels, columns.classes, builder.info.splits["train[:80%]"].num_examples)
@@ -146,31 +155,28 @@ def _decode(
 
 def _columns(name: str, info: Any, image_size: int | None) -> _Columns:
     """Which features are picture and label, and the shape to decode to."""
-    from tensorflow_datasets.core import features
+    from tensorflow_datasets.core import features  # slow to import
 
     def refused(what: str) -> InputError:
         return InputError("--dataset", f"tfds:{name}", f"must be a set for image classification: it has {what}")
 
-    found: dict[str, str] = {}
-    for column, kind in (("image", features.Image), ("label", features.ClassLabel)):
-        fitting = [key for key, feature in info.features.items() if type(feature) is kind]
-        supervised = [key for key in fitting if key in (info.supervised_keys or ())]
-        if len(supervised or fitting) != 1:
+    def only(kind: type) -> str:
+        fitting: list[str] = [key for key, feature in info.features.items() if type(feature) is kind]
+        fitting = [key for key in fitting if key in (info.supervised_keys or ())] or fitting
+        if len(fitting) != 1:
             raise refused(f"{len(fitting)} {kind.__name__} features")
-        found[column] = (supervised or fitting)[0]
+        return fitting[0]
+
+    image, label = only(features.Image), only(features.ClassLabel)
     if "train" not in info.splits:
         raise refused("no train split")
-    image, label = info.features[found["image"]], info.features[found["label"]]
-    native_height, native_width, channels = image.shape
-    if image.np_dtype != np.uint8 or channels not in (1, 3, 4, None):
-        raise refused(f"pictures of {channels} channels of {np.dtype(image.np_dtype).name}")
-    height, width = (image_size or native or ARTICLE_SIZE for native in (native_height, native_width))
-    return _Columns(found["image"], found["label"], tuple(label.names), (height, width, channels or 3))
+    height, width, channels = info.features[image].shape
+    dtype = np.dtype(info.features[image].np_dtype)
+    if dtype != np.uint8 or channels not in (1, 3, 4, None):
+        raise refused(f"pictures of {channels} channels of {dtype.name}")
+    height, width = (image_size or native or pictures.DEFAULT_SIZE for native in (height, width))
+    return _Columns(image, label, tuple(info.features[label].names), (height, width, channels or 3))
 
 
 def _damaged(prepared: Path, what: str) -> InputError:
     return InputError("--data_dir", prepared, f"holds damaged data, delete it and prepare it again ({what})")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

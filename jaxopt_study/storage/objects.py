@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jaxopt_study.errors import EnvironmentFault, InputError
-from jaxopt_study.files import void, write_atomically, write_text
+from jaxopt_study.files import write_atomically, write_text
 
 T = TypeVar("T")
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
@@ -178,7 +178,7 @@ class Objects:
     def _write(self, name: str, content: bytes) -> None:
         target = self.folder / name
         if not name.startswith(f"{_CHECKPOINTS}/"):
-            write_atomically(target, lambda path: void(path.write_bytes(content)))
+            write_atomically(target, lambda path: path.write_bytes(content))
             return
         target = target.with_suffix("")
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxopt_study.data.resize import resize
+from jaxopt_study.data.pictures import resize
 
 
 def test_four_pixels_to_two_averages_the_inner_neighbours() -> None:
