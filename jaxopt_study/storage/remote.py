@@ -26,8 +26,8 @@ STALE_SECONDS = 10 * SEND_SECONDS
 """After which a holder that has not been heard of is taken for dead."""
 
 _HOLDER = ".holder.json"
-_KEPT: set[str | Path] = set()
-"""URLs that this process holds; who asks for one again within shares it."""
+_KEPT: set[Path] = set()
+"""Mirrors that this process keeps equal; who asks for one again meanwhile shares it."""
 
 
 def is_url(workdir: str | Path) -> bool:
@@ -55,19 +55,19 @@ def kept(workdir: str | Path) -> Iterator[Path]:
         InputError: as above.
         EnvironmentFault: as above, or the storage does not answer, or another machine is at work there.
     """
-    if not is_url(workdir) or workdir in _KEPT:
+    if not is_url(workdir) or place(workdir) in _KEPT:
         yield place(workdir)
         return
     objects = _objects(str(workdir))
     holder = f"{socket.gethostname()} process {os.getpid()}"
     _take(objects, holder)
-    _KEPT.add(workdir)
+    _KEPT.add(objects.folder)
     try:
         objects.fetch()
         with _sending(objects, holder), _told_of(objects):
             yield objects.folder
     finally:
-        _KEPT.remove(workdir)
+        _KEPT.remove(objects.folder)
         try:
             objects.send()
         except EnvironmentFault as error:

@@ -156,6 +156,14 @@ def test_two_machines_at_once_are_refused(tmp_path, monkeypatch):
             pass
 
 
+def test_a_work_directory_is_shared_by_those_of_one_process_and_held_until_the_last_of_them_ends(empty):
+    with remote.kept(URL) as outer:
+        with remote.kept(URL) as inner:
+            assert inner == outer
+        assert empty.exists("/bucket/study/.holder.json")
+    assert not empty.exists("/bucket/study/.holder.json")
+
+
 @pytest.mark.parametrize(
     "holder",
     [
