@@ -26,6 +26,9 @@ def as_float32(name: str, value: Scalar) -> jax.Array:
         ValueError: if ``value`` is not a scalar. Several configurations are the business of the caller's ``vmap``.
     """
     rounded = jnp.asarray(value, jnp.float32)
+    if not isinstance(value, jax.core.Tracer):
+        # From jax 0.12 on XLA folds a constant's logarithm, and rounds it otherwise than at run time.
+        rounded = jax.lax.optimization_barrier(rounded)
     if rounded.shape:
         raise ValueError(f"{name} has shape {rounded.shape}: a scalar is allowed, use jax.vmap over configurations")
     return rounded
