@@ -20,21 +20,11 @@ except ImportError as missing:
 ALLOWED = "allowed are local, auto (a cluster that this machine is part of) and ray://HOST:PORT"
 
 
-class Place(NamedTuple):
+class Resources(NamedTuple):
     """What each worker takes of a machine: a GPU, or so many cores."""
 
     gpus: int
     cores: int
-
-
-def check(address: str) -> None:
-    """Refuses what is no address.
-
-    Raises:
-        InputError: it is not.
-    """
-    if address not in ("local", "auto") and not re.fullmatch(r"ray://[^/:]+:[0-9]+", address):
-        raise InputError("--cluster", address, ALLOWED)
 
 
 @contextlib.contextmanager
@@ -47,13 +37,12 @@ def connected(address: str) -> Iterator[None]:
         InputError: it is not an address.
         EnvironmentFault: no cluster answers there.
     """
-    if not connect(address):
-        yield
-        return
+    is_new = connect(address)
     try:
         yield
     finally:
-        ray.shutdown()
+        if is_new:
+            ray.shutdown()
 
 
 def connect(address: str) -> bool:
@@ -66,7 +55,8 @@ def connect(address: str) -> bool:
         InputError: it is not an address.
         EnvironmentFault: no cluster answers there.
     """
-    check(address)
+    if address not in ("local", "auto") and not re.fullmatch(r"ray://[^/:]+:[0-9]+", address):
+        raise InputError("--cluster", address, ALLOWED)
     if ray.is_initialized():
         return False
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -84,39 +74,34 @@ def connect(address: str) -> bool:
     return True
 
 
-def nodes() -> list[dict[str, Any]]:
-    """The machines that the cluster has or had, as Ray describes them."""
-    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray's own annotations are partial
-    return found
-
-
-def place(cpus_per_worker: int | None) -> Place:
+def resources(cpus_per_worker: int | None) -> Resources:
     """What a worker takes: a GPU where the cluster has any and no cores are asked for, else cores; all of the smallest
     machine's if not given.
 
     Raises:
         InputError: no machine has so many cores.
     """
-    machines = [node["Resources"] for node in nodes() if node["Alive"]]
+    machines = [node["Resources"] for node in live_nodes()]
     if cpus_per_worker is None and any(machine.get("GPU", 0) >= 1 for machine in machines):
-        return Place(1, 1)
-    cores = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU", 0) >= 1]
+        return Resources(1, 1)
+    cores = [int(machine["CPU"]) for machine in machines if machine.get("CPU", 0) >= 1]
     if not cores or (cpus_per_worker or 1) > max(cores):
         allowed = f"allowed is a whole number from 1 to {max(cores, default=0)}, the cores of the largest machine"
         raise InputError("--cpus_per_worker", cpus_per_worker or 1, allowed)
-    return Place(0, cpus_per_worker or min(cores))
+    return Resources(0, cpus_per_worker or min(cores))
 
 
-def workers(place: Place) -> int:
+def workers(resources: Resources) -> int:
     """How many workers the cluster has room for now."""
-    room = 0
-    for node in nodes():
-        if node["Alive"]:
-            found = node["Resources"]
-            room += int(found.get("GPU", 0) // place.gpus if place.gpus else found.get("CPU", 0) // place.cores)
-    return room
+    kind, count = ("GPU", resources.gpus) if resources.gpus else ("CPU", resources.cores)
+    return sum(int(node["Resources"].get(kind, 0) // count) for node in live_nodes())
 
 
 def alive(node: str) -> bool:
     """Whether a machine is still part of the cluster."""
-    return any(each["NodeID"] == node and each["Alive"] for each in nodes())
+    return node in (live["NodeID"] for live in live_nodes())
+
+
+def live_nodes() -> list[dict[str, Any]]:
+    """The machines that the cluster has now, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray's are partial

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import math
 import time
 from typing import Any
@@ -11,18 +12,9 @@ import numpy as np
 import ray
 
 from jaxopt_study.cluster import connect
-from jaxopt_study.cluster.connect import Place
-from jaxopt_study.cluster.messages import (
-    Ended,
-    Epoch,
-    Fault,
-    Hello,
-    Recipe,
-    Reply,
-)
-from jaxopt_study.cluster.shares import ATTEMPTS, Shares, seconds_between
-from jaxopt_study.cluster.tally import Tally
-from jaxopt_study.cluster.worker import Worker
+from jaxopt_study.cluster.connect import Resources
+from jaxopt_study.cluster.shares import ATTEMPTS, Capacity, Shares, seconds_between
+from jaxopt_study.cluster.worker import Account, Ended, Epoch, Fault, Hello, Recipe, Reply, Worker, first_line
 from jaxopt_study.data import Dataset
 from jaxopt_study.engine import stats
 from jaxopt_study.engine.groups import Interrupted, Watcher
@@ -35,7 +27,7 @@ from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import Machines
 
 STARTS = 3
-"""Workers that come to nothing, one after another, before the study is given up."""
+"""Workers that die before they are ready, one after another, before the study is given up."""
 LEAVING = 5.0
 """Seconds that workers have to clear up after themselves."""
 
@@ -48,51 +40,48 @@ class Member:
     reply: Any
     hello: Hello | None = None
     active: int = 0
-    begun: float = dataclasses.field(default_factory=time.monotonic)
+    started: float = dataclasses.field(default_factory=time.monotonic)
 
 
 class Driver:
-    """Trains the given runs of a study on the connected cluster.
+    """Trains runs of a study on the connected cluster.
 
     Args:
-        study: its store is where results go.
+        trainer: of the study; its store is where results go.
         runs: of it, not in the store.
-        place: what a worker takes.
+        resources: of a worker.
         workers: at most; None for as many as there is room for.
         watcher: who is told.
     """
 
     def __init__(
-        self,
-        study: Trainer,
-        runs: list[Run],
-        place: Place,
-        workers: int | None,
-        watcher: Watcher,
+        self, trainer: Trainer, runs: list[Run], resources: Resources, workers: int | None, watcher: Watcher
     ) -> None:
-        self.study, self.place, self.asked, self.watcher = study, place, workers, watcher
-        self.shares = Shares(runs, whole=study.settings.halving is not None)
+        self.trainer, self.resources, self.most_workers, self.watcher = trainer, resources, workers, watcher
+        self.runs, self.shares = runs, Shares(runs, whole=trainer.settings.halving is not None)
         self.members: dict[int, Member] = {}
-        self.names = iter(range(1 << 62))
-        self.barren = 0
+        self.names = itertools.count()
+        self.failed_starts = 0
+        self.room, self.room_known_at = 0, -math.inf
+        # For stats.json:
+        self.started, self.first_ready = time.monotonic(), math.inf
+        self.most_ready, self.capacity = 0, Capacity(0, 0, True)
+        self.accounts: dict[int, Account] = {}  # the last one of each worker, lost ones too
         self.epochs: dict[Run, int] = {}
-        self.tally = Tally()
-        self.room = 0
-        self.looked = -math.inf
-        cores = None if place.gpus else place.cores
-        rules = dict.fromkeys(run.optimizer for run in study.runs)
+        self.epochs_repeated = self.workers_lost = 0
+        rules = map(registry.family, dict.fromkeys(run.optimizer for run in trainer.runs))
         recipe = Recipe(
-            settings=study.settings,
-            runs=study.runs,
-            make_model=study.model.factory or functools.partial(model_of, study.model),
-            loss=study.loss,
-            execution=study.execution,
-            families=[family for family in map(registry.family, rules) if family.identity],
-            workers=max(1, min(len(study.runs), workers or connect.workers(place))),
-            cores=cores,
+            settings=trainer.settings,
+            runs=trainer.runs,
+            make_model=trainer.model.factory or functools.partial(model_of, trainer.model),
+            loss=trainer.loss,
+            execution=trainer.execution,
+            families=[family for family in rules if family.identity],
+            workers=max(1, min(len(trainer.runs), workers or connect.workers(resources))),
+            cores=None if resources.gpus else resources.cores,
         )
-        self.recipe, self.dataset = ray.put(recipe), ray.put(in_memory(study.dataset))
-        self.actor: Any = ray.remote(Worker).options(num_cpus=place.cores, num_gpus=place.gpus)
+        self.recipe, self.dataset = ray.put(recipe), ray.put(in_memory(trainer.dataset))
+        self.actor: Any = ray.remote(Worker).options(num_cpus=resources.cores, num_gpus=resources.gpus)
 
     def run(self) -> None:
         """Trains the runs to their end.
@@ -105,12 +94,12 @@ class Driver:
             while self.shares.left:
                 if self.watcher.interrupted():
                     raise Interrupted
-                self._recruit()
-                self._listen()
-                self.watcher.workers(self.there)
+                self._start_workers()
+                self._answer_replies()
+                self.watcher.workers(self.ready)
                 self.watcher.tick(self)
         finally:
-            self._dismiss()
+            self._stop_workers()
 
     @property
     def active(self) -> int:
@@ -118,107 +107,123 @@ class Driver:
         return sum(member.active for member in self.members.values())
 
     @property
-    def there(self) -> int:
+    def ready(self) -> int:
         """Workers that are ready."""
         return sum(member.hello is not None for member in self.members.values())
 
-    def _recruit(self) -> None:
+    def _start_workers(self) -> None:
         """Starts workers where there is room and work; Ray holds back those that there is no room for yet."""
-        if time.monotonic() - self.looked > 5.0:
-            self.looked, self.room = time.monotonic(), connect.workers(self.place)
-        wanted = min(self.asked or max(self.room, 1), self.shares.left)
+        if time.monotonic() - self.room_known_at > 5.0:
+            self.room_known_at, self.room = time.monotonic(), connect.workers(self.resources)
+        wanted = min(self.most_workers or max(self.room, 1), self.shares.left)
         while len(self.members) < wanted:
             actor = self.actor.remote(self.recipe, self.dataset)
             name = next(self.names)
             self.members[name] = Member(actor, actor.hello.remote())
             self.shares.join(name)
 
-    def _listen(self) -> None:
-        """Waits a moment for replies and answers them."""
+    def _answer_replies(self) -> None:
+        """Waits a moment for replies; whoever has replied gets runs and is asked what becomes of them."""
         by_reply = {member.reply: name for name, member in self.members.items()}
         replies = list(by_reply)
         ray.wait(replies, timeout=1.0)
-        ready, _ = ray.wait(replies, num_returns=len(replies), timeout=0)
-        for reply in ready:
+        for reply in ray.wait(replies, num_returns=len(replies), timeout=0)[0]:
             name = by_reply[reply]
             try:
-                told = ray.get(reply)
+                message = ray.get(reply)
             except ray.exceptions.RayError as error:
-                self._bury(name, error)
+                self._lose(name, error)
                 continue
-            self._hear(name, told)
+            if isinstance(message, Hello):
+                self._welcome(name, message)
+            else:
+                self._take(name, message)
             self._ask(name)
 
-    def _hear(self, name: int, told: Hello | Reply) -> None:
-        member = self.members[name]
-        if isinstance(told, Hello):
-            member.hello, self.barren = told, 0
-            self.tally.joined(told.capacity, self.there)
-            return
-        member.active = told.active
-        self.tally.accounts[name] = told.account
-        for event in told.events:
+    def _welcome(self, name: int, hello: Hello) -> None:
+        self.members[name].hello, self.failed_starts = hello, 0
+        self.first_ready = min(self.first_ready, time.monotonic())
+        self.capacity, self.most_ready = hello.capacity, max(self.most_ready, self.ready)
+
+    def _take(self, name: int, reply: Reply) -> None:
+        self.members[name].active = reply.active
+        self.accounts[name] = reply.account
+        for event in reply.events:
             match event:
-                case Epoch():
-                    self._epoch(event)
+                case Epoch(run, number) if number <= self.epochs.get(run, 0):
+                    self.epochs_repeated += 1  # begun again after a loss; it is told from where it was
+                case Epoch(run, number, metrics):
+                    self.epochs[run] = number
+                    self.watcher.epoch(run, number, dict(zip(CURVES, metrics, strict=True)))
                 case Ended(run, history, best):
-                    self.study.keep(run, history, best)
+                    self._keep(run, history, best)
                     self.shares.ended(name, run)
-                    self.watcher.end(run, history)
                 case Fault(reason):
                     self._give_up(self.shares.lost(name, blame=True), reason)
 
-    def _epoch(self, event: Epoch) -> None:
-        # A run that begins again after a loss is told from where it was.
-        if event.number <= self.epochs.get(event.run, 0):
-            self.tally.repeated += 1
-        else:
-            self.epochs[event.run] = event.number
-            self.watcher.epoch(event.run, event.number, dict(zip(CURVES, event.metrics, strict=True)))
+    def _keep(self, run: Run, history: History, best: Any) -> None:
+        self.trainer.keep(run, history, best)
+        self.watcher.end(run, history)
 
     def _ask(self, name: int) -> None:
-        """Gives a worker runs and asks what becomes of them."""
-        member = self.members[name]
+        member, now = self.members[name], time.monotonic()
         assert member.hello is not None
-        given = self.shares.give(name, member.hello.capacity, self._expected())
+        # Those that may be ready in a minute get their share too.
+        sharing = sum(other.hello is not None or now - other.started < 60 for other in self.members.values())
+        runs = self.shares.give(name, member.hello.capacity, sharing)
         seconds = seconds_between(len(self.members))
-        member.reply = member.actor.work.remote(given, self.shares.more_to_come(name), seconds)
+        member.reply = member.actor.work.remote(runs, self.shares.more_to_come(name), seconds)
 
-    def _expected(self) -> int:
-        """Workers to share with: those that are there, and those that may be there in a minute."""
-        now = time.monotonic()
-        return sum(member.hello is not None or now - member.begun < 60 for member in self.members.values())
-
-    def _bury(self, name: int, error: Exception) -> None:
+    def _lose(self, name: int, error: Exception) -> None:
         """A worker is dead; another takes its place."""
         member = self.members.pop(name)
-        line = reason(error)
-        self.tally.lost += 1
+        why = reason(error)
+        self.workers_lost += 1
         if member.hello is None:
-            self.barren += 1
-            if self.barren >= STARTS:
-                raise EnvironmentFault(f"workers cannot be started: {line}") from error
-        gone = isinstance(error, ray.exceptions.ActorUnavailableError)  # so does the loss of a machine begin
-        blame = member.hello is not None and not gone and connect.alive(member.hello.node)
+            self.failed_starts += 1
+            if self.failed_starts >= STARTS:
+                raise EnvironmentFault(f"workers cannot be started: {why}") from error
+        unavailable = isinstance(error, ray.exceptions.ActorUnavailableError)  # so does the loss of a machine begin
+        blame = member.hello is not None and not unavailable and connect.alive(member.hello.node)
         ray.kill(member.actor)
-        self._give_up(self.shares.lost(name, blame=blame), line)
+        self._give_up(self.shares.lost(name, blame=blame), why)
         self.shares.leave(name)
 
     def _give_up(self, runs: list[Run], why: str) -> None:
         for run in runs:
-            empty = {name: np.zeros(0, np.float32) for name in CURVES}
-            text = f"{why} ({ATTEMPTS} times)"
-            history = History(run.optimizer, dict(run.hyperparameters), run.seed, "failed", empty, reason=text)
-            self.study.keep(run, history, None)
-            self.watcher.end(run, history)
+            curves = {name: np.zeros(0, np.float32) for name in CURVES}
+            numbers, text = dict(run.hyperparameters), f"{why} ({ATTEMPTS} times)"
+            self._keep(run, History(run.optimizer, numbers, run.seed, "failed", curves, reason=text), None)
 
-    def _dismiss(self) -> None:
+    def _stop_workers(self) -> None:
         with contextlib.suppress(ray.exceptions.RayError):
-            left = [member.actor.leave.remote() for member in self.members.values()]
-            if left:
-                ray.wait(left, num_returns=len(left), timeout=LEAVING)
+            if leaving := [member.actor.leave.remote() for member in self.members.values()]:
+                ray.wait(leaving, num_returns=len(leaving), timeout=LEAVING)
         for member in self.members.values():
             ray.kill(member.actor)
+
+    def stats(self) -> dict[str, float]:
+        """The entry for stats.json: times by the clock on the wall, sums over the workers."""
+        now, accounts = time.monotonic(), self.accounts.values()
+        compile_seconds = max((account.compile_seconds for account in accounts), default=0.0)
+        epochs = sum(account.epochs_trained for account in accounts)
+        idle = sum(account.idle_seconds for account in accounts)
+        return {
+            "seconds": now - self.started,
+            "compile_seconds": compile_seconds,
+            "training_seconds": max(now - min(self.first_ready, now) - compile_seconds, 1e-9),
+            "examples": epochs * len(self.trainer.dataset.train_labels),
+            "epochs_trained": epochs,
+            "epochs_computed": sum(account.epochs_computed for account in accounts),
+            "runs": len(self.runs) - self.shares.left,
+            "slots": self.capacity.slots * self.most_ready,
+            "devices": self.capacity.devices * self.most_ready,
+            "peak_memory_bytes": max((account.memory_bytes for account in accounts), default=0) * self.most_ready,
+            "workers": self.most_ready,
+            "workers_lost": self.workers_lost,
+            "epochs_repeated": self.epochs_repeated,
+            "idle_share": idle / max(sum(account.ready_seconds for account in accounts), 1e-9),
+        }
 
 
 def train(trainer: Trainer, machines: Machines, watcher: Watcher | None = None) -> list[History]:
@@ -238,32 +243,28 @@ def train(trainer: Trainer, machines: Machines, watcher: Watcher | None = None) 
     with trainer.opened(watcher) as pending:
         if pending:
             with connect.connected(machines.cluster or "local"):
-                place = connect.place(machines.cpus_per_worker)
+                resources = connect.resources(machines.cpus_per_worker)
                 trainer.write_config()
-                driver = Driver(trainer, pending, place, machines.workers, watcher)
+                driver = Driver(trainer, pending, resources, machines.workers, watcher)
                 try:
                     driver.run()
                 finally:
-                    part = driver.tally.part(len(pending) - driver.shares.left, len(trainer.dataset.train_labels))
-                    stats.add_part(trainer.folder / "stats.json", part)
+                    stats.add_part(trainer.folder / "stats.json", driver.stats())
         return trainer.histories
 
 
 def in_memory(dataset: Dataset) -> Dataset:
     """The data set with plain arrays for memory maps: what Ray's object store holds once a machine."""
-    return dataset._replace(
-        train_images=np.asarray(dataset.train_images),
-        train_labels=np.asarray(dataset.train_labels),
-        val_images=np.asarray(dataset.val_images),
-        val_labels=np.asarray(dataset.val_labels),
-    )
+    names = ("train_images", "train_labels", "val_images", "val_labels")
+    arrays: dict[str, Any] = {name: np.asarray(getattr(dataset, name)) for name in names}
+    return dataset._replace(**arrays)
 
 
 def reason(error: Exception) -> str:
     """Why a worker died, in a line."""
     text = str(error)
     if isinstance(error, ray.exceptions.RayTaskError):
-        return f"{type(error.cause).__name__}: {error.cause}".splitlines()[0][:200]
+        return first_line(error.cause)
     if isinstance(error, ray.exceptions.OutOfMemoryError) or "low on memory" in text:
         return "the machine ran out of memory and Ray ended the worker"
     if "worker process has died" in text:

@@ -5,6 +5,7 @@ Nothing passes between them but the word that each has come to its end.
 """
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -85,17 +86,18 @@ def _hold(folder: Path, held: contextlib.ExitStack) -> None:
 
 def gather(folder: Path, processes: int) -> None:
     """Makes one part of stats.json of what the processes have left: times of the slowest, sums of the work."""
-    found = []
-    for process in range(processes):
-        path = folder / f"stats_{process}.json"
-        if path.exists():
-            found.append(workdir.read_json(path)["parts"])
-            path.unlink()
-    if not found:
+    paths = [path for process in range(processes) if (path := folder / f"stats_{process}.json").exists()]
+    if not paths:
         return
-    sums = [{name: sum(each[name] for each in parts) for name in parts[0]} for parts in found]
-    for mine, parts in zip(sums, found, strict=True):
-        mine |= {name: max(each[name] for each in parts) for name in ("slots", "devices", "peak_memory_bytes")}
-    slowest = ("seconds", "compile_seconds", "training_seconds")
-    whole = {name: (max if name in slowest else sum)(each[name] for each in sums) for name in sums[0]}
-    stats.add_part(folder / "stats.json", {**whole, "processes": len(found)})
+    of_processes = [
+        _combined(workdir.read_json(path)["parts"], ("slots", "devices", "peak_memory_bytes")) for path in paths
+    ]
+    whole = _combined(of_processes, ("seconds", "compile_seconds", "training_seconds"))
+    for path in paths:
+        path.unlink()
+    stats.add_part(folder / "stats.json", {**whole, "processes": len(paths)})
+
+
+def _combined(parts: Sequence[Mapping[str, float]], largest: Sequence[str]) -> dict[str, float]:
+    """One part of several: the ``largest`` of some numbers, sums of the others."""
+    return {name: (max if name in largest else sum)(part[name] for part in parts) for name in parts[0]}

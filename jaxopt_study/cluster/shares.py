@@ -97,14 +97,14 @@ class Shares:
 
     def _of_one_group(self, worker: int, most: int) -> list[Run]:
         held = self.in_hand[worker]
-        groups = [one for one, runs in self.pending.items() if runs]
+        keys = [key for key, runs in self.pending.items() if runs]
         if held:
-            groups = [one for one in groups if one == group(held[0]) and not self.whole]
-        if not groups:
+            keys = [key for key in keys if key == group(held[0]) and not self.whole]
+        if not keys:
             return []
         at_work = Counter(group(runs[0]) for runs in self.in_hand.values() if runs)
         # The group with the most runs for those already at it; of equals the first.
-        runs = self.pending[max(groups, key=lambda one: len(self.pending[one]) / (1 + at_work[one]))]
+        runs = self.pending[max(keys, key=lambda key: len(self.pending[key]) / (1 + at_work[key]))]
         return [runs.popleft() for _ in range(len(runs) if self.whole else max(0, min(most, len(runs))))]
 
     def more_to_come(self, worker: int) -> bool:

@@ -1,25 +1,19 @@
 """One worker of a cluster: the engine of one machine, in a thread, that is given runs while it trains."""
 
-import fcntl
+import contextlib
 import functools
 import os
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NamedTuple
 
-from jaxopt_study.cluster.messages import (
-    Account,
-    Ended,
-    Epoch,
-    Fault,
-    Hello,
-    Recipe,
-    Reply,
-)
+import ray
+from filelock import FileLock, Timeout
+
 from jaxopt_study.cluster.shares import Capacity
 from jaxopt_study.data import Dataset
 from jaxopt_study.engine import devices, memory
@@ -28,8 +22,93 @@ from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import CURVES, History
+from jaxopt_study.models.build import Model
 from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import Family
+from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
+
+
+class Recipe(NamedTuple):
+    """What a worker needs to make the driver's study, beside the data.
+
+    Attributes:
+        settings: of the study.
+        runs: all of them, in the same order.
+        make_model: makes the network; it goes over the wire, the network does not.
+        loss: of the study.
+        execution: how to compute it.
+        families: rules of the runs that are not this project's own.
+        workers: that share a group's runs.
+        cores: CPU devices that a worker makes, and cores that it keeps to; None for workers with a GPU.
+    """
+
+    settings: Settings
+    runs: list[Run]
+    make_model: Callable[[], Model]
+    loss: str
+    execution: Execution
+    families: list[Family]
+    workers: int
+    cores: int | None
+
+
+class Hello(NamedTuple):
+    """Of a worker that is ready: its node and process, and what it can hold."""
+
+    node: str
+    process: int
+    capacity: Capacity
+
+
+class Epoch(NamedTuple):
+    """A run has trained an epoch; ``metrics`` in the order of history.CURVES."""
+
+    run: Run
+    number: int
+    metrics: tuple[float, ...]
+
+
+class Ended(NamedTuple):
+    """A run has come to its end; ``best`` is its best variables or None."""
+
+    run: Run
+    history: History
+    best: Any
+
+
+class Fault(NamedTuple):
+    """The worker could not go on with the runs that it has, and has dropped them."""
+
+    reason: str
+
+
+class Account(NamedTuple):
+    """What a worker has done since it was there.
+
+    Attributes:
+        ready_seconds: since it was ready.
+        idle_seconds: of these, without anything to train.
+        compile_seconds: of these, for compilation.
+        epochs_trained: of runs.
+        epochs_computed: that its devices had room for.
+        memory_bytes: that its largest program needs.
+    """
+
+    ready_seconds: float = 0.0
+    idle_seconds: float = 0.0
+    compile_seconds: float = 0.0
+    epochs_trained: int = 0
+    epochs_computed: int = 0
+    memory_bytes: int = 0
+
+
+class Reply(NamedTuple):
+    """What happened since the last one: events in their order, slots with a run now, and the worker's account."""
+
+    events: list[Epoch | Ended | Fault]
+    active: int
+    account: Account
 
 
 class Worker:
@@ -45,7 +124,7 @@ class Worker:
         self.folder = tempfile.TemporaryDirectory(prefix="jaxopt_study-worker-")
         self.change = threading.Condition()
         self.queue: list[Run] = []
-        self.open = self.halted = False
+        self.more_may_come = self.halted = False
         self.events: list[Epoch | Ended | Fault] = []
         self.account = Account()
         self.before = Account()  # as it was when the training under way began
@@ -64,15 +143,12 @@ class Worker:
         Raises:
             Exception: it could not be.
         """
-        import ray
-
         self.ready.wait()
         if self.failure is not None:
             raise self.failure
-        platform, in_turn = self.chosen[0].platform, self.study.strategy == "map"
-        slots = self.study.execution.slots or memory.most(platform)
-        holds = Capacity(slots, len(self.chosen), in_turn)
-        return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), holds)
+        slots = self.trainer.execution.slots or memory.most(self.devices[0].platform)
+        capacity = Capacity(slots, len(self.devices), self.trainer.strategy == "map")
+        return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), capacity)
 
     def work(self, runs: list[Run], more: bool, seconds: float) -> Reply:
         """Takes runs in, waits until there is something to tell, at most ``seconds``, and tells it.
@@ -85,7 +161,7 @@ class Worker:
         with self.change:
             if not self.halted:
                 self.queue.extend(runs)
-                self.open = more
+                self.more_may_come = more
                 self.change.notify_all()
                 self.change.wait_for(lambda: any(not isinstance(event, Epoch) for event in self.events), seconds)
             if self.halted:  # the driver takes back all that it has given
@@ -120,27 +196,20 @@ class Worker:
                 with self.change:
                     self.halted = True
                     self.active = 0
-                    self._tell(Fault(_line(error)))
+                    self._tell(Fault(first_line(error)))
                     self.change.notify_all()
 
     def _begin(self, dataset: Dataset) -> None:
         self.cores = keep_to_cores(self.recipe.cores) if self.recipe.cores else None
         devices.configure(cpu_devices=self.recipe.cores)
-        recipe = self.recipe
-        for family in recipe.families:
+        settings, runs, make_model, loss, execution, families, *_ = self.recipe
+        for family in families:
             registry.add(family)
-        self.study = Trainer(
-            recipe.settings,
-            dataset,
-            recipe.runs,
-            Path(self.folder.name),
-            model=recipe.make_model(),
-            execution=recipe.execution,
-            loss=recipe.loss,
-        )
-        self.chosen = devices.choose(recipe.execution.devices)
+        folder = Path(self.folder.name)
+        self.trainer = Trainer(settings, dataset, runs, folder, model=make_model(), execution=execution, loss=loss)
+        self.devices = devices.choose(execution.devices)
         self.job = functools.lru_cache(maxsize=1)(self._job)
-        self.batches = functools.lru_cache(maxsize=1)(self.study.batches)
+        self.batches = functools.lru_cache(maxsize=1)(self.trainer.batches)
 
     def _next(self) -> list[Run]:
         """Waits for runs."""
@@ -154,25 +223,24 @@ class Worker:
 
     def _train(self, runs: list[Run]) -> None:
         watcher = Watcher(epoch=self._epoch, tick=self._tick, more=self._more)
-        checkpoints = Checkpoints(Path(self.folder.name) / "checkpoints", self.study.identity)
-        stats = Path(self.folder.name) / "stats.json"
+        checkpoints = Checkpoints(self.trainer.folder / "checkpoints", self.trainer.identity)
         job = self.job(group(runs[0]))
         self.before = self.account._replace(compile_seconds=self.account.compile_seconds - job.sweep.compile_seconds)
-        train_group(job, runs, checkpoints, watcher, stats)
+        train_group(job, runs, checkpoints, watcher, self.trainer.folder / "stats.json")
         self.active = 0
 
-    def _job(self, of: Group) -> Job:
-        job = self.study.job(of, self.batches(self.study.batch_size(of)))
+    def _job(self, key: Group) -> Job:
+        job = self.trainer.job(key, self.batches(self.trainer.batch_size(key)))
         # Slots for its part of the group's runs, not for all of them.
-        total = job.total if self.study.settings.halving else -(-job.total // self.recipe.workers)
+        total = job.total if self.trainer.settings.halving else -(-job.total // self.recipe.workers)
         return job._replace(total=total, keep=self._keep)
 
-    def _more(self, of: Group) -> Mapping[Run, Parked | None] | None:
+    def _more(self, _: Group) -> Mapping[Run, Parked | None] | None:
         with self.change:
-            if self.halted or not (self.queue or self.open):
+            if self.halted or not (self.queue or self.more_may_come):
                 return None
-            found, self.queue = dict.fromkeys(self.queue), []
-            return found
+            runs, self.queue = dict.fromkeys(self.queue), []
+            return runs
 
     def _epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
         self._tell(Epoch(run, number, tuple(metrics[name] for name in CURVES)))
@@ -198,11 +266,11 @@ class Worker:
             self.events.append(event)
 
 
-def keep_to_cores(count: int) -> IO[str] | None:
+def keep_to_cores(count: int) -> FileLock | None:
     """Keeps this thread, and those that it will start, to so many cores that no other worker of the machine keeps to.
 
     Returns:
-        What holds them until it is closed or the process ends; None if the machine has no such set of cores left.
+        What holds them until it is released or the process ends; None if the machine has no such set of cores left.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
@@ -210,16 +278,14 @@ def keep_to_cores(count: int) -> IO[str] | None:
     for first in range(0, len(mine) - count + 1, count):
         cores = mine[first : first + count]
         path = Path(tempfile.gettempdir()) / f"jaxopt_study-{os.getuid()}-cores-{cores[0]}-{count}"
-        handle = path.open("a")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            continue
-        os.sched_setaffinity(0, cores)
-        return handle
+        lock = FileLock(path, blocking=False)
+        with contextlib.suppress(Timeout):
+            lock.acquire()
+            os.sched_setaffinity(0, cores)
+            return lock
     return None
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an exception says, in a line."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
