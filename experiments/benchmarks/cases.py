@@ -84,29 +84,18 @@ def _keras(backend: str, title: str, package: str) -> Peer:
     )
 
 
+def _ours(name: str, title: str, environment: Mapping[str, str] = {}, **options: Any) -> Peer:
+    return Peer(f"ours{name}", f"this project{title}", "ours", options, True, environment=environment)
+
+
 OURS = (
-    Peer("ours", "this project", "ours", {"diagnostics": True}, True),
-    Peer("ours_no_diagnostics", "this project, diagnostics off", "ours", {"diagnostics": False}, True),
-    Peer(
-        "ours_plain", "this project, plain, diagnostics off", "ours", {"diagnostics": False, "kernels": "plain"}, True
-    ),
-    Peer(
-        "ours_no_compiler",
-        "this project, no C++ compiler",
-        "ours",
-        {"diagnostics": True, "kernels": "fast", "strategy": "map"},
-        True,
-        environment={"CXX": ""},
-    ),
+    _ours("", "", diagnostics=True),
+    _ours("_no_diagnostics", ", diagnostics off", diagnostics=False),
+    _ours("_plain", ", plain, diagnostics off", diagnostics=False, kernels="plain"),
+    _ours("_no_compiler", ", no C++ compiler", {"CXX": ""}, diagnostics=True, kernels="fast", strategy="map"),
 )
 FIXED = tuple(
-    Peer(
-        f"ours_{strategy}_{kernels}",
-        f"this project, {strategy}, {kernels}",
-        "ours",
-        {"diagnostics": True, "kernels": kernels, "strategy": strategy},
-        True,
-    )
+    _ours(f"_{strategy}_{kernels}", f", {strategy}, {kernels}", diagnostics=True, kernels=kernels, strategy=strategy)
     for strategy in ("map", "vmap")
     for kernels in ("fast", "plain")
 )
@@ -121,7 +110,7 @@ PEERS = (
     _keras("jax", "JAX", "jax"),
     _keras("torch", "PyTorch", "torch"),
 )
-GEMM = Peer("gemm", "largest float32 GEMM", "gemm")
+GEMM = Peer("gemm", "largest float32 GEMM", "peers_jax", {"form": "gemm"})
 
 
 def data(case: Case) -> tuple[np.ndarray, np.ndarray]:

@@ -2,19 +2,24 @@
 
 import contextlib
 import importlib.util
-import json
 import math
+import multiprocessing
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from experiments.benchmarks import cases
-from experiments.benchmarks.cases import Case, Peer
+from experiments.benchmarks.cases import Case, Peer, Ready
+
+T = TypeVar("T")
+PROGRAMS = "experiments.benchmarks."
+"""Where the modules of programs are."""
 
 
 class Failed(Exception):  # a program's, not the measurement's: it is told and the others go on
@@ -62,46 +67,63 @@ class Row(NamedTuple):
         return float(np.median(self.rates)) if self.rates else math.nan
 
 
-class Worker:
-    """A process that builds and runs programs of one kind."""
+_built: dict[tuple[str, Case], Ready] = {}  # in a program's own process
 
-    def __init__(self, peer: Peer) -> None:
-        # A GPU's memory is for all processes; by default JAX would take most of it for the first.
-        environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **os.environ, **peer.environment}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.benchmarks.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            text=True,
-        )
 
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """A request and its reply.
+def own_process(peer: Peer) -> ProcessPoolExecutor:
+    """A process that builds and runs programs of one kind: the frameworks' threads, devices and settings stay apart."""
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare_process, (dict(peer.environment),))
 
-        Raises:
-            Failed: the program raised, or its process ended.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise Failed("its process has ended") from None
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline() or '{"error": "its process has ended"}')
-        if "error" in answer:
-            raise Failed(answer["error"])
-        return answer
 
-    def close(self) -> None:
-        """Ends the process."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
+def _prepare_process(environment: dict[str, str]) -> None:
+    # A GPU's memory is for all processes; by default JAX would take most of it for the first.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    os.environ.update(environment)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, output.fileno())
+
+
+def ask(process: ProcessPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+    """What a function gives in a program's process.
+
+    Raises:
+        Failed: it raised there, or the process ended.
+    """
+    try:
+        return process.submit(_answer, function, *arguments).result()
+    except BrokenProcessPool:
+        raise Failed("its process has ended") from None
+
+
+def _answer(function: Callable[..., T], *arguments: Any) -> T:
+    try:
+        return function(*arguments)
+    except Exception as error:  # whatever a framework raises; it may not be possible to send it
+        raise Failed(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from None
+
+
+def _configure(module: str) -> None:
+    getattr(importlib.import_module(module), "configure", lambda: None)()
+
+
+def _build(module: str, key: tuple[str, Case], options: Mapping[str, Any]) -> dict[str, float]:
+    begin = time.perf_counter()
+    ready = importlib.import_module(module).build(key[1], **options)
+    ready.run(1)
+    _built[key] = ready
+    seconds = time.perf_counter() - begin - ready.choosing_seconds
+    return {"seconds": seconds, **{name: x for name, x in ready._asdict().items() if name != "run"}}
+
+
+def _run(key: tuple[str, Case], passes: int) -> float:
+    begin = time.perf_counter()
+    _built[key].run(passes)
+    return time.perf_counter() - begin
+
+
+def _drop(key: tuple[str, Case]) -> None:
+    del _built[key]
 
 
 class Program:
@@ -111,24 +133,24 @@ class Program:
         Failed: it cannot be built, or a pass takes too long.
     """
 
-    def __init__(self, worker: Worker, peer: Peer, case: Case, plan: Plan) -> None:
-        self.worker, self.peer, self.case = worker, peer, case
-        self.key = json.dumps([peer.name, case])
+    def __init__(self, process: ProcessPoolExecutor, peer: Peer, case: Case, plan: Plan) -> None:
+        self.process, self.peer, self.case = process, peer, case
+        self.key = (peer.name, case)
         self.rates: list[float] = []
-        built = worker.ask(do="build", key=self.key, case=case._asdict(), options=dict(peer.options))
+        built = ask(process, _build, PROGRAMS + peer.module, self.key, dict(peer.options))
         seconds = self.seconds_of(1)
         self.start_seconds = max(0.0, built["seconds"] - seconds)
         self.memory_bytes, self.weights = int(built["memory_bytes"]), int(built["weights"])
         self.work = built["operations"] or case.configs * case.batch_size * case.steps
         self.rate = self.work / seconds
         if seconds > plan.longest:
-            worker.ask(do="drop", key=self.key)
+            ask(process, _drop, self.key)
             raise Failed(f"a pass takes {seconds:.0f} s")
         self.passes = max(1, math.ceil(plan.seconds / seconds))
 
     def seconds_of(self, passes: int) -> float:
         """Seconds of so many passes."""
-        return float(self.worker.ask(do="run", key=self.key, passes=passes)["seconds"])
+        return ask(self.process, _run, self.key, passes)
 
     def fits(self, case: Case, plan: Plan) -> bool:
         """Whether another case would be quick enough at this one's rate, with a margin for what grows with it."""
@@ -164,12 +186,11 @@ def measure(peers: Sequence[Peer], works: Sequence[Case], plan: Plan, tell: Call
     rows: list[Row] = []
     with contextlib.ExitStack() as stack:
         for peer in peers:
-            worker = Worker(peer)
-            stack.callback(worker.close)
-            built, failed = build(worker, peer, works, plan, tell)
+            process = stack.enter_context(own_process(peer))
+            built, failed = build(process, peer, works, plan, tell)
             programs += built
             rows += failed
-        weights = {each.peer.name: each.weights for each in programs if each.weights}
+        weights = {program.peer.name: program.weights for program in programs if program.weights}
         if len(set(weights.values())) > 1:
             raise RuntimeError(f"the programs do not train the same network: {weights}")
         for i in range(plan.repeats):
@@ -180,13 +201,13 @@ def measure(peers: Sequence[Peer], works: Sequence[Case], plan: Plan, tell: Call
 
 
 def build(
-    worker: Worker, peer: Peer, works: Sequence[Case], plan: Plan, tell: Callable[[str], None]
+    process: ProcessPoolExecutor, peer: Peer, works: Sequence[Case], plan: Plan, tell: Callable[[str], None]
 ) -> tuple[list[Program], list[Row]]:
     """Builds a peer's programs; also rows for those that cannot be measured."""
     programs: list[Program] = []
     failed: list[Row] = []
     try:
-        worker.ask(do="start", module=peer.module)
+        ask(process, _configure, PROGRAMS + peer.module)
     except Failed as error:
         tell(f"{peer.title}: left out, {error}")
         return [], [Row(case_of(peer, works[0]), peer.name, peer.title, [], error=str(error))]
@@ -195,7 +216,7 @@ def build(
         try:
             if programs and not programs[-1].fits(case, plan):
                 raise Failed(f"a pass would take more than {plan.longest:.0f} s")
-            programs.append(Program(worker, peer, case, plan))
+            programs.append(Program(process, peer, case, plan))
             tell(f"{peer.title}, {case.configs}: built in {time.perf_counter() - begin:.0f} s")
         except Failed as error:
             tell(f"{peer.title}, {case.configs}: left out, {error}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case, Ready
-from experiments.benchmarks.resnet import ResNet
+from experiments.benchmarks.peers_jax import ResNet
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.batches import Batches
 from jaxopt_study.engine import devices
@@ -50,9 +50,13 @@ def study_of(case: Case, *, diagnostics: bool, kernels: str, strategy: str = "au
     rates = [float(rate) for rate in cases.learning_rates(case.configs)]
     runs = grid.product("momentum", {"learning_rate": rates, "momentum": [cases.MOMENTUM]}, 1)
     model = article_model(kernels=kernels) if case.model == "article" else resnet(kernels)
-    settings = Settings(batch_size=case.batch_size, max_epochs=FOREVER, patience=FOREVER, diagnostics=diagnostics)
-    # Without validation data its loss is NaN, which must not end a run.
-    settings = Settings(**{**vars(settings), "stop_on_nonfinite": False})
+    settings = Settings(
+        batch_size=case.batch_size,
+        max_epochs=FOREVER,
+        patience=FOREVER,
+        diagnostics=diagnostics,
+        stop_on_nonfinite=False,  # without validation data its loss is NaN
+    )
     execution = Execution(slots=case.configs, devices=case.devices or None, strategy=strategy)
     return Trainer(settings, dataset, runs, Path(tempfile.gettempdir()), model=model, execution=execution)
 

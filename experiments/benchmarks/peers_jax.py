@@ -1,19 +1,25 @@
-"""JAX as it is usually written: nn.Conv and Optax; one configuration in a loop or a scan, or a vmap over all."""
+"""JAX as it is usually written: nn.Conv and Optax; one configuration in a loop or a scan, or a vmap over all.
+
+And the ceiling: a large matrix product on all cores.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 
 from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case, Ready
-from experiments.benchmarks.resnet import ResNet
 from jaxopt_study.engine.sweep import memory_of
 
 PyTree = Any
+CHANNELS = (16, 32, 64)
+GEMM_SIZE = {"cpu": 2048}
+GEMM_SIZE_ELSEWHERE = 8192
 
 
 def configure() -> None:
@@ -46,8 +52,50 @@ class ArticleNet(nn.Module):
         return nn.Dense(1)(norm(nn.relu(nn.Dense(256)(x))))
 
 
+class Block(nn.Module):
+    """Two convolutions and a shortcut; ``[B, H, W, K]`` to ``[B, H / stride, W / stride, channels]``."""
+
+    channels: int
+    stride: int
+    conv: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Applies it."""
+        strides = (self.stride, self.stride)
+        y = nn.Conv(self.channels, (3, 3), strides, padding=1, use_bias=False, conv_general_dilated=self.conv)(x)
+        y = nn.relu(nn.BatchNorm(use_running_average=not train)(y))
+        y = nn.Conv(self.channels, (3, 3), padding=1, use_bias=False, conv_general_dilated=self.conv)(y)
+        y = nn.BatchNorm(use_running_average=not train)(y)
+        if x.shape != y.shape:
+            x = nn.Conv(self.channels, (1, 1), strides, use_bias=False, conv_general_dilated=self.conv)(x)
+            x = nn.BatchNorm(use_running_average=not train)(x)
+        return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """A stem, three stages of one block, global mean, dense; images ``[B, H, W, K]`` to logits ``[B, outputs]``.
+
+    ``conv`` is what convolves, as ``jax.lax.conv_general_dilated`` does; None is that.
+    """
+
+    outputs: int = 1
+    conv: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Applies it."""
+        x = nn.Conv(CHANNELS[0], (3, 3), padding=1, use_bias=False, conv_general_dilated=self.conv)(x)
+        x = nn.relu(nn.BatchNorm(use_running_average=not train)(x))
+        for i, channels in enumerate(CHANNELS):
+            x = Block(channels, 1 if i == 0 else 2, self.conv)(x, train)
+        return nn.Dense(self.outputs)(x.mean((1, 2)))
+
+
 def build(case: Case, *, form: str) -> Ready:
-    """Args: form: ``loop`` (a call a step), ``scan`` (a call a pass) or ``vmap`` (the scan, over configurations)."""
+    """Args: form: ``loop`` (a call a step), ``scan`` (a pass), ``vmap`` (the scan, over configurations) or ``gemm``."""
+    if form == "gemm":
+        return gemm()
     net = ArticleNet() if case.model == "article" else ResNet()
     images, labels = (jnp.asarray(x) for x in cases.data(case))
     rates = jnp.asarray(cases.learning_rates(case.configs))
@@ -115,3 +163,18 @@ def loop(
         jax.block_until_ready(state)
 
     return run
+
+
+def gemm() -> Ready:
+    """A product of two square matrices in full float32 precision."""
+    size = GEMM_SIZE.get(jax.default_backend(), GEMM_SIZE_ELSEWHERE)
+    rng = np.random.default_rng(0)
+    a, b = (jnp.asarray(rng.normal(size=(size, size)), jnp.float32) for _ in range(2))
+    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST))
+
+    def run(passes: int) -> None:
+        for _ in range(passes):
+            result = product(a, b)
+        result.block_until_ready()
+
+    return Ready(run, operations=2.0 * size**3)

@@ -9,6 +9,7 @@ the same number of examples, without validation. Programs that train one configu
 one. Expected: see the README beside this file.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from experiments.benchmarks import cases
+from experiments.benchmarks import cases, common
 from experiments.benchmarks.cases import Case, Peer
 from experiments.benchmarks.measure import Plan, Row, measure, missing
 from experiments.command import start as command
@@ -55,28 +56,30 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run() -> None:
     """From the flags to the table, the figures and the file."""
-    sizes, batches = whole("image_size", IMAGE_SIZE.value, 2), whole("batch_size", BATCH_SIZE.value, 2)
-    counts = sorted(whole("configs", CONFIGS.value, 1))
-    devices = whole("devices", DEVICES.value, 1) if DEVICES.value else [0]
+    sizes, batches = unique("image_size", IMAGE_SIZE.value, 2), unique("batch_size", BATCH_SIZE.value, 2)
+    counts = sorted(unique("configs", CONFIGS.value))
+    devices = unique("devices", DEVICES.value) if DEVICES.value else [0]
     models = chosen("models", MODELS.value, ["article", "resnet"])
     console = Console(width=130)
     peers = [*programs(), *available(console)]
     plan = Plan(REPEATS.value, SECONDS.value, LONGEST.value)
     rows: list[Row] = []
     begin, load = time.time(), os.getloadavg()
-    for model in models:
-        for size in sizes:
-            console.rule(f"{model}, {size} pixels")
-            works = [
-                Case(model, size, configs, batch, STEPS.value or 0, count)
-                for batch in batches
-                for count in devices
-                for configs in counts
-            ]
-            rows += measure([*peers, cases.GEMM], works, plan, console.print)
-            write(rows, plan, begin, load)
+    for model, size in itertools.product(models, sizes):
+        console.rule(f"{model}, {size} pixels")
+        works = [
+            Case(model, size, configs, batch, STEPS.value or 0, count)
+            for batch, count, configs in itertools.product(batches, devices, counts)
+        ]
+        rows += measure([*peers, cases.GEMM], works, plan, console.print)
+        write(rows, plan, begin, load)
     for group in grouped(rows):
         console.print(table(group))
+
+
+def unique(flag: str, texts: Sequence[str], least: int = 1) -> list[int]:
+    """A list flag of whole numbers, each once."""
+    return list(dict.fromkeys(common.whole_numbers(flag, texts, least)))
 
 
 def programs() -> list[Peer]:
@@ -95,21 +98,6 @@ def available(console: Console) -> list[Peer]:
         else:
             found.append(NAMES[name])
     return found
-
-
-def whole(flag: str, texts: Sequence[str], least: int) -> list[int]:
-    """A list flag of whole numbers.
-
-    Raises:
-        InputError: another text, or a number that is too small.
-    """
-    allowed = f"allowed is a comma-separated list of whole numbers from {least}"
-    if not texts:
-        raise InputError(f"--{flag}", "", allowed)
-    for text in texts:
-        if not text.isdecimal() or int(text) < least:
-            raise InputError(f"--{flag}", text, allowed)
-    return list(dict.fromkeys(int(text) for text in texts))
 
 
 def chosen(flag: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
@@ -141,29 +129,22 @@ def table(rows: Sequence[Row]) -> Table:
     case = rows[0].case
     limit = ceiling(rows, case.image_size)
     title = f"{case.model}, {case.image_size} px, batch {case.batch_size}; ceiling {limit:,.0f} ex/s"
-    result = Table(title=title)
-    result.add_column("program", no_wrap=True)
-    for name in ("runs", "devices", "ex/s", "lowest", "highest", "of ceiling", "start, s", "MB a run"):
-        result.add_column(name, justify="right")
+    cells = []
     timed = [row for row in rows if row.name != "gemm"]
     for row in sorted(timed, key=lambda row: (row.case.configs, row.median if row.rates else 0.0)):
+        measured = [row.error[:60]]
         if row.rates:
-            span = [f"{x:,.0f}" for x in (row.median, min(row.rates), max(row.rates))]
-            cells = [
-                *span,
-                f"{row.median / limit:.0%}",
-                f"{row.start_seconds:.1f}",
-                f"{row.memory_bytes / 1e6:.1f}" if row.memory_bytes else "",
-            ]
-        else:
-            cells = [row.error[:60]]
-        result.add_row(row.title, str(row.case.configs), str(row.case.devices or ""), *cells)
-    return result
+            memory = f"{row.memory_bytes / 1e6:.1f}" if row.memory_bytes else ""
+            measured = [f"{rate:,.0f}" for rate in common.spread(row.rates)]
+            measured += [f"{row.median / limit:.0%}", f"{row.start_seconds:.1f}", memory]
+        cells.append((row.title, row.case.configs, row.case.devices or "", *measured))
+    columns = ("program", "runs", "devices", "ex/s", "lowest", "highest", "of ceiling", "start, s", "MB a run")
+    return common.table(title, columns, cells, left=["program"])
 
 
 def write(rows: Sequence[Row], plan: Plan, begin: float, load: Sequence[float]) -> None:
     """The file and the figures, after each image size anew, so that an interrupted run leaves what it has."""
-    from experiments.benchmarks import picture
+    from experiments.benchmarks import picture  # Matplotlib takes a second to import
     from jaxopt_study.plots.picture import save
 
     path = Path(JSON.value).expanduser()

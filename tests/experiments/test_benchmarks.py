@@ -10,7 +10,7 @@ import pytest
 from experiments.benchmarks import cases, peers_jax, picture
 from experiments.benchmarks.cases import Case, Peer
 from experiments.benchmarks.measure import Plan, Row, measure, missing
-from experiments.benchmarks.resnet import ResNet
+from experiments.benchmarks.peers_jax import ResNet
 from jaxopt_study.models.build import article_model
 
 ROOT = Path(__file__).parents[2]
