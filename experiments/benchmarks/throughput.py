@@ -14,12 +14,15 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
@@ -29,46 +32,52 @@ from experiments.benchmarks.measure import Plan, Row, measure, missing
 from experiments.command import start as command
 from jaxopt_study.errors import InputError
 from jaxopt_study.files import write_text
+from jaxopt_study.plots import picture, style
 
-NAMES = {peer.name: peer for peer in cases.PEERS}
-IMAGE_SIZE = flags.DEFINE_list("image_size", ["32", "64", "128"], "Heights and widths in pixels, each at least 2.")
-CONFIGS = flags.DEFINE_list("configs", ["1", "4", "16", "64"], "Numbers of configurations, each at least 1.")
-BATCH_SIZE = flags.DEFINE_list("batch_size", ["32"], "Examples a step, each at least 2.")
-DEVICES = flags.DEFINE_list("devices", None, "Devices that this project uses (CPU: cores); all if not given.")
-MODELS = flags.DEFINE_list("models", ["article"], "article, resnet.")
-PEERS = flags.DEFINE_list("peers", ["all"], f"all, none, or some of {', '.join(NAMES)}.")
-OURS = flags.DEFINE_list(
-    "ours",
-    [peer.name for peer in cases.OURS],
-    f"Which forms of this project: {', '.join(peer.name for peer in (*cases.OURS, *cases.FIXED))}.",
-)
-STEPS = flags.DEFINE_integer("steps", None, "Batches of data; a good number for each program if not given.", 1)
-REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of every program, at least 1.", 1)
-SECONDS = flags.DEFINE_float("seconds", 0.5, "That a turn takes at least.", 0.0)
-LONGEST = flags.DEFINE_float("longest", 30.0, "Leave a program out where a pass takes more seconds.", 0.0)
-JSON = flags.DEFINE_string("json", "throughput.json", "File for the numbers; the figures go beside it.")
+PROGRAMS = {peer.name: peer for peer in (*cases.OURS, *cases.FIXED, *cases.PEERS)}
+OURS = [peer.name for peer in (*cases.OURS, *cases.FIXED)]
+OTHERS = [peer.name for peer in cases.PEERS]
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The command's flags; by the module that is run only."""
+    texts, number = flags.DEFINE_list, flags.DEFINE_float
+    texts("image_size", ["32", "64", "128"], "Heights and widths in pixels, each at least 2.")
+    texts("configs", ["1", "4", "16", "64"], "Numbers of configurations, each at least 1.")
+    texts("batch_size", ["32"], "Examples a step, each at least 2.")
+    texts("devices", None, "Devices that this project uses (CPU: cores); all if not given.")
+    texts("models", ["article"], "article, resnet.")
+    texts("peers", ["all"], f"all, none, or some of {', '.join(OTHERS)}.")
+    texts("ours", [peer.name for peer in cases.OURS], f"Which forms of this project: {', '.join(OURS)}.")
+    flags.DEFINE_integer("steps", None, "Batches of data; a good number for each program if not given.", 1)
+    flags.DEFINE_integer("repeats", 5, "Turns of every program, at least 1.", 1)
+    number("seconds", 0.5, "That a turn takes at least.", 0.0)
+    number("longest", 30.0, "Leave a program out where a pass takes more seconds.", 0.0)
+    flags.DEFINE_string("json", "throughput.json", "File for the numbers; the figures go beside it.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
+    define_flags()
     command.start(run, argv)
 
 
 def run() -> None:
     """From the flags to the table, the figures and the file."""
-    sizes, batches = unique("image_size", IMAGE_SIZE.value, 2), unique("batch_size", BATCH_SIZE.value, 2)
-    counts = sorted(unique("configs", CONFIGS.value))
-    devices = unique("devices", DEVICES.value) if DEVICES.value else [0]
-    models = chosen("models", MODELS.value, ["article", "resnet"])
+    sizes, batches = unique("image_size", FLAGS.image_size, 2), unique("batch_size", FLAGS.batch_size, 2)
+    counts = sorted(unique("configs", FLAGS.configs))
+    devices = unique("devices", FLAGS.devices) if FLAGS.devices else [0]
+    models = chosen("models", FLAGS.models, ["article", "resnet"])
     console = Console(width=130)
-    peers = [*programs(), *available(console)]
-    plan = Plan(REPEATS.value, SECONDS.value, LONGEST.value)
+    peers = programs(console)
+    plan = Plan(FLAGS.repeats, FLAGS.seconds, FLAGS.longest)
     rows: list[Row] = []
     begin, load = time.time(), os.getloadavg()
     for model, size in itertools.product(models, sizes):
         console.rule(f"{model}, {size} pixels")
         works = [
-            Case(model, size, configs, batch, STEPS.value or 0, count)
+            Case(model, size, configs, batch, FLAGS.steps or 0, count)
             for batch, count, configs in itertools.product(batches, devices, counts)
         ]
         rows += measure([*peers, cases.GEMM], works, plan, console.print)
@@ -82,21 +91,15 @@ def unique(flag: str, texts: Sequence[str], least: int = 1) -> list[int]:
     return list(dict.fromkeys(common.whole_numbers(flag, texts, least)))
 
 
-def programs() -> list[Peer]:
-    """The forms of this project that are asked for."""
-    known = {peer.name: peer for peer in (*cases.OURS, *cases.FIXED)}
-    return [known[name] for name in chosen("ours", OURS.value, list(known))]
-
-
-def available(console: Console) -> list[Peer]:
-    """The peers that are asked for and installed; of the others a line on how to install them."""
-    names = {"all": list(NAMES), "none": []}.get(",".join(PEERS.value)) if PEERS.value else []
+def programs(console: Console) -> list[Peer]:
+    """What is asked for and installed; of the others a line on how to install them."""
+    asked = {"all": OTHERS, "none": [], "": []}.get(",".join(FLAGS.peers), FLAGS.peers)
     found = []
-    for name in chosen("peers", PEERS.value, list(NAMES)) if names is None else names:
-        if lacking := missing(NAMES[name]):
-            console.print(f"{NAMES[name].title}: skipped; pip install {' '.join(lacking)} (extra: benchmark)")
+    for peer in (PROGRAMS[name] for name in [*chosen("ours", FLAGS.ours, OURS), *chosen("peers", asked, OTHERS)]):
+        if lacking := missing(peer):
+            console.print(f"{peer.title}: skipped; pip install {' '.join(lacking)} (extra: benchmark)")
         else:
-            found.append(NAMES[name])
+            found.append(peer)
     return found
 
 
@@ -144,10 +147,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 def write(rows: Sequence[Row], plan: Plan, begin: float, load: Sequence[float]) -> None:
     """The file and the figures, after each image size anew, so that an interrupted run leaves what it has."""
-    from experiments.benchmarks import picture  # Matplotlib takes a second to import
-    from jaxopt_study.plots.picture import save
-
-    path = Path(JSON.value).expanduser()
+    path = Path(FLAGS.json).expanduser()
     measured = [{**row._asdict(), "case": row.case._asdict(), "median": row.median} for row in rows]
     about = {"begun": begin, "load": list(load), "load_after": list(os.getloadavg()), **machine()}
     write_text(path, json.dumps({**about, "plan": plan._asdict(), "rows": measured}, indent=1))
@@ -157,7 +157,51 @@ def write(rows: Sequence[Row], plan: Plan, begin: float, load: Sequence[float]) 
         drawn = [row for row in of_model if row.name != "gemm" and row.case.devices in (0, most)]
         ceilings = {size: ceiling(of_model, size) for size in {row.case.image_size for row in drawn}}
         title = f"Training speed, {model}, batch {batch}: median and range of {plan.repeats} turns"
-        save(picture.figure(drawn, ceilings, title), path.parent, f"{path.stem}_{model}_{batch}")
+        picture.save(figure(drawn, ceilings, title), path.parent, f"{path.stem}_{model}_{batch}")
+
+
+def figure(rows: Sequence[Row], ceilings: Mapping[int, float], title: str) -> Figure:
+    """Medians with their range, both axes logarithmic.
+
+    Args:
+        rows: of one model, batch size and number of devices.
+        ceilings: examples x configurations a second that the matrix products of a step allow, by image size.
+        title: above it.
+    """
+    sizes = sorted({row.case.image_size for row in rows})
+    measured = {row.name for row in rows}
+    looks = {name: style.named_look("", i) for i, name in enumerate(name for name in PROGRAMS if name in measured)}
+    with style.applied():
+        drawn, panels = style.panels(len(sizes), title, height=3.4, right=2.7)
+        for axes, size in zip(panels, sizes, strict=True):
+            panel(axes, [row for row in rows if row.case.image_size == size and row.rates], ceilings[size], looks)
+            axes.set_title(f"{size} x {size} pixels", loc="left")
+        panels[0].set_ylabel("examples x configurations a second")
+        style.legend(drawn, panels[-1], "", width=2.6)
+    return drawn
+
+
+def panel(axes: Axes, rows: Sequence[Row], ceiling: float, looks: Mapping[str, style.Look]) -> None:
+    """One image size, with the look of each program by its name."""
+    counts = sorted({row.case.configs for row in rows})
+    for name, look in looks.items():
+        mine = sorted((row for row in rows if row.name == name), key=lambda row: row.case.configs)
+        if not mine:
+            continue
+        alone = not PROGRAMS[name].together
+        x = counts if alone else [row.case.configs for row in mine]
+        points = [mine[0]] * len(counts) if alone else mine
+        medians, low, high = np.array([(row.median, min(row.rates), max(row.rates)) for row in points]).T
+        marker = "None" if alone and len(counts) > 1 else look.marker
+        axes.plot(x, medians, color=look.color, linestyle=look.linestyle, marker=marker, label=mine[0].title)
+        axes.fill_between(x, low, high, color=look.color, alpha=0.15, linewidth=0)
+    axes.axhline(ceiling, color=style.MUTED, linewidth=1.0, linestyle=":", label="ceiling of the matrix products")
+    rates = [rate for row in rows for rate in row.rates] + [ceiling]
+    style.log_axis(axes, "y", min(rates), max(rates))
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xlabel("configurations")
 
 
 def machine() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,8 +132,7 @@ class Worker:
         self.active = 0
         self.idle_seconds = self.ready_since = 0.0
         self.waits_since: float | None = None
-        self.ready = threading.Event()
-        self.failure: Exception | None = None
+        self.capacity: Future[Capacity] = Future()  # known when the study is made
         # Its affinity is inherited by the threads that it starts: JAX's, not Ray's.
         self.thread = threading.Thread(target=self._live, args=(dataset,), daemon=True)
         self.thread.start()
@@ -143,11 +143,7 @@ class Worker:
         Raises:
             Exception: it could not be.
         """
-        self.ready.wait()
-        if self.failure is not None:
-            raise self.failure
-        slots = self.trainer.execution.slots or memory.most(self.devices[0].platform)
-        capacity = Capacity(slots, len(self.devices), self.trainer.strategy == "map")
+        capacity = self.capacity.result()
         return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), capacity)
 
     def work(self, runs: list[Run], more: bool, seconds: float) -> Reply:
@@ -180,13 +176,12 @@ class Worker:
 
     def _live(self, dataset: Dataset) -> None:
         try:
-            self._begin(dataset)
+            capacity = self._begin(dataset)
         except Exception as error:
-            self.failure = error
+            self.capacity.set_exception(error)
             return
-        finally:
-            self.ready_since = time.monotonic()
-            self.ready.set()
+        self.ready_since = time.monotonic()
+        self.capacity.set_result(capacity)
         while True:
             runs = self._next()
             try:
@@ -199,7 +194,7 @@ class Worker:
                     self._tell(Fault(first_line(error)))
                     self.change.notify_all()
 
-    def _begin(self, dataset: Dataset) -> None:
+    def _begin(self, dataset: Dataset) -> Capacity:
         self.cores = keep_to_cores(self.recipe.cores) if self.recipe.cores else None
         devices.configure(cpu_devices=self.recipe.cores)
         settings, runs, make_model, loss, execution, families, *_ = self.recipe
@@ -207,9 +202,11 @@ class Worker:
             registry.add(family)
         folder = Path(self.folder.name)
         self.trainer = Trainer(settings, dataset, runs, folder, model=make_model(), execution=execution, loss=loss)
-        self.devices = devices.choose(execution.devices)
         self.job = functools.lru_cache(maxsize=1)(self._job)
         self.batches = functools.lru_cache(maxsize=1)(self.trainer.batches)
+        chosen = devices.choose(execution.devices)
+        slots = execution.slots or memory.most(chosen[0].platform)
+        return Capacity(slots, len(chosen), self.trainer.strategy == "map")
 
     def _next(self) -> list[Run]:
         """Waits for runs."""

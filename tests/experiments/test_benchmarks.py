@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from experiments.benchmarks import cases, peers_jax, picture
+from experiments.benchmarks import cases, peers_jax, throughput
 from experiments.benchmarks.cases import Case, Peer
 from experiments.benchmarks.measure import Plan, Row, measure, missing
 from experiments.benchmarks.peers_jax import ResNet
@@ -43,8 +43,8 @@ def test_the_command_writes_its_numbers_and_its_figure(tmp_path: Path) -> None:
 
 def test_the_figure_shows_every_program_that_was_measured_each_in_a_look_of_its_own() -> None:
     case = Case("article", 32, 4, 32, 2, 0)
-    rows = [Row(case, peer.name, peer.title, [1.0 + i, 2.0 + i]) for i, peer in enumerate(picture.PROGRAMS.values())]
-    axes = picture.figure(rows, {32: 100.0}, "speed").axes[0]
+    rows = [Row(case, peer.name, peer.title, [1.0 + i, 2.0 + i]) for i, peer in enumerate(throughput.PROGRAMS.values())]
+    axes = throughput.figure(rows, {32: 100.0}, "speed").axes[0]
     lines = axes.get_lines()
     assert {line.get_label() for line in lines} == {row.title for row in rows} | {"ceiling of the matrix products"}
     assert len({(line.get_color(), line.get_linestyle(), line.get_marker()) for line in lines}) == len(lines)
