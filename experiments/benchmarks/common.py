@@ -3,6 +3,7 @@
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +40,18 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]], 
     for row in rows:
         result.add_row(*map(str, row))
     return result
+
+
+def run_command(module: str, *arguments: str) -> float:
+    """Runs a command to its end; seconds.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    begin = time.monotonic()
+    if status := start_command(module, *arguments).wait():
+        raise RuntimeError(f"python -m {' '.join([module, *arguments])} ended with status {status}")
+    return time.monotonic() - begin
 
 
 def start_command(module: str, *arguments: str) -> subprocess.Popen[bytes]:

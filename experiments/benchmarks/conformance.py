@@ -59,12 +59,12 @@ class Row(NamedTuple):
 
 def aliases(module: ModuleType = optax) -> dict[str, Factory]:
     """The functions of a module that take a learning rate and return a transformation, by name."""
-    found = {name: one for name, one in vars(module).items() if inspect.isfunction(one)}
+    functions = dict(inspect.getmembers(module, inspect.isfunction))  # by name
     return {
-        name: one
-        for name, one in sorted(found.items())
+        name: function
+        for name, function in functions.items()
         if not name.startswith(("_", "scale_by_"))
-        and any(each.endswith("learning_rate") for each in inspect.signature(one).parameters)
+        and any(argument.endswith("learning_rate") for argument in inspect.signature(function).parameters)
     }
 
 
@@ -197,13 +197,13 @@ def table(rows: list[Row]) -> Table:
     return common.table(title, columns, cells, left=columns)
 
 
-def main() -> None:
-    """The command."""
+def run() -> None:
+    """From the optimizers to the table."""
     with tempfile.TemporaryDirectory() as folder:
-        found = [*aliases(optax).values(), *aliases(optax.contrib).values()]
-        rows = [examined(factory, Path(folder) / str(i)) for i, factory in enumerate(found)]
+        factories = [*aliases(optax).values(), *aliases(optax.contrib).values()]
+        rows = [examined(factory, Path(folder) / str(i)) for i, factory in enumerate(factories)]
     Console(width=150).print(table(rows))
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -9,11 +9,9 @@ Expected: all runs of all trials identical.
 
 import math
 import random
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,22 +45,14 @@ class Trial(NamedTuple):
     resume_seconds: float
 
 
-def start(workdir: Path) -> subprocess.Popen[bytes]:
-    """Starts the study."""
-    return common.start_command(*COMMAND, f"--workdir={workdir}")
-
-
 def finish(workdir: Path) -> float:
     """Runs the study to its end; seconds."""
-    begin = time.monotonic()
-    if status := start(workdir).wait():
-        raise RuntimeError(f"the study in {workdir} ended with status {status}")
-    return time.monotonic() - begin
+    return common.run_command(*COMMAND, f"--workdir={workdir}")
 
 
 def trial(whole: Path, workdir: Path, second: float) -> Trial:
     """Kills a study after so many seconds, resumes it and compares."""
-    process = start(workdir)
+    process = common.start_command(*COMMAND, f"--workdir={workdir}")
     time.sleep(second)
     process.kill()
     process.wait()
@@ -114,10 +104,5 @@ def summary(trials: list[Trial], runs: int, seconds: float) -> Table:
     return common.table(f"{runs} runs, undisturbed {seconds:.1f} s", columns, rows)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    command.start(run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    command.start(run)

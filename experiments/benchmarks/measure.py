@@ -107,23 +107,24 @@ def _configure(module: str) -> None:
     getattr(importlib.import_module(module), "configure", lambda: None)()
 
 
-def _build(module: str, key: tuple[str, Case], options: Mapping[str, Any]) -> dict[str, float]:
+def _build(module: str, key: tuple[str, Case], options: Mapping[str, Any], longest: float) -> dict[str, float]:
     begin = time.perf_counter()
     ready = importlib.import_module(module).build(key[1], **options)
     ready.run(1)
+    built_seconds = time.perf_counter() - begin - ready.choosing_seconds
     _built[key] = ready
-    seconds = time.perf_counter() - begin - ready.choosing_seconds
-    return {"seconds": seconds, **{name: x for name, x in ready._asdict().items() if name != "run"}}
+    seconds = _run(key, 1)
+    if seconds > longest:
+        del _built[key]
+        raise Failed(f"a pass takes {seconds:.0f} s")
+    numbers = {name: value for name, value in ready._asdict().items() if name != "run"}
+    return {**numbers, "seconds": seconds, "start_seconds": max(0.0, built_seconds - seconds)}
 
 
 def _run(key: tuple[str, Case], passes: int) -> float:
     begin = time.perf_counter()
     _built[key].run(passes)
     return time.perf_counter() - begin
-
-
-def _drop(key: tuple[str, Case]) -> None:
-    del _built[key]
 
 
 class Program:
@@ -134,23 +135,13 @@ class Program:
     """
 
     def __init__(self, process: ProcessPoolExecutor, peer: Peer, case: Case, plan: Plan) -> None:
-        self.process, self.peer, self.case = process, peer, case
-        self.key = (peer.name, case)
-        self.rates: list[float] = []
-        built = ask(process, _build, PROGRAMS + peer.module, self.key, dict(peer.options))
-        seconds = self.seconds_of(1)
-        self.start_seconds = max(0.0, built["seconds"] - seconds)
-        self.memory_bytes, self.weights = int(built["memory_bytes"]), int(built["weights"])
+        self.process, self.key = process, (peer.name, case)
+        built = ask(process, _build, PROGRAMS + peer.module, self.key, dict(peer.options), plan.longest)
+        self.row = Row(case, peer.name, peer.title, [], built["start_seconds"], int(built["memory_bytes"]))
+        self.weights, seconds = int(built["weights"]), built["seconds"]
         self.work = built["operations"] or case.configs * case.batch_size * case.steps
         self.rate = self.work / seconds
-        if seconds > plan.longest:
-            ask(process, _drop, self.key)
-            raise Failed(f"a pass takes {seconds:.0f} s")
         self.passes = max(1, math.ceil(plan.seconds / seconds))
-
-    def seconds_of(self, passes: int) -> float:
-        """Seconds of so many passes."""
-        return ask(self.process, _run, self.key, passes)
 
     def fits(self, case: Case, plan: Plan) -> bool:
         """Whether another case would be quick enough at this one's rate, with a margin for what grows with it."""
@@ -158,11 +149,7 @@ class Program:
 
     def turn(self) -> None:
         """Measures once."""
-        self.rates.append(self.passes * self.work / self.seconds_of(self.passes))
-
-    def row(self) -> Row:
-        """What was measured."""
-        return Row(self.case, self.peer.name, self.peer.title, self.rates, self.start_seconds, self.memory_bytes)
+        self.row.rates.append(self.passes * self.work / ask(self.process, _run, self.key, self.passes))
 
 
 def missing(peer: Peer) -> list[str]:
@@ -190,14 +177,14 @@ def measure(peers: Sequence[Peer], works: Sequence[Case], plan: Plan, tell: Call
             built, failed = build(process, peer, works, plan, tell)
             programs += built
             rows += failed
-        weights = {program.peer.name: program.weights for program in programs if program.weights}
+        weights = {program.row.name: program.weights for program in programs if program.weights}
         if len(set(weights.values())) > 1:
             raise RuntimeError(f"the programs do not train the same network: {weights}")
         for i in range(plan.repeats):
             tell(f"turn {i + 1} of {plan.repeats}")
             for program in programs:
                 program.turn()
-    return [program.row() for program in programs] + rows
+    return [program.row for program in programs] + rows
 
 
 def build(
@@ -226,9 +213,8 @@ def build(
 
 def case_of(peer: Peer, work: Case) -> Case:
     """The case as this program takes it."""
-    steps = work.steps or cases.steps_for(peer, work.image_size, work.configs)
     return work._replace(
-        steps=steps,
+        steps=work.steps or cases.steps_for(peer, work.image_size, work.configs),
         configs=work.configs if peer.together else 1,
         devices=work.devices if peer.module == "ours" else 0,
     )

@@ -1,6 +1,5 @@
 """This project, as a study runs it: the epoch of a Sweep, without validation data."""
 
-import functools
 import tempfile
 import time
 from pathlib import Path
@@ -18,9 +17,8 @@ from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids import run as grid
 from jaxopt_study.layers.convolution import conv
-from jaxopt_study.models.build import Model, article_model
-from jaxopt_study.models.linen import from_linen
-from jaxopt_study.models.network import Network
+from jaxopt_study.models.build import article_model
+from jaxopt_study.models.own import model_of
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.training.early_stopping import Limits
 
@@ -32,24 +30,15 @@ def configure() -> None:
     devices.configure(compilation_cache=False)
 
 
-@functools.cache
-def resnet(kernels: str) -> Model:
-    """The residual network as a user brings it, with this project's convolution or, if plain, without."""
-
-    @functools.cache
-    def build(image_shape: tuple[int, int, int], outputs: int, batch_size: int) -> Network:
-        return from_linen(ResNet(outputs, None if kernels == "plain" else conv), image_shape)
-
-    return Model("resnet", build)
-
-
 def study_of(case: Case, *, diagnostics: bool, kernels: str, strategy: str = "auto") -> Trainer:
     """A study of the case: its grid has a learning rate a configuration."""
     images, labels = (x.reshape(-1, *x.shape[2:]) for x in cases.data(case))
     dataset = Dataset("made", images, labels, images[:1], labels[:1], ("dark", "light"), repr(case))
     rates = [float(rate) for rate in cases.learning_rates(case.configs)]
     runs = grid.product("momentum", {"learning_rate": rates, "momentum": [cases.MOMENTUM]}, 1)
-    model = article_model(kernels=kernels) if case.model == "article" else resnet(kernels)
+    # The residual network as a user brings it, with this project's convolution or, if plain, without.
+    resnet = ResNet(conv=None if kernels == "plain" else conv)
+    model = article_model(kernels=kernels) if case.model == "article" else model_of(resnet)
     settings = Settings(
         batch_size=case.batch_size,
         max_epochs=FOREVER,

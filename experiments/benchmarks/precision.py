@@ -68,11 +68,6 @@ def table(dataset: Dataset, runs: Sequence[Run]) -> Table:
     return common.table(title, columns, rows)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    command.start(run, argv)
-
-
 def run() -> None:
     """From the flags to the table."""
     devices.configure()
@@ -82,4 +77,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.start(run)

@@ -193,8 +193,7 @@ def driver_killed(folder: Path, second: float) -> Fault:
     process.kill()
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in (workdir / "runs").glob("*.parquet")}
-    if status := common.start_command("experiments.benchmarks.scaling", *study).wait():
-        raise RuntimeError(f"the study in {workdir} ended with status {status}")
+    common.run_command("experiments.benchmarks.scaling", *study)
     twice = sum(path.stat().st_mtime_ns != written for path, written in kept.items())
     lost = RUNS.value - identical(folder / "whole", workdir)
     what = f"the driver, {len(kept)} runs stored"
@@ -247,10 +246,5 @@ def run() -> None:
     sys.exit(any(fault.lost or fault.repeated for fault in found))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    command.start(run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    command.start(run)

@@ -139,22 +139,21 @@ def stopping_epochs(observed: Sequence[int], count: int, seed: int = 0) -> list[
 
 def define_flags() -> None:
     """The command's flags; by the module that is run only."""
-    again: dict[str, Any] = {"allow_override": True}
-    flags.DEFINE_string("from_workdir", None, "Work directory whose stats.json and runs say what a run takes.", **again)
-    flags.DEFINE_float("epoch_seconds", None, "Seconds of an epoch of one run on one device.", 0.0, **again)
-    flags.DEFINE_list("epochs", None, "Epochs after which runs stop; drawn from with replacement.", **again)
-    flags.DEFINE_integer("runs", None, "Runs of the study; as many as are in --from_workdir if not given.", 1, **again)
-    flags.DEFINE_integer("runs_a_worker", None, "Instead of --runs: the study grows with the workers.", 1, **again)
-    flags.DEFINE_list("counts", [str(count) for count in COUNTS], "Numbers of workers.", **again)
-    flags.DEFINE_integer("slots", 32, "Runs that a worker trains at once, at most.", 1, **again)
-    flags.DEFINE_integer("devices", 1, "Devices of a worker.", 1, **again)
-    flags.DEFINE_bool("batched", False, "Workers train their runs in one batched program, as on a GPU.", **again)
+    flags.DEFINE_string("from_workdir", None, "Work directory whose stats.json and runs say what a run takes.")
+    flags.DEFINE_float("epoch_seconds", None, "Seconds of an epoch of one run on one device.", 0.0)
+    flags.DEFINE_list("epochs", None, "Epochs after which runs stop; drawn from with replacement.")
+    flags.DEFINE_integer("runs", None, "Runs of the study; as many as are in --from_workdir if not given.", 1)
+    flags.DEFINE_integer("runs_a_worker", None, "Instead of --runs: the study grows with the workers.", 1)
+    flags.DEFINE_list("counts", [str(count) for count in COUNTS], "Numbers of workers.")
+    flags.DEFINE_integer("slots", 32, "Runs that a worker trains at once, at most.", 1)
+    flags.DEFINE_integer("devices", 1, "Devices of a worker.", 1)
+    flags.DEFINE_bool("batched", False, "Workers train their runs in one batched program, as on a GPU.")
     more = "With --batched: what one more run adds to an epoch, as a part of the first."
-    flags.DEFINE_float("added", 0.2, more, 0.0, **again)
-    flags.DEFINE_float("start_seconds", 15.0, "Until a worker trains, compilation included.", 0.0, **again)
-    flags.DEFINE_float("answer_seconds", 0.003, "Of the driver for a reply of a worker.", 0.0, **again)
-    flags.DEFINE_string("measured", None, "JSON file of experiments.benchmarks.scaling.", **again)
-    flags.DEFINE_string("output", "workdir/scaling_model", "Folder for the table and the figure.", **again)
+    flags.DEFINE_float("added", 0.2, more, 0.0)
+    flags.DEFINE_float("start_seconds", 15.0, "Until a worker trains, compilation included.", 0.0)
+    flags.DEFINE_float("answer_seconds", 0.003, "Of the driver for a reply of a worker.", 0.0)
+    flags.DEFINE_string("measured", None, "JSON file of experiments.benchmarks.scaling.")
+    flags.DEFINE_string("output", "workdir/scaling_model", "Folder for the table and the figure.")
 
 
 def observed(config: Any) -> tuple[float, list[int]]:
@@ -264,11 +263,6 @@ def run() -> None:
     console.print(f"{output}: scaling_model.csv, scaling_model.json, scaling_model.png, .svg")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    define_flags()
-    command.start(run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    define_flags()
+    command.start(run)

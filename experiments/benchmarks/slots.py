@@ -10,7 +10,6 @@ Expected: the block takes several times as long, by the ratio of the longest run
 import dataclasses
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -72,10 +71,5 @@ def table(results: dict[str, list[dict[str, float]]]) -> Table:
     return common.table(title, columns, rows)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    command.start(run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    command.start(run)

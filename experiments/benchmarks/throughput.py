@@ -16,6 +16,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from experiments.command import start as command
 from jaxopt_study.errors import InputError
 from jaxopt_study.files import write_text
 from jaxopt_study.plots import picture, style
+from jaxopt_study.storage import workdir
 
 PROGRAMS = {peer.name: peer for peer in (*cases.OURS, *cases.FIXED, *cases.PEERS)}
 OURS = [peer.name for peer in (*cases.OURS, *cases.FIXED)]
@@ -55,12 +57,6 @@ def define_flags() -> None:
     number("seconds", 0.5, "That a turn takes at least.", 0.0)
     number("longest", 30.0, "Leave a program out where a pass takes more seconds.", 0.0)
     flags.DEFINE_string("json", "throughput.json", "File for the numbers; the figures go beside it.")
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command."""
-    define_flags()
-    command.start(run, argv)
 
 
 def run() -> None:
@@ -206,14 +202,11 @@ def panel(axes: Axes, rows: Sequence[Row], ceiling: float, looks: Mapping[str, s
 
 def machine() -> dict[str, Any]:
     """What it ran on."""
-    versions = {}
-    for package in ("jax", "jaxlib", "flax", "optax", "torch", "keras", "tensorflow"):
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version(), **versions}
+    peers = [package for package in ("torch", "keras", "tensorflow") if find_spec(package)]
+    versions = {**workdir.versions(), **{package: metadata.version(package) for package in peers}}
+    return {"machine": platform.machine(), "cores": os.cpu_count(), **versions}
 
 
 if __name__ == "__main__":
-    main()
+    define_flags()
+    command.start(run)

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from experiments.benchmarks import cases, peers_jax, throughput
 from experiments.benchmarks.cases import Case, Peer
-from experiments.benchmarks.measure import Plan, Row, measure, missing
+from experiments.benchmarks.measure import Failed, Plan, Row, ask, measure, missing, own_process
 from experiments.benchmarks.peers_jax import ResNet
 from jaxopt_study.models.build import article_model
 
@@ -89,6 +90,13 @@ def test_a_program_that_fails_is_told_and_the_others_go_on() -> None:
     assert [(row.name, len(row.rates)) for row in rows] == [("gemm", 2), ("broken", 0)]
     assert "ModuleNotFoundError" in rows[1].error
     assert any("broken: left out" in line for line in told)
+
+
+def test_the_end_of_a_program_s_process_is_told() -> None:
+    with own_process(cases.GEMM) as process:
+        for _ in range(2):
+            with pytest.raises(Failed, match="its process has ended"):
+                ask(process, os._exit, 1)
 
 
 def test_a_program_that_takes_too_long_is_left_out() -> None:
