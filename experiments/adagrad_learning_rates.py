@@ -107,12 +107,6 @@ CLAIMS = (
 # Its figures.
 
 
-def _adagrad_losses(source: plots.picture.Source) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "adagrad")
-    lead = "Training and validation loss of Adagrad, one line a learning rate."
-    return plots.picture.curve_picture(39, source.of(runs), lead, shows="loss_by_lr", by="learning_rate")
-
-
 def _adagrad_against_sgd(source: plots.picture.Source) -> plots.picture.Picture:
     adagrad, sgd = (selection.of_rule(source.histories, rule) for rule in ("adagrad", "sgd"))
     rate = figures.at([h for h in adagrad if _rate(h) in set(map(_rate, sgd))], facts.SMALL_RATE)
@@ -142,18 +136,13 @@ def _adagrad_large_rate(source: plots.picture.Source) -> plots.picture.Picture:
     )
 
 
-def _adagrad_minimum(source: plots.picture.Source) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "adagrad")
-    lead = "Minimum training and validation loss of Adagrad at each learning rate."
-    return plots.picture.minimum_picture(42, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
-
-
 FIGURES = (
-    (39, _adagrad_losses),
+    figures.curves(39, "adagrad", "Training and validation loss of Adagrad, one line a learning rate.",
+                   shows="loss_by_lr", by="learning_rate"),
     (40, _adagrad_against_sgd),
     (41, _adagrad_large_rate),
-    (42, _adagrad_minimum),
-)
+    figures.minima(42, "adagrad", "Minimum training and validation loss of Adagrad at each learning rate."),
+)  # fmt: skip
 
 EXPERIMENT = Experiment(
     "adagrad_learning_rates", "Adagrad over its learning rate", AXES, make_runs,

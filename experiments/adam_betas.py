@@ -6,16 +6,11 @@
 Expected: small differences; beta 1 = 0.5 with beta 2 = 0.999 is slightly better than the default. Figures 36 and 37.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from experiments.article import figures
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study import plots
-from jaxopt_study.history import History
-from jaxopt_study.plots import selection
 
 AXES = {
     "learning_rates": Axis("adam", "learning_rate", (0.001,)),
@@ -25,35 +20,17 @@ AXES = {
 
 # Its figures.
 
-
-def _adam_betas(source: plots.picture.Source) -> tuple[list[History], plots.picture.Held]:
-    runs = selection.of_rule(source.histories, "adam")
-    rate = figures.at(runs, 0.001)
-    return selection.matching(runs, {"learning_rate": rate.used}), rate
-
-
-def _adam_losses_by_betas(source: plots.picture.Source) -> plots.picture.Picture:
-    runs, rate = _adam_betas(source)
-    lead = f"Training and validation loss of Adam at {rate.title}, one line a pair of beta 1 and beta 2."
-    return plots.picture.curve_picture(36, source.of(runs), lead, shows="loss_by_betas", by=("b1", "b2"), held=[rate])
-
-
-def _adam_table(source: plots.picture.Source) -> plots.picture.Picture:
-    runs, rate = _adam_betas(source)
-    lead = f"Minimum training and validation loss of Adam over its betas at {rate.title}."
-    return plots.picture.table_picture(
-        37, source.of(runs), lead, shows="minimum_loss_by_betas", x="b2", y="b1", held=[rate]
-    )
-
-
-FIGURES = ((36, _adam_losses_by_betas), (37, _adam_table))
-
+FIGURES = (
+    figures.curves(36, "adam", "Training and validation loss of Adam at {}, one line a pair of beta 1 and beta 2.",
+                   figures.Wanted(0.001), shows="loss_by_betas", by=("b1", "b2")),
+    figures.table(37, "adam", "Minimum training and validation loss of Adam over its betas at {}.",
+                  figures.Wanted(0.001), shows="minimum_loss_by_betas", x="b2", y="b1"),
+)  # fmt: skip
 
 EXPERIMENT = Experiment(
     "adam_betas", "Adam over its betas", AXES, full_grid(AXES, "adam"),
     section="Adam", figures=FIGURES,
 )  # fmt: skip
-
 
 main = partial(flags.main, EXPERIMENT)
 

@@ -20,8 +20,6 @@ from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, halfway, minimum
-from jaxopt_study.history import History
-from jaxopt_study.plots import selection
 
 AXES = {"learning_rates": Axis("adam", "learning_rate", facts.half_decades(-4, 0))}
 
@@ -99,29 +97,23 @@ ADAM_SHOWN_UP_TO = 0.034
 """The article leaves Adam's curves above a rate of 0.03 (0.0316) out."""
 
 
-def _adam_at_default_betas(source: plots.picture.Source) -> tuple[list[History], str]:
-    runs = selection.of_rule(source.histories, "adam")
-    b1 = figures.at(runs, 0.9, name="b1")
-    b2 = figures.at(selection.matching(runs, {"b1": b1.used}), 0.999, name="b2")
-    return selection.matching(runs, {"b1": b1.used, "b2": b2.used}), f"{b1.title}, {b2.title}"
+_DEFAULT_BETAS = figures.Wanted(0.9, "b1"), figures.Wanted(0.999, "b2")
 
 
 def _adam_losses(source: plots.picture.Source) -> plots.picture.Picture:
-    runs, betas = _adam_at_default_betas(source)
-    shown = [h for h in runs if h.hyperparameters["learning_rate"] <= ADAM_SHOWN_UP_TO] or runs
+    runs, betas = figures.chosen(source, "adam", _DEFAULT_BETAS)
+    shown = [run for run in runs if run.hyperparameters["learning_rate"] <= ADAM_SHOWN_UP_TO] or runs
     left_out = "" if len(shown) == len(runs) else " Rates above 0.0316 are left out, as in the article."
-    lead = f"Training and validation loss of Adam ({betas}), one line a learning rate.{left_out}"
+    at_betas = ", ".join(beta.title for beta in betas)
+    lead = f"Training and validation loss of Adam ({at_betas}), one line a learning rate.{left_out}"
     return plots.picture.curve_picture(34, source.of(shown), lead, shows="loss_by_lr", by="learning_rate")
 
 
-def _adam_minimum(source: plots.picture.Source) -> plots.picture.Picture:
-    runs, betas = _adam_at_default_betas(source)
-    lead = f"Minimum training and validation loss of Adam at each learning rate ({betas})."
-    return plots.picture.minimum_picture(35, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
-
-
-FIGURES = ((34, _adam_losses), (35, _adam_minimum))
-
+FIGURES = (
+    (34, _adam_losses),
+    figures.minima(35, "adam", "Minimum training and validation loss of Adam at each learning rate ({}, {}).",
+                   *_DEFAULT_BETAS),
+)  # fmt: skip
 
 EXPERIMENT = Experiment(
     "adam_learning_rates", "Adam over its learning rate", AXES, full_grid(AXES, "adam"),

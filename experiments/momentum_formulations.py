@@ -102,9 +102,10 @@ CLAIMS = (
 # Its figures.
 
 FIGURES = (
-    (19, partial(figures.losses_by_momentum, number=19, rule="momentum_ema", wanted=0.01, others=())),
+    figures.curves(19, "momentum_ema", "Training and validation loss of SGD with averaged momentum at {}.",
+                   figures.Wanted(0.01), shows="loss_by_momentum", by="momentum"),
     (20, partial(figures.velocity_picture, number=20, ema=True)),
-)
+)  # fmt: skip
 
 EXPERIMENT = Experiment(
     "momentum_formulations", "The two formulations of momentum", AXES, make_runs,

@@ -22,9 +22,7 @@ from experiments.article.parts import CONVERGED, converges, early, higher_minimu
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, progress
-from jaxopt_study.plots import selection
 
 AXES = {
     "learning_rates": Axis("momentum", "learning_rate", facts.SGD_RATES),
@@ -170,30 +168,29 @@ CLAIMS = (
 
 # Its figures.
 
-_RATES = (0.001, 0.01, 0.1)
+
+def _losses(number: int, rate: float) -> figures.Row:
+    lead = "Training and validation loss of SGD with momentum at {}."
+    at_rate = figures.Wanted(rate, others=(0.001, 0.01, 0.1))
+    return figures.curves(number, "momentum", lead, at_rate, shows="loss_by_momentum", by="momentum")
 
 
-def _diagnostic(source: plots.picture.Source, *, number: int, metric: str, lead: str) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "momentum")
-    held = figures.at(runs, 0.01)
-    told = f"{lead} Drawn at {held.title}."
-    shows = f"{metric}_by_momentum"
-    return plots.picture.curve_picture(
-        number, source.of(runs), told, shows=shows, by="momentum", held=[held], metrics=(metric,)
-    )
+def _diagnostic(number: int, metric: str, lead: str) -> figures.Row:
+    lead, shows = f"{lead} Drawn at {{}}.", f"{metric}_by_momentum"
+    at_rate = figures.Wanted(_RATE)
+    return figures.curves(number, "momentum", lead, at_rate, shows=shows, by="momentum", metrics=[metric])
 
 
 FIGURES = (
     (9, partial(figures.velocity_picture, number=9, ema=False)),
-    (11, partial(figures.losses_by_momentum, number=11, rule="momentum", wanted=0.01, others=_RATES)),
-    (12, partial(_diagnostic, number=12, metric="oscillation",
-                 lead="Share of the parameters whose update changed its sign since the step before.")),
-    (13, partial(_diagnostic, number=13, metric="update_size", lead="Mean absolute update of a parameter in a step.")),
-    (14, partial(_diagnostic, number=14, metric="distance",
-                 lead="Euclidean distance between the weights at the start and at the end of each epoch.")),
-    (15, partial(figures.losses_by_momentum, number=15, rule="momentum", wanted=0.001, others=_RATES)),
-    (16, partial(figures.losses_by_momentum, number=16, rule="momentum", wanted=0.1, others=_RATES)),
-    (17, partial(figures.table_by_momentum, number=17, rule="momentum")),
+    _losses(11, 0.01),
+    _diagnostic(12, "oscillation", "Share of the parameters whose update changed its sign since the step before."),
+    _diagnostic(13, "update_size", "Mean absolute update of a parameter in a step."),
+    _diagnostic(14, "distance", "Euclidean distance between the weights at the start and at the end of each epoch."),
+    _losses(15, 0.001),
+    _losses(16, 0.1),
+    figures.table(17, "momentum", "Minimum training and validation loss of SGD with momentum over the grid.",
+                  shows="minimum_loss_by_lr_and_momentum", x="momentum"),
 )  # fmt: skip
 
 EXPERIMENT = Experiment(

@@ -22,7 +22,6 @@ from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, losses
-from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection
 
 AXES = {
@@ -111,25 +110,15 @@ def _bowl(source: plots.picture.Source) -> plots.picture.Picture:
     return plots.picture.Picture("fig22_bowl_trajectories", trajectories.bowl(title=title), caption, alt)
 
 
-def _against_momentum(source: plots.picture.Source, *, number: int, momentum: float) -> plots.picture.Picture:
-    nesterov, plain = _both(source)
-    held = [figures.at(nesterov, 0.001), _momentum(nesterov, momentum)]
-    lead = f"Nesterov momentum and plain momentum at {labels.listing(h.title for h in held)}."
-    return plots.picture.curve_picture(
-        number, source.of([*plain, *nesterov]), lead, shows="nesterov_against_momentum", by="optimizer", held=held
-    )
-
-
-def _momentum(runs: Sequence[History], wanted: float) -> plots.picture.Held:
-    return figures.at(runs, wanted, name="momentum", others=(0.95, 0.99))
-
-
-def _both(source: plots.picture.Source) -> tuple[list[History], list[History]]:
-    return selection.of_rule(source.histories, "nesterov"), selection.of_rule(source.histories, "momentum")
+def _against_momentum(number: int, momentum: float) -> figures.Row:
+    wanted = figures.Wanted(0.001), figures.Wanted(momentum, "momentum", others=(0.95, 0.99))
+    lead = "Nesterov momentum and plain momentum at {} and {}."
+    shows = "nesterov_against_momentum"
+    return figures.curves(number, "nesterov", lead, *wanted, shows=shows, by="optimizer", beside="momentum")
 
 
 def _ratios(source: plots.picture.Source) -> plots.picture.Picture:
-    nesterov, plain = _both(source)
+    nesterov, plain = (selection.of_rule(source.histories, rule) for rule in ("nesterov", "momentum"))
     epochs = min(RATIO_EPOCHS, max(h.epochs for h in plain))
     after = labels.counted(epochs, "epoch") + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
     runs = Runs([*nesterov, *plain], chance=source.chance)
@@ -147,11 +136,12 @@ def _ratios(source: plots.picture.Source) -> plots.picture.Picture:
 
 FIGURES = (
     (22, _bowl),
-    (23, partial(_against_momentum, number=23, momentum=0.95)),
-    (24, partial(_against_momentum, number=24, momentum=0.99)),
+    _against_momentum(23, 0.95),
+    _against_momentum(24, 0.99),
     (25, _ratios),
-    (26, partial(figures.table_by_momentum, number=26, rule="nesterov")),
-)
+    figures.table(26, "nesterov", "Minimum training and validation loss of Nesterov momentum over the grid.",
+                  shows="minimum_loss_by_lr_and_momentum", x="momentum"),
+)  # fmt: skip
 
 EXPERIMENT = Experiment(
     "nesterov_grid", "Nesterov momentum", AXES, full_grid(AXES, "momentum", "nesterov"),

@@ -7,8 +7,6 @@ Expected: without memory (rho 0) it does badly, at 0.001 a larger rho lowers bot
 converge. Figures 28 and 30 to 32.
 """
 
-from __future__ import annotations
-
 import functools
 from functools import partial
 
@@ -22,10 +20,7 @@ from experiments.article.rates import HALF_STEP, ratio_of_best_rates
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
-from jaxopt_study.plots import selection
-from jaxopt_study.plots.selection import NotDrawable
 
 AXES = {
     "learning_rates": Axis("rmsprop", "learning_rate", facts.half_decades(-4, 0)),
@@ -113,37 +108,17 @@ CLAIMS = (
 
 # Its figures.
 
-
-def _rmsprop_without_memory(source: plots.picture.Source) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "rmsprop")
-    rho = figures.at(runs, 0.0, name="decay")
-    if rho.used != 0:
-        raise NotDrawable("it shows RMSprop at decay (rho) 0, which the grid does not have")
-    lead = "Training loss of RMSprop without memory (rho 0), where a step is the rate times the gradient's sign."
-    return plots.picture.curve_picture(
-        28, source.of(runs), lead, shows="train_loss_by_lr", by="learning_rate", held=[rho], metrics=("train_loss",)
-    )
-
-
-def _rmsprop_by_decay(source: plots.picture.Source, *, number: int, wanted: float) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "rmsprop")
-    rate = figures.at(runs, wanted, others=(0.001, 0.0316))
-    lead = f"Training and validation loss of RMSprop at {rate.title}."
-    return plots.picture.curve_picture(number, source.of(runs), lead, shows="loss_by_rho", by="decay", held=[rate])
-
-
-def _rmsprop_table(source: plots.picture.Source) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "rmsprop")
-    lead = "Minimum training and validation loss of RMSprop over the grid."
-    return plots.picture.table_picture(32, source.of(runs), lead, shows="minimum_loss_by_lr_and_rho", x="decay")
-
-
 FIGURES = (
-    (28, _rmsprop_without_memory),
-    (30, partial(_rmsprop_by_decay, number=30, wanted=0.001)),
-    (31, partial(_rmsprop_by_decay, number=31, wanted=0.0316)),
-    (32, _rmsprop_table),
-)
+    figures.curves(28, "rmsprop", "Training loss of RMSprop without memory (rho 0), where a step is the rate times "
+                   "the gradient's sign.", figures.Wanted(0.0, "decay", exact=True),
+                   shows="train_loss_by_lr", by="learning_rate", metrics=("train_loss",)),
+    figures.curves(30, "rmsprop", "Training and validation loss of RMSprop at {}.",
+                   figures.Wanted(0.001, others=(0.0316,)), shows="loss_by_rho", by="decay"),
+    figures.curves(31, "rmsprop", "Training and validation loss of RMSprop at {}.",
+                   figures.Wanted(0.0316, others=(0.001,)), shows="loss_by_rho", by="decay"),
+    figures.table(32, "rmsprop", "Minimum training and validation loss of RMSprop over the grid.",
+                  shows="minimum_loss_by_lr_and_rho", x="decay"),
+)  # fmt: skip
 
 EXPERIMENT = Experiment(
     "rmsprop_grid", "RMSprop", AXES, full_grid(AXES, "rmsprop"),

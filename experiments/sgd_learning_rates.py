@@ -7,23 +7,19 @@ Expected: the smallest rate is slow, the largest does not reach the lowest loss,
 Figures 5 to 7.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np
 
-from experiments.article import facts
+from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import cell, common_seeds, family, horizon
 from experiments.article.parts import higher_minimum, slower
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study import plots
 from jaxopt_study.analysis import Cell, Runs, best_cell
 from jaxopt_study.history import History
-from jaxopt_study.plots import selection
 
 AXES = {"learning_rates": Axis("sgd", "learning_rate", facts.SGD_RATES)}
 
@@ -95,26 +91,13 @@ CLAIMS = (
 
 # Its figures.
 
-
-def _losses(source: plots.picture.Source, *, number: int, metric: str) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "sgd")
-    lead = f"{'Training' if metric == 'train_loss' else 'Validation'} loss of plain SGD, one line a learning rate."
-    return plots.picture.curve_picture(
-        number, source.of(runs), lead, shows=f"{metric}_by_lr", by="learning_rate", metrics=(metric,)
-    )
-
-
-def _minimum(source: plots.picture.Source) -> plots.picture.Picture:
-    runs = selection.of_rule(source.histories, "sgd")
-    lead = "Minimum training and validation loss of plain SGD at each learning rate."
-    return plots.picture.minimum_picture(7, source.of(runs), lead, shows="minimum_loss_by_lr", by="learning_rate")
-
-
 FIGURES = (
-    (5, partial(_losses, number=5, metric="train_loss")),
-    (6, partial(_losses, number=6, metric="val_loss")),
-    (7, _minimum),
-)
+    figures.curves(5, "sgd", "Training loss of plain SGD, one line a learning rate.",
+                   shows="train_loss_by_lr", by="learning_rate", metrics=("train_loss",)),
+    figures.curves(6, "sgd", "Validation loss of plain SGD, one line a learning rate.",
+                   shows="val_loss_by_lr", by="learning_rate", metrics=("val_loss",)),
+    figures.minima(7, "sgd", "Minimum training and validation loss of plain SGD at each learning rate."),
+)  # fmt: skip
 
 EXPERIMENT = Experiment(
     "sgd_learning_rates", "SGD over its learning rate", AXES, full_grid(AXES, "sgd"),

@@ -1,10 +1,10 @@
-"""What the figures of several chapters share: the value to draw at, losses by momentum, computed velocities."""
+"""The shapes that the article's figures have in common, as rows of a chapter's FIGURES, and computed velocities."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from jaxopt_study.plots.selection import NotDrawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    Row = tuple[int, plots.picture.Recipe]
 
 
 def at(
@@ -52,6 +54,93 @@ def _distance(used: float, wanted: float) -> float:
     return abs(math.log(used / wanted)) if used > 0 < wanted else abs(used - wanted)
 
 
+class Wanted(NamedTuple):
+    """A value at which the article draws a figure.
+
+    Attributes:
+        value: the article's.
+        name: of the hyperparameter.
+        others: as in :func:`at`.
+        exact: whether no other value will do.
+    """
+
+    value: float
+    name: str = "learning_rate"
+    others: Sequence[float] = ()
+    exact: bool = False
+
+
+def chosen(
+    source: plots.picture.Source, rule: str, wanted: Sequence[Wanted]
+) -> tuple[list[History], list[plots.picture.Held]]:
+    """The runs of a rule at the values of its grid that stand for the article's, and these values.
+
+    Raises:
+        NotDrawable: there are none.
+    """
+    runs, held = selection.of_rule(source.histories, rule), list[plots.picture.Held]()
+    for value, name, others, exact in wanted:
+        held.append(at(runs, value, others=others, name=name))
+        if exact and held[-1].used != value:
+            where = f"{labels.hyperparameter(name)} {labels.number(value)}"
+            raise NotDrawable(f"it shows {labels.optimizer(rule)} at {where}, which the grid does not have")
+        runs = selection.matching(runs, {name: held[-1].used})
+    return runs, held
+
+
+def curves(
+    number: int, rule: str, lead: str, *wanted: Wanted, shows: str, by: str | Sequence[str],
+    metrics: Sequence[str] = ("train_loss", "val_loss"), beside: str = "",
+) -> Row:  # fmt: skip
+    """Curves over the epochs, one line a value of ``by``.
+
+    Args:
+        number: the article's, of the figure.
+        rule: whose runs are shown.
+        lead: first sentence of the caption, with ``{}`` for each value that the figure is drawn at.
+        *wanted: these values.
+        shows: what the file name says it shows.
+        by: a hyperparameter, several, or ``"optimizer"``.
+        metrics: a panel each.
+        beside: another rule that is shown at the same values.
+    """
+
+    def draw(source: plots.picture.Source) -> plots.picture.Picture:
+        runs, held = chosen(source, rule, wanted)
+        both = source.of([*selection.of_rule(source.histories, beside), *runs] if beside else runs)
+        return plots.picture.curve_picture(
+            number, both, _caption(lead, held), shows=shows, by=by, held=held, metrics=metrics
+        )
+
+    return number, draw
+
+
+def minima(number: int, rule: str, lead: str, *wanted: Wanted) -> Row:
+    """Minimum losses of a rule over its learning rate; arguments as of :func:`curves`."""
+
+    def draw(source: plots.picture.Source) -> plots.picture.Picture:
+        runs, held = chosen(source, rule, wanted)
+        caption, shows = _caption(lead, held), "minimum_loss_by_lr"
+        return plots.picture.minimum_picture(number, source.of(runs), caption, shows=shows, by="learning_rate")
+
+    return number, draw
+
+
+def table(number: int, rule: str, lead: str, *wanted: Wanted, shows: str, x: str, y: str = "learning_rate") -> Row:
+    """Minimum losses of a rule over ``x`` (columns) and ``y`` (rows); other arguments as of :func:`curves`."""
+
+    def draw(source: plots.picture.Source) -> plots.picture.Picture:
+        runs, held = chosen(source, rule, wanted)
+        caption = _caption(lead, held)
+        return plots.picture.table_picture(number, source.of(runs), caption, shows=shows, x=x, y=y, held=held)
+
+    return number, draw
+
+
+def _caption(lead: str, held: Sequence[plots.picture.Held]) -> str:
+    return lead.format(*(value.title for value in held))
+
+
 def velocity_picture(source: plots.picture.Source, *, number: int, ema: bool) -> plots.picture.Picture:
     """The velocity under a constant gradient, for the momenta of the runs."""
     momenta = sorted({0.0, *selection.values(source.histories, "momentum")})
@@ -66,27 +155,6 @@ def velocity_picture(source: plots.picture.Source, *, number: int, ema: bool) ->
         f"Line chart of the velocity over 300 steps, momentum {chosen}: it {grows}; the higher the momentum, the later."
     )
     return plots.picture.Picture(f"fig{number:02d}_velocity_constant_gradient", figure, caption, alt)
-
-
-def losses_by_momentum(
-    source: plots.picture.Source, *, number: int, rule: str, wanted: float, others: Sequence[float]
-) -> plots.picture.Picture:
-    """Losses over the epochs at one learning rate, one line a momentum; ``others`` as in :func:`at`."""
-    runs = selection.of_rule(source.histories, rule)
-    held = at(runs, wanted, others=others)
-    lead = f"Training and validation loss of {labels.optimizer(rule)} at {held.title}."
-    return plots.picture.curve_picture(
-        number, source.of(runs), lead, shows="loss_by_momentum", by="momentum", held=[held]
-    )
-
-
-def table_by_momentum(source: plots.picture.Source, *, number: int, rule: str) -> plots.picture.Picture:
-    """Minimum losses of a rule over learning rate and momentum."""
-    lead = f"Minimum training and validation loss of {labels.optimizer(rule)} over the grid."
-    runs = selection.of_rule(source.histories, rule)
-    return plots.picture.table_picture(
-        number, source.of(runs), lead, shows="minimum_loss_by_lr_and_momentum", x="momentum"
-    )
 
 
 def constant_gradient(momenta: Sequence[float], *, ema: bool, steps: int = 300, title: str = "") -> Figure:
