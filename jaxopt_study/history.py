@@ -18,7 +18,6 @@ CURVES = (
 )
 STATUSES = ("stopped", "finished", "diverged", "failed", "halved")
 
-
 MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 """Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""
 

@@ -11,7 +11,7 @@ from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case, Ready
 from experiments.benchmarks.peers_jax import ResNet
 from jaxopt_study.data import Dataset
-from jaxopt_study.data.batches import Batches
+from jaxopt_study.data.dataset import Batches
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer

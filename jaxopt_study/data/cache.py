@@ -49,7 +49,7 @@ def through_cache(folder: Path, key: Mapping[str, Any], decode: Decode) -> tuple
     Args:
         folder: of the cache; created when needed. Where it cannot be written, a warning, and all stays in memory.
         key: all that the result depends on, as JSON values, the list "files" among them.
-        decode: called where it is not.
+        decode: called where there is no such entry.
 
     Returns:
         The pictures, images mapped read-only where they are on disk, and the digest of their pixels.
@@ -93,8 +93,19 @@ def _build(entry: Path, key: Mapping[str, Any], decode: Decode) -> tuple[Decoded
     try:
         decoded = decode(lambda shape: _allocate(building / "images.npy", shape))
         digest = digest_of(decoded.images)
-        with _writing():
-            images = _write(building, key, decoded, digest)
+        meta = {
+            "key": {name: value for name, value in key.items() if name != "files"},
+            "classes": decoded.classes,
+            "train_count": decoded.train_count,
+            "digest": digest,
+            "seal": _seal(decoded, digest),
+        }
+        with _writing():  # without fsync, since reading would see what a crash took
+            np.save(building / "labels.npy", decoded.labels, allow_pickle=False)
+            (building / "meta.json").write_text(json.dumps(meta, indent=1))
+            if isinstance(decoded.images, np.memmap):
+                decoded.images.flush()  # tells of a quota or a disk that gave way
+            images: Images = np.load(building / "images.npy", mmap_mode="r", allow_pickle=False)
         _publish(building, entry)
         return decoded._replace(images=images), digest
     finally:
@@ -126,23 +137,6 @@ def _allocate_in_memory(shape: tuple[int, int, int, int]) -> Images:
         return np.empty(shape, np.uint8)
     except (MemoryError, ValueError) as error:
         raise EnvironmentFault(f"no memory for images of shape {shape}, {np.prod(shape, dtype=float):.2g} B") from error
-
-
-def _write(building: Path, key: Mapping[str, Any], decoded: Decoded, digest: str) -> Images:
-    """Completes an entry whose images are in place; no fsync, since reading would see what a crash took."""
-    np.save(building / "labels.npy", decoded.labels, allow_pickle=False)
-    meta = {
-        "key": {name: value for name, value in key.items() if name != "files"},
-        "classes": decoded.classes,
-        "train_count": decoded.train_count,
-        "digest": digest,
-        "seal": _seal(decoded, digest),
-    }
-    (building / "meta.json").write_text(json.dumps(meta, indent=1))
-    if isinstance(decoded.images, np.memmap):
-        decoded.images.flush()  # tells of a quota or a disk that gave way
-    images: Images = np.load(building / "images.npy", mmap_mode="r", allow_pickle=False)
-    return images
 
 
 def _publish(building: Path, entry: Path) -> None:

@@ -1,8 +1,8 @@
-"""What a data source hands on, how it is split, and what the rest of the program receives."""
+"""From the pictures of a source to a data set, split and cut down, and to the batches that are trained on."""
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from jaxopt_study.errors import InputError
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int32]
 Indices = NDArray[np.int64]
+Array = Any  # numpy before it is put on a device, jax after
 
 TRAIN_SHARE = 0.8  # the article's train[:80%]
 
@@ -42,6 +43,21 @@ class Source(NamedTuple):
     digest: str  # of the pixels
 
 
+class Batches(NamedTuple):
+    """T steps of B examples, R remaining ones, V validation batches of A.
+
+    Attributes:
+        train: images ``[T, B, H, W, K]`` (or examples of another rank) and labels ``[T, B]``, or ``[T, B, O]`` of a
+            regression.
+        rest: the last, smaller batch, ``[R, H, W, K]`` and ``[R]``; R may be 0.
+        val: images ``[V, A, H, W, K]``, labels ``[V, A]``, float32 weights ``[V, A]`` (0 where the last is padded).
+    """
+
+    train: tuple[Array, Array]
+    rest: tuple[Array, Array]
+    val: tuple[Array, Array, Array]
+
+
 def stratified_split(labels: Labels, seed: int) -> tuple[Indices, Indices]:
     """Splits every class 80/20, then shuffles both parts: indices of the training and of the validation part.
 
@@ -60,12 +76,7 @@ def stratified_split(labels: Labels, seed: int) -> tuple[Indices, Indices]:
 
 
 def assemble(
-    name: str,
-    source: Source,
-    *,
-    classes: Sequence[str] | None,
-    train_examples: int | None,
-    val_examples: int | None,
+    name: str, source: Source, *, classes: Sequence[str] | None, train_examples: int | None, val_examples: int | None
 ) -> Dataset:
     """Cuts a source down to the classes and sizes asked for; the arguments are those of `load`.
 
@@ -84,15 +95,9 @@ def assemble(
         if train_examples is not None:
             raise InputError("--train_examples", train_examples, "must leave at least two classes in the training part")
         raise InputError("--dataset", name, "the training part must hold at least two classes")
-    return Dataset(
-        name=name,
-        train_images=_take(source.images, train),
-        train_labels=labels[train],
-        val_images=_take(source.images, val),
-        val_labels=labels[val],
-        classes=kept,
-        fingerprint=_fingerprint(source.digest, kept, labels, train, val),
-    )
+    fingerprint = _fingerprint(source.digest, kept, labels, train, val)
+    train_images, val_images = _take(source.images, train), _take(source.images, val)
+    return Dataset(name, train_images, labels[train], val_images, labels[val], kept, fingerprint)
 
 
 def choose_classes(available: Sequence[str], names: Sequence[str] | None) -> tuple[str, ...]:
@@ -140,3 +145,32 @@ def _fingerprint(digest: str, classes: tuple[str, ...], labels: Labels, train: I
         whole.update(part.astype("<i8").tobytes())
         whole.update(labels[part].astype("<i4").tobytes())
     return whole.hexdigest()
+
+
+def batches_of(data: Dataset, *, batch_size: int, val_batch_size: int, seed: int, steps: int | None = None) -> Batches:
+    """Lays a data set out in batches, the training part shuffled once from the seed.
+
+    The order is the same in every epoch and for every run, so that it can be the order in memory. With ``steps`` only
+    the examples of the first so many batches are taken, and the same share of the validation part.
+    """
+    examples, val_examples = len(data.train_labels), len(data.val_labels)
+    if steps is not None:
+        examples, val_examples = steps * batch_size, -(-steps * batch_size * val_examples // examples)
+    order = np.random.default_rng(seed).permutation(examples)
+    count = examples // batch_size
+    full, rest = order[: count * batch_size], order[count * batch_size :]
+    train = _stacked(data.train_images[full], count, batch_size), _stacked(data.train_labels[full], count, batch_size)
+
+    size = min(val_batch_size, val_examples)
+    count = -(-val_examples // size)
+    padding = count * size - val_examples
+    weights = np.pad(np.ones(val_examples, np.float32), (0, padding)).reshape(count, size)
+    images, labels = (
+        _stacked(np.pad(part[:val_examples], [(0, padding)] + [(0, 0)] * (part.ndim - 1), mode="edge"), count, size)
+        for part in (data.val_images, data.val_labels)
+    )
+    return Batches(train, (data.train_images[rest], data.train_labels[rest]), (images, labels, weights))
+
+
+def _stacked(examples: np.ndarray, count: int, size: int) -> np.ndarray:
+    return examples.reshape(count, size, *examples.shape[1:])

@@ -29,11 +29,7 @@ class UnreadableImage(Exception):
 def decode(encoded: bytes | Path, height: int, width: int, channels: int) -> Images:
     """One picture, decoded and resized: uint8 ``[height, width, channels]``.
 
-    Args:
-        encoded: JPEG or PNG, as bytes or as a file. Of a file the orientation in its EXIF data is applied.
-        height: of the result.
-        width: of the result.
-        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+    It is JPEG or PNG, of 1 (grey), 3 (RGB) or 4 (RGBA) channels. Of a file the orientation in its EXIF data is applied.
 
     Raises:
         UnreadableImage: not a picture, cut short, or too large to be one.

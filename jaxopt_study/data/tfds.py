@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,20 +20,8 @@ from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 _NAME = re.compile(r"(?P<name>[a-z]\w*)(/(?P<config>[\w.+-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
 
 
-class _Columns(NamedTuple):
-    image: str
-    label: str
-    classes: tuple[str, ...]
-    shape: tuple[int, int, int]  # height, width, channels of the decoded pictures
-
-
 def open_tfds(
-    name: str,
-    image_size: int | None,
-    data_dir: str | None,
-    classes: Sequence[str] | None,
-    *,
-    progress: bool,
+    name: str, image_size: int | None, data_dir: str | None, classes: Sequence[str] | None, *, progress: bool
 ) -> tuple[dict[str, object], Decode]:
     """All pictures of the split "train" in the stored order: their key in the cache, and what decodes them.
 
@@ -129,32 +117,33 @@ def _decode(
             needed = f"is prepared as {stored}, array_record is needed: prepare {name} in another folder"
             raise InputError("--data_dir", prepared, needed)
         builder = tfds.builder_from_directory(prepared)
-        columns = _columns(name, builder.info, image_size)
-        records = builder.as_data_source(split="train", decoders={columns.image: tfds.decode.SkipDecoding()})
+        image, label, shape = _columns(name, builder.info, image_size)
+        names = tuple(builder.info.features[label].names)
+        records = builder.as_data_source(split="train", decoders={image: tfds.decode.SkipDecoding()})
         count = len(records)
     except InputError:
         raise
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RuntimeError) as error:
         raise _damaged(prepared, one_line(error)) from error
-    choose_classes(columns.classes, classes)
-    images, labels = allocate((count, *columns.shape)), np.empty(count, np.int32)
+    choose_classes(names, classes)
+    images, labels = allocate((count, *shape)), np.empty(count, np.int32)
 
     def work(chunk: range) -> None:
         try:
             for i, record in zip(chunk, records.__getitems__(list(chunk)), strict=True):
-                images[i] = pictures.decode(record[columns.image], *columns.shape)
-                labels[i] = record[columns.label]
+                images[i] = pictures.decode(record[image], *shape)
+                labels[i] = record[label]
         except (pictures.UnreadableImage, ValueError, RuntimeError) as error:
             raise _damaged(prepared, f"records {chunk[0]} to {chunk[-1]}: {one_line(error)}") from error
 
     pictures.in_threads(count, work, title=f"Decoding {name}", progress=progress)
-    if not ((labels >= 0) & (labels < len(columns.classes))).all():
+    if not ((labels >= 0) & (labels < len(names))).all():
         raise InputError("--dataset", f"tfds:{name}", "must have a label on every example of its train split")
-    return Decoded(images, labels, columns.classes, builder.info.splits["train[:80%]"].num_examples)
+    return Decoded(images, labels, names, builder.info.splits["train[:80%]"].num_examples)
 
 
-def _columns(name: str, info: Any, image_size: int | None) -> _Columns:
-    """Which features are picture and label, and the shape to decode to."""
+def _columns(name: str, info: Any, image_size: int | None) -> tuple[str, str, tuple[int, int, int]]:
+    """Which features are picture and label, and height, width and channels to decode to."""
     from tensorflow_datasets.core import features  # slow to import
 
     def refused(what: str) -> InputError:
@@ -175,7 +164,7 @@ def _columns(name: str, info: Any, image_size: int | None) -> _Columns:
     if dtype != np.uint8 or channels not in (1, 3, 4, None):
         raise refused(f"pictures of {channels} channels of {dtype.name}")
     height, width = (image_size or native or pictures.DEFAULT_SIZE for native in (height, width))
-    return _Columns(image, label, tuple(info.features[label].names), (height, width, channels or 3))
+    return image, label, (height, width, channels or 3)
 
 
 def _damaged(prepared: Path, what: str) -> InputError:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxopt_study.data.batches import Batches
+from jaxopt_study.data.dataset import Batches
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.epoch import EpochReport, epoch, select

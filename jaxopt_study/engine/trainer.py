@@ -13,7 +13,7 @@ import optax
 
 from jaxopt_study import files
 from jaxopt_study.data import Dataset
-from jaxopt_study.data.batches import Batches, batches_of
+from jaxopt_study.data.dataset import Batches, batches_of
 from jaxopt_study.engine import devices, memory, strategy
 from jaxopt_study.engine.groups import Job, Watcher, train_group
 from jaxopt_study.engine.sweep import Sweep
@@ -254,19 +254,8 @@ class Trainer:
     def batches(self, size: int, steps: int | None = None) -> Batches:
         """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same
         share of the validation data, if given."""
-        data = self.dataset
-        val_size = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE)
-        train = None if steps is None else steps * size
-        val = None if train is None else -(-train * len(data.val_labels) // len(data.train_labels))
-        return batches_of(
-            data.train_images[:train],
-            data.train_labels[:train],
-            data.val_images[:val],
-            data.val_labels[:val],
-            batch_size=size,
-            val_batch_size=val_size,
-            seed=self.settings.data_seed,
-        )
+        val_size, seed = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE), self.settings.data_seed
+        return batches_of(self.dataset, batch_size=size, val_batch_size=val_size, seed=seed, steps=steps)
 
     def program(self, group: Group, strategy: str) -> Program:
         """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""

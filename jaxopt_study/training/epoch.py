@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxopt_study.data.batches import Batches
+from jaxopt_study.data.dataset import Batches
 from jaxopt_study.history import CURVES
 from jaxopt_study.models.network import Variables
 from jaxopt_study.training import diagnostics, early_stopping

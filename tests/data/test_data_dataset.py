@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import small
 
-from jaxopt_study.data.dataset import Dataset, Source, assemble, digest_of, stratified_split
+from jaxopt_study.data.dataset import Dataset, Source, assemble, batches_of, digest_of, stratified_split
 from jaxopt_study.errors import InputError
 
 IMAGES = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
@@ -78,3 +79,25 @@ def test_the_seed_decides() -> None:
     assert np.array_equal(first[0], again[0])
     assert np.array_equal(first[1], again[1])
     assert set(first[1]) != set(other[1])
+
+
+def test_batches_hold_every_example_once_and_pad_with_weight_zero() -> None:
+    data = small.dataset(train=70, val=21)
+    batches = batches_of(data, batch_size=16, val_batch_size=8, seed=3)
+    seen = np.concatenate([batches.train[0].reshape(64, -1), batches.rest[0].reshape(6, -1)])
+    assert batches.train[0].shape == (4, 16, 4, 4, 1)
+    assert sorted(map(bytes, seen)) == sorted(map(bytes, data.train_images.reshape(70, -1)))
+    assert batches.val[2].sum() == 21
+    np.testing.assert_array_equal(batches.val[0].reshape(24, -1)[:21], data.val_images.reshape(21, -1))
+    again = batches_of(data, batch_size=16, val_batch_size=8, seed=4)
+    assert not np.array_equal(batches.train[0], again.train[0])
+
+
+def test_the_first_steps_hold_the_first_examples_and_the_same_share_of_the_validation_part() -> None:
+    data = small.dataset(train=70, val=21)
+    batches = batches_of(data, batch_size=16, val_batch_size=8, seed=3, steps=2)
+    assert sorted(map(bytes, batches.train[0].reshape(32, -1))) == sorted(
+        map(bytes, data.train_images[:32].reshape(32, -1))
+    )
+    assert len(batches.rest[0]) == 0
+    assert batches.val[2].sum() == 10  # of 21, by 32 of 70, rounded up

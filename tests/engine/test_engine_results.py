@@ -8,7 +8,6 @@ import pytest
 import small
 from compared import assert_close, assert_identical, by_run
 
-from jaxopt_study.data.batches import batches_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.settings import Settings
@@ -189,18 +188,6 @@ def test_the_stopping_rule_is_patience_on_the_validation_loss(seed):
         finite = jnp.isfinite(loss)
         status = int(early_stopping.verdict(stopping, jnp.int32(epoch), finite, limits, stop_on_nonfinite=True))
     assert (epoch, early_stopping.STATUS_NAMES[status]) == reference_stop(losses.tolist(), patience, max_epochs)
-
-
-def test_batches_hold_every_example_once_and_pad_with_weight_zero():
-    data = small.dataset(train=70, val=21)
-    batches = batches_of(*data[1:5], batch_size=16, val_batch_size=8, seed=3)
-    seen = np.concatenate([batches.train[0].reshape(64, -1), batches.rest[0].reshape(6, -1)])
-    assert batches.train[0].shape == (4, 16, 4, 4, 1)
-    assert sorted(map(bytes, seen)) == sorted(map(bytes, data.train_images.reshape(70, -1)))
-    assert batches.val[2].sum() == 21
-    np.testing.assert_array_equal(batches.val[0].reshape(24, -1)[:21], data.val_images.reshape(21, -1))
-    again = batches_of(*data[1:5], batch_size=16, val_batch_size=8, seed=4)
-    assert not np.array_equal(batches.train[0], again.train[0])
 
 
 def test_batch_larger_than_the_set_is_refused(tmp_path):

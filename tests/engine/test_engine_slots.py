@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import small
 
-from jaxopt_study.data.batches import batches_of
+from jaxopt_study.data.dataset import batches_of
 from jaxopt_study.engine import sweep
 from jaxopt_study.engine.devices import choose
 from jaxopt_study.engine.groups import Watcher
@@ -77,7 +77,7 @@ def test_a_second_grid_of_the_same_size_is_not_traced_again(tmp_path, monkeypatc
 def test_devices_train_without_a_word_to_each_other(tmp_path, strategy):
     study = small.study(tmp_path, small.grid(), strategy=strategy)
     program = study.program(study.groups[0], strategy)
-    batches = batches_of(*study.dataset[1:5], batch_size=16, val_batch_size=8, seed=0)
+    batches = batches_of(study.dataset, batch_size=16, val_batch_size=8, seed=0)
     engine = sweep.Sweep(program, batches, choose(4))
     text = engine.compiled_epoch(8).as_text()
     assert "while" in text
