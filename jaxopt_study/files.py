@@ -14,7 +14,7 @@ from jaxopt_study.errors import EnvironmentFault
 def cache_folder() -> Path:
     """The user's folder for compiled programs, decoded pictures and measured times: ~/.cache/jaxopt_study on Linux.
 
-    An absolute ``XDG_CACHE_HOME`` takes the place of ~/.cache. Whatever lies there may be deleted at any time.
+    ``XDG_CACHE_HOME`` takes the place of ~/.cache. Whatever lies there may be deleted at any time.
     """
     return platformdirs.user_cache_path("jaxopt_study")
 
