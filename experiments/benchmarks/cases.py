@@ -10,6 +10,9 @@ import numpy as np
 
 MOMENTUM = 0.9
 CLASSES = 2
+ARTICLE_BLOCKS = ((4, 0.2), (8, 0.2), (16, 0.2), (32, 0.2), (64, 0.6))
+"""Filters and dropout of the article's blocks; images of less than two pixels go through no more of them."""
+RESNET_CHANNELS = (16, 32, 64)
 
 
 class Case(NamedTuple):
@@ -148,16 +151,16 @@ def operations(model: str, size: int) -> float:
     layers = []  # products of each layer: pixels x weights
     if model == "article":
         channels, side = 3, size
-        for filters in (4, 8, 16, 32, 64):
+        for filters, _ in ARTICLE_BLOCKS:
             if side < 2:
                 break
             layers.append(side**2 * 9 * channels * filters)
             channels, side = filters, side // 2
         layers += [channels * side**2 * 256, 256 * 256, 256]
     else:
-        layers.append(size**2 * 27 * 16)
-        before, side = 16, size
-        for i, channels in enumerate((16, 32, 64)):
+        before, side = RESNET_CHANNELS[0], size
+        layers.append(size**2 * 27 * before)
+        for i, channels in enumerate(RESNET_CHANNELS):
             side = side if i == 0 else -(-side // 2)
             shortcut = before if i else 0
             layers.append(side**2 * channels * (9 * before + 9 * channels + shortcut))

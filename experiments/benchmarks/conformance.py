@@ -59,10 +59,9 @@ class Row(NamedTuple):
 
 def aliases(module: ModuleType = optax) -> dict[str, Factory]:
     """The functions of a module that take a learning rate and return a transformation, by name."""
-    functions = dict(inspect.getmembers(module, inspect.isfunction))  # by name
     return {
         name: function
-        for name, function in functions.items()
+        for name, function in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith(("_", "scale_by_"))
         and any(argument.endswith("learning_rate") for argument in inspect.signature(function).parameters)
     }
@@ -75,27 +74,27 @@ def rate_of(family: Family) -> str:
 
 def examined(factory: Factory, folder: Path) -> Row:
     """Runs one optimizer through the engine."""
-    given = {"key": 0} if "key" in inspect.signature(factory).parameters else {}  # noise needs one
+    static = {"key": 0} if "key" in inspect.signature(factory).parameters else {}  # noise needs one
     try:
-        family = rule(factory, static=given)
+        family = rule(factory, static=static)
     except InputError as error:
         return Row(str(error.given), reason=str(error).partition(": ")[2])
     study = study_of(family, RATES, folder)
     program = study.program(study.groups[0], "vmap")
     sweep = Sweep(program, study.batches(BATCH), devices.choose(1))
-    begun, numbers = filled(sweep, study)
-    before = shapes_of(begun)
-    first = jax.device_get(sweep.epoch(begun, *numbers)[0])
+    states, numbers = filled(sweep, study)
+    before = shapes_of(states)
+    first = jax.device_get(sweep.epoch(states, *numbers)[0])
     other = Sweep(program, study.batches(BATCH), devices.choose(1))
-    states, numbers_there = filled(other, study_of(family, OTHER_RATES, folder))
-    other.epoch(states, *numbers_there)
+    other_states, other_numbers = filled(other, study_of(family, OTHER_RATES, folder))
+    other.epoch(other_states, *other_numbers)
     return Row(
         family.name,
         equals_alone=all(close(run_alone(program, sweep, study, i), slot(first, i)) for i in range(2)),
         keeps_shapes=before == shapes_of(first),
         compiles_once=other.compile_seconds == 0,
         resumes=resumes(sweep, study, first, numbers, folder),
-        numbers=tuple(each.name for each in (*family.hyperparameters, *family.optional)),
+        numbers=tuple(number.name for number in (*family.hyperparameters, *family.optional)),
     )
 
 
@@ -124,23 +123,21 @@ def run_alone(program: Program, sweep: Sweep, study: Trainer, i: int) -> RunStat
     state, compiled = init_run(jax.numpy.uint32(i), numbers, program), jax.jit(step)
     for index in range(STEPS):
         state = compiled(state, *(x[index] for x in sweep.batches.train), jax.numpy.int32(index))
-    found: RunState = jax.device_get(state)
-    return found
+    return state
 
 
 def resumes(sweep: Sweep, study: Trainer, states: RunState, numbers: PyTree, folder: Path) -> bool:
     """Whether the next epoch is the same after a checkpoint was written and read."""
-    kept = Checkpoints(folder / "checkpoints", study.identity)
+    checkpoints = Checkpoints(folder / "checkpoints", study.identity)
     rows = np.zeros((1, 9), np.float32)
-    kept.save(study.runs[0].optimizer, Snapshot(study.runs, [Parked(rows, slot(states, i)) for i in range(2)]))
-    kept.wait()
-    found = kept.load({study.groups[0]: shapes(sweep.program)[0]})
-    kept.clear()
-    kept.close()
-    placed = sweep.insert(sweep.idle(2), {i: found[run].state for i, run in enumerate(study.runs)})
-    after = jax.device_get(sweep.epoch(placed, *numbers)[0])
-    straight = jax.device_get(sweep.epoch(sweep.put(states), *numbers)[0])
-    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*map(leaves, (after, straight)), strict=True))
+    checkpoints.save(study.runs[0].optimizer, Snapshot(study.runs, [Parked(rows, slot(states, i)) for i in range(2)]))
+    checkpoints.wait()
+    parked = checkpoints.load({study.groups[0]: shapes(sweep.program)[0]})
+    checkpoints.clear()
+    checkpoints.close()
+    inserted = sweep.insert(sweep.idle(2), {i: parked[run].state for i, run in enumerate(study.runs)})
+    resumed, straight = (leaves(sweep.epoch(x, *numbers)[0]) for x in (inserted, sweep.put(states)))
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(resumed, straight, strict=True))
 
 
 def leaves(tree: PyTree) -> list[np.ndarray]:
@@ -150,8 +147,8 @@ def leaves(tree: PyTree) -> list[np.ndarray]:
 
 def slot(states: RunState, i: int) -> RunState:
     """One run of several."""
-    found: RunState = jax.tree.map(lambda x: x[i], states)
-    return found
+    run: RunState = jax.tree.map(lambda x: x[i], states)
+    return run
 
 
 def shapes_of(tree: PyTree) -> list[tuple[Any, Any]]:
@@ -160,7 +157,7 @@ def shapes_of(tree: PyTree) -> list[tuple[Any, Any]]:
 
 
 def close(one: RunState, other: RunState) -> bool:
-    """Whether weights agree to rounding and have moved."""
+    """Whether weights agree to rounding."""
     pairs = zip(leaves(one.variables.params), leaves(other.variables.params), strict=True)
     return all(np.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in pairs)
 

@@ -17,7 +17,6 @@ from experiments.benchmarks.cases import Case, Ready
 from jaxopt_study.engine.sweep import memory_of
 
 PyTree = Any
-CHANNELS = (16, 32, 64)
 GEMM_SIZE = {"cpu": 2048}
 GEMM_SIZE_ELSEWHERE = 8192
 
@@ -43,7 +42,7 @@ class ArticleNet(nn.Module):
             return dropped
 
         x = norm(x)
-        for filters, rate in ((4, 0.2), (8, 0.2), (16, 0.2), (32, 0.2), (64, 0.6)):
+        for filters, rate in cases.ARTICLE_BLOCKS:
             if min(x.shape[1:3]) < 2:
                 break
             x = nn.max_pool(nn.Conv(filters, (3, 3))(x), (2, 2), (2, 2))
@@ -85,9 +84,9 @@ class ResNet(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
         """Applies it."""
-        x = nn.Conv(CHANNELS[0], (3, 3), padding=1, use_bias=False, conv_general_dilated=self.conv)(x)
+        x = nn.Conv(cases.RESNET_CHANNELS[0], (3, 3), padding=1, use_bias=False, conv_general_dilated=self.conv)(x)
         x = nn.relu(nn.BatchNorm(use_running_average=not train)(x))
-        for i, channels in enumerate(CHANNELS):
+        for i, channels in enumerate(cases.RESNET_CHANNELS):
             x = Block(channels, 1 if i == 0 else 2, self.conv)(x, train)
         return nn.Dense(self.outputs)(x.mean((1, 2)))
 

@@ -9,13 +9,11 @@ from keras import layers
 from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case, Ready
 
-CHANNELS = (16, 32, 64)
-
 
 def article(size: int) -> Any:
     """The article's network, images uint8 ``[B, H, W, 3]``."""
     model = keras.Sequential([keras.Input((size, size, 3), dtype="uint8"), layers.Rescaling(1 / 255), norm()])
-    for filters, rate in ((4, 0.2), (8, 0.2), (16, 0.2), (32, 0.2), (64, 0.6)):
+    for filters, rate in cases.ARTICLE_BLOCKS:
         if size < 2:
             break
         for layer in (layers.Conv2D(filters, 3, padding="same"), layers.MaxPooling2D(), layers.ReLU(), norm()):
@@ -37,9 +35,9 @@ def norm() -> Any:
 def resnet(size: int) -> Any:
     """The residual network, images uint8 ``[B, H, W, 3]``."""
     inputs = keras.Input((size, size, 3), dtype="uint8")
-    x = convolution(layers.Rescaling(1 / 255)(inputs), CHANNELS[0], 3, 1)
+    x = convolution(layers.Rescaling(1 / 255)(inputs), cases.RESNET_CHANNELS[0], 3, 1)
     x = layers.ReLU()(x)
-    for i, channels in enumerate(CHANNELS):
+    for i, channels in enumerate(cases.RESNET_CHANNELS):
         stride = 1 if i == 0 else 2
         y = layers.ReLU()(convolution(x, channels, 3, stride))
         y = convolution(y, channels, 3, 1)

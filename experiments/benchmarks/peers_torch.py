@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case, Ready
 
-CHANNELS = (16, 32, 64)
 Tensors = dict[str, torch.Tensor]
 
 
@@ -37,7 +36,7 @@ def article(size: int) -> nn.Module:
 
     layers: list[nn.Module] = [norm(3)]
     channels = 3
-    for filters, rate in ((4, 0.2), (8, 0.2), (16, 0.2), (32, 0.2), (64, 0.6)):
+    for filters, rate in cases.ARTICLE_BLOCKS:
         if size < 2:
             break
         layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.MaxPool2d(2), nn.ReLU(), norm(filters)]
@@ -70,10 +69,12 @@ class Block(nn.Module):
 
 def resnet() -> nn.Module:
     """The residual network, images ``[B, 3, H, W]``."""
-    stem = (nn.Conv2d(3, CHANNELS[0], 3, padding=1, bias=False), Norm(CHANNELS[0], 0.01, 1e-5), nn.ReLU())
-    before = (CHANNELS[0], *CHANNELS)
-    blocks = [Block(before[i], channels, 1 if i == 0 else 2) for i, channels in enumerate(CHANNELS)]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS[-1], 1))
+    before, *_, last = cases.RESNET_CHANNELS
+    layers: list[nn.Module] = [nn.Conv2d(3, before, 3, padding=1, bias=False), Norm(before, 0.01, 1e-5), nn.ReLU()]
+    for i, channels in enumerate(cases.RESNET_CHANNELS):
+        layers.append(Block(before, channels, 1 if i == 0 else 2))
+        before = channels
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, 1))
 
 
 def build(case: Case, *, form: str) -> Ready:

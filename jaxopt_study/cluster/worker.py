@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from jaxopt_study.cluster.shares import Capacity
 from jaxopt_study.data import Dataset
@@ -275,9 +275,10 @@ def keep_to_cores(count: int) -> FileLock | None:
     for first in range(0, len(mine) - count + 1, count):
         cores = mine[first : first + count]
         path = Path(tempfile.gettempdir()) / f"jaxopt_study-{os.getuid()}-cores-{cores[0]}-{count}"
-        lock = FileLock(path, blocking=False)
-        with contextlib.suppress(Timeout):
+        lock = FileLock(path, blocking=False, fallback_to_soft=False)
+        with contextlib.suppress(OSError):  # another worker's, or a file that cannot be locked
             lock.acquire()
+        if lock.is_locked:
             os.sched_setaffinity(0, cores)
             return lock
     return None
