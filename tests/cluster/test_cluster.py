@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,21 @@ def test_a_run_that_fells_its_worker_is_recorded_as_failed_and_the_others_finish
     assert failed[0].reason == "ValueError: nothing comes of 0.77 (3 times)"
     assert [history.status for history in histories[:3]] == ["finished"] * 3
     assert tables.summary(histories).rows[-1][-1] == failed[0].reason
+
+
+def test_each_worker_of_a_machine_keeps_to_cores_of_its_own_while_there_are_any(tmp_path, monkeypatch):
+    from jaxopt_study.cluster.worker import keep_to_cores
+
+    def worker():
+        return keep_to_cores(1), os.sched_getaffinity(0)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    cores = os.sched_getaffinity(0)
+    threads = [ThreadPoolExecutor(1) for _ in range(len(cores) + 1)]
+    *kept, (lock, rest) = [thread.submit(worker).result() for thread in threads]
+    assert sorted(core for _, own in kept for core in own) == sorted(cores)
+    assert lock is None
+    assert rest == cores
 
 
 @pytest.mark.slow
