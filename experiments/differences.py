@@ -22,6 +22,7 @@ from absl import flags
 
 from experiments.article import facts as article
 from experiments.command import start as command
+from jaxopt_study import files
 from jaxopt_study.analysis import minimum, seed_estimate
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
@@ -78,7 +79,7 @@ def body() -> None:
     folder = workdir.check(Path(given.workdir))
     by_variant = {name: train(name, folder) for name in VARIANTS if name == "base" or name in given.variants}
     table = compare(by_variant)
-    tables.write_csv(folder / "differences.csv", table)
+    files.write_text(folder / "differences.csv", tables.to_csv(table))
     print(tables.to_markdown(table))
     print(f"{folder}: differences.csv")
 

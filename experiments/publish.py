@@ -22,6 +22,7 @@ from experiments.command import start as command
 from jaxopt_study import files
 from jaxopt_study.errors import InputError
 from jaxopt_study.report import tables
+from jaxopt_study.report.facts import VERDICTS
 from jaxopt_study.storage import remote, workdir
 
 BEST = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "article_train_loss", "train_loss",
@@ -72,10 +73,9 @@ def publish(folders: Sequence[Path], into: Path) -> None:
     judged = article.claims(judge(catalogue.claims(), found.runs))
     workdir.write_json(into / "config.json", [config for _, config, _ in found.origins])
     workdir.write_json(into / "stats.json", [stats for _, _, stats in found.origins])
-    best = tables.select(article.best_runs(found.runs), BEST)
+    best = article.best_runs(found.runs).select(BEST)
     heading = f"# {outputs.title(found)}"
-    counts = [f"{sum(row[CLAIMS.index('verdict')] == verdict for row in tables.select(judged, CLAIMS).rows)} {verdict}"
-              for verdict in ("supported", "contradicted", "undecided")]  # fmt: skip
+    counts = [f"{judged.column('verdict').count(verdict)} {verdict}" for verdict in VERDICTS]
     parts = [
         heading,
         "\n".join(f"- {line}" for line in facts(found.origins)),
@@ -85,7 +85,7 @@ def publish(folders: Sequence[Path], into: Path) -> None:
         tables.to_markdown(best).rstrip(),
         f"## The article's claims ({found.where})",
         ", ".join(counts) + ".",
-        tables.to_markdown(tables.select(judged, CLAIMS)).rstrip(),
+        tables.to_markdown(judged.select(CLAIMS)).rstrip(),
     ]
     files.write_text(into / "README.md", "\n\n".join(parts) + "\n")
 

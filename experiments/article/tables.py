@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from experiments.article import facts
 from experiments.article.claim import Judgement
 from jaxopt_study.analysis import Runs, best_cell
-from jaxopt_study.report import Reference, tables
+from jaxopt_study.report import tables
+from jaxopt_study.report.facts import Reference
 from jaxopt_study.report.tables import Table, Value
 
 NOTE = (
@@ -25,7 +26,7 @@ def best_runs(runs: Runs) -> Table:
 
 
 def _best_row(runs: Runs, row: facts.BestRun) -> tuple[Value, ...]:
-    theirs = (row.title, row.val_loss, row.train_loss, row.epoch, tables.numbers(row.hyperparameters.items()))
+    theirs = (row.title, row.val_loss, row.train_loss, row.epoch, tables.numbers(row.hyperparameters))
     cells = runs.family(row.optimizer)
     if not cells:
         return (*theirs, None, None, None, None, None, "", 0, "not run")

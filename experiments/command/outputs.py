@@ -7,10 +7,10 @@ from experiments.article import tables as article
 from experiments.article.claim import judge
 from experiments.command import catalogue, terminal
 from experiments.command.results import Results
-from jaxopt_study import report
 from jaxopt_study.history import History
 from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
+from jaxopt_study.report.facts import Origin
 
 
 def write(results: Results, output: Path, histories: Sequence[History] | None = None) -> None:
@@ -35,7 +35,7 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
     outcome.write_report(
         results.histories,
         output,
-        [report.Origin(folder.name, config, stats) for folder, config, stats in results.origins],
+        [Origin(folder.name, config, stats) for folder, config, stats in results.origins],
         saved,
         title=title(results),
         where=results.where,

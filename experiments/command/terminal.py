@@ -66,8 +66,7 @@ def best_table(best_runs: tables.Table) -> Table:
     result = Table(title="Best configuration of each optimizer, by its lowest validation loss (mean over seeds)")
     for name in ("optimizer", "min val loss", "95% interval", "at epoch", "hyperparameters", "the article's"):
         result.add_column(name, justify="left" if name in ("optimizer", "hyperparameters") else "right")
-    for values in best_runs.rows:
-        row = dict(zip(best_runs.columns, values, strict=True))
+    for row in best_runs.records():
         result.add_row(
             str(row["optimizer"]),
             _number(row["val_loss"], ".4f") or str(row["note"]),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,17 +15,17 @@ PATIENCE = 50
 """Epochs without improvement after which a run is stopped where nobody says otherwise."""
 
 
-SUMMARY = (
-    "min_val_loss",
-    "min_val_epoch",
-    "train_loss_at_min_val",
-    "min_train_loss",
-    "min_train_epoch",
-    "epochs",
-    "status",
-    "diverged_epoch",
-)
-"""What is said of a run in a table of all."""
+class Summary(NamedTuple):
+    """What is said of a run in a table of all; None where there is no finite loss."""
+
+    min_val_loss: float | None
+    min_val_epoch: int | None
+    train_loss_at_min_val: float | None
+    min_train_loss: float | None
+    min_train_epoch: int | None
+    epochs: int
+    status: str
+    diverged_epoch: int | None
 
 
 class Minimum(NamedTuple):
@@ -50,19 +50,19 @@ def minimum(curve: ArrayLike) -> Minimum:
     return Minimum(float(values[at]), at + 1)
 
 
-def summary(history: History) -> dict[str, Any]:
-    """The numbers of one run by the names in :data:`SUMMARY`; None where there is no finite loss."""
+def summary(history: History) -> Summary:
+    """The numbers of one run."""
     val, train = (minimum(history.curves[curve]) for curve in ("val_loss", "train_loss"))
-    beside = float(history.curves["train_loss"][val.epoch - 1]) if val.epoch else None
-    lowest_of_both = (
+    return Summary(
         val.value if val.epoch else None,
         val.epoch,
-        beside,
+        float(history.curves["train_loss"][val.epoch - 1]) if val.epoch else None,
         train.value if train.epoch else None,
         train.epoch,
+        history.epochs,
+        history.status,
+        history.diverged_epoch,
     )
-    ending = (history.epochs, history.status, history.diverged_epoch)
-    return dict(zip(SUMMARY, (*lowest_of_both, *ending), strict=True))
 
 
 def lowest_loss(history: History, curve: str = "val_loss") -> float:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -55,6 +56,12 @@ class SavedFigure(NamedTuple):
     svg: Path
     caption: str
     alt_text: str
+
+    @property
+    def number(self) -> int | None:
+        """``NN`` where its name begins with ``figNN``."""
+        number = re.match(r"fig(\d+)", self.name)
+        return int(number[1]) if number else None
 
 
 def drawn(

@@ -42,16 +42,6 @@ class Reference(NamedTuple):
     sections: Sequence[tuple[int, str]]
 
 
-def records(table: Table) -> list[dict[str, Any]]:
-    """Its rows by the names of the columns."""
-    return [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-
-
-def column(table: Table, name: str) -> list[Any]:
-    """The values of a column; none if there is no such column."""
-    return [row[name] for row in records(table) if name in row]
-
-
 def facts(
     origins: Sequence[Origin], runs: Table, best: Table, reference: Reference | None = None
 ) -> list[tuple[str, str]]:
@@ -71,14 +61,13 @@ def facts(
 def _verdict_counts(reference: Reference | None) -> str:
     if reference is None or not reference.claims.rows:
         return ""
-    counts = Counter(column(reference.claims, "verdict"))
+    counts = Counter(reference.claims.column("verdict"))
     parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
     return f"{parts}, of {len(reference.claims.rows)} of the {reference.name}'s"
 
 
 def _lowest(best: Table) -> str:
-    rows: list[dict[str, Any]] = records(best)
-    measured = [row for row in rows if not wording.empty(row["val_loss"])]
+    measured = [row for row in best.records() if not wording.empty(row["val_loss"])]
     if not measured:
         return ""
     # A configuration with a run that diverged is the best only where there is no other.
@@ -89,8 +78,8 @@ def _lowest(best: Table) -> str:
 
 
 def _run_counts(runs: Table) -> str:
-    counts = Counter(map(str, column(runs, "status")))
-    seeds = len(set(column(runs, "seed")))
+    counts = Counter(map(str, runs.column("status")))
+    seeds = len(set(runs.column("seed")))
     parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
     return f"{len(runs.rows)} runs with {seeds} seed{'s' if seeds != 1 else ''} ({parts})" if runs.rows else "none"
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables
@@ -94,28 +95,23 @@ def write_report(
     on = f" ({where})" if where else ""
     printed = {
         "best_runs": (
-            tables.select(best, ("optimizer", *beside, *_BEST_IN_PRINT)),
+            best.select(("optimizer", *beside, *_BEST_IN_PRINT)),
             f"Best configuration of each optimizer{on}.",
         ),
         "summary": (runs, f"Every run{on}."),
     }
-    tables.write_csv(folder / "summary.csv", runs)
+    in_full = {"summary": runs, "tables/best_runs": best}
     if reference:
-        tables.write_csv(folder / "claims.csv", reference.claims)
-        claims = tables.select(reference.claims, _CLAIMS_IN_PRINT)
-        printed["claims"] = claims, f"Verdicts, with 95% intervals{on}."
-    for name, table in {"best_runs": best, **(further or {})}.items():
-        tables.write_csv(folder / "tables" / f"{name}.csv", table)
+        in_full["claims"] = reference.claims
+        printed["claims"] = reference.claims.select(_CLAIMS_IN_PRINT), f"Verdicts, with 95% intervals{on}."
+    in_full |= {f"tables/{name}": table for name, table in (further or {}).items()}
+    for name, table in in_full.items():
+        write_text(folder / f"{name}.csv", tables.to_csv(table))
     for name, (table, caption) in printed.items():
-        tables.write_latex(folder / "tables" / f"{name}.tex", table, caption=caption, label=f"tab:{name}")
-    return page.write(
-        folder / "report.html",
-        title=title,
-        where=where,
-        origins=origins,
-        best_runs=best,
-        reference=reference,
-        runs=runs,
-        figures=page.illustrations(figures),
+        write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
+    html = page.render(
+        title=title, where=where, origins=origins, best_runs=best, reference=reference, runs=runs, figures=figures,
         notes=notes,
-    )
+    )  # fmt: skip
+    write_text(folder / "report.html", html)
+    return folder / "report.html"

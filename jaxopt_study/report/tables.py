@@ -1,19 +1,18 @@
-"""Tables of a study as CSV and as LaTeX (booktabs): every run, and the best configurations."""
+"""Tables of a study as CSV, Markdown and LaTeX (booktabs): every run, and the best configurations."""
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from jaxopt_study.analysis import best_first, lowest_loss, seed_estimate, seed_minima
-from jaxopt_study.analysis import summary as summary_of_run
-from jaxopt_study.analysis.minima import SUMMARY
+from jaxopt_study.analysis import minima
+from jaxopt_study.analysis.best import best_first
+from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.runs import by_configuration
-from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
+from jaxopt_study.report import wording
 
 Value = str | int | float | None
 MEASURED = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
@@ -26,25 +25,40 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
     rows: Sequence[tuple[Value, ...]]
 
+    def records(self) -> list[dict[str, Any]]:
+        """The rows by the names of the columns."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def column(self, name: str) -> list[Any]:
+        """The values of a column; none if there is no such column."""
+        return [record[name] for record in self.records() if name in record]
+
+    def select(self, names: Sequence[str]) -> "Table":
+        """The table with these columns only."""
+        return Table(tuple(names), [tuple(record[name] for name in names) for record in self.records()])
+
+    def numeric(self) -> list[bool]:
+        """Of each column whether it has numbers and empty cells only."""
+        return [
+            all(wording.empty(row[at]) or not isinstance(row[at], str) for row in self.rows)
+            for at in range(len(self.columns))
+        ]
+
 
 def summary(histories: Iterable[History]) -> Table:
     """One row a run, in the order given, labelled as the histories are.
 
-    Columns: optimizer, each hyperparameter by its name (empty where the rule has none of it), seed, min_val_loss,
-    min_val_epoch, train_loss_at_min_val, min_train_loss, min_train_epoch, epochs, status, diverged_epoch; where a run
-    failed, also reason.
+    Columns: optimizer, each hyperparameter by its name (empty where the rule has none of it), seed, the fields of
+    :class:`jaxopt_study.analysis.minima.Summary`; where a run failed, also reason.
     """
     runs = list(histories)
     names = tuple(dict.fromkeys(name for run in runs for name in run.hyperparameters))
-    measured = [summary_of_run(run) for run in runs]
-    columns = ("optimizer", *names, "seed", *(measured[0] if measured else SUMMARY))
+    failed = any(run.reason for run in runs)
     rows: list[tuple[Value, ...]] = []
-    for run, numbers_of_run in zip(runs, measured, strict=True):
+    for run in runs:
         point = (run.hyperparameters.get(name) for name in names)
-        rows.append((run.optimizer, *point, run.seed, *numbers_of_run.values()))
-    if any(run.reason for run in runs):
-        columns, rows = (*columns, "reason"), [(*row, run.reason) for row, run in zip(rows, runs, strict=True)]
-    return Table(columns, rows)
+        rows.append((run.optimizer, *point, run.seed, *minima.summary(run), *([run.reason] if failed else [])))
+    return Table(("optimizer", *names, "seed", *minima.Summary._fields, *(["reason"] if failed else [])), rows)
 
 
 def best_configurations(histories: Iterable[History]) -> Table:
@@ -55,10 +69,8 @@ def best_configurations(histories: Iterable[History]) -> Table:
     by_rule: dict[str, list[list[History]]] = {}
     for runs in by_configuration(histories):
         by_rule.setdefault(runs[0].optimizer, []).append(runs)
-    return Table(
-        ("optimizer", *MEASURED),
-        [(rule, *measured(best_first(configurations)[0])) for rule, configurations in by_rule.items()],
-    )
+    rows = [(rule, *measured(best_first(configurations)[0])) for rule, configurations in by_rule.items()]
+    return Table(("optimizer", *MEASURED), rows)
 
 
 def measured(histories: Sequence[History]) -> tuple[Value, ...]:
@@ -67,27 +79,24 @@ def measured(histories: Sequence[History]) -> tuple[Value, ...]:
     Losses are means over the seeds with a 95% interval for the validation loss, the epoch is the mean epoch of the
     smallest validation loss, and the training loss is the smallest, with dropout on. A run that diverged has none.
     """
-    minima = seed_minima(histories)
+    over_seeds = minima.seed_minima(histories)
     val, train = (
-        seed_estimate([loss for loss in (lowest_loss(run, curve) for run in histories) if math.isfinite(loss)])
+        seed_estimate([loss for loss in (minima.lowest_loss(run, curve) for run in histories) if math.isfinite(loss)])
         for curve in ("val_loss", "train_loss")
     )
-    lost = sum(run.status == "diverged" for run in histories)
-    notes = [val.note if minima.seeds or not lost else "", f"{lost} of {len(histories)} seeds diverged" if lost else ""]
+    lost = len(over_seeds.diverged)
+    notes = [
+        val.note if over_seeds.seeds or not lost else "",
+        f"{lost} of {len(histories)} seeds diverged" if lost else "",
+    ]
+    shown = numbers(labels.shown(histories[0].hyperparameters))
     note = "; ".join(filter(None, notes))
-    shown = numbers(labels.shown(histories[0].hyperparameters).items())
-    return (val.value, val.low, val.high, train.value, minima.epoch, shown, len(histories), note)
+    return (val.value, val.low, val.high, train.value, over_seeds.epoch, shown, len(histories), note)
 
 
-def numbers(items: Iterable[tuple[str, float]]) -> str:
+def numbers(hyperparameters: Mapping[str, float]) -> str:
     """``learning_rate 0.01, momentum 0.9``."""
-    return ", ".join(f"{name} {value:.3g}" for name, value in items)
-
-
-def select(table: Table, names: Sequence[str]) -> Table:
-    """The table with these columns only."""
-    places = [table.columns.index(name) for name in names]
-    return Table(tuple(names), [tuple(row[place] for place in places) for row in table.rows])
+    return ", ".join(f"{name} {value:.3g}" for name, value in hyperparameters.items())
 
 
 def to_csv(table: Table) -> str:
@@ -95,79 +104,37 @@ def to_csv(table: Table) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(table.columns)
-    writer.writerows([["" if _empty(value) else value for value in row] for row in table.rows])
+    writer.writerows([["" if wording.empty(value) else value for value in row] for row in table.rows])
     return text.getvalue()
 
 
 def to_markdown(table: Table) -> str:
     """The table in Markdown, numbers with four significant digits."""
-
-    def cell(value: Value) -> str:
-        text = "" if _empty(value) else f"{value:.4g}" if isinstance(value, float) else str(value)
-        return " ".join(text.split()).replace("|", r"\|")
-
-    rows = [[name.replace("_", " ") for name in table.columns], ["---"] * len(table.columns)]
-    return "\n".join("| " + " | ".join(cell(value) for value in row) + " |" for row in [*rows, *table.rows]) + "\n"
+    head = [[name.replace("_", " ") for name in table.columns], ["---"] * len(table.columns)]
+    cells = [[" ".join(wording.cell(value).split()).replace("|", r"\|") for value in row] for row in table.rows]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [*head, *cells])
 
 
-def to_latex(table: Table, *, caption: str = "", label: str = "") -> str:
-    """The table as a LaTeX table with booktabs rules, four significant digits, text escaped.
-
-    Args:
-        table: what to print.
-        caption: plain text; left out if empty.
-        label: for references; left out if empty.
-    """
-    numeric = [
-        all(_empty(row[at]) or not isinstance(row[at], str) for row in table.rows) for at in range(len(table.columns))
-    ]
-    rows = [" & ".join(_latex(value) for value in row) + r" \\" for row in table.rows]
-    head = " & ".join(_escape(name.replace("_", " ")) for name in table.columns) + r" \\"
-    lines = [r"\begin{table}", r"\centering"]
-    lines += [rf"\caption{{{_escape(caption)}}}"] if caption else []
-    lines += [rf"\label{{{label}}}"] if label else []
-    lines += [rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in numeric)}}}", r"\toprule", head]
-    lines += [r"\midrule", *rows, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
+def to_latex(table: Table, *, caption: str, label: str) -> str:
+    """The table as a LaTeX table with booktabs rules, four significant digits; texts and ``caption`` are escaped."""
+    head = [name.replace("_", " ") for name in table.columns]
+    cells = [["" if value == "" else wording.cell(value) or "--" for value in row] for row in table.rows]
+    head_line, *lines = [" & ".join(text.translate(_LATEX) for text in row) + r" \\" for row in [head, *cells]]
+    alignment = "".join("r" if numeric else "l" for numeric in table.numeric())
+    return "\n".join([
+        r"\begin{table}", r"\centering", rf"\caption{{{caption.translate(_LATEX)}}}", rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head_line, r"\midrule", *lines, r"\bottomrule",
+        r"\end{tabular}", r"\end{table}", "",
+    ])  # fmt: skip
 
 
-def write_csv(path: Path, table: Table) -> None:
-    """Writes :func:`to_csv` atomically.
-
-    Raises:
-        EnvironmentFault: the file cannot be written.
-    """
-    write_text(path, to_csv(table))
-
-
-def write_latex(path: Path, table: Table, *, caption: str = "", label: str = "") -> None:
-    """Writes :func:`to_latex` atomically.
-
-    Raises:
-        EnvironmentFault: the file cannot be written.
-    """
-    write_text(path, to_latex(table, caption=caption, label=label))
-
-
-def _empty(value: Value) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
-
-
-def _latex(value: Value) -> str:
-    if value is None or _empty(value):
-        return "--"
-    return _escape(f"{value:.4g}" if isinstance(value, float) else str(value))
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    **{character: "\\" + character for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        **{character: "\\" + character for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+)

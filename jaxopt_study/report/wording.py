@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jaxopt_study.analysis.minima import SUMMARY
+from jaxopt_study.analysis.minima import Summary
 from jaxopt_study.plots import labels
 
-FIXED_COLUMNS = ("optimizer", "seed", *SUMMARY)
+FIXED_COLUMNS = ("optimizer", "seed", *Summary._fields)
 """Of the table of runs; every other column is a hyperparameter."""
 COLUMNS: Mapping[str, str] = {
     "min_val_epoch": "at epoch",

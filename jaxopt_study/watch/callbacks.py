@@ -115,7 +115,8 @@ class TensorBoard:
     def on_run_end(self, run: Run, history: History) -> None:
         """Writes the lowest losses and closes the run's file; see Callback."""
         row = summary(history)
-        lowest = {name: row[name] for name in ("min_val_loss", "min_train_loss") if row[name] is not None}
+        both = {"min_val_loss": row.min_val_loss, "min_train_loss": row.min_train_loss}
+        lowest = {name: loss for name, loss in both.items() if loss is not None}
         _, _, end = self._hparams({}, {})
         self._write(run, history.epochs, summary=self._scalars(lowest))
         self._write(run, history.epochs, summary=end)

@@ -16,7 +16,7 @@ from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.plots import heatmaps
 from jaxopt_study.plots.general import configurations
 from jaxopt_study.plots.picture import Source, best
-from jaxopt_study.report import facts, tables
+from jaxopt_study.report import tables
 
 LUCKY, STEADY = 0.1, 0.01
 """Learning rates: of one seed to 0.10 and then diverged, and of two seeds that both ended well."""
@@ -64,7 +64,7 @@ def with_momentum(runs):
         lambda runs: rate(best(Source(runs), "sgd").runs),
         lambda runs: rate(configurations(runs)[0]),
         lambda runs: float(tables.best_configurations(runs).rows[0][6].split()[-1]),
-        lambda runs: float(facts.records(best_runs(Runs(runs)))[0]["hyperparameters"].split()[-1]),
+        lambda runs: float(best_runs(Runs(runs)).records()[0]["hyperparameters"].split()[-1]),
         lambda runs: best_by_heat_map(with_momentum(runs)),
         best_at_the_terminal,
     ],
@@ -78,7 +78,7 @@ def test_the_best_run_is_one_that_did_not_diverge():
 
 
 def test_no_interval_comes_of_a_loss_before_divergence():
-    (row,) = facts.records(tables.best_configurations(lucky_and_steady()[:2]))
+    (row,) = tables.best_configurations(lucky_and_steady()[:2]).records()
     assert row["val_loss"] == pytest.approx(0.3)
     assert math.isnan(row["val_low"])
     assert row["note"] == "one seed: no interval; 1 of 2 seeds diverged"

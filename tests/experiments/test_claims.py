@@ -325,7 +325,7 @@ def test_verdicts_are_the_same_every_time():
 
 
 def test_csv_has_a_row_a_claim_with_the_agreed_columns_first(tmp_path):
-    tables.write_csv(tmp_path / "claims.csv", article_tables.claims(judge(CLAIMS, world(seeds=1))))
+    (tmp_path / "claims.csv").write_text(tables.to_csv(article_tables.claims(judge(CLAIMS, world(seeds=1)))))
     text = (tmp_path / "claims.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     assert list(rows[0])[:6] == ["id", "verdict", "effect", "low", "high", "reason"]

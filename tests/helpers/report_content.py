@@ -6,11 +6,11 @@ from experiments.article import tables as article
 from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
 from experiments.command import catalogue
-from jaxopt_study import report
 from jaxopt_study.report import tables
+from jaxopt_study.report.facts import Origin
 
 HOSTILE = '"><script>document.title="broken"</script><img src=x onerror="document.title=\'broken\'">&{{ 7*7 }}'
-ORIGIN = report.Origin(
+ORIGIN = Origin(
     "workdir/a",
     {
         "settings": {"batch_size": 32},
@@ -23,7 +23,7 @@ ORIGIN = report.Origin(
 
 
 def content(histories=(), **changes):
-    """The arguments of ``report.render`` for these histories, with changes."""
+    """The arguments of ``page.render`` for these histories, with changes."""
     runs = ArticleRuns(histories)
     judgements = judge(catalogue.claims(), runs)
     given = {

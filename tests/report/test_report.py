@@ -7,10 +7,12 @@ from plot_runs import everything
 from report_content import HOSTILE, ORIGIN, content, runs
 
 from experiments.command import catalogue
-from jaxopt_study import report
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.plots.picture import save_pictures
-from jaxopt_study.report import tables, wording
+from jaxopt_study.plots.picture import SavedFigure, save_pictures
+from jaxopt_study.report import page, tables, wording
+from jaxopt_study.report.facts import Origin
+from jaxopt_study.report.outcome import write_report
+from jaxopt_study.report.page import render
 
 
 class Page(HTMLParser):
@@ -34,12 +36,11 @@ def text(page):
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    saved = save_pictures(catalogue.pictures("momentum_grid", everything(1)), tmp_path_factory.mktemp("figures"))
-    return report.illustrations(saved)
+    return save_pictures(catalogue.pictures("momentum_grid", everything(1)), tmp_path_factory.mktemp("figures"))
 
 
 def test_the_summary_says_what_was_run_on_what_and_how_long():
-    page = text(report.render(**content(runs())))
+    page = text(render(**content(runs())))
     assert "7 runs with 2 seeds (6 finished, 1 diverged)" in page
     assert "digits: 1438 training and 359 validation examples of 8 x 8 x 1" in page
     assert "2 min 5 s, 9.5 s of it compiling" in page
@@ -50,33 +51,33 @@ def test_the_summary_says_what_was_run_on_what_and_how_long():
 
 def test_the_lowest_loss_is_told_with_its_interval_and_its_configuration():
     assert re.search(
-        r"0\.2\d+ \(95% interval .+ to .+, 2 seeds\): SGD, learning_rate 0.001", text(report.render(**content(runs())))
+        r"0\.2\d+ \(95% interval .+ to .+, 2 seeds\): SGD, learning_rate 0.001", text(render(**content(runs())))
     )
 
 
 def test_our_best_runs_stand_beside_the_articles():
-    page = text(report.render(**content(runs())))
+    page = text(render(**content(runs())))
     assert "0.1899" in page
     assert "not run" in page
     assert len(re.findall("no interval", page)) >= 1
 
 
 def test_every_claim_has_its_verdict_in_words():
-    page = Page(report.render(**content(runs())))
+    page = Page(render(**content(runs())))
     rows = [row for row in page.all("tr") if row.get("id", "").startswith("claim-")]
     assert len(rows) == 43
     assert {row["data-verdict"] for row in rows} <= {"supported", "contradicted", "undecided"}
 
 
 def test_figures_stand_in_the_articles_order_with_alternative_text(figures):
-    page = Page(report.render(**content(runs(), figures=figures[::-1])))
+    page = Page(render(**content(runs(), figures=figures[::-1])))
     numbers = [int(figure["id"][3:5]) for figure in page.all("figure")]
     assert numbers == sorted(numbers) == [9, 11, 12, 13, 14, 15, 16, 17]
     assert all(len(image["alt"]) > 40 for image in page.all("img"))
 
 
 def test_claims_link_to_their_figures_that_are_there(figures):
-    page = Page(report.render(**content(runs(), figures=figures)))
+    page = Page(render(**content(runs(), figures=figures)))
     names = {figure["id"] for figure in page.all("figure")}
     links = [
         link["href"][1:] for link in page.all("a") if link["href"].startswith("#fig") and link["href"] != "#figures"
@@ -86,39 +87,41 @@ def test_claims_link_to_their_figures_that_are_there(figures):
 
 
 def test_every_link_within_the_page_has_its_target(figures):
-    page = Page(report.render(**content(runs(), figures=figures)))
+    page = Page(render(**content(runs(), figures=figures)))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {link["href"] for link in page.all("a")} <= {f"#{one}" for one in ids}
 
 
 def test_nothing_comes_from_outside(figures):
-    page = Page(report.render(**content(runs(), figures=figures)))
+    page = Page(render(**content(runs(), figures=figures)))
     addresses = [a[k] for _, a in page.tags for k in ("src", "href", "srcset", "action", "poster", "data") if k in a]
     assert addresses
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
     assert not page.all("link")
     assert "default-src 'none'" in page.all("meta")[1]["content"]
-    assert not re.search(r"@import|url\(", report.render(**content()))
+    assert not re.search(r"@import|url\(", render(**content()))
 
 
 @pytest.mark.parametrize("place", ["title", "notes", "origins", "runs", "best_runs", "reference", "figures"])
-def test_hostile_text_is_escaped_wherever_it_comes_from(place):
+def test_hostile_text_is_escaped_wherever_it_comes_from(place, tmp_path):
+    picture = tmp_path / "picture"
+    picture.write_text(HOSTILE)
     given = content(runs())
     reference = given["reference"]
     claims = reference.claims
     hostile = {
         "title": HOSTILE,
         "notes": [HOSTILE],
-        "origins": [report.Origin(HOSTILE, {HOSTILE: HOSTILE, "dataset": {"name": HOSTILE}}, {}), ORIGIN],
+        "origins": [Origin(HOSTILE, {HOSTILE: HOSTILE, "dataset": {"name": HOSTILE}}, {}), ORIGIN],
         "runs": given["runs"]._replace(
             columns=(*given["runs"].columns, HOSTILE), rows=[(*row, HOSTILE) for row in given["runs"].rows]
         ),
         "best_runs": given["best_runs"]._replace(rows=[(HOSTILE, *row[1:]) for row in given["best_runs"].rows]),
         "reference": reference._replace(claims=claims._replace(rows=[(HOSTILE,) * 2 + row[2:] for row in claims.rows])),
-        "figures": [report.Illustration(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        "figures": [SavedFigure(HOSTILE, picture, picture, HOSTILE, HOSTILE)],
     }[place]
-    made = report.render(**{**given, place: hostile})
+    made = render(**{**given, place: hostile})
     page = Page(made)
     assert len(page.all("script")) == 1
     assert not any("onerror" in attributes for _, attributes in page.tags)
@@ -127,14 +130,14 @@ def test_hostile_text_is_escaped_wherever_it_comes_from(place):
 
 def test_a_study_without_runs_figures_or_claims_is_still_a_page():
     none = content()["reference"]._replace(claims=tables.Table(("id", "verdict"), []))
-    page = report.render(**content(reference=none, origins=[report.Origin("a", {}, {})]))
+    page = render(**content(reference=none, origins=[Origin("a", {}, {})]))
     for sentence in ("No claims were judged", "There are no figures", "There are no runs"):
         assert sentence in page
 
 
 def test_several_work_directories_are_told_apart():
     other = ORIGIN._replace(name="workdir/b", stats={"seconds": 3.0})
-    page = text(report.render(**content(runs(), origins=[ORIGIN, other])))
+    page = text(render(**content(runs(), origins=[ORIGIN, other])))
     assert "workdir/a: 2 min 5 s, 9.5 s of it compiling; workdir/b: 3 s" in page
     assert page.count("digits: 1438 training") == 1
 
@@ -155,20 +158,20 @@ def test_settings_are_flattened_and_long_lists_counted():
 
 
 def test_a_large_svg_gives_way_to_its_png(figures, tmp_path, monkeypatch):
-    assert figures[0].source.startswith("data:image/svg+xml;base64,")
+    assert page.address(figures[0]).startswith("data:image/svg+xml;base64,")
     saved = save_pictures(catalogue.pictures("momentum_formulations", everything(1)), tmp_path)
     monkeypatch.setattr("jaxopt_study.report.page.LARGEST_SVG", 10)
-    assert report.illustrations(saved)[0].source.startswith("data:image/png;base64,")
+    assert page.address(saved[0]).startswith("data:image/png;base64,")
     saved[0].png.unlink()
     with pytest.raises(EnvironmentFault, match=r"\.png cannot be read"):
-        report.illustrations(saved)
+        render(**content(runs(), figures=saved))
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path):
-    path = report.write(tmp_path / "report.html", **content(runs()))
+    path = write_report(runs(), tmp_path, [ORIGIN], [], title="A study")
     assert path.read_text().rstrip().endswith("</html>")
-    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["report.html", "summary.csv", "tables"]
     blocked = tmp_path / "blocked"
     blocked.write_text("a file")
     with pytest.raises(EnvironmentFault, match="cannot write"):
-        report.write(blocked / "report.html", **content())
+        write_report(runs(), blocked, [ORIGIN], [], title="A study")

@@ -11,8 +11,9 @@ from plot_runs import everything
 from report_content import HOSTILE, content, runs
 
 from experiments.command import catalogue
-from jaxopt_study import report
 from jaxopt_study.plots.picture import save_pictures
+from jaxopt_study.report.facts import Origin
+from jaxopt_study.report.page import render
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -22,8 +23,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    saved = save_pictures(catalogue.pictures("momentum_grid", everything(1)), tmp_path_factory.mktemp("figures"))
-    return report.illustrations(saved)
+    return save_pictures(catalogue.pictures("momentum_grid", everything(1)), tmp_path_factory.mktemp("figures"))
 
 
 # In the browser: the page sits in a frame of the width wanted, and a script around it uses it as a person would.
@@ -67,7 +67,7 @@ def browse(tmp_path):
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_the_page_never_scrolls_sideways(browse, figures, width):
-    made = report.render(**content([*runs(), *everything(1)], figures=figures, notes=["a" * 200]))
+    made = render(**content([*runs(), *everything(1)], figures=figures, notes=["a" * 200]))
     found = browse(
         made,
         """found.inner = page.defaultView.innerWidth;
@@ -83,7 +83,7 @@ def test_the_page_never_scrolls_sideways(browse, figures, width):
 
 def test_runs_sort_by_number_both_ways_with_empty_cells_last_by_the_keyboards_button(browse):
     found = browse(
-        report.render(**content(runs())),
+        render(**content(runs())),
         """const heads = [...page.querySelectorAll("#runs-table thead th")];
         const at = heads.findIndex((head) => head.textContent === "beta 1");
         const epochs = heads.findIndex((head) => head.textContent === "epochs");
@@ -111,7 +111,7 @@ def test_runs_sort_by_number_both_ways_with_empty_cells_last_by_the_keyboards_bu
 
 def test_runs_are_found_by_words_and_by_status_and_counted(browse):
     found = browse(
-        report.render(**content(runs())),
+        render(**content(runs())),
         """const count = page.querySelector("[data-count=runs-table]");
         const counted = () => [shown("runs-table").length, count.textContent];
         found.all = counted();
@@ -129,7 +129,7 @@ def test_runs_are_found_by_words_and_by_status_and_counted(browse):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_claims_are_filtered_by_verdict(browse, width):
     found = browse(
-        report.render(**content(runs())),
+        render(**content(runs())),
         """use("[data-choose=claims-table]", "supported"); found.supported = shown("claims-table").length;
         use("[data-choose=claims-table]", "undecided"); found.undecided = shown("claims-table").length;
         found.marked = page.querySelectorAll("tr[data-verdict=undecided]").length;""",
@@ -140,9 +140,9 @@ def test_claims_are_filtered_by_verdict(browse, width):
 
 
 def test_hostile_text_does_nothing_in_a_browser(browse):
-    origins = [report.Origin(HOSTILE, {HOSTILE: HOSTILE}, {})]
+    origins = [Origin(HOSTILE, {HOSTILE: HOSTILE}, {})]
     found = browse(
-        report.render(**content(runs(), title=HOSTILE, notes=[HOSTILE], origins=origins)),
+        render(**content(runs(), title=HOSTILE, notes=[HOSTILE], origins=origins)),
         """found.title = page.title; found.images = page.images.length;
         found.heading = page.querySelector("h1").textContent;""",
     )
@@ -152,7 +152,7 @@ def test_hostile_text_does_nothing_in_a_browser(browse):
 
 def test_everything_that_acts_can_be_reached_and_has_a_name(browse, figures):
     found = browse(
-        report.render(**content(runs(), figures=figures, notes=["a note"])),
+        render(**content(runs(), figures=figures, notes=["a note"])),
         """for (const each of page.querySelectorAll("details")) each.open = true;
         const acting = [...page.querySelectorAll("a, button, input, select, summary, [tabindex='0']")];
         const name = (each) => each.getAttribute("aria-label") || each.labels?.[0]?.textContent || each.textContent;
@@ -200,7 +200,7 @@ found.faint = [...new Set(texts.filter((each) => ratio(each) < 4.5).map((each) =
 @pytest.mark.parametrize(("scheme", "is_dark"), [(0, True), (1, False)])
 def test_text_stands_out_in_light_and_in_dark(browse, monkeypatch, scheme, is_dark):
     monkeypatch.setitem(globals(), "FLAGS", (*FLAGS, f"--blink-settings=preferredColorScheme={scheme}"))
-    found = browse(report.render(**content(runs(), notes=["a note"])), CONTRAST)
+    found = browse(render(**content(runs(), notes=["a note"])), CONTRAST)
     assert (found["page"] < 0.1) == is_dark
     assert found["count"] > 100
     assert found["faint"] == []
