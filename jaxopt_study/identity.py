@@ -1,6 +1,7 @@
 """What a piece of a user's code is, as a hash: an edited network or rule must not be taken for the one in the store."""
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -46,7 +47,7 @@ def _parts(value: object, seen: dict[int, object]) -> Iterator[str]:
 def _compound(value: Any, seen: dict[int, object]) -> Iterator[str]:
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         array = np.asarray(value)
-        yield f"{array.dtype}{array.shape} {hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()}"
+        yield f"{array.dtype}{array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield f"key {key!r}"
@@ -55,8 +56,6 @@ def _compound(value: Any, seen: dict[int, object]) -> Iterator[str]:
         yield f"{type(value).__name__} of {len(value)}"
         for item in sorted(value, key=repr) if isinstance(value, set | frozenset) else value:
             yield from _parts(item, seen)
-    elif isinstance(value, ModuleType):
-        yield f"{value.__name__} {_installed_version(value.__name__)}"
     elif isinstance(value, functools.partial):
         yield from _parts((value.func, value.args, value.keywords), seen)
     elif isinstance(value, MethodType):
@@ -121,10 +120,8 @@ def _bytecode(code: CodeType) -> Iterator[str]:
 def _named(function: FunctionType) -> Iterator[object]:
     """What a function's code names: variables around it, globals, and members of the user's own modules."""
     for cell in function.__closure__ or ():
-        try:
+        with contextlib.suppress(ValueError):  # not filled yet: a function that names itself
             yield cell.cell_contents
-        except ValueError:  # not filled yet: a function that names itself
-            continue
     names = list(_names(function.__code__))
     for name in names:
         value = function.__globals__.get(name)

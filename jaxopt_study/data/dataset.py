@@ -108,8 +108,7 @@ def choose_classes(available: Sequence[str], names: Sequence[str] | None) -> tup
     """
     chosen = tuple(available) if names is None or tuple(names) == ("all",) else tuple(names)
     unknown = [label for label in chosen if label not in available]
-    more = f" and {len(available) - 12} more" if len(available) > 12 else ""
-    listed = ", ".join(available[:12]) + more
+    listed = ", ".join(available[:12]) + (f" and {len(available) - 12} more" if len(available) > 12 else "")
     if unknown:
         raise InputError("--classes", ",".join(chosen), f"no class {unknown[0]!r}; there are {listed}")
     if len(set(chosen)) < len(chosen):
