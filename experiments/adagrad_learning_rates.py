@@ -123,7 +123,7 @@ def _adagrad_large_rate(source: plots.picture.Source) -> plots.picture.Picture:
     adagrad, sgd = (selection.of_rule(source.histories, rule) for rule in ("adagrad", "sgd"))
     rate = figures.at(adagrad, facts.LARGE_ADAGRAD_RATE, others=(facts.SMALL_RATE,))
     same = [h for h in sgd if _rate(h) == rate.used]
-    chosen = same or plots.picture.best(source, "sgd").runs
+    chosen = same or plots.picture.best(source, "sgd").histories
     which = "at the same rate" if same else "at its best rate, as it was not run at this one"
     groups = {
         f"Adagrad, lr {labels.number(rate.used)}": selection.matching(adagrad, {"learning_rate": rate.used}),

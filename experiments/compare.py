@@ -229,7 +229,7 @@ CLAIMS = (
 # Its figures.
 
 
-def _all_best(source: plots.picture.Source) -> list[plots.picture.Best]:
+def _all_best(source: plots.picture.Source) -> list[Cell]:
     chosen = []
     for rule in _ALL:
         try:
@@ -251,11 +251,17 @@ def _bars(
     measured: Callable[[History], float],
     whole: bool = False,
 ) -> plots.picture.Picture:
-    entries = [plots.comparison.Bar(b.rule, b.text, [measured(h) for h in b.runs]) for b in _all_best(source)]
+    entries = [
+        plots.comparison.Bar(c.optimizer, labels.configuration(c.hyperparameters), [measured(h) for h in c.histories])
+        for c in _all_best(source)
+    ]
     title = labels.sentence(f"{what}, each optimizer at its best configuration")
     figure = plots.comparison.bars(entries, unit=unit, whole=whole, title=title)
     chosen = "The best configuration has the lowest mean of the minimum validation losses over its seeds."
-    caption = f"{title}. {chosen} {plots.captions.dots(source.histories)} The lowest is starred."
+    dots = plots.captions.over_seeds(
+        source.histories, "Bars are means over up to {} seeds, dots the seeds.", "One seed a configuration."
+    )
+    caption = f"{title}. {chosen} {dots} The lowest is starred."
     alt = f"Bar chart. {title}: {plots.comparison.told(entries, whole)}."
     return plots.picture.Picture(f"fig{number}_{shows}", figure, caption, alt)
 
@@ -269,7 +275,8 @@ def _epoch_of_minimum(history: History) -> float:
 
 
 def _epochs_to_worst(source: plots.picture.Source) -> plots.picture.Picture:
-    target = max(b.value for b in _all_best(source))
+    runs = Runs(source.histories, chance=source.chance)
+    target = max(mean_lowest(runs, config) for config in _all_best(source))
     return _bars(
         source,
         number=48,
@@ -289,10 +296,11 @@ def _sgd_and_momentum(source: plots.picture.Source) -> plots.picture.Picture:
     sgd, momentum = plots.picture.best(source, "sgd"), plots.picture.best(source, "momentum")
     runs = selection.of_rule(source.histories, "sgd")
     low = figures.at(runs, 0.01)
-    groups = {f"SGD (its best)\n{sgd.text}": sgd.runs}
-    if not same_value(low.used, sgd.numbers["learning_rate"]):
+    groups = {f"SGD (its best)\n{labels.configuration(sgd.hyperparameters)}": sgd.histories}
+    if not same_value(low.used, sgd.hyperparameters["learning_rate"]):
         groups[f"SGD\nlr {labels.number(low.used)}"] = selection.matching(runs, {"learning_rate": low.used})
-    groups["\n".join(["momentum (its best)", *momentum.text.split(", ")])] = momentum.runs
+    numbers = labels.configuration(momentum.hyperparameters).replace(", ", "\n")
+    groups[f"momentum (its best)\n{numbers}"] = momentum.histories
     lead = f"SGD at its best rate and at {low.title}, and momentum at its best."
     title = "SGD and momentum: training loss and validation loss"
     return plots.picture.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)

@@ -131,7 +131,7 @@ _SHOWN_CYCLES = 40
 
 def _cycle(source: plots.picture.Source) -> plots.picture.Picture:
     has = any(h.optimizer == "cyclical" for h in source.histories)
-    numbers = plots.picture.best(source, "cyclical").numbers if has else facts.CYCLE
+    numbers = plots.picture.best(source, "cyclical").hyperparameters if has else facts.CYCLE
     base, top, step = (numbers[name] for name in facts.CYCLE)
     rises = f"from {labels.number(base)} to {labels.number(top)} in {labels.number(step)} epochs"
     figure = cycle(base, top, step, title=f"Triangular cycle of the learning rate, {rises}")
@@ -142,15 +142,16 @@ def _cycle(source: plots.picture.Source) -> plots.picture.Picture:
 
 def _cyclical_losses(source: plots.picture.Source) -> plots.picture.Picture:
     chosen = plots.picture.best(source, "cyclical")
-    period, last = 2 * chosen.numbers["step_size"], max(h.epochs for h in chosen.runs)
+    numbers, runs = chosen.hyperparameters, chosen.histories
+    period, last = 2 * numbers["step_size"], max(h.epochs for h in runs)
     # The rate is at its base where one epoch ends and the next begins.
     events = [k * period + 0.5 for k in range(1, math.ceil(last / period))]
     shown = events if len(events) <= _SHOWN_CYCLES else []
     lead = "Training and validation loss under the cyclical learning rate."
     lead += " Dotted: the rate is back at its base." if shown else ""
-    title = f"Cyclical learning rate: training loss and validation loss, {chosen.text}"
+    title = f"Cyclical learning rate: training loss and validation loss, {labels.configuration(numbers)}"
     return plots.picture.groups_picture(
-        44, {"cyclical": chosen.runs}, lead, chance=source.chance, shows="cyclical_loss", title=title, events=shown
+        44, {"cyclical": runs}, lead, chance=source.chance, shows="cyclical_loss", title=title, events=shown
     )
 
 

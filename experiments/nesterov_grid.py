@@ -122,14 +122,15 @@ def _ratios(source: plots.picture.Source) -> plots.picture.Picture:
     epochs = min(RATIO_EPOCHS, max(h.epochs for h in plain))
     after = labels.counted(epochs, "epoch") + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
     runs = Runs([*nesterov, *plain], chance=source.chance)
-    tables = {curve: convergence_table(runs, curve, after=epochs) for curve in plots.picture.LOSSES}
+    tables = {curve: convergence_table(runs, curve, after=epochs) for curve in labels.LOSSES}
     title = f"Convergence ratio of Nesterov momentum against plain momentum after {after}"
     figure = ratios.convergence_ratios(tables, x="momentum", y="learning_rate", title=title)
+    seeds = plots.captions.over_seeds(nesterov, "Cells give the median over {} seeds, each paired with itself.")
     caption = (
         f"Epochs that Nesterov momentum needs to reach the loss that plain momentum has after {after}, divided by "
         f"{epochs}: below 1 (green, triangle down) it is faster, above 1 (red, triangle up) slower. Yellow: neither "
         "got halfway from guessing to the best loss of the grid. Momentum 0, where both are SGD, is left out. "
-        f"{plots.captions.medians(nesterov)}"
+        f"{seeds}"
     )
     return plots.picture.Picture("fig25_convergence_ratio", figure, caption, f"Table in colour. {ratios.told(tables)}")
 

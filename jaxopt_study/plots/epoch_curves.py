@@ -46,51 +46,9 @@ def band(histories: Sequence[History], metric: str) -> Band:
     return Band(mean, low, high, np.isfinite(stack).all(axis=0))
 
 
-def curves(
-    histories: Sequence[History],
-    metrics: Sequence[str] = ("train_loss", "val_loss"),
-    *,
-    by: str | Sequence[str],
-    title: str = "",
-    ceiling: float = np.inf,
-) -> Figure:
-    """Curves of runs, one line a value of ``by``: the mean over the seeds, with a band from minimum to maximum.
-
-    Where a seed has stopped the line goes on thinner, as the mean of the rest. Runs that diverged are left out of the
-    mean and drawn by themselves as thin lines; a cross at the upper edge marks the epoch.
-
-    Args:
-        histories: the runs; those that ``where`` does not let through are passed over.
-        metrics: names of curves, a panel each.
-        by: a hyperparameter, several of them, or ``"optimizer"``.
-        title: of the figure.
-        ceiling: losses above it are cut off, so that a run that explodes does not flatten the others.
-
-    Raises:
-        NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
-    """
-    names = (by,) if isinstance(by, str) else tuple(by)
-    groups = named_groups(selection.matching(histories, {}), names)
-    if names == ("optimizer",):
-        looks = [style.named_look(members[0].optimizer, i) for i, members in enumerate(groups.values())]
-    else:
-        looks = style.ordered_looks(len(groups))
-    heading = ", ".join(map(labels.hyperparameter, names))
-    return lines(groups, metrics, legend=heading, title=title, looks=looks, ceiling=ceiling)
-
-
-def named_groups(histories: Sequence[History], by: Sequence[str]) -> dict[str, list[History]]:
-    """As ``selection.grouped``, with the values as figures write them: ``0.9``, or ``0.9, 0.999``."""
-    return {", ".join(map(_name, key)): members for key, members in selection.grouped(histories, by).items()}
-
-
-def _name(part: float | str) -> str:
-    return labels.optimizer(part) if isinstance(part, str) else labels.number(part)
-
-
 def lines(
     groups: Mapping[str, Sequence[History]],
-    metrics: Sequence[str] = ("train_loss", "val_loss"),
+    metrics: Sequence[str] = labels.LOSSES,
     *,
     legend: str = "",
     title: str = "",
@@ -99,16 +57,19 @@ def lines(
     ceiling: float = np.inf,
     rest: Sequence[Sequence[History]] = (),
 ) -> Figure:
-    """As ``curves``, of groups that were made and named by the caller, each the seeds of one configuration.
+    """A line a configuration: the mean over its seeds, with a band from minimum to maximum.
+
+    Where a seed has stopped the line goes on thinner, as the mean of the rest. Runs that diverged are left out of the
+    mean and drawn by themselves as thin lines; a cross at the upper edge marks the epoch.
 
     Args:
-        groups: runs by the text of the legend.
-        metrics: a panel each; panels of losses share one scale.
+        groups: the runs of each configuration by the text of the legend.
+        metrics: names of curves, a panel each; panels of losses share one scale.
         legend: its heading.
         title: of the figure.
         looks: one a group.
         events: epochs that a dotted vertical line marks.
-        ceiling: losses above it are cut off.
+        ceiling: losses above it are cut off, so that a run that explodes does not flatten the others.
         rest: further configurations, whose means are drawn thin and grey and have no place in the legend.
     """
     chosen = looks or [style.named_look("", i) for i in range(len(groups))]

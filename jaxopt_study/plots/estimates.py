@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator
+from numpy.typing import ArrayLike
 
-from jaxopt_study.analysis import Estimate
+from jaxopt_study.analysis.intervals import Estimate
+from jaxopt_study.analysis.minima import Minima
 from jaxopt_study.plots import labels, style
 
 LEGEND = 2.6
@@ -16,11 +18,11 @@ _DECADES_FROM = 60.0
 """Ratio of the ends of an axis from which only powers of ten are written: the panels are narrow."""
 
 
-def marks(axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], **look: Any) -> None:
-    """Means with their intervals; no bar where there is one seed."""
-    low, high = (np.array([getattr(one, end) for one in estimates]) for end in ("low", "high"))
-    axes.plot(places, [one.value for one in estimates], **look)
-    bars = np.isfinite(low)
+def marks(axes: Axes, places: ArrayLike, means: Sequence[Estimate | Minima], **look: Any) -> None:
+    """Means with their intervals or ranges; no bar where there is one seed."""
+    low, high = (np.array([getattr(one, end) for one in means]) for end in ("low", "high"))
+    axes.plot(np.asarray(places), [one.value for one in means], **look)
+    bars = high > low
     axes.vlines(np.asarray(places)[bars], low[bars], high[bars], color=look.get("color"), linewidth=1.0)
 
 
@@ -33,9 +35,9 @@ def crosses(axes: Axes, places: Sequence[float], label: str = "a seed diverged")
         )  # fmt: skip
 
 
-def positions(axes: Axes, places: Sequence[float], name: str) -> None:
+def positions(axes: Axes, places: ArrayLike, name: str) -> None:
     """The x axis of positive numbers, logarithmic where their ratio asks for it."""
-    low, high = min(places), max(places)
+    low, high = float(np.min(places)), float(np.max(places))
     if low > 0 and high > style.LOG_FROM * low:
         style.log_axis(axes, "x", low, high)
         if high > _DECADES_FROM * low:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from jaxopt_study.analysis import best_first
+from jaxopt_study.analysis.best import best_first
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, picture, selection

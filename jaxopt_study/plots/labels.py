@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+LOSSES = ("train_loss", "val_loss")
 LOSS_UNIT = "cross-entropy, nats"
 MEASURES: Mapping[str, str] = {
     "train_loss": "training loss",
@@ -13,14 +14,10 @@ MEASURES: Mapping[str, str] = {
     "grad_norm": "gradient norm",
     "update_norm": "update norm",
     "param_norm": "parameter norm",
-    "min_train_loss": "minimum training loss",
-    "min_val_loss": "minimum validation loss",
 }
 UNITS: Mapping[str, str] = {
     "train_loss": LOSS_UNIT,
     "val_loss": LOSS_UNIT,
-    "min_train_loss": LOSS_UNIT,
-    "min_val_loss": LOSS_UNIT,
     "val_accuracy": "share of examples",
     "oscillation": "share of parameters",
     "update_size": "mean absolute value in a step",
@@ -66,6 +63,11 @@ def measure(name: str) -> str:
     return MEASURES.get(name, name.replace("_", " "))
 
 
+def minimum(loss: str) -> str:
+    """Name of the minimum of a loss."""
+    return f"minimum {measure(loss)}"
+
+
 def axis(name: str) -> str:
     """Label of an axis: the measure and, on a second line, its unit."""
     return f"{measure(name)}\n({UNITS[name]})" if name in UNITS else measure(name)
@@ -91,14 +93,19 @@ def shown(hyperparameters: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in hyperparameters.items() if name not in GUARDS}
 
 
+def configuration(hyperparameters: Mapping[str, float]) -> str:
+    """``lr 0.01, momentum 0.5``, without the numbers that only guard against division by zero."""
+    return ", ".join(f"{short(name)} {number(value)}" for name, value in shown(hyperparameters).items())
+
+
 def number(value: float) -> str:
     """A hyperparameter's or a tick's value, three significant digits: 0.0316, 0, 1e-07."""
     return f"{value:.3g}"
 
 
 def value(value: float | str) -> str:
-    """As :func:`number`; text, such as an optimizer's name, as it is."""
-    return value if isinstance(value, str) else number(value)
+    """As :func:`number`, or as :func:`optimizer`."""
+    return optimizer(value) if isinstance(value, str) else number(value)
 
 
 def loss(value: float) -> str:

@@ -9,15 +9,13 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from jaxopt_study.analysis.best import best_cell, mean_lowest
-from jaxopt_study.analysis.runs import Runs
+from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.files import write_atomically
 from jaxopt_study.history import History
 from jaxopt_study.plots import captions, comparison, epoch_curves, heatmaps, labels, selection, style
 from jaxopt_study.plots.selection import NotDrawable
 
-FORMATS = ("png", "svg")
-LOSSES = ("train_loss", "val_loss")
 SHOWN_LOSS = 3.0
 """Curves are cut off above this multiple of the loss of guessing."""
 
@@ -128,7 +126,7 @@ def curve_picture(
     shows: str,
     by: str | Sequence[str],
     held: Sequence[Held] = (),
-    metrics: Sequence[str] = LOSSES,
+    metrics: Sequence[str] = labels.LOSSES,
 ) -> Picture:
     """Curves over the epochs, one line a value of ``by``.
 
@@ -140,17 +138,26 @@ def curve_picture(
         by: a hyperparameter, several, or ``"optimizer"``.
         held: the values at which the figure is drawn.
         metrics: a panel each.
+
+    Raises:
+        NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
     """
-    runs = selection.matching(source.histories, {h.name: h.used for h in held})
     names = (by,) if isinstance(by, str) else tuple(by)
-    rule = labels.listing(labels.optimizer(rule) for rule in dict.fromkeys(h.optimizer for h in runs))
-    what = labels.listing(labels.measure(m) for m in metrics)
-    by_what = "" if names == ("optimizer",) else f" by {labels.listing(map(labels.hyperparameter, names))}"
-    title = labels.sentence(", ".join([f"{rule}: {what}{by_what}", *(h.title for h in held)]))
-    figure = epoch_curves.curves(runs, metrics, by=names, title=title, ceiling=SHOWN_LOSS * source.chance)
-    name = "_".join([_file_name(number, shows), *(h.file for h in held)])
-    groups = epoch_curves.named_groups(runs, names)
-    return Picture(name, figure, captions.curves(lead, runs), captions.curves_alt(groups, metrics))
+    runs = selection.matching(source.histories, {h.name: h.used for h in held})
+    groups = {", ".join(map(labels.value, key)): members for key, members in selection.grouped(runs, names).items()}
+    rules = dict.fromkeys(h.optimizer for h in runs)
+    what = labels.listing(map(labels.measure, metrics))
+    if names == ("optimizer",):
+        looks = [style.named_look(rule, i) for i, rule in enumerate(sorted(rules))]
+    else:
+        looks = style.ordered_looks(len(groups))
+        what += f" by {labels.listing(map(labels.hyperparameter, names))}"
+    title = _title(f"{labels.listing(map(labels.optimizer, rules))}: {what}", held)
+    legend = ", ".join(map(labels.hyperparameter, names))
+    ceiling = SHOWN_LOSS * source.chance
+    figure = epoch_curves.lines(groups, metrics, legend=legend, title=title, looks=looks, ceiling=ceiling)
+    alt = captions.curves_alt(groups, metrics)
+    return Picture(_file_name(number, shows, held), figure, captions.curves(lead, runs), alt)
 
 
 def groups_picture(
@@ -169,27 +176,26 @@ def groups_picture(
     runs = [h for members in groups.values() for h in members]
     rules = [members[0].optimizer for members in groups.values()]
     told_apart = len(set(rules)) == len(rules) and labels.OPTIMIZERS.keys() >= set(rules)
+    looks = [style.named_look(rule) for rule in rules] if told_apart else None
     figure = epoch_curves.lines(
-        groups,
-        LOSSES,
-        legend=legend,
-        title=title,
-        looks=[style.named_look(rule) for rule in rules] if told_apart else None,
-        events=events,
-        ceiling=SHOWN_LOSS * chance,
-        rest=rest,
+        groups, legend=legend, title=title, looks=looks, events=events, ceiling=SHOWN_LOSS * chance, rest=rest
     )
-    return Picture(_file_name(number, shows), figure, captions.curves(lead, runs), captions.curves_alt(groups, LOSSES))
+    alt = captions.curves_alt(groups, labels.LOSSES)
+    return Picture(_file_name(number, shows), figure, captions.curves(lead, runs), alt)
 
 
-def _file_name(number: int, shows: str) -> str:
-    return f"fig{number:02d}_{shows}" if number else shows
+def _file_name(number: int, shows: str, held: Sequence[Held] = ()) -> str:
+    return "_".join([*([f"fig{number:02d}"] if number else []), shows, *(h.file for h in held)])
+
+
+def _title(what: str, held: Sequence[Held] = ()) -> str:
+    return labels.sentence(", ".join([what, *(h.title for h in held)]))
 
 
 def minimum_picture(number: int, source: Source, lead: str, *, shows: str, by: str) -> Picture:
     """The minimum losses against one hyperparameter."""
     runs = selection.matching(source.histories, {})
-    title = labels.sentence(f"{labels.optimizer(runs[0].optimizer)}: minimum losses by {labels.hyperparameter(by)}")
+    title = _title(f"{labels.optimizer(runs[0].optimizer)}: minimum losses by {labels.hyperparameter(by)}")
     figure = comparison.minimum_by(runs, by=by, title=title, ceiling=SHOWN_LOSS * source.chance)
     return Picture(_file_name(number, shows), figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
 
@@ -206,35 +212,15 @@ def table_picture(
     best: str = "row",
 ) -> Picture:
     """Minimum losses over two hyperparameters, ``x`` the columns and ``y`` the rows; ``best`` as in ``heat_map``."""
-    values = ("min_train_loss", "min_val_loss")
     runs = selection.matching(source.histories, {h.name: h.used for h in held})
     over = f"{labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
-    rule = labels.optimizer(runs[0].optimizer)
-    title = labels.sentence(", ".join([f"{rule}: minimum losses over {over}", *(h.title for h in held)]))
-    figure = heatmaps.heat_map(runs, x=x, y=y, value=values, best=best, title=title, ceiling=source.chance)
-    alt = captions.table_alt(runs, x=x, y=y, values=values)
-    name = "_".join([_file_name(number, shows), *(h.file for h in held)])
-    return Picture(name, figure, captions.table(lead, runs, best), alt)
+    title = _title(f"{labels.optimizer(runs[0].optimizer)}: minimum losses over {over}", held)
+    figure = heatmaps.heat_map(runs, x=x, y=y, best=best, title=title, ceiling=source.chance)
+    alt = captions.table_alt(runs, x=x, y=y)
+    return Picture(_file_name(number, shows, held), figure, captions.table(lead, runs, best), alt)
 
 
-class Best(NamedTuple):
-    """The best configuration of a rule."""
-
-    rule: str
-    numbers: Mapping[str, float]
-    runs: list[History]
-    """A run a seed."""
-    value: float
-    """Minimum validation loss, mean over the seeds."""
-
-    @property
-    def text(self) -> str:
-        """``lr 0.01, momentum 0.5``; numbers that only guard against division by zero are left out."""
-        shown = labels.shown(self.numbers)
-        return ", ".join(f"{labels.short(name)} {labels.number(value)}" for name, value in shown.items())
-
-
-def best(source: Source, rule: str) -> Best:
+def best(source: Source, rule: str) -> Cell:
     """The configuration of a rule with the smallest mean of the minimum validation losses.
 
     Momentum 0 is SGD and does not count as a rule with momentum.
@@ -242,30 +228,19 @@ def best(source: Source, rule: str) -> Best:
     Raises:
         NotDrawable: if the rule has no run.
     """
-    runs = Runs(source.histories, chance=source.chance)
-    cells = runs.family(rule)
+    cells = Runs(source.histories).family(rule)
     if not cells:
         raise NotDrawable(f"there is no run of {labels.optimizer(rule)}")
-    chosen = best_cell(cells)
-    members = [chosen.by_seed[seed] for seed in chosen.seeds]
-    return Best(rule, chosen.hyperparameters, members, mean_lowest(runs, chosen))
+    return best_cell(cells)
 
 
 def save(figure: Figure, folder: str | os.PathLike[str], name: str) -> list[Path]:
-    """Writes ``folder/name.png`` (150 dots an inch) and ``folder/name.svg``; a reader never sees half a file.
-
-    Args:
-        figure: the figure.
-        folder: is made if it is not there.
-        name: file name without its ending.
-
-    Returns:
-        The paths, in the order of ``FORMATS``.
+    """Writes ``folder/name.png`` and ``folder/name.svg``, in this order; a reader never sees half a file.
 
     Raises:
         EnvironmentFault: the folder cannot be written or the disk is full.
     """
-    paths = [Path(folder) / f"{name}.{kind}" for kind in FORMATS]
+    paths = [Path(folder) / f"{name}.{kind}" for kind in ("png", "svg")]
     for path in paths:
         write_atomically(path, lambda temporary: _draw(figure, temporary))
     return paths

@@ -1,4 +1,4 @@
-"""The look of every figure: the one place that sets sizes, colours, line styles and markers.
+"""The look of every figure: colours, line styles, markers, panels and axes; figures.mplstyle has the sizes.
 
 Colours are told apart by people with colour-blindness and fall from dark to light, so that they survive a
 black-and-white print; line styles and markers say the same a second time.
@@ -7,7 +7,8 @@ black-and-white print; line styles and markers say the same a second time.
 import contextlib
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -28,37 +29,6 @@ GOOD, BAD, NEITHER = "#9ad1b3", "#f2a58e", "#f6e08a"
 HEAT = "cividis_r"
 LOG_FROM = 6.0
 """An axis or a scale of colours is logarithmic where the largest value is more than this multiple of the smallest."""
-RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.labelsize": 9,
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "text.color": INK,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4.5,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "legend.handlelength": 3.2,
-    "hatch.linewidth": 0.6,
-    "hatch.color": "#8a8a8a",
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "savefig.dpi": 150,
-    "path.simplify_threshold": 0.3,
-    "svg.hashsalt": "jaxopt_study",
-}
 _DASHES = ("-", (0, (5, 1.6)), (0, (7, 1.6, 1.4, 1.6)), (0, (1.4, 1.4)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _OKABE_ITO = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
@@ -75,7 +45,7 @@ class Look(NamedTuple):
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
     """Within it, figures are made and written in the project's style; afterwards all is as it was."""
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context(fname=Path(__file__).with_name("figures.mplstyle")):
         yield
 
 

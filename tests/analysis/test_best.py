@@ -38,7 +38,7 @@ def rate(histories):
 
 
 def best_by_heat_map(runs):
-    cells = [row[0] for row in heatmaps.table(runs, x="momentum", y="learning_rate", value="min_val_loss")]
+    cells = [row[0] for row in heatmaps.table(runs, x="momentum", y="learning_rate", curve="val_loss")]
     (place,) = best_places(cells)
     return sorted({run.hyperparameters["learning_rate"] for run in runs})[place]
 
@@ -61,7 +61,7 @@ def with_momentum(runs):
     [
         lambda runs: rate(best_cell(Runs(runs).cells("sgd")).histories),
         lambda runs: rate(best_for_claims(ArticleRuns(runs), "sgd").histories),
-        lambda runs: rate(best(Source(runs), "sgd").runs),
+        lambda runs: rate(best(Source(runs), "sgd").histories),
         lambda runs: rate(configurations(runs)[0]),
         lambda runs: float(tables.best_configurations(runs).rows[0][6].split()[-1]),
         lambda runs: float(best_runs(Runs(runs)).records()[0]["hyperparameters"].split()[-1]),

@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
-from jaxopt_study.plots import epoch_curves
-from jaxopt_study.plots.epoch_curves import band, curves, lines
+from jaxopt_study.plots import picture, style
+from jaxopt_study.plots.epoch_curves import band, lines
 from jaxopt_study.plots.selection import NotDrawable
+
+
+def curves(runs, *, by, ceiling=np.inf):
+    """The figure with losses above ``ceiling`` cut off."""
+    return picture.curve_picture(
+        0, picture.Source(runs, ceiling / picture.SHOWN_LOSS), "", shows="curves", by=by
+    ).figure
 
 
 def drawn(axes, label):
@@ -84,7 +91,7 @@ def test_the_epoch_axis_counts_whole_epochs_from_one():
 
 
 def test_lines_differ_in_more_than_colour():
-    looks = {(look.linestyle, look.marker) for look in epoch_curves.style.ordered_looks(9)}
+    looks = {(look.linestyle, look.marker) for look in style.ordered_looks(9)}
     assert len(looks) == 9
 
 

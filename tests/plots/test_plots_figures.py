@@ -7,9 +7,12 @@ from plot_runs import momentum_grid, run
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.optimizers import registry
 from jaxopt_study.plots import labels
-from jaxopt_study.plots.epoch_curves import curves
 from jaxopt_study.plots.general import general
-from jaxopt_study.plots.picture import save, save_pictures
+from jaxopt_study.plots.picture import Source, curve_picture, save, save_pictures
+
+
+def curves(runs):
+    return curve_picture(0, Source(runs), "", shows="curves", by="momentum").figure
 
 
 def test_png_and_svg_are_written_and_nothing_else(tmp_path):
@@ -24,13 +27,13 @@ def test_png_and_svg_are_written_and_nothing_else(tmp_path):
 
 def test_the_same_runs_give_the_same_files(tmp_path):
     for folder in ("one", "two"):
-        save(curves(momentum_grid(rates=(0.1,)), by="momentum"), tmp_path / folder, "a")
+        save(curves(momentum_grid(rates=(0.1,))), tmp_path / folder, "a")
     for kind in ("png", "svg"):
         assert (tmp_path / "one" / f"a.{kind}").read_bytes() == (tmp_path / "two" / f"a.{kind}").read_bytes()
 
 
 def test_a_failed_write_leaves_nothing_and_keeps_what_was_there(tmp_path, monkeypatch):
-    figure = curves([run(momentum=0.9)], by="momentum")
+    figure = curves([run(momentum=0.9)])
     save(figure, tmp_path, "a")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
