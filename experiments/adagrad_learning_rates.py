@@ -23,7 +23,8 @@ from experiments.article.verdict import Part, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis import Runs, losses
+from jaxopt_study.analysis.minima import losses
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History

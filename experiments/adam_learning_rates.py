@@ -19,7 +19,9 @@ from experiments.article.verdict import Part, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
-from jaxopt_study.analysis import Cell, Runs, halfway, minimum
+from jaxopt_study.analysis.best import halfway
+from jaxopt_study.analysis.minima import minimum
+from jaxopt_study.analysis.runs import Cell, Runs
 
 AXES = {"learning_rates": Axis("adam", "learning_rate", facts.half_decades(-4, 0))}
 

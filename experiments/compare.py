@@ -32,17 +32,9 @@ from experiments.article.verdict import Part, Undecided, Verdict, attempt, both,
 from experiments.command import flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study import plots
-from jaxopt_study.analysis import (
-    Cell,
-    Runs,
-    best_cell,
-    epochs_to,
-    lowest,
-    mean_lowest,
-    minimum,
-    same_value,
-)
-from jaxopt_study.analysis.runs import stands_for
+from jaxopt_study.analysis.best import best_cell, mean_lowest
+from jaxopt_study.analysis.minima import epochs_to, lowest, minimum
+from jaxopt_study.analysis.runs import Cell, Runs, same_value, stands_for
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History

@@ -23,7 +23,7 @@ from experiments.article.verdict import Part, Undecided, Verdict, attempt, decid
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values, full_grid
 from jaxopt_study import plots
-from jaxopt_study.analysis import Runs
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import Run
 from jaxopt_study.plots import labels

@@ -23,7 +23,8 @@ from absl import flags
 from experiments.article import facts as article
 from experiments.command import start as command
 from jaxopt_study import files
-from jaxopt_study.analysis import minimum, seed_estimate
+from jaxopt_study.analysis.intervals import seed_estimate
+from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 from jaxopt_study.models.build import Model

@@ -23,7 +23,9 @@ from experiments.article.rates import effective_rate
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis import Cell, Estimate, Runs, lowest, paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
+from jaxopt_study.analysis.minima import lowest
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 from jaxopt_study.plots import labels

@@ -20,7 +20,7 @@ from experiments.article.parts import mean_loss, trend
 from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values, full_grid
-from jaxopt_study.analysis import Cell, Runs
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 

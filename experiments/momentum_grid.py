@@ -22,7 +22,8 @@ from experiments.article.parts import CONVERGED, converges, early, higher_minimu
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study.analysis import Cell, Runs, progress
+from jaxopt_study.analysis.best import progress
+from jaxopt_study.analysis.runs import Cell, Runs
 
 AXES = {
     "learning_rates": Axis("momentum", "learning_rate", facts.SGD_RATES),

@@ -25,7 +25,10 @@ from experiments.article.ratios import AFTER
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, full_grid
 from jaxopt_study import plots
-from jaxopt_study.analysis import Cell, Estimate, Runs, halfway, losses, minimum, seed_estimate
+from jaxopt_study.analysis.best import halfway
+from jaxopt_study.analysis.intervals import Estimate, seed_estimate
+from jaxopt_study.analysis.minima import losses, minimum
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.plots.selection import NotDrawable

@@ -21,7 +21,8 @@ from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
-from jaxopt_study.analysis import Cell, Runs, losses
+from jaxopt_study.analysis.minima import losses
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.plots import labels, selection
 
 AXES = {

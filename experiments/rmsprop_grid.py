@@ -20,7 +20,9 @@ from experiments.article.rates import HALF_STEP, ratio_of_best_rates
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
+from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.minima import lowest
+from jaxopt_study.analysis.runs import Cell, Runs
 
 AXES = {
     "learning_rates": Axis("rmsprop", "learning_rate", facts.half_decades(-4, 0)),

@@ -18,7 +18,8 @@ from experiments.article.parts import higher_minimum, slower
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study.analysis import Cell, Runs, best_cell
+from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
 
 AXES = {"learning_rates": Axis("sgd", "learning_rate", facts.SGD_RATES)}

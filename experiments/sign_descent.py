@@ -24,17 +24,10 @@ from experiments.article import facts
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis import (
-    Cell,
-    Estimate,
-    Runs,
-    best_cell,
-    losses,
-    lowest,
-    paired_differences,
-    same_value,
-    seed_estimate,
-)
+from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
+from jaxopt_study.analysis.minima import losses, lowest
+from jaxopt_study.analysis.runs import Cell, Runs, same_value
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 from jaxopt_study.optimizers import registry, rmsprop

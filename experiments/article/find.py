@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from experiments.article import facts as article
 from experiments.article.verdict import Undecided
-from jaxopt_study.analysis import Cell, Runs, best_cell, halfway, settled
+from jaxopt_study.analysis.best import best_cell, halfway
+from jaxopt_study.analysis.minima import settled
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
 
 MIN_EPOCHS = 10

@@ -7,7 +7,9 @@ import numpy as np
 
 from experiments.article.find import best, common_seeds, diverged, horizon, require_learning, unsettled
 from experiments.article.verdict import Part
-from jaxopt_study.analysis import Cell, Runs, area_under_curve, epochs_to, losses, lowest, minimum, progress
+from jaxopt_study.analysis.best import progress
+from jaxopt_study.analysis.minima import area_under_curve, epochs_to, losses, lowest, minimum
+from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
 
 CONVERGED = 0.5

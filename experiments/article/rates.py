@@ -2,7 +2,9 @@
 
 from experiments.article.find import best, common_seeds, family, unsettled
 from experiments.article.verdict import Part, Undecided
-from jaxopt_study.analysis import Cell, Runs, best_cell, lowest
+from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.minima import lowest
+from jaxopt_study.analysis.runs import Cell, Runs
 
 HALF_STEP = 10**0.25
 """A best rate is known to half a step of the half-decade grid; bounds on ratios of rates are set between its values."""

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxopt_study import plots
-from jaxopt_study.analysis import Runs, epochs_to, halfway, losses
+from jaxopt_study.analysis.best import halfway
+from jaxopt_study.analysis.minima import epochs_to, losses
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.plots import labels, selection
 
 if TYPE_CHECKING:

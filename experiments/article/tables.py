@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from experiments.article import facts
 from experiments.article.claim import Judgement
-from jaxopt_study.analysis import Runs, best_cell
+from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.report import tables
 from jaxopt_study.report.facts import Reference
 from jaxopt_study.report.tables import Table, Value

@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis import Estimate, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 
 LEVEL = 0.95
 MIN_EQUAL_SEEDS = 3

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from experiments.benchmarks import common
 from experiments.command import start as command
-from jaxopt_study.analysis import lowest_loss
 from jaxopt_study.analysis.intervals import paired_differences, seed_estimate
+from jaxopt_study.analysis.minima import lowest_loss
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.trainer import Trainer

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.article.claim import Claim
-from jaxopt_study.analysis import Runs
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
 from jaxopt_study.optimizers import registry

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.article.find import ArticleRuns
 from experiments.command.experiment import Values
-from jaxopt_study.analysis import Runs
+from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.api import Study
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as grid

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from experiments.article.claim import Judgement
 from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED
-from jaxopt_study.analysis import best_first, seed_minima
+from jaxopt_study.analysis.best import best_first
+from jaxopt_study.analysis.minima import seed_minima
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.api import Study
 from jaxopt_study.grids.run import Run

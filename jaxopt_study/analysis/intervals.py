@@ -29,9 +29,7 @@ class Estimate(NamedTuple):
     note: str = ""
 
 
-def bca_interval(
-    values: ArrayLike, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
+def bca_interval(values: ArrayLike, *, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
     """Bias-corrected and accelerated bootstrap interval of the mean of ``[S]`` values; NaN for fewer than two.
 
     B. Efron, "Better bootstrap confidence intervals", 1987. Equal values give an interval of no width.
@@ -44,7 +42,7 @@ def bca_interval(
     from scipy import stats  # slow to import; no epoch waits for it
 
     rng = np.random.default_rng(seed)
-    result = stats.bootstrap((sample,), np.mean, n_resamples=resamples, confidence_level=level, method="BCa", rng=rng)
+    result = stats.bootstrap((sample,), np.mean, n_resamples=RESAMPLES, confidence_level=level, method="BCa", rng=rng)
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
@@ -62,7 +60,7 @@ def student_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float,
     return float(sample.mean()) - half, float(sample.mean()) + half
 
 
-def seed_estimate(values: ArrayLike, *, level: float = LEVEL, seed: int = 0) -> Estimate:
+def seed_estimate(values: ArrayLike, *, level: float = LEVEL) -> Estimate:
     """Mean of one value a seed ``[S]`` with its interval.
 
     The interval is the wider, on each side, of the bootstrap's (BCa) and Student's. The bootstrap alone is too narrow
@@ -79,7 +77,7 @@ def seed_estimate(values: ArrayLike, *, level: float = LEVEL, seed: int = 0) -> 
     mean = float(finite.mean())
     if len(finite) == 1:
         return Estimate(mean, math.nan, math.nan, 1, "; ".join(filter(None, ["one seed: no interval", note])))
-    ends = [bca_interval(finite, level=level, seed=seed), student_interval(finite, level=level)]
+    ends = [bca_interval(finite, level=level), student_interval(finite, level=level)]
     return Estimate(mean, min(low for low, _ in ends), max(high for _, high in ends), len(finite), note)
 
 

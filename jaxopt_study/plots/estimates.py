@@ -42,7 +42,7 @@ def positions(axes: Axes, places: ArrayLike, name: str) -> None:
         style.log_axis(axes, "x", low, high)
         if high > _DECADES_FROM * low:
             axes.xaxis.set_major_locator(LogLocator(subs=(1.0,), numticks=8))
-        room = (high / low) ** 0.05
+        room = (high / low) ** 0.03
         axes.set_xlim(low / room, high * room)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -30,15 +30,16 @@ def general(
     Yields:
         ``(name, figure, caption, alt_text)``.
     """
-    source = Source([], chance)
     trained = [h for h in histories if h.status != "failed" and h.epochs]
-    rules = {rule: [h for h in trained if h.optimizer == rule] for rule in dict.fromkeys(h.optimizer for h in trained)}
+    rules: dict[str, list[History]] = {}
+    for history in trained:
+        rules.setdefault(history.optimizer, []).append(history)
     pictures = [_compared(rules, chance)] if len(rules) > 1 else []
     for rule, runs in rules.items():
         axes = varied(runs)
         pictures += [_curves(rule, runs, axes, chance)]
-        pictures += [_over(source.of(runs), rule, axis) for axis in axes]
-        pictures += [_map(source.of(runs), rule, x, y) for y, x in itertools.combinations(axes, 2)]
+        pictures += [_over(Source(runs, chance), rule, axis) for axis in axes]
+        pictures += [_map(Source(runs, chance), rule, x, y) for y, x in itertools.combinations(axes, 2)]
     for made in pictures:
         _set_unit(made.figure, unit)
         yield made
@@ -102,20 +103,16 @@ def _compared(rules: Mapping[str, Sequence[History]], chance: float) -> Picture:
     for runs in best_first([configurations(of_rule)[0] for of_rule in rules.values()])[:MOST_CURVES]:
         rule = runs[0].optimizer
         groups[f"{labels.optimizer(rule)}\n{_name(runs[0], varied(rules[rule]))}"] = runs
+    title = "The best configuration of each optimizer"
+    lead = f"{title}, by its lowest validation loss."
     return picture.groups_picture(
-        0,
-        groups,
-        "The best configuration of each optimizer, by its lowest validation loss.",
-        chance=chance,
-        shows="best_of_each_optimizer",
-        title="The best configuration of each optimizer",
-        legend="optimizer",
+        0, groups, lead, chance=chance, shows="best_of_each_optimizer", title=title, legend="optimizer"
     )
 
 
 def _name(history: History, axes: Sequence[str]) -> str:
-    names = [name for name in axes if name in history.hyperparameters]
-    return ", ".join(labels.value(selection.value_of(history, n)) for n in names) or labels.optimizer(history.optimizer)
+    values = [labels.value(selection.value_of(history, name)) for name in axes if name in history.hyperparameters]
+    return ", ".join(values) or labels.optimizer(history.optimizer)
 
 
 def _slug(name: str) -> str:
@@ -124,5 +121,5 @@ def _slug(name: str) -> str:
 
 def _set_unit(figure: Figure, unit: str) -> None:
     for panel in figure.axes:
-        for read, write in ((panel.get_ylabel, panel.set_ylabel), (panel.get_xlabel, panel.set_xlabel)):
-            write(read().replace(labels.LOSS_UNIT, unit).replace("loss (nats)", f"loss ({unit})"))
+        label = panel.get_ylabel().replace(labels.LOSS_UNIT, unit).replace("loss (nats)", f"loss ({unit})")
+        panel.set_ylabel(label)

@@ -4,28 +4,18 @@ from collections.abc import Iterable, Mapping
 
 LOSSES = ("train_loss", "val_loss")
 LOSS_UNIT = "cross-entropy, nats"
-MEASURES: Mapping[str, str] = {
-    "train_loss": "training loss",
-    "val_loss": "validation loss",
-    "val_accuracy": "validation accuracy",
-    "oscillation": "oscillation",
-    "update_size": "update size",
-    "distance": "distance per epoch",
-    "grad_norm": "gradient norm",
-    "update_norm": "update norm",
-    "param_norm": "parameter norm",
+MEASURES: Mapping[str, tuple[str, str]] = {
+    "train_loss": ("training loss", LOSS_UNIT),
+    "val_loss": ("validation loss", LOSS_UNIT),
+    "val_accuracy": ("validation accuracy", "share of examples"),
+    "oscillation": ("oscillation", "share of parameters"),
+    "update_size": ("update size", "mean absolute value in a step"),
+    "distance": ("distance per epoch", "Euclidean, of the weights"),
+    "grad_norm": ("gradient norm", "Euclidean"),
+    "update_norm": ("update norm", "Euclidean"),
+    "param_norm": ("parameter norm", "Euclidean"),
 }
-UNITS: Mapping[str, str] = {
-    "train_loss": LOSS_UNIT,
-    "val_loss": LOSS_UNIT,
-    "val_accuracy": "share of examples",
-    "oscillation": "share of parameters",
-    "update_size": "mean absolute value in a step",
-    "distance": "Euclidean, of the weights",
-    "grad_norm": "Euclidean",
-    "update_norm": "Euclidean",
-    "param_norm": "Euclidean",
-}
+"""By the name of the curve: what it is called, and its unit."""
 HYPERPARAMETERS: Mapping[str, str] = {
     "learning_rate": "learning rate",
     "decay": "decay (rho)",
@@ -60,7 +50,7 @@ OPTIMIZERS: Mapping[str, str] = {
 
 def measure(name: str) -> str:
     """Name of a measure in words."""
-    return MEASURES.get(name, name.replace("_", " "))
+    return MEASURES[name][0] if name in MEASURES else name.replace("_", " ")
 
 
 def minimum(loss: str) -> str:
@@ -70,7 +60,7 @@ def minimum(loss: str) -> str:
 
 def axis(name: str) -> str:
     """Label of an axis: the measure and, on a second line, its unit."""
-    return f"{measure(name)}\n({UNITS[name]})" if name in UNITS else measure(name)
+    return f"{measure(name)}\n({MEASURES[name][1]})" if name in MEASURES else measure(name)
 
 
 def hyperparameter(name: str) -> str:

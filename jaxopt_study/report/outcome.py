@@ -41,8 +41,7 @@ def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any],
     Args:
         histories: the runs.
         folder: where to write.
-        config: what config.json says.
-        stats: what stats.json says; may be empty.
+        config: what config.json says; ``stats``: what stats.json says, perhaps nothing.
 
     Returns:
         The page.

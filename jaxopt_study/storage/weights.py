@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_study.analysis import best_run, same_value
+from jaxopt_study.analysis.best import best_run
+from jaxopt_study.analysis.runs import same_value
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network, Variables

@@ -35,7 +35,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxopt_study.analysis import summary
+from jaxopt_study.analysis.minima import summary
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run

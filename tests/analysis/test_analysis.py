@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from made_runs import CHANCE, history
 
-from jaxopt_study import analysis
-from jaxopt_study.analysis import Runs
-from jaxopt_study.analysis.runs import as_trained, stands_for
+from jaxopt_study.analysis import best, minima, runs
+from jaxopt_study.analysis.runs import Runs, as_trained, stands_for
 from jaxopt_study.errors import InputError
 
 NAN, INF = math.nan, math.inf
@@ -20,46 +19,46 @@ def select(runs, optimizer, **numbers):
 
 
 def test_minimum_is_at_the_first_of_equal_epochs():
-    assert analysis.minimum([0.5, 0.3, 0.3, 0.4]) == (0.3, 2)
+    assert minima.minimum([0.5, 0.3, 0.3, 0.4]) == (0.3, 2)
 
 
 @pytest.mark.parametrize("curve", [[], [NAN, NAN], [INF, NAN]])
 def test_curve_without_a_finite_value_has_no_minimum(curve):
-    value, epoch = analysis.minimum(curve)
+    value, epoch = minima.minimum(curve)
     assert math.isnan(value)
     assert epoch is None
 
 
 def test_minimum_leaves_out_values_that_are_not_finite():
-    assert analysis.minimum([NAN, 0.4, -INF, 0.6]) == (0.4, 2)
+    assert minima.minimum([NAN, 0.4, -INF, 0.6]) == (0.4, 2)
 
 
 @pytest.mark.parametrize(("target", "epoch"), [(0.5, 2), (0.3, 4), (0.31, 4), (0.1, None), (1.0, 1)])
 def test_epochs_to_a_target_counts_from_one_and_knows_never(target, epoch):
-    assert analysis.epochs_to([0.6, 0.5, NAN, 0.3], target) == epoch
+    assert minima.epochs_to([0.6, 0.5, NAN, 0.3], target) == epoch
 
 
 def test_area_under_a_straight_line_is_that_of_the_trapezium():
-    assert analysis.area_under_curve([4.0, 3.0, 2.0, 1.0], 4) == pytest.approx(7.5)
-    assert analysis.area_under_curve([4.0, 3.0, 2.0, 1.0], 2) == pytest.approx(3.5)
+    assert minima.area_under_curve([4.0, 3.0, 2.0, 1.0], 4) == pytest.approx(7.5)
+    assert minima.area_under_curve([4.0, 3.0, 2.0, 1.0], 2) == pytest.approx(3.5)
 
 
 def test_epochs_after_divergence_count_as_the_ceiling():
-    assert analysis.area_under_curve([0.5, NAN], 4, ceiling=0.7) == pytest.approx(0.6 + 0.7 + 0.7)
-    assert analysis.area_under_curve([0.5, 9.0, 0.5], 3, ceiling=0.7) == pytest.approx(1.2)
+    assert minima.area_under_curve([0.5, NAN], 4, ceiling=0.7) == pytest.approx(0.6 + 0.7 + 0.7)
+    assert minima.area_under_curve([0.5, 9.0, 0.5], 3, ceiling=0.7) == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_area_refuses_epochs_that_a_curve_does_not_have(epochs):
     with pytest.raises(InputError, match=f"epochs={epochs}: allowed is 2 to 4"):
-        analysis.area_under_curve([4.0, 3.0, 2.0, 1.0], epochs)
+        minima.area_under_curve([4.0, 3.0, 2.0, 1.0], epochs)
 
 
 def test_values_are_the_same_where_they_train_as_the_same_float32():
-    assert analysis.same_value(float(np.float32(0.99)), 0.99)
-    assert analysis.same_value(0.0, 0.0)
-    assert not analysis.same_value(0.0316, 10**-1.5)
-    assert not analysis.same_value(0.1, 0.1 * (1 + 1e-6))
+    assert runs.same_value(float(np.float32(0.99)), 0.99)
+    assert runs.same_value(0.0, 0.0)
+    assert not runs.same_value(0.0316, 10**-1.5)
+    assert not runs.same_value(0.1, 0.1 * (1 + 1e-6))
     assert as_trained(float(np.float32(0.1))) == as_trained(0.1) == 0.1
 
 
@@ -141,32 +140,32 @@ def test_failed_runs_are_set_aside():
     ],
 )
 def test_a_run_is_settled_when_more_epochs_would_hardly_help(status, val, settled):
-    assert analysis.settled(history(status=status, val=val)) is settled
+    assert minima.settled(history(status=status, val=val)) is settled
 
 
 def test_progress_is_zero_at_guessing_one_at_the_best_and_zero_for_a_run_that_diverged():
     good, bad = history(val=[0.2], learning_rate=0.1), history(val=[3.0], learning_rate=0.2)
     burst = history(val=[0.3, NAN], learning_rate=0.3, status="diverged", diverged_epoch=2)
     runs = Runs([good, bad, burst])
-    assert analysis.halfway(runs) == pytest.approx((CHANCE + 0.2) / 2)
-    assert [analysis.progress(runs, run) for run in (good, bad, burst)] == pytest.approx([1.0, 0.0, 0.0])
+    assert best.halfway(runs) == pytest.approx((CHANCE + 0.2) / 2)
+    assert [best.progress(runs, run) for run in (good, bad, burst)] == pytest.approx([1.0, 0.0, 0.0])
 
 
 def test_nothing_has_converged_where_nothing_gets_below_guessing():
-    assert math.isnan(analysis.halfway(Runs([history(val=[0.65])])))
-    assert math.isnan(analysis.halfway(Runs([])))
+    assert math.isnan(best.halfway(Runs([history(val=[0.65])])))
+    assert math.isnan(best.halfway(Runs([])))
 
 
 def test_a_run_without_a_finite_loss_counts_as_guessing():
-    assert analysis.lowest(Runs([], chance=2.0), history(val=[NAN, NAN])) == 2.0
+    assert minima.lowest(Runs([], chance=2.0), history(val=[NAN, NAN])) == 2.0
 
 
 def test_the_epoch_of_divergence_counts_as_not_finite_in_both_losses():
     run = history(val=[0.5, NAN], train=[0.5, 0.1], status="diverged", diverged_epoch=2)
-    assert np.isnan(analysis.losses(run, "train_loss")).tolist() == [False, True]
+    assert np.isnan(minima.losses(run, "train_loss")).tolist() == [False, True]
     assert run.curves["train_loss"][1] == np.float32(0.1)
 
 
 def test_best_configuration_is_the_one_with_the_smallest_mean_not_the_luckiest_seed():
     runs = Runs(history(seed=s, val=[v], learning_rate=r) for s, v, r in ((0, 0.1, 1.0), (1, 0.6, 1.0), (0, 0.3, 0.1)))
-    assert analysis.best_cell(runs.cells("sgd")).hyperparameters == {"learning_rate": 0.1}
+    assert best.best_cell(runs.cells("sgd")).hyperparameters == {"learning_rate": 0.1}

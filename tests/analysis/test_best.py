@@ -11,8 +11,9 @@ from experiments.article.find import ArticleRuns
 from experiments.article.find import best as best_for_claims
 from experiments.article.tables import best_runs
 from experiments.command import terminal
-from jaxopt_study.analysis import Runs, best_cell, best_first, best_places, best_run, seed_minima
-from jaxopt_study.analysis.runs import by_configuration
+from jaxopt_study.analysis.best import best_cell, best_first, best_places, best_run
+from jaxopt_study.analysis.minima import seed_minima
+from jaxopt_study.analysis.runs import Runs, by_configuration
 from jaxopt_study.plots import heatmaps
 from jaxopt_study.plots.general import configurations
 from jaxopt_study.plots.picture import Source, best

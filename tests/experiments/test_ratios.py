@@ -8,7 +8,7 @@ from made_runs import history
 
 from experiments.article.ratios import convergence_ratio, convergence_table
 from experiments.compare import share_of_rates
-from jaxopt_study.analysis import Runs
+from jaxopt_study.analysis.runs import Runs
 
 NAN, INF = math.nan, math.inf
 SLOW = np.linspace(1.0, 0.1, 10)

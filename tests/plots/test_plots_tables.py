@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
-from jaxopt_study.analysis import best_places, seed_minima
+from jaxopt_study.analysis.best import best_places
+from jaxopt_study.analysis.minima import seed_minima
 from jaxopt_study.plots.comparison import minimum_by
 from jaxopt_study.plots.heatmaps import cell_text, heat_map, table
 from jaxopt_study.plots.selection import NotDrawable
