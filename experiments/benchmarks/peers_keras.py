@@ -75,7 +75,7 @@ def feed(case: Case) -> dict[str, Any]:
     if keras.backend.backend() != "tensorflow":
         x, y = images.reshape(-1, *images.shape[2:]), labels.reshape(-1, 1).astype(np.float32)
         return {"x": x, "y": y, "batch_size": case.batch_size, "shuffle": False}
-    import tensorflow as tf
+    import tensorflow as tf  # one of three backends, of which it may be the one that is not installed
 
     pairs = tf.data.Dataset.from_tensor_slices((images, labels[..., None].astype(np.float32)))
     return {"x": pairs.cache().prefetch(tf.data.AUTOTUNE)}

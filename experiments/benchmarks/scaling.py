@@ -65,7 +65,7 @@ class Fault(NamedTuple):
 def machines() -> Iterator[Any]:
     """Two machines of a core each, beside one without cores for the driver."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
+    import ray  # an extra
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -90,7 +90,7 @@ def study_of(folder: Path, runs: int) -> Trainer:
 
 def trained(folder: Path, runs: int, workers: int, watcher: Watcher | None = None) -> dict[str, float]:
     """Trains a study on the cluster; its part of stats.json."""
-    from jaxopt_study.cluster import driver
+    from jaxopt_study.cluster import driver  # Ray is an extra
 
     driver.train(study_of(folder, runs), Machines(cluster="auto", cpus_per_worker=1, workers=workers), watcher)
     return last_part(folder)
@@ -221,7 +221,7 @@ def tables(numbers: dict[str, list[dict[str, float]]], found: list[Fault]) -> li
 
 def drive(folder: Path) -> None:
     """The study of the fault table on a local cluster of its own."""
-    from jaxopt_study.cluster import connect, driver
+    from jaxopt_study.cluster import connect, driver  # Ray is an extra
 
     connect.connect("local")
     devices.configure(only_cpu=True)
