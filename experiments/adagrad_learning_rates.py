@@ -55,23 +55,18 @@ def g1(runs: Runs) -> Verdict:
     cells = [cell(runs, optimizer, learning_rate=facts.SMALL_RATE) for optimizer in ("adagrad", "sgd")]
     horizon(cells)
     pairs = [[config.by_seed[seed] for config in cells] for seed in common_seeds(cells)]
-    first = [_ratio(runs, *pair, last=False) for pair in pairs]
-    last = [_ratio(runs, *pair, last=True) for pair in pairs]
     meaning = "training loss of adagrad over that of sgd at 0.001, {} tenth of the epochs"
-    return decide(
-        [
-            Part(meaning.format("last"), last, low=1.0, ratio=True, note=diverged(cells)),
-            Part(meaning.format("first"), first, low=0.0, high=KEEPS_UP, ratio=True),
-        ]
-    )
+    first, last = zip(*(_ratios(runs, *pair) for pair in pairs), strict=True)
+    falls_behind = Part(meaning.format("last"), last, low=1.0, ratio=True, note=diverged(cells))
+    return decide([falls_behind, Part(meaning.format("first"), first, low=0.0, high=KEEPS_UP, ratio=True)])
 
 
-def _ratio(runs: Runs, ours: History, plain: History, *, last: bool) -> float:
+def _ratios(runs: Runs, ours: History, plain: History) -> tuple[float, float]:
     epochs = min(ours.epochs, plain.epochs)
-    part = slice(epochs - tenth(epochs), epochs) if last else slice(0, tenth(epochs))
-    curves = [losses(run, "train_loss")[part] for run in (ours, plain)]
-    first, second = (float(np.where(np.isfinite(curve), curve, runs.chance).mean()) for curve in curves)
-    return over(first, second)
+    curves = np.stack([losses(run, "train_loss")[:epochs] for run in (ours, plain)])
+    curves = np.where(np.isfinite(curves), curves, runs.chance)
+    few = tenth(epochs)
+    return over(*curves[:, :few].mean(axis=1).tolist()), over(*curves[:, -few:].mean(axis=1).tolist())
 
 
 def g2(runs: Runs) -> Verdict:
@@ -89,9 +84,7 @@ def g4(runs: Runs) -> Verdict:
     """Update size of the best rate in the last tenth of the epochs over that in the first."""
     ours = best(runs, "adagrad")
     horizon([ours])
-    values = [
-        over(late(run, "update_size"), early(run, "update_size", tenth(run.epochs))) for run in ours.by_seed.values()
-    ]
+    values = [over(late(run, "update_size"), early(run, "update_size", tenth(run.epochs))) for run in ours.histories]
     meaning = f"update size in the last tenth of the epochs over that in the first: {ours.label}"
     return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True, note=diverged([ours]))])
 

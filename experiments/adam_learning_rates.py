@@ -8,7 +8,6 @@ Expected: the best rate is about 0.001, and it gets worse above. Figures 34 and 
 
 from __future__ import annotations
 
-import functools
 from functools import partial
 
 from experiments.article import facts, figures
@@ -28,7 +27,6 @@ AXES = {"learning_rates": Axis("adam", "learning_rate", facts.half_decades(-4, 0
 # What the article claims.
 
 _RATES = facts.half_decades(-4, 0)
-_BEST = _RATES.index(0.001)
 _OTHERS = tuple(run.optimizer for run in facts.BEST_RUNS if run.optimizer != "adam")
 _REACHED = {"val_loss": 0.2059, "train_loss": 0.2077}
 CLOSE = 0.05
@@ -37,36 +35,37 @@ CLOSE = 0.05
 
 def d1(runs: Runs) -> Verdict:
     """Every other rate that was run against 0.001; its neighbours on the grid must be there."""
+    ours = _RATES.index(0.001)
     tried = [
         rate
         for index, rate in enumerate(_RATES)
-        if index != _BEST and (abs(index - _BEST) == 1 or runs.printed("adam", learning_rate=rate))
+        if index != ours and (abs(index - ours) == 1 or runs.printed("adam", learning_rate=rate))
     ]
-    return decide([attempt(_worse_than_best_rate, runs, rate) for rate in tried])
+    return decide([attempt(lambda rate: higher_minimum(runs, _at(runs, rate), _at(runs)), rate) for rate in tried])
 
 
-def _worse_than_best_rate(runs: Runs, rate: float) -> Part:
-    return higher_minimum(runs, cell(runs, "adam", learning_rate=rate), cell(runs, "adam", learning_rate=0.001))
+def _at(runs: Runs, rate: float = 0.001) -> Cell:
+    return cell(runs, "adam", learning_rate=rate)
 
 
 def d2(runs: ArticleRuns) -> Verdict:
     """Both losses over the article's; not comparable on other data."""
-    ours = cell(runs, "adam", learning_rate=0.001)
+    ours = _at(runs)
     return decide([_near(runs, ours, curve, _REACHED[curve]) for curve in ("val_loss", "train_loss")])
 
 
 def _near(runs: ArticleRuns, ours: Cell, curve: str, loss: float) -> Part:
     other = "" if runs.article_setup else "not comparable: data, image size or model are not the article's"
-    hindrance = other or unsettled([ours])
     values = [minimum(history.curves[curve]).value / loss for history in ours.by_seed.values()]
     meaning = f"smallest {curve} over the article's {loss}: {ours.label}"
-    return Part(meaning, values, 1 / (1 + CLOSE), 1 + CLOSE, True, hindrance, hindrance, note=other)
+    part = Part(meaning, values, 1 / (1 + CLOSE), 1 + CLOSE, ratio=True, note=other)
+    return part.open_if(other or unsettled([ours]))
 
 
 def d3(runs: Runs) -> Verdict:
     """The default betas against beta_1 0.5."""
     ours = cell(runs, "adam", learning_rate=0.001, b1=0.5, b2=0.999)
-    return decide([higher_minimum(runs, cell(runs, "adam", learning_rate=0.001), ours)])
+    return decide([higher_minimum(runs, _at(runs), ours)])
 
 
 def d4(runs: Runs) -> Verdict:
@@ -77,8 +76,7 @@ def d4(runs: Runs) -> Verdict:
 def d5(runs: Runs) -> Verdict:
     """Epochs to the loss half-way from guessing to the best of the study, every other optimizer over Adam."""
     require_learning(runs)
-    behind = functools.partial(slower_to, runs, halfway(runs))
-    return decide([attempt(behind, other) for other in _OTHERS])
+    return decide([attempt(slower_to, runs, halfway(runs), other) for other in _OTHERS])
 
 
 CLAIMS = (

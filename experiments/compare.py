@@ -15,7 +15,6 @@ Expected: the losses lie close together, Adam is the first to get there. Figures
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -26,7 +25,7 @@ import numpy as np
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import best, cell, common_seeds, family, unsettled
-from experiments.article.parts import higher_minimum, later_minimum, slower, slower_to
+from experiments.article.parts import by_seed, higher_minimum, later_minimum, slower, slower_to
 from experiments.article.rates import rates
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide
 from experiments.command import flags
@@ -92,11 +91,9 @@ def x2(runs: Runs) -> Verdict:
     """Each of the four over their mean, and their mean against SGD."""
     cells = [best(runs, optimizer) for optimizer in _FOLLOWERS]
     plain = best(runs, "sgd")
-    seeds = common_seeds([*cells, plain])
-    losses = np.array([[lowest(runs, config.by_seed[seed]) for config in cells] for seed in seeds])
-    first = np.array([lowest(runs, plain.by_seed[seed]) for seed in seeds])
+    *by_follower, first = by_seed([*cells, plain], lambda run: lowest(runs, run)).T
+    losses = np.array(by_follower).T
     centre = np.exp(np.log(np.maximum(losses, np.finfo(np.float64).tiny)).mean(axis=1))
-    moving = unsettled([*cells, plain])
     meaning = "smallest validation loss over the mean of nesterov, adam, momentum and rmsprop"
     limits = (1 / (1 + CLOSE), 1 + CLOSE)
     parts = [
@@ -105,7 +102,7 @@ def x2(runs: Runs) -> Verdict:
     ]
     behind = "mean smallest validation loss of nesterov, adam, momentum and rmsprop minus sgd's"
     parts.append(Part(behind, (losses.mean(axis=1) - first).tolist()))
-    return decide([part._replace(no_support=moving, no_contradiction=moving) for part in parts])
+    return decide([part.open_if(unsettled([*cells, plain])) for part in parts])
 
 
 def x3(runs: Runs) -> Verdict:
@@ -125,7 +122,7 @@ def x4(runs: Runs) -> Verdict:
 def x5(runs: Runs) -> Verdict:
     """Epochs to the worst of the optimizers' best losses, every other optimizer over Adam."""
     target = max(mean_lowest(runs, best(runs, optimizer)) for optimizer in _ALL)
-    return decide([attempt(functools.partial(slower_to, runs, target), other) for other in _without("adam")])
+    return decide([attempt(slower_to, runs, target, other) for other in _without("adam")])
 
 
 def x6(runs: Runs) -> Verdict:
@@ -145,9 +142,8 @@ def x7(runs: Runs) -> Verdict:
         raise Undecided(f"grid does not cover it: {len(table)} optimizers with a range of rates, 4 are needed")
     cells = [config for window in table.values() for config in window]
     values = [_rate_share(runs, table, seed) for seed in common_seeds(cells)]
-    moving = unsettled(cells)
     meaning = f"learning rate's share of the variance (within a decade of the best) over {', '.join(table)}"
-    return decide([Part(meaning, values, low=0.5, no_support=moving, no_contradiction=moving)])
+    return decide([Part(meaning, values, low=0.5).open_if(unsettled(cells))])
 
 
 def _window(runs: Runs, cells: list[Cell]) -> list[Cell]:

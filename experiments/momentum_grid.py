@@ -17,8 +17,19 @@ import numpy as np
 
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
-from experiments.article.find import along, best, cell, common_seeds, family, horizon, require_learning, unsettled
-from experiments.article.parts import CONVERGED, converges, early, higher_minimum, late, log, slower, tenth, trend
+from experiments.article.find import along, best, cell, family, horizon, require_learning, unsettled
+from experiments.article.parts import (
+    CONVERGED,
+    by_seed,
+    converges,
+    early,
+    higher_minimum,
+    late,
+    log,
+    slower,
+    tenth,
+    trend,
+)
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
@@ -65,12 +76,10 @@ def m4(runs: Runs) -> Verdict:
     """Trends of the logarithm of the update size over momentum, in the first and the last tenth of the epochs."""
     cells = _momenta(runs)
     epochs = tenth(horizon(cells))
-    first = trend(
-        cells, lambda run: log(early(run, "update_size", epochs)), "logarithm of the early update size", rises=True
-    )
-    last = trend(cells, lambda run: log(late(run, "update_size")), "logarithm of the late update size", rises=False)
-    moving = unsettled(cells)
-    return decide([first, last._replace(no_support=moving, no_contradiction=moving)])
+    meaning = "logarithm of the {} update size"
+    first = trend(cells, lambda run: log(early(run, "update_size", epochs)), meaning.format("early"), rises=True)
+    last = trend(cells, lambda run: log(late(run, "update_size")), meaning.format("late"), rises=False)
+    return decide([first, last.open_if(unsettled(cells))])
 
 
 def m5(runs: Runs) -> Verdict:
@@ -90,9 +99,8 @@ def m6(runs: Runs) -> Verdict:
 
 def m7(runs: Runs) -> Verdict:
     """Whether momentum 0.9 and 0.95 fail to converge at the largest rate."""
-    return decide(
-        [attempt(lambda m: converges(runs, _at(runs, m, facts.SGD_RATES[-1]), claimed=False), m) for m in (0.9, 0.95)]
-    )
+    rate = facts.SGD_RATES[-1]
+    return decide([attempt(lambda m: converges(runs, _at(runs, m, rate), claimed=False), m) for m in (0.9, 0.95)])
 
 
 def m8(runs: Runs) -> Verdict:
@@ -102,28 +110,17 @@ def m8(runs: Runs) -> Verdict:
     rates = [r for r in facts.SGD_RATES if all(runs.printed("momentum", learning_rate=r, momentum=m) for m in momenta)]
     if len(rates) < 3 or len(momenta) < 3:
         raise Undecided("grid does not cover it: three rates at each of three momenta are needed")
-    table = [[_at(runs, momentum, rate) for momentum in momenta] for rate in rates]
-    cells = [config for row in table for config in row]
-    seeds = common_seeds(cells)
-    converged = np.array(
-        [[[progress(runs, config.by_seed[seed]) >= CONVERGED for config in row] for row in table] for seed in seeds]
-    )
-    moving = unsettled(
-        [config for config in cells if min(progress(runs, r) for r in config.by_seed.values()) < CONVERGED]
-    )
-    decades = np.log10(rates)
-    by_rate = [_slope(decades, share) for share in converged.mean(axis=2)]
-    by_momentum = [_slope(np.arange(len(momenta)), share) for share in converged.mean(axis=1)]
-    meanings = (
-        "share of momenta that converge, change per decade of the learning rate",
-        "share of learning rates that converge, change per step of momentum",
-    )
-    return decide(
-        [
-            Part(meaning, values, -math.inf, 0.0, no_support=moving, no_contradiction=moving)
-            for meaning, values in zip(meanings, (by_rate, by_momentum), strict=True)
-        ]
-    )
+    cells = [_at(runs, momentum, rate) for rate in rates for momentum in momenta]
+    converged = by_seed(cells, lambda run: progress(runs, run) >= CONVERGED).reshape(-1, len(rates), len(momenta))
+    failing = [config for config in cells if min(progress(runs, run) for run in config.histories) < CONVERGED]
+    falls = {
+        "share of momenta that converge, change per decade of the learning rate":
+            [_slope(np.log10(rates), share) for share in converged.mean(axis=2)],
+        "share of learning rates that converge, change per step of momentum":
+            [_slope(np.arange(len(momenta)), share) for share in converged.mean(axis=1)],
+    }  # fmt: skip
+    moving = unsettled(failing)
+    return decide([Part(meaning, slopes, -math.inf, 0.0).open_if(moving) for meaning, slopes in falls.items()])
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:
@@ -134,20 +131,15 @@ def _slope(x: np.ndarray, y: np.ndarray) -> float:
 def m9(runs: Runs) -> Verdict:
     """Whether some momentum that converges ends higher than plain SGD at the same rate; each cell is a part."""
     require_learning(runs)
-    reach = [config for config in family(runs, "momentum") if _mean_progress(runs, config) >= CONVERGED]
-    pairs = [
-        (config, plain[0])
-        for config in reach
-        if (plain := runs.cells("sgd", learning_rate=config.hyperparameters["learning_rate"]))
+    parts = [
+        attempt(higher_minimum, runs, config, plain)
+        for config in family(runs, "momentum")
+        if np.mean([progress(runs, run) for run in config.histories]) >= CONVERGED
+        for plain in runs.cells("sgd", learning_rate=config.hyperparameters["learning_rate"])[:1]
     ]
-    if not pairs:
+    if not parts:
         raise Undecided("grid does not cover it: no momentum that converges beside plain SGD at the same rate")
-    parts = [attempt(higher_minimum, runs, config, plain) for config, plain in pairs]
     return decide(parts, some=True)
-
-
-def _mean_progress(runs: Runs, config: Cell) -> float:
-    return float(np.mean([progress(runs, history) for history in config.by_seed.values()]))
 
 
 CLAIMS = (

@@ -7,15 +7,14 @@ Expected: without memory (rho 0) it does badly, at 0.001 a larger rho lowers bot
 converge. Figures 28 and 30 to 32.
 """
 
-import functools
 from functools import partial
 
 import numpy as np
 
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
-from experiments.article.find import along, best, cell, common_seeds, family, unsettled
-from experiments.article.parts import converges, higher_minimum, trend
+from experiments.article.find import along, best, cell, family, unsettled
+from experiments.article.parts import by_seed, converges, higher_minimum, trend
 from experiments.article.rates import HALF_STEP, ratio_of_best_rates
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
 from experiments.command import flags
@@ -49,19 +48,17 @@ def r1(runs: Runs) -> Verdict:
 def r2(runs: Runs) -> Verdict:
     """Trends of both smallest losses over rho, and the gain up to 0.9 against that from 0.9 to 0.99."""
     cells = along(runs, "rmsprop", "decay", facts.DECAYS, learning_rate=_RATE)
-    moving = unsettled(cells)
     parts = [
-        trend(cells, functools.partial(lowest, runs, curve=curve), f"smallest {curve}", rises=False)
+        trend(cells, partial(lowest, runs, curve=curve), f"smallest {curve}", rises=False)
         for curve in ("val_loss", "train_loss")
     ]
     parts.append(attempt(_diminishing, runs))
-    return decide([part._replace(no_support=part.no_support or moving, no_contradiction=moving) for part in parts])
+    return decide([part.open_if(unsettled(cells)) for part in parts])
 
 
 def _diminishing(runs: Runs) -> Part:
     cells = [cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.0, 0.9, 0.99)]
-    losses = np.array([[lowest(runs, config.by_seed[seed]) for config in cells] for seed in common_seeds(cells)])
-    gains = losses[:, :-1] - losses[:, 1:]
+    gains = -np.diff(by_seed(cells, lambda run: lowest(runs, run)))
     meaning = "gain in smallest validation loss from decay 0 to 0.9 minus that from 0.9 to 0.99, rmsprop at 0.001"
     return Part(meaning, (gains[:, 0] - gains[:, 1]).tolist())
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
-from experiments.article.find import cell, common_seeds, family, horizon
-from experiments.article.parts import higher_minimum, slower
+from experiments.article.find import cell, family, horizon
+from experiments.article.parts import by_seed, higher_minimum, slower
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
@@ -59,9 +59,8 @@ def s4(runs: Runs) -> Verdict:
     if not cells:
         raise Undecided("grid does not cover it: no run of sgd at the article's rates")
     horizon(cells)
-    values = [float(np.mean([_below(config.by_seed[seed]) for config in cells])) for seed in common_seeds(cells)]
     meaning = f"share of epochs with the validation loss below the training loss, sgd, mean of {len(cells)} rates"
-    return decide([Part(meaning, values, low=OFTEN)])
+    return decide([Part(meaning, by_seed(cells, _below).mean(axis=1).tolist(), low=OFTEN)])
 
 
 def _below(history: History) -> float:

@@ -15,29 +15,35 @@ from jaxopt_study.history import History
 CONVERGED = 0.5
 """Share of the way from guessing to the best of the study from which a run counts as converged."""
 
-_LOSSES = {"val_loss": "validation loss", "train_loss": "training loss"}
+
+def by_seed(cells: Sequence[Cell], measure: Callable[[History], float]) -> np.ndarray:
+    """A measure of the runs of configurations ``[S, C]``, over the seeds that all of them have.
+
+    Raises:
+        Undecided: they have no seed in common.
+    """
+    seeds = common_seeds(cells)
+    return np.array([[measure(config.by_seed[seed]) for config in cells] for seed in seeds], np.float64)
 
 
-def higher_minimum(runs: Runs, worse: Cell, better: Cell, curve: str = "val_loss") -> Part:
-    """That ``worse`` ends with the higher smallest loss; open while a run of either still improves."""
-    values = [
-        lowest(runs, worse.by_seed[seed], curve) - lowest(runs, better.by_seed[seed], curve)
-        for seed in common_seeds([worse, better])
-    ]
-    meaning = f"smallest {_LOSSES[curve]}: {worse.label} minus {better.label}"
-    early = unsettled([worse, better])
-    return Part(meaning, values, no_support=early, no_contradiction=early, note=diverged([worse, better]))
+def less(first: Cell, second: Cell, measure: Callable[[History], float], meaning: str) -> Part:
+    """That a measure is larger in the first of two configurations than in the second."""
+    pair = [first, second]
+    values = [ours - other for ours, other in by_seed(pair, measure).tolist()]
+    return Part(f"{meaning}: {first.label} minus {second.label}", values, note=diverged(pair))
+
+
+def higher_minimum(runs: Runs, worse: Cell, better: Cell) -> Part:
+    """That ``worse`` ends with the higher smallest validation loss; open while a run of either still improves."""
+    part = less(worse, better, lambda run: lowest(runs, run), "smallest validation loss")
+    return part.open_if(unsettled([worse, better]))
 
 
 def slower(runs: Runs, behind: Cell, ahead: Cell) -> Part:
     """That the training loss of ``behind`` lies higher on average over the first epochs."""
     epochs = horizon([behind, ahead])
-    values = [
-        mean_loss(runs, behind.by_seed[seed], epochs) - mean_loss(runs, ahead.by_seed[seed], epochs)
-        for seed in common_seeds([behind, ahead])
-    ]
-    meaning = f"mean training loss of the first {epochs} epochs: {behind.label} minus {ahead.label}"
-    return Part(meaning, values, note=diverged([behind, ahead]))
+    meaning = f"mean training loss of the first {epochs} epochs"
+    return less(behind, ahead, lambda run: mean_loss(runs, run, epochs), meaning)
 
 
 def mean_loss(runs: Runs, history: History, epochs: int) -> float:
@@ -62,12 +68,9 @@ def trend(cells: Sequence[Cell], measure: Callable[[History], float], meaning: s
 
     Seeds in which fewer than three configurations have a finite measure are left out.
     """
-    values, means = [], []
-    for seed in common_seeds(cells):
-        measured = np.array([measure(config.by_seed[seed]) for config in cells])
-        means.append(measured)
-        values.append(_slope(np.arange(len(cells), dtype=np.float64), measured))
-    steps = np.diff(np.mean(means, axis=0))
+    measured = by_seed(cells, measure)
+    values = [_slope(np.arange(len(cells), dtype=np.float64), of_seed) for of_seed in measured]
+    steps = np.diff(measured.mean(axis=0))
     monotone = bool((steps > 0).all() if rises else (steps < 0).all())
     notes = ["" if monotone else "not at every step", diverged(cells)]
     low, high = (0.0, math.inf) if rises else (-math.inf, 0.0)
@@ -126,22 +129,18 @@ def more_epochs_to(target: float, behind: Cell, ahead: Cell) -> Part:
         missed |= {config.label for config, epoch in zip(cells, reached, strict=True) if epoch is None}
         slow, fast = (epoch or 1 + max(run.epochs for run in pair) for epoch in reached)
         values.append(slow / fast)
-    moving = unsettled(cells)
     note = f"not reached in every seed: {', '.join(sorted(missed))}" if missed else ""
     meaning = f"epochs to a validation loss of {target:.4f}: {behind.label} over {ahead.label}"
-    return Part(meaning, values, low=1.0, ratio=True, no_support=moving, no_contradiction=moving, note=note)
+    return Part(meaning, values, low=1.0, ratio=True, note=note).open_if(unsettled(cells))
 
 
 def later_minimum(late_one: Cell, early_one: Cell) -> Part:
     """That ``late_one`` needs more epochs to its smallest validation loss."""
     both = [late_one, early_one]
-    values = []
-    for seed in common_seeds(both):
-        first, second = (minimum(config.by_seed[seed].curves["val_loss"]).epoch for config in both)
-        values.append(first / second if first and second else math.nan)
-    moving = unsettled(both)
+    epochs = by_seed(both, lambda run: minimum(run.curves["val_loss"]).epoch or math.nan)
     meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"
-    return Part(meaning, values, low=1.0, ratio=True, no_support=moving, no_contradiction=moving, note=diverged(both))
+    values = (epochs[:, 0] / epochs[:, 1]).tolist()
+    return Part(meaning, values, low=1.0, ratio=True, note=diverged(both)).open_if(unsettled(both))
 
 
 def slower_to(runs: Runs, target: float, optimizer: str) -> Part:

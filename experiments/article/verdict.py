@@ -78,6 +78,10 @@ class Part(NamedTuple):
     no_contradiction: str = ""
     note: str = ""
 
+    def open_if(self, reason: str) -> "Part":
+        """The part, open whatever its interval says where there is a reason."""
+        return self._replace(no_support=self.no_support or reason, no_contradiction=self.no_contradiction or reason)
+
 
 class Undecided(Exception):
     """A claim, or a part of one, that the runs cannot speak to; its text is the reason."""
