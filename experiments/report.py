@@ -7,8 +7,9 @@ Several work directories must be of the same data, network and settings. A few s
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -16,33 +17,50 @@ from experiments.command import start as command
 from jaxopt_study.errors import InputError
 from jaxopt_study.storage import remote, workdir
 
+if TYPE_CHECKING:
+    from experiments.command.results import Results
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    flags.DEFINE_list("workdir", None, "Work directories with finished runs, comma-separated.", allow_override=True)
-    flags.DEFINE_string("output", None, "Folder to write into; the first work directory if not given.")
+    define("Folder to write into; the first work directory if not given.")
     command.start(body, argv)
+
+
+def define(output: str) -> None:
+    """Defines the flags of a command that reads finished runs: --workdir, and --output with its help."""
+    flags.DEFINE_list("workdir", None, "Work directories with finished runs, comma-separated.", allow_override=True)
+    flags.DEFINE_string("output", None, output, allow_override=True)
 
 
 def body() -> None:
     """Everything between the flags and the exit status."""
-    given = flags.FLAGS["workdir"].value
-    if not given:
+    with read() as (results, folder):
+        from experiments.command import outputs  # takes its time to import
+
+        outputs.write(results, folder)
+
+
+@contextlib.contextmanager
+def read() -> "Iterator[tuple[Results, Path]]":
+    """What the work directories of the flags hold, and the folder to write into.
+
+    Raises:
+        InputError: no finished runs there, or not of one study, or nothing can be written.
+        EnvironmentFault: a file is damaged, or a storage does not answer.
+    """
+    names: list[str] = flags.FLAGS.workdir or []
+    if not names:
         raise InputError("--workdir", "", "allowed are work directories with finished runs, comma-separated")
-    for name in given:
+    for name in names:
         folder = remote.place(name).expanduser()
         if not remote.is_url(name) and not folder.is_dir():
             raise InputError("--workdir", folder, "there is no such folder")
-    output = flags.FLAGS["output"].value
-    into = workdir.check(Path(output) if output else remote.place(given[0]))
-    from experiments.command import (  # takes its time to import: not before the flags are known to be good
-        outputs,
-        results,
-    )
+    into = workdir.check(Path(flags.FLAGS.output) if flags.FLAGS.output else remote.place(names[0]))
+    from experiments.command import results  # takes its time to import: not before the flags are known to be good
 
-    with contextlib.ExitStack() as held:
-        folders = [held.enter_context(remote.kept(name)).expanduser() for name in given]
-        outputs.write(results.read(folders), into)
+    with contextlib.ExitStack() as kept:
+        yield results.read([kept.enter_context(remote.kept(name)).expanduser() for name in names]), into
 
 
 if __name__ == "__main__":

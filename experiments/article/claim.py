@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.article.find import ArticleRuns
-from experiments.article.verdict import UNDECIDED, Undecided, Verdict
+from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict
 from jaxopt_study.history import History
 
 
@@ -62,3 +62,9 @@ def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
     numbers = ", ".join(f"{name} {value:g}" for name, value in claim.numbers.items())
     measured = (verdict.verdict, verdict.effect, verdict.low, verdict.high, verdict.reason)
     return Judgement(claim.id, *measured, claim.sentence, claim.figure, verdict.meaning, numbers)
+
+
+def counted(judgements: Sequence[Judgement]) -> str:
+    """``30 supported, 3 contradicted, 10 undecided``."""
+    verdicts = [judgement.verdict for judgement in judgements]
+    return ", ".join(f"{verdicts.count(name)} {name}" for name in (SUPPORTED, CONTRADICTED, UNDECIDED))

@@ -108,7 +108,8 @@ def run(experiment: Experiment) -> None:
             return
         from experiments.command import outputs  # Matplotlib takes a second: the first epoch does not wait for it
 
-        outputs.write(results.of_study(study, asked.drawn), study.folder, study.histories)
+        results.record(study, asked.drawn)
+        outputs.write(results.read([study.folder], study.trained), study.folder, study.histories)
     if remote.is_url(place):
         print(f"all of it is at {place}")
 

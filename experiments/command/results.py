@@ -90,17 +90,18 @@ def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyTyp
     """
     configs = [read_config(folder) for folder in folders]
     check_alike(folders, configs)
-    found: dict[str, History] = {}
+    histories: dict[str, History] = {}
     foreign = 0
     for folder, config in zip(folders, configs, strict=True):
-        own, others = of_folder(folder, config, known)
-        found |= {fingerprint: history for fingerprint, history in own.items() if fingerprint not in found}
+        of_settings, others = of_folder(folder, config, known)
+        if not of_settings:
+            allowed = "allowed is a work directory with finished runs (runs/*.parquet)"
+            raise InputError("--workdir", folder, f"{allowed}; {others} are of other settings" if others else allowed)
+        histories = of_settings | histories
         foreign += others
-    stats = [_json(folder / "stats.json") for folder in folders]
-    drawn: dict[str, Values | None] = {}
-    for config in configs:
-        drawn |= config.get("experiments", {})
-    return Results(list(zip(folders, configs, stats, strict=True)), sorted(found.values(), key=_place), foreign, drawn)
+    origins = [(folder, config, _json(folder / "stats.json")) for folder, config in zip(folders, configs, strict=True)]
+    drawn = {name: values for config in configs for name, values in config.get("experiments", {}).items()}
+    return Results(origins, sorted(histories.values(), key=_place), foreign, drawn)
 
 
 def read_config(folder: Path) -> Mapping[str, Any]:
@@ -130,7 +131,6 @@ def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, Histo
     """The runs in a directory by their fingerprints, under the names that the study had for them, and how many others.
 
     Raises:
-        InputError: there are none.
         EnvironmentFault: a file is damaged.
     """
     identity = config.get("identity")
@@ -142,31 +142,13 @@ def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, Histo
             foreign += 1
         else:
             found[path.stem] = _renamed(history, names.get(path.stem))
-    if not found:
-        allowed = "allowed is a work directory with finished runs (runs/*.parquet)"
-        raise InputError("--workdir", folder, f"{allowed}; {foreign} are of other settings" if foreign else allowed)
     return found, foreign
 
 
 def finished(study: Study) -> Runs:
     """The runs in a study's store that have its data, network and settings, whatever their numbers."""
-    chance = math.log(len(study.dataset.classes))
-    try:
-        found, _ = of_folder(study.folder, {"identity": study.identity}, study.trained)
-    except InputError:
-        return Runs([], chance=chance)
-    return Runs(found.values(), chance=chance)
-
-
-def of_study(study: Study, drawn: Drawn) -> Results:
-    """What the work directory of a study that has ended holds: only runs of before are read, the study's are at hand.
-
-    Args:
-        study: all of whose runs are finished.
-        drawn: by this command.
-    """
-    record(study, drawn)
-    return read([study.folder], study.trained)
+    histories, _ = of_folder(study.folder, {"identity": study.identity}, study.trained)
+    return Runs(histories.values(), chance=math.log(len(study.dataset.classes)))
 
 
 def record(study: Study, drawn: Drawn) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.article.claim import Judgement
-from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED
+from experiments.article.claim import Judgement, counted
 from jaxopt_study.analysis.best import best_first
 from jaxopt_study.analysis.minima import seed_minima
 from jaxopt_study.analysis.runs import by_configuration
@@ -39,8 +37,7 @@ def show(
     console.print(table(grouped) if len(grouped) <= MOST_ROWS else best_table(best_runs))
     for note in notes:
         console.print(note)
-    counts = Counter(judgement.verdict for judgement in judgements)
-    console.print("claims: " + ", ".join(f"{counts[name]} {name}" for name in (SUPPORTED, CONTRADICTED, UNDECIDED)))
+    console.print(f"claims: {counted(judgements)}")
     console.print(closing_line(folder), soft_wrap=True)
 
 
