@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from experiments.article.rates import effective_rate
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate, seed_rows
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.grids import run as grid
@@ -51,6 +52,8 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
 # The analysis.
 
 PLAIN, AVERAGED = "momentum", "momentum_ema"
+by_effective, by_rate = attrgetter("effective"), attrgetter("rate")
+"""What losses may depend on, of a :class:`Point`."""
 
 
 class Point(NamedTuple):
@@ -62,7 +65,7 @@ class Point(NamedTuple):
         momentum: in [0, 1).
         effective: what the rate grows to under a constant gradient, to six digits so that equal ones compare equal.
         losses: the smallest validation loss by seed, at most that of guessing.
-        diverged: how many seeds diverged.
+        diverged: whether a seed did.
     """
 
     optimizer: str
@@ -70,7 +73,12 @@ class Point(NamedTuple):
     momentum: float
     effective: float
     losses: Mapping[int, float]
-    diverged: int
+    diverged: bool
+
+    @property
+    def estimate(self) -> Estimate:
+        """The mean loss over the seeds."""
+        return seed_estimate(list(self.losses.values()))
 
 
 class Difference(NamedTuple):
@@ -90,11 +98,11 @@ def points(runs: Runs) -> list[Point]:
 
 def _point(runs: Runs, cell: Cell) -> Point:
     rate, momentum = (cell.hyperparameters[name] for name in ("learning_rate", "momentum"))
-    losses = {seed: lowest(runs, history) for seed, history in cell.by_seed.items()}
-    lost = sum(history.status == "diverged" for history in cell.by_seed.values())
+    diverged = any(history.status == "diverged" for history in cell.histories)
     # The velocity of the average form never exceeds the gradient.
     effective = effective_rate(rate, 0.0 if cell.optimizer == AVERAGED else momentum)
-    return Point(cell.optimizer, float(f"{rate:.6g}"), float(f"{momentum:.6g}"), effective, losses, lost)
+    losses = cell.measured(partial(lowest, runs))
+    return Point(cell.optimizer, float(f"{rate:.6g}"), float(f"{momentum:.6g}"), effective, losses, diverged)
 
 
 def explained(values: ArrayLike, groups: Iterable[float]) -> float:
@@ -123,13 +131,11 @@ def explained_by(configs: Sequence[Point], by: Callable[[Point], float], *, rank
         by: effective or plain rate of a point.
         ranks: whether to take the ranks of the losses, to which a few large ones are no more than others.
     """
-    return seed_estimate([_explained(row, [by(point) for point in configs], ranks) for row in _by_seed(configs)])
-
-
-def _explained(losses: np.ndarray, groups: Sequence[float], ranks: bool) -> float:
     from scipy import stats  # takes its time to import
 
-    return explained(stats.rankdata(losses) if ranks else losses, groups)
+    rows = seed_rows([point.losses for point in configs])
+    groups = [by(point) for point in configs]
+    return seed_estimate([explained(stats.rankdata(row) if ranks else row, groups) for row in rows])
 
 
 def preference(configs: Sequence[Point]) -> Estimate:
@@ -152,8 +158,9 @@ def preference(configs: Sequence[Point]) -> Estimate:
     ]
     if not rows:
         return seed_estimate([])
-    own, same_rate, same_effective = np.array(rows).T
-    return seed_estimate([_share(row[own] - row[same_rate], row[own] - row[same_effective]) for row in _by_seed(plain)])
+    larger, same_rate, same_effective = np.array(rows).T
+    losses = seed_rows([point.losses for point in plain])
+    return seed_estimate([_share(row[larger] - row[same_rate], row[larger] - row[same_effective]) for row in losses])
 
 
 def _share(at_rate: np.ndarray, at_effective: np.ndarray) -> float:
@@ -167,14 +174,13 @@ def differences(configs: Sequence[Point]) -> list[Difference]:
     The smallest is 0, plain SGD, wherever the grid has it.
     """
     plain = sorted((p for p in configs if p.optimizer == PLAIN), key=lambda p: (p.momentum, p.effective))
-    told = []
-    for point in plain:
-        base = next(other for other in plain if other.effective == point.effective)
-        if base.momentum < point.momentum:
-            paired = paired_differences(point.losses, base.losses)
-            estimate = seed_estimate(list(paired.values()))
-            told.append(Difference(point.momentum, base.momentum, point.effective, estimate))
-    return told
+    pairs = [(point, next(other for other in plain if other.effective == point.effective)) for point in plain]
+    return [
+        Difference(point.momentum, base.momentum, point.effective,
+                   seed_estimate(list(paired_differences(point.losses, base.losses).values())))
+        for point, base in pairs
+        if base.momentum < point.momentum
+    ]  # fmt: skip
 
 
 def formulations_apart(configs: Sequence[Point]) -> Estimate:
@@ -187,14 +193,8 @@ def formulations_apart(configs: Sequence[Point]) -> Estimate:
              and (p.effective, p.momentum) in plain]  # fmt: skip
     if not twins:
         return seed_estimate([])
-    averaged, other = (np.array(_by_seed([pair[side] for pair in twins])) for side in (0, 1))
-    return seed_estimate(np.abs(averaged - other).mean(axis=1))
-
-
-def _by_seed(configs: Sequence[Point]) -> list[np.ndarray]:
-    """The losses ``[N]`` of the points, an array a seed that all of them have."""
-    seeds = set[int].intersection(*(set(point.losses) for point in configs)) if configs else set[int]()
-    return [np.array([point.losses[seed] for point in configs]) for seed in sorted(seeds)]
+    apart = seed_rows([paired_differences(point.losses, twin.losses) for point, twin in twins])
+    return seed_estimate(np.abs(apart).mean(axis=1))
 
 
 # The figure.
@@ -209,22 +209,21 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
     Raises:
         NotDrawable: the runs have no two momenta.
     """
-    configs = points(Runs(source.histories, chance=source.chance))
+    configs = points(source.runs)
     momenta = sorted({point.momentum for point in configs})
     if len(momenta) < 2:
         raise NotDrawable("it compares momenta, and the runs have fewer than two")
-    estimates = [seed_estimate(list(point.losses.values())) for point in configs]
+    estimates = [point.estimate for point in configs]
     title = "Momentum: lowest validation loss over the effective rate and over the learning rate"
     with plots.style.applied():
         figure, axes = plots.style.panels(2, title, right=plots.estimates.LEGEND)
-        _panel(axes[0], configs, momenta, lambda point: point.effective, "effective rate (see the caption)")
-        _panel(axes[1], configs, momenta, lambda point: point.rate, "learning rate")
+        _panel(axes[0], configs, momenta, by_effective, "effective rate (see the caption)")
+        _panel(axes[1], configs, momenta, by_rate, "learning rate")
         for panel in axes:
             plots.estimates.losses(panel, estimates, source.chance)
             panel.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
         plots.style.legend(figure, axes[1], "momentum", width=plots.estimates.LEGEND - 0.05)
-    plain = [point for point in configs if point.optimizer == PLAIN]
-    numbers = _numbers(configs, plain)
+    numbers = _numbers([point for point in configs if point.optimizer == PLAIN])
     caption = (
         "The effective rate is rate / (1 - momentum); in the average form (open markers, dotted) it is the rate. "
         f"{numbers} A cross marks where a seed diverged, the dotted line is guessing. "
@@ -237,30 +236,27 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
 def _panel(
     axes: Axes, configs: Sequence[Point], momenta: Sequence[float], by: Callable[[Point], float], name: str
 ) -> None:
-    looks = dict(zip(momenta, plots.style.ordered_looks(len(momenta)), strict=True))
     for form, (line, inside) in _FORMS.items():
-        for momentum, look in looks.items():
-            own = sorted((p for p in configs if p.optimizer == form and p.momentum == momentum), key=by)
-            if own:
-                estimates = [seed_estimate(list(point.losses.values())) for point in own]
-                label = labels.number(momentum) + (" (average form)" if form == AVERAGED else "")
+        for momentum, look in zip(momenta, plots.style.ordered_looks(len(momenta)), strict=True):
+            shown = sorted((p for p in configs if p.optimizer == form and p.momentum == momentum), key=by)
+            if shown:
                 plots.estimates.marks(
-                    axes, [by(point) for point in own], estimates, label=label, color=look.color, marker=look.marker,
-                    linestyle=line, markerfacecolor=inside or look.color, markersize=4.5 if inside is None else 8,
-                    zorder=3 if inside is None else 2, linewidth=1.3,
+                    axes, list(map(by, shown)), [point.estimate for point in shown], color=look.color,
+                    marker=look.marker, linestyle=line, markerfacecolor=inside or look.color, linewidth=1.3,
+                    markersize=8 if inside else 4.5, zorder=2 if inside else 3,
+                    label=labels.number(momentum) + (" (average form)" if form == AVERAGED else ""),
                 )  # fmt: skip
     plots.estimates.crosses(axes, sorted({by(point) for point in configs if point.diverged}))
     plots.estimates.positions(axes, [by(point) for point in configs], name)
 
 
-def _numbers(configs: Sequence[Point], plain: Sequence[Point]) -> str:
-    by_effective = explained_by(plain, lambda point: point.effective, ranks=True)
-    by_rate = explained_by(plain, lambda point: point.rate, ranks=True)
+def _numbers(plain: Sequence[Point]) -> str:
+    effective, rate = (explained_by(plain, by, ranks=True) for by in (by_effective, by_rate))
     return (
         "Of the variance of the ranks of the losses, within the first formulation, the effective rate explains "
-        f"{plots.estimates.interval(by_effective)}, the learning rate {plots.estimates.interval(by_rate)}; compared at "
+        f"{plots.estimates.interval(effective)}, the learning rate {plots.estimates.interval(rate)}; compared at "
         f"the same pairs of momenta, the preference for the effective rate, from 0 to 1, is "
-        f"{plots.estimates.interval(preference(configs))}."
+        f"{plots.estimates.interval(preference(plain))}."
     )
 
 
@@ -269,19 +265,16 @@ def _numbers(configs: Sequence[Point], plain: Sequence[Point]) -> str:
 
 def table(source: plots.picture.Source) -> Answer:
     """Shares of variance that the effective and the plain rate explain, and each momentum against plain SGD."""
-    configs = points(Runs(source.histories, chance=source.chance))
+    configs = points(source.runs)
     plain = [point for point in configs if point.optimizer == PLAIN]
     rows: list[tuple[str | float | None, ...]] = []
     for of, which in (("momentum", plain), ("both formulations", configs)):
         for ranks in (False, True):
             what = f"share of variance of {'ranks' if ranks else 'losses'} explained"
-            by_effective = explained_by(which, lambda point: point.effective, ranks=ranks)
-            by_rate = explained_by(which, lambda point: point.rate, ranks=ranks)
-            rows.append((f"{what} by effective rate", of, None, None, None, *by_effective))
-            rows.append((f"{what} by learning rate", of, None, None, None, *by_rate))
+            for name, by in (("effective rate", by_effective), ("learning rate", by_rate)):
+                rows.append((f"{what} by {name}", of, None, None, None, *explained_by(which, by, ranks=ranks)))
     rows.append(("preference for effective rate", "momentum", None, None, None, *preference(configs)))
-    apart = formulations_apart(configs)
-    rows.append(("formulations apart", "both formulations", None, None, None, *apart))
+    rows.append(("formulations apart", "both formulations", None, None, None, *formulations_apart(configs)))
     for one in differences(configs):
         keys = ("difference at equal effective rate", "momentum", one.momentum, one.against, one.effective)
         rows.append((*keys, *one.estimate))

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from experiments.article import facts
+from experiments.article.parts import early
 from experiments.article.rates import effective_rate
 from experiments.article.ratios import AFTER
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, full_grid
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import halfway
-from jaxopt_study.analysis.intervals import Estimate, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
 from jaxopt_study.analysis.minima import losses, minimum
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
@@ -56,7 +57,6 @@ class Gain(NamedTuple):
         gains: by seed, the logarithm of plain momentum's loss over Nesterov's; above 0 where Nesterov is ahead.
         oscillation: by seed, of plain momentum: share of the weights whose update changes its sign from step to step.
         converged: whether one of the rules got, in the mean over its seeds, halfway from guessing to the study's best.
-        diverged: how many of plain momentum's seeds and how many of Nesterov's diverged.
     """
 
     rate: float
@@ -64,7 +64,6 @@ class Gain(NamedTuple):
     gains: Mapping[int, float]
     oscillation: Mapping[int, float]
     converged: bool
-    diverged: tuple[int, int]
 
     @property
     def estimate(self) -> Estimate:
@@ -72,19 +71,15 @@ class Gain(NamedTuple):
         return seed_estimate(list(self.gains.values()))
 
 
-class Candidate(NamedTuple):
-    """Something that may decide the gain: its name and its value for a configuration and seed."""
+Candidate = Callable[[Gain, int], float]
+"""Something that may decide the gain: its value for a configuration and seed."""
 
-    name: str
-    value: Callable[[Gain, int], float]
-
-
-CANDIDATES = (
-    Candidate("effective rate", lambda gain, seed: effective_rate(gain.rate, gain.momentum)),
-    Candidate("learning rate", lambda gain, seed: gain.rate),
-    Candidate("1 / (1 - momentum)", lambda gain, seed: 1 / (1 - gain.momentum)),
-    Candidate("oscillation of plain momentum", lambda gain, seed: gain.oscillation[seed]),
-)
+CANDIDATES: Mapping[str, Candidate] = {
+    "effective rate": lambda gain, seed: effective_rate(gain.rate, gain.momentum),
+    "learning rate": lambda gain, seed: gain.rate,
+    "1 / (1 - momentum)": lambda gain, seed: 1 / (1 - gain.momentum),
+    "oscillation of plain momentum": lambda gain, seed: gain.oscillation[seed],
+}
 
 
 def compared_after(runs: Runs) -> int:
@@ -94,44 +89,32 @@ def compared_after(runs: Runs) -> int:
     return min(AFTER, longest)
 
 
-def gains(runs: Runs, curve: str = "train_loss", *, after: int | None = None, averaged: bool = False) -> list[Gain]:
+def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> list[Gain]:
     """The gain of every rate and momentum above 0 that both rules have, by ascending rate and momentum.
+
+    Of a run that ended before :func:`compared_after` the last loss counts; a loss that is not finite, or above that of
+    guessing, counts as that of guessing.
 
     Args:
         runs: of both rules.
         curve: the loss.
-        after: epochs; ``compared_after`` if None. Of a run that ended earlier the last loss counts; a loss that is not
-            finite, or above that of guessing, counts as that of guessing.
         averaged: whether to take the mean of the logarithms over all epochs up to that one: how far ahead a rule is on
             the way, which varies less from seed to seed.
     """
-    epoch = compared_after(runs) if after is None else after
-    compared = []
-    for cell in runs.family("momentum"):
-        for twin in runs.family("nesterov", **cell.hyperparameters):
-            if cell.hyperparameters.keys() == twin.hyperparameters.keys() == {"learning_rate", "momentum"}:
-                compared.append(_gain(runs, cell, twin, curve, epoch, averaged))
-    return compared
-
-
-def _gain(runs: Runs, plain: Cell, nesterov: Cell, curve: str, epoch: int, averaged: bool) -> Gain:
-    seeds = [seed for seed in plain.seeds if seed in nesterov.by_seed]
-    return Gain(
-        rate=plain.hyperparameters["learning_rate"],
-        momentum=plain.hyperparameters["momentum"],
-        gains={
-            seed: _log_loss(plain.by_seed[seed], curve, epoch, runs.chance, averaged)
-            - _log_loss(nesterov.by_seed[seed], curve, epoch, runs.chance, averaged)
-            for seed in seeds
-        },
-        oscillation={seed: _oscillation(plain.by_seed[seed], epoch) for seed in seeds},
-        converged=any(_converged(runs, cell, curve) for cell in (plain, nesterov)),
-        diverged=(_diverged(plain, seeds), _diverged(nesterov, seeds)),
-    )
-
-
-def _diverged(cell: Cell, seeds: Sequence[int]) -> int:
-    return sum(cell.by_seed[seed].status == "diverged" for seed in seeds)
+    epoch = compared_after(runs)
+    log_loss = partial(_log_loss, curve=curve, epoch=epoch, chance=runs.chance, averaged=averaged)
+    return [
+        Gain(
+            plain.hyperparameters["learning_rate"],
+            plain.hyperparameters["momentum"],
+            paired_differences(plain.measured(log_loss), nesterov.measured(log_loss)),
+            plain.measured(partial(early, curve="oscillation", epochs=epoch)),
+            any(_converged(runs, cell, curve) for cell in (plain, nesterov)),
+        )
+        for plain in runs.family("momentum")
+        for nesterov in runs.family("nesterov", **plain.hyperparameters)
+        if plain.hyperparameters.keys() == nesterov.hyperparameters.keys() == {"learning_rate", "momentum"}
+    ]
 
 
 def _log_loss(history: History, curve: str, epoch: int, chance: float, averaged: bool) -> float:
@@ -141,15 +124,9 @@ def _log_loss(history: History, curve: str, epoch: int, chance: float, averaged:
     return float(np.log(values if averaged else values[-1]).mean())
 
 
-def _oscillation(history: History, epoch: int) -> float:
-    values = np.asarray(history.curves["oscillation"], np.float64)[:epoch]
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if finite.size else math.nan
-
-
 def _converged(runs: Runs, cell: Cell, curve: str) -> bool:
-    reached = [minimum(losses(history, curve)).value for history in cell.by_seed.values()]
-    return bool(np.mean([runs.chance if math.isnan(value) else value for value in reached]) <= halfway(runs, curve))
+    reached = [minimum(losses(history, curve)).value for history in cell.histories]
+    return bool(np.nan_to_num(reached, nan=runs.chance).mean() <= halfway(runs, curve))
 
 
 def rank_correlation(compared: Sequence[Gain], candidate: Candidate) -> Estimate:
@@ -166,12 +143,12 @@ def rank_correlation(compared: Sequence[Gain], candidate: Candidate) -> Estimate
     kept = [gain for gain in compared if gain.converged]
     if len(kept) < LEAST_CELLS:
         return seed_estimate([])
-    seeds = sorted(set[int].intersection(*(set(gain.gains) for gain in kept)))
+    seeds = sorted(set.intersection(*(set(gain.gains) for gain in kept)))
     return seed_estimate([_spearman(kept, candidate, seed) for seed in seeds])
 
 
 def _spearman(kept: Sequence[Gain], candidate: Candidate, seed: int) -> float:
-    pairs = np.array([(candidate.value(gain, seed), gain.gains[seed]) for gain in kept])
+    pairs = np.array([(candidate(gain, seed), gain.gains[seed]) for gain in kept])
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     if len(pairs) < LEAST_CELLS or (np.ptp(pairs, axis=0) == 0).any():
         return math.nan
@@ -189,53 +166,51 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
     Raises:
         NotDrawable: no configuration was run with both rules.
     """
-    runs = Runs(source.histories, chance=source.chance)
-    compared = gains(runs)
+    compared = gains(source.runs)
     if not compared:
         raise NotDrawable("no momentum above 0 was run with both rules at the same rate and seed")
-    after = labels.counted(compared_after(runs), "epoch")
+    after = labels.counted(compared_after(source.runs), "epoch")
     with plots.style.applied():
         title = f"Nesterov's gain over plain momentum in training loss after {after}, over what may decide it"
         figure, axes = plots.style.panels(len(CANDIDATES), title, width=2.7, left=0.75, right=1.6)
-        for panel, candidate in zip(axes, CANDIDATES, strict=True):
-            _panel(panel, compared, candidate)
+        for panel, name in zip(axes, CANDIDATES, strict=True):
+            _panel(panel, compared, name)
         axes[0].set_ylabel("log(plain / Nesterov loss)")
         plots.style.legend(figure, axes[-1], "momentum", width=1.55)
-    told = "; ".join(
-        f"{candidate.name} {plots.estimates.interval(rank_correlation(compared, candidate))}"
-        for candidate in CANDIDATES
-    )
-    helped = sum(gain.estimate.low > 0 for gain in compared if gain.converged)
-    hurt = sum(gain.estimate.high < 0 for gain in compared if gain.converged)
+    ranks = [
+        f"{name} {plots.estimates.interval(rank_correlation(compared, candidate))}"
+        for name, candidate in CANDIDATES.items()
+    ]
+    estimates = [gain.estimate for gain in compared if gain.converged]
+    helped, hurt = sum(one.low > 0 for one in estimates), sum(one.high < 0 for one in estimates)
     numbers = (
-        f"Of {sum(gain.converged for gain in compared)} configurations in which one of the rules converged, {helped} "
-        f"have an interval above 0 and {hurt} one below. Rank correlation of the gain with each, over these: {told}."
+        f"Of {len(estimates)} configurations in which one of the rules converged, {helped} have an interval above 0 "
+        f"and {hurt} one below. Rank correlation of the gain with each, over these: {'; '.join(ranks)}."
     )
     caption = (
         f"Above 0 Nesterov is ahead. {numbers} Open, pale points: neither got halfway from guessing to the best loss. "
         f"{plots.estimates.seeds([gain.estimate for gain in compared])}"
     )
-    return plots.picture.Picture(
-        "nesterov_gain", figure, caption, f"Scatter plots in {len(CANDIDATES)} panels. {numbers}"
-    )
+    alt = f"Scatter plots in {len(CANDIDATES)} panels. {numbers}"
+    return plots.picture.Picture("nesterov_gain", figure, caption, alt)
 
 
-def _panel(axes: Axes, compared: Sequence[Gain], candidate: Candidate) -> None:
+def _panel(axes: Axes, compared: Sequence[Gain], name: str) -> None:
     momenta = sorted({gain.momentum for gain in compared})
     places = list[float]()
     for momentum, look in zip(momenta, plots.style.ordered_looks(len(momenta)), strict=True):
         for converged in (True, False):
-            own = [gain for gain in compared if gain.momentum == momentum and gain.converged == converged]
-            at = [float(np.nanmean([candidate.value(gain, seed) for seed in gain.gains])) for gain in own]
+            shown = [gain for gain in compared if gain.momentum == momentum and gain.converged == converged]
+            at = [float(np.nanmean([CANDIDATES[name](gain, seed) for seed in gain.gains])) for gain in shown]
             places += at
             plots.estimates.marks(
-                axes, at, [gain.estimate for gain in own], linestyle="none", color=look.color, marker=look.marker,
+                axes, at, [gain.estimate for gain in shown], linestyle="none", color=look.color, marker=look.marker,
                 markerfacecolor=look.color if converged else "none", alpha=1.0 if converged else 0.45,
                 label=labels.number(momentum) if converged else None,
             )  # fmt: skip
     axes.axhline(0, color=plots.style.MUTED, linewidth=0.8, zorder=1)
-    plots.estimates.positions(axes, places, candidate.name)
-    rank = rank_correlation(compared, candidate)
+    plots.estimates.positions(axes, places, name)
+    rank = rank_correlation(compared, CANDIDATES[name])
     axes.set_title(f"rank correlation {plots.estimates.interval(rank)}", loc="left", fontsize=8)
 
 
@@ -244,14 +219,13 @@ def _panel(axes: Axes, compared: Sequence[Gain], candidate: Candidate) -> None:
 
 def table(source: plots.picture.Source) -> Answer:
     """Rank correlations of Nesterov's gain with what may decide it, and the gain of each configuration."""
-    runs = Runs(source.histories, chance=source.chance)
     rows: list[tuple[str | float | None, ...]] = []
     for curve, averaged in itertools.product(("train_loss", "val_loss"), (False, True)):
-        compared = gains(runs, curve, averaged=averaged)
+        compared = gains(source.runs, curve, averaged=averaged)
         which = "mean log loss ratio" if averaged else "log loss ratio"
-        for candidate in CANDIDATES:
+        for name, candidate in CANDIDATES.items():
             estimate = rank_correlation(compared, candidate)
-            rows.append((f"rank correlation of {which}", curve, candidate.name, None, None, None, *estimate))
+            rows.append((f"rank correlation of {which}", curve, name, None, None, None, *estimate))
         for gain in compared:
             rows.append((which, curve, None, gain.rate, gain.momentum, gain.converged, *gain.estimate))
     return ("quantity", "curve", "candidate", "learning_rate", "momentum", "converged", *Estimate._fields), rows

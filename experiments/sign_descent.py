@@ -12,7 +12,8 @@ Figure sign_descent and tables/sign_descent.csv.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -25,11 +26,12 @@ from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import best_cell
-from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate, seed_rows
 from jaxopt_study.analysis.minima import losses, lowest
 from jaxopt_study.analysis.runs import Cell, Runs, same_value
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry, rmsprop
 from jaxopt_study.optimizers.family import Family, Hyperparameter
 from jaxopt_study.optimizers.scalars import Scalar, Schedule, as_float32
@@ -67,11 +69,8 @@ def _falling(usual: Values, values: Values, course: Mapping[str, float], seeds: 
 
 CONSTANT, ROOT, EXPONENTIAL, LINE, SIGN = "constant", "1 / root of steps", "exponential", "linear to 0", "sign descent"
 COURSES = (CONSTANT, ROOT, EXPONENTIAL, LINE)
-FALLING: Mapping[str, Mapping[str, float]] = {
-    ROOT: {"root": 1.0, "last_share": 1.0, "line": 0.0},
-    EXPONENTIAL: {"root": 0.0, "last_share": 0.01, "line": 0.0},
-    LINE: {"root": 0.0, "last_share": 1.0, "line": 1.0},
-}
+_STEADY = {"root": 0.0, "last_share": 1.0, "line": 0.0}
+FALLING = {ROOT: _STEADY | {"root": 1.0}, EXPONENTIAL: _STEADY | {"last_share": 0.01}, LINE: _STEADY | {"line": 1.0}}
 """Numbers of :func:`falling` by the course of the rate."""
 
 _RATE = Hyperparameter("learning_rate", 0.001, 0.0, math.inf, low_open=True)
@@ -154,14 +153,10 @@ def course(cell: Cell) -> str:
     """How a configuration's rate goes, from its numbers; empty where it goes in more than one of the ways."""
     if cell.optimizer == "sign_sgd":
         return SIGN
-    numbers = cell.hyperparameters
-    ways = (
-        (ROOT, numbers.get("root", 0.0) > 0),
-        (EXPONENTIAL, numbers.get("last_share", 1.0) < 1),
-        (LINE, numbers.get("line", 0.0) > 0),
-    )
-    courses = [name for name, taken in ways if taken]
-    return CONSTANT if not courses else courses[0] if len(courses) == 1 else ""
+    falls_with = [name for name, steady in _STEADY.items() if cell.hyperparameters.get(name, steady) != steady]
+    if len(falls_with) > 1:
+        return ""
+    return {"root": ROOT, "last_share": EXPONENTIAL, "line": LINE}[falls_with[0]] if falls_with else CONSTANT
 
 
 def by_course(runs: Runs) -> dict[tuple[str, float], list[Cell]]:
@@ -170,31 +165,23 @@ def by_course(runs: Runs) -> dict[tuple[str, float], list[Cell]]:
     for cell in (cell for rule in RULES for cell in runs.cells(rule)):
         if course(cell):
             courses.setdefault((course(cell), cell.hyperparameters.get("decay", 0.0)), []).append(cell)
-    return {
-        key: sorted(courses[key], key=lambda cell: cell.hyperparameters["learning_rate"])
-        for name in (*COURSES, SIGN)
-        for key in sorted(courses)
-        if key[0] == name
-    }
+    order = (*COURSES, SIGN)
+    keys = sorted(courses, key=lambda key: (order.index(key[0]), key[1]))
+    return {key: sorted(courses[key], key=_rate) for key in keys}
 
 
-def lowest_by_seed(runs: Runs, cell: Cell) -> dict[int, float]:
-    """Smallest validation loss of each seed, at most that of guessing."""
-    return {seed: lowest(runs, history) for seed, history in cell.by_seed.items()}
-
-
-def last_by_seed(runs: Runs, cell: Cell) -> dict[int, float]:
-    """Validation loss of each seed's last epoch, at most that of guessing, which is also that of a diverged run."""
-    last = {seed: float(losses(history)[-1]) for seed, history in cell.by_seed.items()}
-    return {seed: min(value, runs.chance) if math.isfinite(value) else runs.chance for seed, value in last.items()}
+def _last(runs: Runs, history: History) -> float:
+    """Validation loss of the last epoch, at most that of guessing, which is also that of a diverged run."""
+    last = float(losses(history)[-1])
+    return min(last, runs.chance) if math.isfinite(last) else runs.chance
 
 
 def loss(runs: Runs, key: tuple[str, float], cell: Cell, less: Cell | None = None) -> Loss:
     """The losses of a configuration of the course and rho ``key``, less those of another, paired by seed."""
     estimates = []
-    for measure in (lowest_by_seed, last_by_seed):
-        values = measure(runs, cell)
-        values = paired_differences(values, measure(runs, less)) if less else values
+    for measure in (partial(lowest, runs), partial(_last, runs)):
+        values = cell.measured(measure)
+        values = paired_differences(values, less.measured(measure)) if less else values
         estimates.append(seed_estimate(list(values.values())))
     return Loss(*key, *estimates)
 
@@ -245,15 +232,14 @@ def sign_apart(runs: Runs) -> tuple[Estimate, Estimate]:
     courses = by_course(runs)
     zero, sign = (courses.get((name, 0.0), []) for name in (CONSTANT, SIGN))
     twins = [(one, other) for one in zero for other in sign if same_value(_rate(one), _rate(other))]
-    measures = (lambda cell: {s: float(h.curves["train_loss"][0]) for s, h in cell.by_seed.items()},
-                lambda cell: lowest_by_seed(runs, cell))  # fmt: skip
-    first, low = ([paired_differences(of(one), of(other)) for one, other in twins] for of in measures)
-    return _mean_size(first), _mean_size(low)
+    return _apart(twins, lambda run: float(run.curves["train_loss"][0])), _apart(twins, partial(lowest, runs))
 
 
-def _mean_size(by_rate: list[dict[int, float]]) -> Estimate:
-    seeds = sorted(set[int].intersection(*map(set, by_rate))) if by_rate else []
-    return seed_estimate([float(np.mean([abs(at_rate[seed]) for at_rate in by_rate])) for seed in seeds])
+def _apart(twins: Sequence[tuple[Cell, Cell]], measure: Callable[[History], float]) -> Estimate:
+    differences = seed_rows(
+        [paired_differences(one.measured(measure), other.measured(measure)) for one, other in twins]
+    )
+    return seed_estimate(np.abs(differences).mean(axis=1) if twins else [])
 
 
 # The figure.
@@ -267,13 +253,13 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
     Raises:
         NotDrawable: there is no RMSprop with rho 0.
     """
-    runs = Runs(source.histories, chance=source.chance)
+    runs = source.runs
     courses = by_course(runs)
     if (CONSTANT, 0.0) not in courses:
         raise NotDrawable("there is no run of RMSprop with rho 0 and a constant rate")
     decays = [0.0, *sorted({decay for _, decay in courses if decay > 0})[-1:]]
     looks = {name: plots.style.named_look("", i) for i, name in enumerate((*COURSES, SIGN))}
-    estimates = [seed_estimate(list(lowest_by_seed(runs, c).values())) for own in courses.values() for c in own]
+    estimates = [loss(runs, key, cell).lowest for key, cells in courses.items() for cell in cells]
     with plots.style.applied():
         title = "RMSprop with and without memory: constant and falling rates"
         figure, axes = plots.style.panels(len(decays) + 1, title, width=3.3, right=2.0)
@@ -294,20 +280,17 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
 
 
 def _over_rates(axes: Axes, runs: Runs, courses: Grouped, decay: float, looks: Mapping[str, plots.style.Look]) -> None:
-    lost, rates = set[float](), list[float]()
-    for (name, own), cells in courses.items():
-        if own != decay:
-            continue
-        places = [_rate(cell) for cell in cells]
-        estimates = [seed_estimate(list(lowest_by_seed(runs, cell).values())) for cell in cells]
-        look = looks[name]._asdict()
-        if name == SIGN:  # lies upon the constant one
+    shown = {key: cells for key, cells in courses.items() if key[1] == decay}
+    for key, cells in shown.items():
+        look = looks[key[0]]._asdict()
+        if key[0] == SIGN:  # lies upon the constant one
             look |= {"linestyle": "none", "markerfacecolor": "none", "markersize": 10}
-        plots.estimates.marks(axes, places, estimates, label=name, **look)
-        rates += places
-        lost |= {_rate(cell) for cell in cells if any(run.status == "diverged" for run in cell.histories)}
+        lows = [loss(runs, key, cell).lowest for cell in cells]
+        plots.estimates.marks(axes, list(map(_rate, cells)), lows, label=key[0], **look)
+    every = [cell for cells in shown.values() for cell in cells]
+    lost = {_rate(cell) for cell in every if any(run.status == "diverged" for run in cell.histories)}
     plots.estimates.crosses(axes, sorted(lost))
-    plots.estimates.positions(axes, rates, "rate of the first step")
+    plots.estimates.positions(axes, list(map(_rate, every)), "rate of the first step")
     axes.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
 
 
@@ -332,14 +315,12 @@ def _over_epochs(axes: Axes, runs: Runs, looks: Mapping[str, plots.style.Look], 
 def _numbers(runs: Runs) -> str:
     lost = gaps(runs)
     several = len({gap.decay for gap in lost}) > 1
-    told = [
+    parts = [
         f"{gap.course}{f' against rho {labels.number(gap.decay)}' * several}"
         f" {plots.estimates.interval(gap.last, '.3f')}"
         for gap in lost
     ]
-    if not told:
-        return ""
-    return f"What rho 0 loses in the last epoch, each at its best rate: {'; '.join(told)}."
+    return f"What rho 0 loses in the last epoch, each at its best rate: {'; '.join(parts)}." if parts else ""
 
 
 # The table.
@@ -347,14 +328,13 @@ def _numbers(runs: Runs) -> str:
 
 def table(source: plots.picture.Source) -> Answer:
     """Each course of the rate at its best first rate, what rho 0 loses under it, and how near sign descent is."""
-    runs = Runs(source.histories, chance=source.chance)
+    runs = source.runs
+    at_same_rate = " less that of rho 0 at the same rate held constant"
     measured: list[tuple[str, float | None, Loss]] = [
-        ("", _rate(cell), loss(runs, key, cell)) for key, cell in best(runs).items()
-    ]
-    measured += [(" less the other rho's, of rho 0", None, gap) for gap in gaps(runs)]
-    measured += [(" less that of the constant rate", None, gap) for gap in against_constant(runs)]
-    measured += [
-        (" less that of rho 0 at the same rate held constant", rate, gap) for rate, gap in at_equal_rates(runs)
+        *(("", _rate(cell), loss(runs, key, cell)) for key, cell in best(runs).items()),
+        *((" less the other rho's, of rho 0", None, gap) for gap in gaps(runs)),
+        *((" less that of the constant rate", None, gap) for gap in against_constant(runs)),
+        *((at_same_rate, rate, gap) for rate, gap in at_equal_rates(runs)),
     ]
     rows: list[tuple[str | float | None, ...]] = []
     for what, rate, one in measured:

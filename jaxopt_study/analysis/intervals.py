@@ -1,7 +1,7 @@
 """Intervals over seeds: how far another choice of seeds might move a mean."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +84,12 @@ def seed_estimate(values: ArrayLike, *, level: float = LEVEL) -> Estimate:
 def paired_differences(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
     """``first - second`` by seed, over the seeds that both have: what the seeds share cancels."""
     return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
+
+
+def seed_rows(by_seed: Sequence[Mapping[int, float]]) -> np.ndarray:
+    """Values by seed as an array ``[S, N]``, over the seeds that all have; empty of nothing."""
+    seeds = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
+    return np.array([[values[seed] for values in by_seed] for seed in seeds]).reshape(len(seeds), len(by_seed))
 
 
 def no_spread(values: ArrayLike) -> bool:

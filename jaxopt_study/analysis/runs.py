@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +85,10 @@ class Cell(NamedTuple):
     def histories(self) -> list[History]:
         """In the order of the seeds."""
         return [self.by_seed[seed] for seed in self.seeds]
+
+    def measured(self, measure: Callable[[History], float]) -> dict[int, float]:
+        """A measure of its runs, by seed."""
+        return {seed: measure(history) for seed, history in self.by_seed.items()}
 
     @property
     def label(self) -> str:

@@ -37,6 +37,11 @@ class Source(NamedTuple):
     chance: float = math.log(2)
     """Loss of guessing, nats."""
 
+    @property
+    def runs(self) -> Runs:
+        """For the analysis."""
+        return Runs(self.histories, chance=self.chance)
+
     def of(self, histories: Sequence[History]) -> "Source":
         """The same with these runs."""
         return self._replace(histories=histories)
