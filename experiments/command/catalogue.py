@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from experiments.article.claim import Claim
 from experiments.command.experiment import Experiment
 from experiments.command.results import Results, configuration, configurations
+from jaxopt_study import plots
 from jaxopt_study.history import History
+from jaxopt_study.plots.selection import NotDrawable
 
 if TYPE_CHECKING:
     from jaxopt_study.plots.picture import Picture
@@ -87,6 +89,12 @@ def pictures(
         chance: loss of guessing, nats: the natural logarithm of the number of classes.
         on_absent: is called with a sentence for each figure that is left out, e.g. ``notes.append``.
     """
-    from jaxopt_study.plots.picture import Source, drawn  # Matplotlib takes its time to import
-
-    return drawn(chapters()[name].figures, Source(histories, chance), title=name, on_absent=on_absent)
+    source = plots.picture.Source(histories, chance)
+    for number, recipe in chapters()[name].figures:
+        try:
+            picture = recipe(source)
+        except NotDrawable as why:
+            if on_absent:
+                on_absent(f"{f'Figure {number}' if number else name} is left out: {why}.")
+        else:
+            yield picture

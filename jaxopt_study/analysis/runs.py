@@ -29,6 +29,11 @@ def same_value(first: float, second: float) -> bool:
     return bool(np.float32(first) == np.float32(second))
 
 
+def has(numbers: Mapping[str, float], wanted: Mapping[str, float]) -> bool:
+    """Whether hyperparameters have the values wanted."""
+    return all(name in numbers and same_value(numbers[name], value) for name, value in wanted.items())
+
+
 def stands_for(name: str, value: float, printed: float) -> bool:
     """Whether ``value`` of the hyperparameter ``name`` may be meant by a number in print."""
     close = math.isclose(value, printed, rel_tol=PRINTED, abs_tol=1e-9)
@@ -160,7 +165,7 @@ class Runs:
             cells += [_as_momentum_zero(cell, optimizer) for cell in self._cells.get("sgd", [])]
         if optimizer == "sgd" and hyperparameters.get("momentum") == 0.0:
             hyperparameters = {name: value for name, value in hyperparameters.items() if name != "momentum"}
-        matching = [cell for cell in cells if _has(cell.hyperparameters, hyperparameters)]
+        matching = [cell for cell in cells if has(cell.hyperparameters, hyperparameters)]
         return sorted(matching, key=lambda cell: [value for _, value in sorted(cell.hyperparameters.items())])
 
     def family(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
@@ -200,7 +205,3 @@ def _as_momentum_zero(cell: Cell, rule: str) -> Cell:
         for seed, history in cell.by_seed.items()
     }
     return Cell(rule, numbers, relabelled)
-
-
-def _has(numbers: Mapping[str, float], wanted: Mapping[str, float]) -> bool:
-    return all(name in numbers and same_value(numbers[name], value) for name, value in wanted.items())

@@ -20,13 +20,7 @@ def minimum_by(histories: Sequence[History], *, by: str, title: str = "", ceilin
     """Minimum losses against a hyperparameter: means over the seeds, bars from the lowest to the highest of them.
 
     The best of each line is ringed. Crosses at the upper edge mark values at which runs diverged; those runs are
-    not in the means.
-
-    Args:
-        histories: the runs.
-        by: the hyperparameter.
-        title: of the figure.
-        ceiling: losses above it are cut off.
+    not in the means. Losses above ``ceiling`` are cut off.
 
     Raises:
         NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
@@ -92,11 +86,7 @@ class Bar(NamedTuple):
 def bars(entries: Sequence[Bar], *, unit: str, whole: bool = False, title: str = "") -> Figure:
     """Bars from 0 to the mean over the seeds, a dot a seed; the lowest of those with a value for every seed is starred.
 
-    Args:
-        entries: from top to bottom.
-        unit: label of the axis.
-        whole: whether the values are whole numbers, such as epochs.
-        title: of the figure.
+    ``whole`` numbers, such as epochs, are written without decimals; ``unit`` is the label of the axis.
     """
     # A seed without a value is worse than any, so its optimizer cannot be the lowest.
     competing = [np.mean(entry.seeds) for entry in entries if np.isfinite(entry.seeds).all()]

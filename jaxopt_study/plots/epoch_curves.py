@@ -75,11 +75,12 @@ def lines(
     chosen = looks or [style.named_look("", i) for i in range(len(groups))]
     with style.applied():
         figure, axes = style.panels(len(metrics), title)
-        drawn = [_panel(panel, groups, metric, chosen) for panel, metric in zip(axes, metrics, strict=True)]
-        for panel, metric, values_of_panel in zip(axes, metrics, drawn, strict=True):
-            shared = [values for values, other in zip(drawn, metrics, strict=True) if _on_one_scale(metric, other)]
-            top = ceiling if metric.endswith("_loss") else np.inf
-            _limits(panel, values_of_panel, np.concatenate(shared), top, may_be_log=metric not in SHARES)
+        drawn = {metric: _panel(panel, groups, metric, chosen) for panel, metric in zip(axes, metrics, strict=True)}
+        losses = [metric for metric in metrics if metric.endswith("_loss")]
+        for panel, (metric, values) in zip(axes, drawn.items(), strict=True):
+            is_loss = metric in losses
+            shared = np.concatenate([drawn[loss] for loss in losses]) if is_loss else values
+            _limits(panel, values, shared, ceiling if is_loss else np.inf, may_be_log=metric not in SHARES)
             for runs in rest:
                 mean = band([h for h in runs if h.status != "diverged"], metric).mean
                 panel.plot(np.arange(1, len(mean) + 1), mean, color="#b8b8b8", linewidth=0.6, zorder=0.5)
@@ -138,10 +139,6 @@ def _lost(axes: Axes, history: History, metric: str, look: style.Look, height: f
             transform=axes.get_xaxis_transform(), clip_on=False, zorder=5,
         )  # fmt: skip
     return values
-
-
-def _on_one_scale(metric: str, other: str) -> bool:
-    return metric == other or (metric.endswith("_loss") and other.endswith("_loss"))
 
 
 def _limits(axes: Axes, of_panel: np.ndarray, shared: np.ndarray, ceiling: float, *, may_be_log: bool) -> None:

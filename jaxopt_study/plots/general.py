@@ -26,9 +26,6 @@ def general(
         histories: runs of any rules; those that could not be trained are passed over.
         unit: of the loss.
         chance: loss of guessing; values above it have the last colour of a heat map. Infinite where there is none.
-
-    Yields:
-        ``(name, figure, caption, alt_text)``.
     """
     trained = [h for h in histories if h.status != "failed" and h.epochs]
     rules: dict[str, list[History]] = {}

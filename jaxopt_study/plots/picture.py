@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,31 +65,6 @@ class SavedFigure(NamedTuple):
         """``NN`` where its name begins with ``figNN``."""
         number = re.match(r"fig(\d+)", self.name)
         return int(number[1]) if number else None
-
-
-def drawn(
-    recipes: Iterable[tuple[int, Recipe]],
-    source: Source,
-    *,
-    title: str = "",
-    on_absent: Callable[[str], None] | None = None,
-) -> Iterator[Picture]:
-    """The figures that these runs can show.
-
-    Args:
-        recipes: each with the number of its figure, 0 where it has none.
-        source: the runs.
-        title: what a figure without a number is called where it is left out.
-        on_absent: is called with a sentence for each figure that is left out, e.g. ``notes.append``.
-    """
-    for number, recipe in recipes:
-        try:
-            picture = recipe(source)
-        except NotDrawable as why:
-            if on_absent:
-                on_absent(f"{f'Figure {number}' if number else title} is left out: {why}.")
-        else:
-            yield picture
 
 
 def save_pictures(pictures: Iterable[Picture], folder: str | os.PathLike[str]) -> list[SavedFigure]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxopt_study.analysis.runs import Runs, as_trained, configuration, same_value
+from jaxopt_study.analysis.runs import Runs, as_trained, configuration, has
 from jaxopt_study.history import MOMENTUM_RULES, History
 from jaxopt_study.plots import labels
 
@@ -14,40 +14,29 @@ class NotDrawable(ValueError):
 
 
 def value_of(history: History, name: str) -> float | str:
-    """A hyperparameter, ``"optimizer"`` or ``"seed"`` of a run; numbers as they are trained, so that float32 groups.
+    """A hyperparameter of a run, as it is trained, so that float32 groups; or its ``"optimizer"``.
 
     Raises:
         NotDrawable: if the run has no such hyperparameter.
     """
     if name == "optimizer":
         return history.optimizer
-    if name == "seed":
-        return history.seed
     if name not in history.hyperparameters:
         raise NotDrawable(f"{labels.optimizer(history.optimizer)} has no hyperparameter {name!r}")
     return as_trained(history.hyperparameters[name])
 
 
-def matching(histories: Sequence[History], where: Mapping[str, float | str]) -> list[History]:
-    """The runs with these hyperparameters and, with the key ``"optimizer"``, of this rule.
+def matching(histories: Sequence[History], where: Mapping[str, float]) -> list[History]:
+    """The runs with these hyperparameters.
 
     Raises:
-        NotDrawable: if there are none; the message lists the values there are.
+        NotDrawable: if there are none.
     """
-    kept = [h for h in histories if all(_same(h, name, value) for name, value in where.items())]
+    kept = [h for h in histories if has(h.hyperparameters, where)]
     if not kept:
-        wanted = labels.listing(f"{labels.hyperparameter(n)} {labels.value(v)}" for n, v in where.items())
+        wanted = labels.listing(f"{labels.hyperparameter(n)} {labels.number(v)}" for n, v in where.items())
         raise NotDrawable(f"no run has {wanted}" if histories else "there are no runs")
     return kept
-
-
-def _same(history: History, name: str, wanted: float | str) -> bool:
-    if name not in ("optimizer", "seed") and name not in history.hyperparameters:
-        return False
-    value = value_of(history, name)
-    if isinstance(value, str) or isinstance(wanted, str):
-        return value == wanted
-    return same_value(value, wanted)
 
 
 def of_rule(histories: Sequence[History], rule: str) -> list[History]:

@@ -69,14 +69,10 @@ def named_look(name: str, index: int = 0) -> Look:
 def panels(
     count: int, title: str, *, width: float = 3.7, height: float = 2.9, left: float = 1.05, right: float = 2.2
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure with ``count`` panels side by side, room for a title above and a legend to the right.
+    """An empty figure with ``count`` panels side by side, ``title`` above, wrapped, and room for a legend to the right.
 
-    Args:
-        count: number of panels.
-        title: is wrapped to the figure's width.
-        width: of a panel, inches; ``height`` likewise.
-        left: room for the labels on the left of each panel, inches.
-        right: room on the right of the last panel, inches.
+    ``width`` and ``height`` are a panel's, ``left`` the room for the labels of each, ``right`` that behind the last, in
+    inches.
     """
     total = count * (left + width) + right
     lines = textwrap.wrap(title, int(total * 10.5)) or [""]
@@ -124,14 +120,7 @@ def legend(figure: Figure, axes: Axes, title: str, *, width: float = 2.15) -> No
 def scale(axes: Axes, values: np.ndarray, ceiling: float = np.inf, *, may_be_log: bool = True) -> float:
     """A y axis with a little room around finite ``values``, logarithmic where their ratio asks for it.
 
-    Args:
-        axes: whose axis it is.
-        values: finite.
-        ceiling: values above it are cut off, unless all are.
-        may_be_log: whether it may be logarithmic.
-
-    Returns:
-        The largest value that is not cut off.
+    Values above ``ceiling`` are cut off, unless all are. Returns the largest that is not.
     """
     values = values[values <= ceiling] if (values <= ceiling).any() else values
     low, high = float(values.min()), float(values.max())

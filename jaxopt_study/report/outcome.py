@@ -36,15 +36,9 @@ def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) 
 
 
 def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any], stats: Mapping[str, Any]) -> Path:
-    """Writes tables, figures and report.html of a study of whatever kind.
+    """Writes tables, figures and report.html of a study of whatever kind and returns the path of the page.
 
-    Args:
-        histories: the runs.
-        folder: where to write.
-        config: what config.json says; ``stats``: what stats.json says, perhaps nothing.
-
-    Returns:
-        The page.
+    ``config`` is what config.json says, ``stats`` what stats.json says, perhaps nothing.
 
     Raises:
         EnvironmentFault: a file cannot be written.
@@ -83,7 +77,7 @@ def write_report(
         notes: sentences for the page, such as why a figure is left out.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
         EnvironmentFault: a file cannot be written.

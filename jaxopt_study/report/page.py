@@ -52,8 +52,8 @@ def render(
 
     Args:
         title: of the page.
-        where: on what the runs were trained, for the tables' titles.
         origins: what was run, on what, how long; one or several work directories.
+        where: on what the runs were trained, for the tables' titles.
         best_runs: as ``tables.best_configurations`` gives it, with the columns of the reference where there is one.
         runs: as ``tables.summary`` gives it.
         reference: the publication that the study is set beside; the page does not speak of any if None.
