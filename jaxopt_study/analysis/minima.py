@@ -16,12 +16,12 @@ PATIENCE = 50
 
 
 class Summary(NamedTuple):
-    """What is said of a run in a table of all; None where there is no finite loss."""
+    """What is said of a run in a table of all; NaN and None where there is no finite loss."""
 
-    min_val_loss: float | None
+    min_val_loss: float
     min_val_epoch: int | None
-    train_loss_at_min_val: float | None
-    min_train_loss: float | None
+    train_loss_at_min_val: float
+    min_train_loss: float
     min_train_epoch: int | None
     epochs: int
     status: str
@@ -53,16 +53,8 @@ def minimum(curve: ArrayLike) -> Minimum:
 def summary(history: History) -> Summary:
     """The numbers of one run."""
     val, train = (minimum(history.curves[curve]) for curve in ("val_loss", "train_loss"))
-    return Summary(
-        val.value if val.epoch else None,
-        val.epoch,
-        float(history.curves["train_loss"][val.epoch - 1]) if val.epoch else None,
-        train.value if train.epoch else None,
-        train.epoch,
-        history.epochs,
-        history.status,
-        history.diverged_epoch,
-    )
+    beside = float(history.curves["train_loss"][val.epoch - 1]) if val.epoch else math.nan
+    return Summary(*val, beside, *train, history.epochs, history.status, history.diverged_epoch)
 
 
 def lowest_loss(history: History, curve: str = "val_loss") -> float:

@@ -28,6 +28,7 @@ own name, is a few lines::
 MLflow, trackio and others go the same way. A callback runs between two epochs of all runs: it should not take long.
 """
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -116,7 +117,7 @@ class TensorBoard:
         """Writes the lowest losses and closes the run's file; see Callback."""
         row = summary(history)
         both = {"min_val_loss": row.min_val_loss, "min_train_loss": row.min_train_loss}
-        lowest = {name: loss for name, loss in both.items() if loss is not None}
+        lowest = {name: loss for name, loss in both.items() if math.isfinite(loss)}
         _, _, end = self._hparams({}, {})
         self._write(run, history.epochs, summary=self._scalars(lowest))
         self._write(run, history.epochs, summary=end)
