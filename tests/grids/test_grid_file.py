@@ -6,8 +6,8 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import compare, momentum_grid, nesterov_grid, replicate
-from experiments.command import flags as common
-from experiments.command.flags import order
+from experiments.command import flags as command_flags
+from experiments.command import grid_flags
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import file as grid_file
 
@@ -35,11 +35,10 @@ seed = 1
 def ordered(experiment, *arguments):
     """What the flags ask for."""
     with flagsaver.flagsaver():
-        for name, axis in experiment.axes.items():
-            common.grid_flags.define_axis(name, axis)
+        command_flags.define(experiment)
         flags.FLAGS.unparse_flags()
         flags.FLAGS(["command", *arguments])
-        return order(experiment)
+        return grid_flags.asked(experiment, command_flags.value("seeds", experiment))
 
 
 def numbers(runs, optimizer, *names):
@@ -129,20 +128,20 @@ def test_a_grid_of_too_many_runs_is_refused_before_it_is_made(tmp_path):
 def test_flags_take_ranges_pairs_samples_and_conditions(tmp_path):
     there = f"--workdir={tmp_path}"
     rates = "--learning_rates=1e-3:1e-1:half_decade"
-    asked = ordered(momentum_grid.EXPERIMENT, there, rates, "--momenta=0:0.9:linear4,0.99", "--seeds=1").asked
+    asked = ordered(momentum_grid.EXPERIMENT, there, rates, "--momenta=0:0.9:linear4,0.99", "--seeds=1")
     assert len(asked.runs) == 25
     assert asked.drawn["momentum_grid"]["momenta"] == [0.0, 0.3, 0.6, 0.9, 0.99]
     sampling = ("--momenta=0:0.99:linear", "--samples=8", "--sampler=sobol", "--seeds=1")
-    asked = ordered(momentum_grid.EXPERIMENT, there, "--learning_rates=1e-4:1:log", *sampling).asked
+    asked = ordered(momentum_grid.EXPERIMENT, there, "--learning_rates=1e-4:1:log", *sampling)
     assert len(asked.runs) == 8
     assert asked.drawn == {"momentum_grid": None}
     pairs = ("--learning_rates=0.1,0.01", "--momenta=0.5,0.9", "--paired=learning_rates,momenta", "--seeds=1")
-    runs = ordered(momentum_grid.EXPERIMENT, there, *pairs).asked.runs
+    runs = ordered(momentum_grid.EXPERIMENT, there, *pairs).runs
     assert numbers(runs, "momentum", "learning_rate", "momentum") == [(0.1, 0.5), (0.01, 0.9)]
     condition = "--where=momentum < 0.9 or learning_rate <= 0.002"
-    runs = ordered(momentum_grid.EXPERIMENT, there, condition, "--seeds=1").asked.runs
+    runs = ordered(momentum_grid.EXPERIMENT, there, condition, "--seeds=1").runs
     assert len(runs) == 2 * 5 + 3
-    runs = ordered(replicate.EXPERIMENT, there, "--where=optimizer == 'adam'").asked.runs
+    runs = ordered(replicate.EXPERIMENT, there, "--where=optimizer == 'adam'").runs
     assert {run.optimizer for run in runs} == {"adam"}
 
 
