@@ -133,11 +133,10 @@ def _cycle(source: plots.picture.Source) -> plots.picture.Picture:
     has = any(h.optimizer == "cyclical" for h in source.histories)
     numbers = plots.picture.best(source, "cyclical").hyperparameters if has else facts.CYCLE
     base, top, step = (numbers[name] for name in facts.CYCLE)
-    rises = f"from {labels.number(base)} to {labels.number(top)} in {labels.number(step)} epochs"
-    figure = cycle(base, top, step, title=f"Triangular cycle of the learning rate, {rises}")
+    rises = _rise(base, top, step)
     caption = f"Computed, no training: the learning rate rises {rises}, falls back in as many, and so on."
     alt = f"Line chart of the learning rate over three cycles: it rises {rises} and falls back in as many."
-    return plots.picture.Picture("fig43_cyclical_learning_rate", figure, caption, alt)
+    return plots.picture.Picture("fig43_cyclical_learning_rate", cycle(base, top, step), caption, alt)
 
 
 def _cyclical_losses(source: plots.picture.Source) -> plots.picture.Picture:
@@ -155,17 +154,11 @@ def _cyclical_losses(source: plots.picture.Source) -> plots.picture.Picture:
     )
 
 
-def cycle(base: float, top: float, step_size: float, *, cycles: int = 3, title: str = "") -> Figure:
-    """The learning rate over the first cycles.
-
-    Args:
-        base: the lowest rate; ``top``: the highest.
-        step_size: half a cycle, epochs.
-        cycles: how many are shown.
-        title: of the figure.
-    """
-    corners = np.arange(2 * cycles + 1) * step_size
+def cycle(base: float, top: float, step_size: float) -> Figure:
+    """The learning rate over the first three cycles; ``step_size`` is half a cycle, in epochs."""
+    corners = np.arange(7) * step_size
     with plots.style.applied():
+        title = f"Triangular cycle of the learning rate, {_rise(base, top, step_size)}"
         figure, (axes,) = plots.style.panels(1, title, width=5.2, height=2.6, right=0.3)
         axes.plot(corners, triangle(corners, base, top, step_size), color="#0072b2", marker="o")
         axes.set_xticks(corners, [labels.number(c) for c in corners])
@@ -176,14 +169,16 @@ def cycle(base: float, top: float, step_size: float, *, cycles: int = 3, title: 
     return figure
 
 
+def _rise(base: float, top: float, step_size: float) -> str:
+    return f"from {labels.number(base)} to {labels.number(top)} in {labels.number(step_size)} epochs"
+
+
 def triangle(epochs: np.ndarray, base: float, top: float, step_size: float) -> np.ndarray:
     """The rate after ``epochs`` (fractions allowed): from ``base`` up to ``top`` in ``step_size`` and down again."""
-    phase = np.asarray(epochs, np.float64) / step_size
-    return base + (top - base) * (1 - np.abs(phase % 2 - 1))
+    return base + (top - base) * (1 - np.abs(epochs / step_size % 2 - 1))
 
 
 FIGURES = ((43, _cycle), (44, _cyclical_losses))
-
 
 EXPERIMENT = Experiment(
     "cyclical_learning_rate", "The cyclical learning rate", AXES, make_runs,

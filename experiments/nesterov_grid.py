@@ -102,13 +102,12 @@ CLAIMS = (
 
 def _bowl(source: plots.picture.Source) -> plots.picture.Picture:
     del source  # computed, from no run
-    title = "Momentum and Nesterov momentum on a bowl-shaped loss (rate 0.03, momentum 0.9)"
     caption = (
         "Computed, no training: on a bowl twelve times steeper in y than in x both overshoot the minimum (star); "
         "Nesterov's look-ahead damps the swings."
     )
     alt = "Two panels: the ways of both over the bowl's contours, and their losses by step; Nesterov's falls faster."
-    return plots.picture.Picture("fig22_bowl_trajectories", trajectories.bowl(title=title), caption, alt)
+    return plots.picture.Picture("fig22_bowl_trajectories", trajectories.bowl(), caption, alt)
 
 
 def _against_momentum(number: int, momentum: float) -> figures.Row:
@@ -125,7 +124,7 @@ def _ratios(source: plots.picture.Source) -> plots.picture.Picture:
     runs = Runs([*nesterov, *plain], chance=source.chance)
     tables = {curve: convergence_table(runs, curve, after=epochs) for curve in labels.LOSSES}
     title = f"Convergence ratio of Nesterov momentum against plain momentum after {after}"
-    figure = ratios.convergence_ratios(tables, x="momentum", y="learning_rate", title=title)
+    figure = ratios.convergence_ratios(tables, title=title)
     seeds = plots.captions.over_seeds(nesterov, "Cells give the median over {} seeds, each paired with itself.")
     caption = (
         f"Epochs that Nesterov momentum needs to reach the loss that plain momentum has after {after}, divided by "

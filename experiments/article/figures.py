@@ -90,7 +90,7 @@ def chosen(
 
 def curves(
     number: int, rule: str, lead: str, *wanted: Wanted, shows: str, by: str | Sequence[str],
-    metrics: Sequence[str] = ("train_loss", "val_loss"), beside: str = "",
+    metrics: Sequence[str] = labels.LOSSES, beside: str = "",
 ) -> Row:  # fmt: skip
     """Curves over the epochs, one line a value of ``by``.
 
@@ -141,50 +141,48 @@ def _caption(lead: str, held: Sequence[plots.picture.Held]) -> str:
     return lead.format(*(value.title for value in held))
 
 
+STEPS = 300
+"""Steps over which velocities are shown."""
+
+
 def velocity_picture(source: plots.picture.Source, *, number: int, ema: bool) -> plots.picture.Picture:
     """The velocity under a constant gradient, for the momenta of the runs."""
     momenta = sorted({0.0, *selection.values(source.histories, "momentum")})
     momenta = momenta if len(momenta) > 1 else list(facts.MOMENTA)
-    form = "average form" if ema else "rate inside the velocity"
-    title = f"Velocity of momentum under a constant gradient ({form})"
-    figure = constant_gradient(momenta, ema=ema, title=title)
     grows = "tends to the gradient and never exceeds it" if ema else "grows to rate x gradient / (1 - momentum)"
     caption = f"Computed, no training: under a constant gradient the velocity {grows} (dotted)."
-    chosen = labels.listing(map(labels.number, momenta))
-    alt = (
-        f"Line chart of the velocity over 300 steps, momentum {chosen}: it {grows}; the higher the momentum, the later."
-    )
-    return plots.picture.Picture(f"fig{number:02d}_velocity_constant_gradient", figure, caption, alt)
+    shown = labels.listing(map(labels.number, momenta))
+    alt = f"Line chart of the velocity over {STEPS} steps, momentum {shown}: it {grows}; "
+    alt += "the higher the momentum, the later."
+    name = f"fig{number:02d}_velocity_constant_gradient"
+    return plots.picture.Picture(name, constant_gradient(momenta, ema=ema), caption, alt)
 
 
-def constant_gradient(momenta: Sequence[float], *, ema: bool, steps: int = 300, title: str = "") -> Figure:
-    """Velocity over the steps while the gradient stays the same, one line a momentum, with its limit dotted.
+def constant_gradient(momenta: Sequence[float], *, ema: bool) -> Figure:
+    """Velocity over the steps while the gradient stays the same, one line a momentum in [0, 1), with its limit dotted.
 
-    Args:
-        momenta: in [0, 1).
-        ema: the exponential-average form, whose velocity tends to the gradient and never exceeds it; else the
-            form with the rate inside the velocity, which grows to rate x gradient / (1 - momentum).
-        steps: number of steps shown.
-        title: of the figure.
+    With ``ema`` in the exponential-average form, whose velocity tends to the gradient and never exceeds it; else in the
+    form with the rate inside the velocity, which grows to rate x gradient / (1 - momentum).
     """
-    chosen = sorted(set(momenta))
+    momenta = sorted(set(momenta))
+    title = f"Velocity of momentum under a constant gradient ({'average form' if ema else 'rate inside the velocity'})"
     with plots.style.applied():
         figure, (axes,) = plots.style.panels(1, title, width=5.2, height=3.2, right=2.35)
-        for look, momentum in zip(plots.style.ordered_looks(len(chosen)), chosen, strict=True):
-            shown = velocity(momentum, steps, ema=ema)
+        for look, momentum in zip(plots.style.ordered_looks(len(momenta)), momenta, strict=True):
             limit = 1.0 if ema else 1 / (1 - momentum)
             label = labels.number(momentum) if ema else f"{labels.number(momentum)} (limit {labels.number(limit)})"
-            marks = [s - 1 for s in (1, 2, 4, 8, 16, 32, 64, 128, 256) if s <= steps]
-            axes.plot(np.arange(1, steps + 1), shown, label=label, markevery=marks, **look._asdict())
+            marks = [2**power - 1 for power in range(9)]
+            grown = velocity(momentum, STEPS, ema=ema)
+            axes.plot(np.arange(1, STEPS + 1), grown, label=label, markevery=marks, **look._asdict())
             axes.axhline(limit, color=look.color, linewidth=0.8, linestyle=":")
-        plots.style.log_axis(axes, "x", 1, steps)
-        axes.set_xlim(0.93, 1.07 * steps)
+        plots.style.log_axis(axes, "x", 1, STEPS)
+        axes.set_xlim(0.93, 1.07 * STEPS)
         axes.set_xlabel("step (logarithmic)")
         axes.set_ylabel("velocity\n(multiples of the gradient)" if ema else "velocity\n(multiples of rate x gradient)")
         if ema:
             axes.set_ylim(0, 1.08)
         else:
-            plots.style.log_axis(axes, "y", 1, max(2.0, 1 / (1 - chosen[-1])))
+            plots.style.log_axis(axes, "y", 1, max(2.0, 1 / (1 - momenta[-1])))
         plots.style.legend(figure, axes, "momentum", width=2.3)
     return figure
 
@@ -192,10 +190,7 @@ def constant_gradient(momenta: Sequence[float], *, ema: bool, steps: int = 300, 
 def velocity(momentum: float, steps: int, *, ema: bool) -> np.ndarray:
     """Velocity under a constant gradient, in multiples of rate x gradient (``ema``: of the gradient).
 
-    ``v <- momentum * v + 1`` or, with ``ema``, ``v <- momentum * v + (1 - momentum)``, from 0.
-
-    Returns:
-        ``[T]``, after step 1, 2, ...
+    ``v <- momentum * v + 1`` or, with ``ema``, ``v <- momentum * v + (1 - momentum)``, from 0; ``[T]``, from step 1.
     """
     grown = 1 - np.asarray(momentum, np.float64) ** np.arange(1, steps + 1)
     return grown if ema else grown / (1 - momentum)

@@ -1,4 +1,4 @@
-"""The configurations and runs that a claim speaks of, or the reason why it cannot be judged."""
+"""The configurations and runs that a claim speaks of; where there are none, ``Undecided`` is raised with the reason."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -34,11 +34,7 @@ class ArticleRuns(Runs):
 
 
 def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:
-    """The one configuration with these numbers, Keras's defaults for the others.
-
-    Raises:
-        Undecided: it was not run.
-    """
+    """The one configuration with these numbers, Keras's defaults for the others."""
     wanted = {**runs.defaults.get(optimizer, {}), **numbers}
     cells = runs.printed(optimizer, **wanted)
     if not cells:
@@ -48,11 +44,7 @@ def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:
 
 
 def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
-    """All configurations of a rule with these numbers; those with momentum 0 belong to plain SGD alone.
-
-    Raises:
-        Undecided: there are none.
-    """
+    """All configurations of a rule with these numbers; those with momentum 0 belong to plain SGD alone."""
     cells = runs.family(optimizer, **runs.meant(optimizer, numbers))
     if not cells:
         raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, numbers)}")
@@ -60,20 +52,12 @@ def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
 
 
 def best(runs: Runs, optimizer: str, **numbers: float) -> Cell:
-    """The configuration of a rule with the smallest mean validation loss, one with momentum 0 left out.
-
-    Raises:
-        Undecided: there are none.
-    """
+    """The configuration of a rule with the smallest mean validation loss, one with momentum 0 left out."""
     return best_cell(family(runs, optimizer, **numbers))
 
 
 def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numbers: float) -> list[Cell]:
-    """The configurations at those of ``values`` that were run, in their order.
-
-    Raises:
-        Undecided: fewer than three, which show no trend.
-    """
+    """The configurations at those of ``values`` that were run, in their order; at least three, for a trend."""
     wanted = {**runs.defaults.get(optimizer, {}), **numbers}
     cells = [printed[0] for value in values if (printed := runs.printed(optimizer, **{**wanted, name: value}))]
     if len(cells) < 3:
@@ -83,11 +67,7 @@ def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numb
 
 
 def common_seeds(cells: Sequence[Cell]) -> list[int]:
-    """The seeds that all configurations have.
-
-    Raises:
-        Undecided: there are none.
-    """
+    """The seeds that all configurations have."""
     seeds = sorted(set.intersection(*(set(config.by_seed) for config in cells)))
     if not seeds:
         raise Undecided(f"too few seeds: none in common for {', '.join(config.label for config in cells)}")
@@ -95,11 +75,7 @@ def common_seeds(cells: Sequence[Cell]) -> list[int]:
 
 
 def horizon(cells: Sequence[Cell]) -> int:
-    """Epochs over which speeds are compared: those that all runs have, diverged ones apart, at most 50.
-
-    Raises:
-        Undecided: fewer than 10, or all runs diverged.
-    """
+    """Epochs over which speeds are compared: those that all runs have, diverged ones apart, 10 to 50."""
     lasting = [run.epochs for config in cells for run in config.by_seed.values() if run.status != "diverged"]
     if not lasting:
         raise Undecided(f"all runs diverged: {', '.join(config.label for config in cells)}")
@@ -120,19 +96,15 @@ def unsettled(cells: Sequence[Cell]) -> str:
 
 def diverged(cells: Sequence[Cell]) -> str:
     """Which of the configurations have runs that diverged, in words; empty if none."""
-    counts = {
-        config.label: (sum(run.status == "diverged" for run in config.by_seed.values()), len(config.by_seed))
-        for config in cells
-    }
-    said = [f"{label} diverged in {some} of {all_of} seeds" for label, (some, all_of) in counts.items() if some]
-    return ", ".join(said)
+    lost = {config.label: [run.status for run in config.histories] for config in cells}
+    return ", ".join(
+        f"{label} diverged in {ended.count('diverged')} of {len(ended)} seeds"
+        for label, ended in lost.items()
+        if "diverged" in ended
+    )
 
 
 def require_learning(runs: Runs, curve: str = "val_loss") -> None:
-    """Refuses to speak of convergence where nothing converges.
-
-    Raises:
-        Undecided: no configuration of the study gets a tenth below the loss of guessing.
-    """
+    """Refuses to speak of convergence where no configuration gets a tenth below the loss of guessing."""
     if math.isnan(halfway(runs, curve)):
         raise Undecided("nothing converges: no configuration gets a tenth below the loss of guessing")

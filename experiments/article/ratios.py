@@ -71,16 +71,14 @@ def _converged(curve: np.ndarray, below: float) -> bool:
 
 
 def convergence_table(
-    runs: Runs, curve: str = "train_loss", *, after: int = AFTER, reference: str = "momentum", other: str = "nesterov"
+    runs: Runs, curve: str = "train_loss", *, after: int = AFTER
 ) -> dict[tuple[float, float], dict[int, Ratio]]:
-    """The convergence ratio of every learning rate and momentum above 0 that both rules have, by seed."""
+    """Nesterov's convergence ratio at every rate and momentum above 0 that plain momentum has too, by seed."""
     below = halfway(runs, curve)
     table: dict[tuple[float, float], dict[int, Ratio]] = {}
-    for cell in runs.cells(reference):
-        numbers = cell.hyperparameters
-        twins = runs.cells(other, **numbers) if numbers["momentum"] > 0 else []
-        for twin in twins:
-            table[numbers["learning_rate"], numbers["momentum"]] = {
+    for cell in runs.family("momentum"):
+        for twin in runs.family("nesterov", **cell.hyperparameters):
+            table[cell.hyperparameters["learning_rate"], cell.hyperparameters["momentum"]] = {
                 seed: convergence_ratio(
                     losses(history, curve), losses(twin.by_seed[seed], curve), after=after, converged_below=below
                 )
@@ -115,22 +113,17 @@ def summary(by_seed: Mapping[int, Ratio]) -> Summary:
     return Summary(median, category, counts[category], len(by_seed))
 
 
-def convergence_ratios(tables: Mapping[str, Table], *, x: str, y: str, title: str = "") -> Figure:
-    """Ratios over two hyperparameters, a panel a curve: green with a triangle down where the rule is faster.
-
-    Args:
-        tables: by the name of the curve.
-        x: hyperparameter of the columns; ``y``: of the rows.
-        title: of the figure.
+def convergence_ratios(tables: Mapping[str, Table], *, title: str = "") -> Figure:
+    """Ratios over momentum and rate, a panel a curve: green with a triangle down where Nesterov is faster.
 
     Raises:
-        NotDrawable: if all tables are empty.
+        NotDrawable: if all tables, which are by the name of the curve, are empty.
     """
     keys = {key for table in tables.values() for key in table}
     if not keys:
         raise selection.NotDrawable("no two runs of the rules compared have the same hyperparameters and seed")
     down, across = (sorted({key[i] for key in keys}) for i in (0, 1))
-    names = labels.hyperparameter(x), labels.hyperparameter(y)
+    names = labels.hyperparameter("momentum"), labels.hyperparameter("learning_rate")
     with plots.style.applied():
         width, height = max(0.85 * len(across), 1.7), max(0.52 * len(down), 1.1)
         figure, axes = plots.style.panels(len(tables), title, width=width, height=height, right=1.75)
@@ -180,14 +173,8 @@ def told(tables: Mapping[str, Table]) -> str:
 def _legend(figure: Figure, axes: Axes) -> None:
     from matplotlib.patches import Patch  # takes its time to import
 
-    handles = [
-        Patch(
-            facecolor=_colours()[name],
-            edgecolor=plots.style.MUTED,
-            linewidth=0.6,
-            label=f"{name} {_SIGNS.get(name, '')}",
-        )
-        for name in (FASTER, SAME, SLOWER, NEITHER)
-    ]
+    edge, colours = {"edgecolor": plots.style.MUTED, "linewidth": 0.6}, _colours()
+    names = (FASTER, SAME, SLOWER, NEITHER)
+    handles = [Patch(facecolor=colours[name], label=f"{name} {_SIGNS.get(name, '')}", **edge) for name in names]
     anchor = (1 - 1.7 / figure.get_figwidth(), axes.get_position().y1)
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=anchor, handlelength=1.4)

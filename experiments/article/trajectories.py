@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,54 +18,38 @@ CURVATURES = (1.0, 12.0)
 START = (-4.0, 1.6)
 
 
-class Path(NamedTuple):
-    """A way into the bowl."""
-
-    points: np.ndarray
-    """``[T + 1, 2]``, the start first."""
-    losses: np.ndarray
-    """``[T + 1]``."""
+RATE, MOMENTUM, STEPS = 0.03, 0.9, 60
+TITLE = f"Momentum and Nesterov momentum on a bowl-shaped loss (rate {RATE}, momentum {MOMENTUM})"
 
 
-def descend(learning_rate: float, momentum: float, steps: int, *, nesterov: bool) -> Path:
-    """Follows ``v <- momentum * v - learning_rate * g; w <- w + v`` on the bowl ``(x^2 + 12 y^2) / 2``.
+def height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The loss: ``(x^2 + 12 y^2) / 2``."""
+    return np.asarray(0.5 * (CURVATURES[0] * x**2 + CURVATURES[1] * y**2))
 
-    Args:
-        learning_rate: above 0.
-        momentum: in [0, 1).
-        steps: how many.
-        nesterov: whether ``g`` is taken at the look-ahead point ``w + momentum * v`` and not at ``w``.
+
+def descend(learning_rate: float, momentum: float, steps: int, *, nesterov: bool) -> np.ndarray:
+    """Follows ``v <- momentum * v - learning_rate * g; w <- w + v`` down the bowl: points ``[T + 1, 2]``.
+
+    With ``nesterov`` the gradient is taken at the look-ahead point ``w + momentum * v`` and not at ``w``.
     """
-    curvatures = np.array(CURVATURES)
     points, velocity = [np.array(START)], np.zeros(2)
     for _ in range(steps):
         at = points[-1] + momentum * velocity if nesterov else points[-1]
-        velocity = momentum * velocity - learning_rate * curvatures * at
+        velocity = momentum * velocity - learning_rate * np.array(CURVATURES) * at
         points.append(points[-1] + velocity)
-    stacked = np.stack(points)
-    return Path(stacked, 0.5 * np.sum(curvatures[None, :] * stacked**2, axis=1))
+    return np.stack(points)
 
 
-def bowl(*, learning_rate: float = 0.03, momentum: float = 0.9, steps: int = 60, title: str = "") -> Figure:
-    """Both ways into the bowl over its contours, and their losses step by step.
-
-    Args:
-        learning_rate: above 0.
-        momentum: in [0, 1).
-        steps: how many.
-        title: of the figure.
-    """
+def bowl() -> Figure:
+    """Both paths into the bowl over its contours, and their losses step by step."""
     with plots.style.applied():
-        figure, (plane, losses) = plots.style.panels(2, title)
+        figure, (plane, losses) = plots.style.panels(2, TITLE)
         _contours(plane)
         for name in ("momentum", "nesterov"):
-            way, look = (
-                descend(learning_rate, momentum, steps, nesterov=name == "nesterov"),
-                plots.style.named_look(name),
-            )
-            thin = {**look._asdict(), "linewidth": 1.2, "markersize": 3.5}
-            plane.plot(*way.points.T, **thin)
-            losses.plot(way.losses, label=labels.optimizer(name), markevery=5, **look._asdict())
+            x, y = descend(RATE, MOMENTUM, STEPS, nesterov=name == "nesterov").T
+            look = plots.style.named_look(name)._asdict()
+            plane.plot(x, y, **look | {"linewidth": 1.2, "markersize": 3.5})
+            losses.plot(height(x, y), label=labels.optimizer(name), markevery=5, **look)
         plane.plot(*START, "o", markersize=8, markerfacecolor="white", markeredgecolor=plots.style.INK, zorder=6)
         plane.annotate("start", START, xytext=(0, 9), textcoords="offset points", ha="center")
         plane.plot(0, 0, "*", markersize=11, color=plots.style.BEST, zorder=6)
@@ -78,8 +62,14 @@ def bowl(*, learning_rate: float = 0.03, momentum: float = 0.9, steps: int = 60,
 
 def _contours(axes: Axes) -> None:
     x, y = np.linspace(-5, 5, 121), np.linspace(-2.6, 2.6, 81)
-    heights = 0.5 * (CURVATURES[0] * x[None, :] ** 2 + CURVATURES[1] * y[:, None] ** 2)
-    axes.contour(x, y, heights, levels=[0.3, 1, 2.5, 5, 8, 12, 18, 26], colors=plots.style.GRID, linewidths=0.8)
+    axes.contour(
+        x,
+        y,
+        height(*np.meshgrid(x, y)),
+        levels=[0.3, 1, 2.5, 5, 8, 12, 18, 26],
+        colors=plots.style.GRID,
+        linewidths=0.8,
+    )
     axes.grid(False)
     axes.set_xlabel("weight x")
     axes.set_ylabel("weight y")

@@ -119,12 +119,12 @@ def test_a_line_for_each_momentum(ema):
 
 
 def test_nesterov_at_momentum_zero_is_plain_descent():
-    both = [descend(0.03, 0.0, 20, nesterov=nesterov).points for nesterov in (False, True)]
+    both = [descend(0.03, 0.0, 20, nesterov=nesterov) for nesterov in (False, True)]
     np.testing.assert_array_equal(*both)
 
 
 def test_the_first_steps_into_the_bowl_are_those_worked_out_by_hand():
-    points = descend(0.1, 0.5, 2, nesterov=True).points
+    points = descend(0.1, 0.5, 2, nesterov=True)
     x0 = START[0]
     v1 = -0.1 * CURVATURES[0] * x0
     x1 = x0 + v1
@@ -159,7 +159,7 @@ def test_a_cell_of_ratios_is_the_median_over_the_seeds(values, ratio, category):
 
 def test_categories_of_ratios_are_told_by_text_and_not_by_colour_alone():
     tables = {"val_loss": {(0.1, 0.5): seeds(0.5), (0.1, 0.9): seeds(2.0), (0.2, 0.5): seeds(None)}}
-    figure = convergence_ratios(tables, x="momentum", y="learning_rate")
+    figure = convergence_ratios(tables)
     assert {"faster", "slower", "neither\nconverged", "not\nrun"} <= {
         text.get_text() for axes in figure.axes for text in axes.texts
     }
