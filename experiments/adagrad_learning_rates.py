@@ -25,8 +25,7 @@ from experiments.command.experiment import Axis, Experiment, Values
 from jaxopt_study import plots
 from jaxopt_study.analysis.minima import losses
 from jaxopt_study.analysis.runs import Runs
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, product
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection
 
@@ -40,8 +39,8 @@ AXES = {
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """Rates x seeds of Adagrad and of SGD."""
-    sgd = grid.product("sgd", {"learning_rate": values["sgd_learning_rates"]}, seeds)
-    return sgd + grid.product("adagrad", {"learning_rate": values["learning_rates"]}, seeds)
+    sgd = product("sgd", {"learning_rate": values["sgd_learning_rates"]}, seeds)
+    return sgd + product("adagrad", {"learning_rate": values["learning_rates"]}, seeds)
 
 
 # What the article claims.

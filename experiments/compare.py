@@ -34,8 +34,7 @@ from jaxopt_study import plots
 from jaxopt_study.analysis.best import best_cell, mean_lowest
 from jaxopt_study.analysis.minima import epochs_to, lowest, minimum
 from jaxopt_study.analysis.runs import Cell, Runs, same_value, stands_for
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection
 from jaxopt_study.plots.selection import NotDrawable
@@ -60,7 +59,7 @@ def choose(finished: Runs, runs: list[Run], seeds: int) -> list[Run]:
 
 
 def _compared(chosen: Sequence[tuple[str, Mapping[str, float]]], seeds: int) -> list[Run]:
-    runs = [grid.make_run(rule, numbers, seed) for rule, numbers in (*chosen, BESIDES) for seed in range(seeds)]
+    runs = [make_run(rule, numbers, seed) for rule, numbers in (*chosen, BESIDES) for seed in range(seeds)]
     return first_as_momentum(runs)
 
 
@@ -141,7 +140,10 @@ def x7(runs: Runs) -> Verdict:
     if len(table) < _LEAST_OPTIMIZERS:
         raise Undecided(f"grid does not cover it: {len(table)} optimizers with a range of rates, 4 are needed")
     cells = [config for window in table.values() for config in window]
-    values = [_rate_share(runs, table, seed) for seed in common_seeds(cells)]
+    values = [
+        share_of_rates([[lowest(runs, config.by_seed[seed]) for config in window] for window in table.values()])
+        for seed in common_seeds(cells)
+    ]
     meaning = f"learning rate's share of the variance (within a decade of the best) over {', '.join(table)}"
     return decide([Part(meaning, values, low=0.5).open_if(unsettled(cells))])
 
@@ -152,10 +154,6 @@ def _window(runs: Runs, cells: list[Cell]) -> list[Cell]:
     if len(near) < 3:
         raise Undecided("grid does not cover it: fewer than three rates within a decade of the best")
     return near
-
-
-def _rate_share(runs: Runs, table: dict[str, list[Cell]], seed: int) -> float:
-    return share_of_rates([[lowest(runs, config.by_seed[seed]) for config in cells] for cells in table.values()])
 
 
 def share_of_rates(losses: Sequence[Sequence[float]]) -> float:
@@ -218,27 +216,16 @@ CLAIMS = (
 
 
 def _all_best(source: plots.picture.Source) -> list[Cell]:
-    chosen = []
-    for rule in _ALL:
-        try:
-            chosen.append(plots.picture.best(source, rule))
-        except NotDrawable:
-            continue
+    chosen = [best_cell(cells) for rule in _ALL if (cells := source.runs.family(rule))]
     if len(chosen) < 2:
         raise NotDrawable("it compares optimizers, and there are runs of fewer than two")
     return chosen
 
 
 def _bars(
-    source: plots.picture.Source,
-    *,
-    number: int,
-    shows: str,
-    what: str,
-    unit: str,
-    measured: Callable[[History], float],
-    whole: bool = False,
-) -> plots.picture.Picture:
+    source: plots.picture.Source, *, number: int, shows: str, what: str, measured: Callable[[History], float],
+    unit: str = f"loss ({labels.LOSS_UNIT})", whole: bool = False,
+) -> plots.picture.Picture:  # fmt: skip
     entries = [
         plots.comparison.Bar(c.optimizer, labels.configuration(c.hyperparameters), [measured(h) for h in c.histories])
         for c in _all_best(source)
@@ -254,30 +241,13 @@ def _bars(
     return plots.picture.Picture(f"fig{number}_{shows}", figure, caption, alt)
 
 
-def _minimum(history: History, *, curve: str) -> float:
-    return minimum(history.curves[curve]).value
-
-
-def _epoch_of_minimum(history: History) -> float:
-    return float(minimum(history.curves["val_loss"]).epoch or math.nan)
-
-
 def _epochs_to_worst(source: plots.picture.Source) -> plots.picture.Picture:
-    runs = Runs(source.histories, chance=source.chance)
-    target = max(mean_lowest(runs, config) for config in _all_best(source))
+    target = max(mean_lowest(source.runs, config) for config in _all_best(source))
+    what = f"epochs until the validation loss is at most {labels.loss(target)}, the worst of the minima"
     return _bars(
-        source,
-        number=48,
-        shows="epochs_to_worst_minimum",
-        what=f"epochs until the validation loss is at most {labels.loss(target)}, the worst of the minima",
-        unit="epochs",
-        measured=partial(_epochs_to, target=target),
-        whole=True,
-    )
-
-
-def _epochs_to(history: History, *, target: float) -> float:
-    return float(epochs_to(history.curves["val_loss"], target) or math.nan)
+        source, number=48, shows="epochs_to_worst_minimum", what=what, unit="epochs", whole=True,
+        measured=lambda run: float(epochs_to(run.curves["val_loss"], target) or math.nan),
+    )  # fmt: skip
 
 
 def _sgd_and_momentum(source: plots.picture.Source) -> plots.picture.Picture:
@@ -296,11 +266,12 @@ def _sgd_and_momentum(source: plots.picture.Source) -> plots.picture.Picture:
 
 FIGURES = (
     (45, partial(_bars, number=45, shows="best_validation_loss", what="minimum validation loss",
-                 unit=f"loss ({labels.LOSS_UNIT})", measured=partial(_minimum, curve="val_loss"))),
+                 measured=lambda run: minimum(run.curves["val_loss"]).value)),
     (46, partial(_bars, number=46, shows="best_training_loss", what="minimum training loss",
-                 unit=f"loss ({labels.LOSS_UNIT})", measured=partial(_minimum, curve="train_loss"))),
+                 measured=lambda run: minimum(run.curves["train_loss"]).value)),
     (47, partial(_bars, number=47, shows="epoch_of_minimum", what="epoch of the minimum validation loss",
-                 unit="epoch", measured=_epoch_of_minimum, whole=True)),
+                 measured=lambda run: float(minimum(run.curves["val_loss"]).epoch or math.nan),
+                 unit="epoch", whole=True)),
     (48, _epochs_to_worst),
     (49, _sgd_and_momentum),
 )  # fmt: skip

@@ -27,8 +27,7 @@ from jaxopt_study import plots
 from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate, seed_rows
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, product
 from jaxopt_study.plots import labels
 from jaxopt_study.plots.selection import NotDrawable
 
@@ -44,9 +43,9 @@ AXES = {
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """Rates x momenta x seeds in both formulations; momentum 0, which has one, is trained once."""
     rates, momenta = values["learning_rates"], values["momenta"]
-    plain = grid.product("momentum", {"learning_rate": rates, "momentum": momenta}, seeds)
+    plain = product("momentum", {"learning_rate": rates, "momentum": momenta}, seeds)
     above = [momentum for momentum in momenta if momentum > 0]
-    return plain + grid.product("momentum_ema", {"learning_rate": rates, "momentum": above}, seeds)
+    return plain + product("momentum_ema", {"learning_rate": rates, "momentum": above}, seeds)
 
 
 # The analysis.

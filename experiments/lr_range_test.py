@@ -30,9 +30,9 @@ import numpy as np
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values, first_as_momentum
 from jaxopt_study import plots
+from jaxopt_study.analysis.intervals import seed_rows
 from jaxopt_study.grids import ranges
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, product
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.plots import labels
@@ -41,7 +41,6 @@ from jaxopt_study.plots.selection import NotDrawable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 AXES = {"learning_rates": Axis("sgd", "learning_rate", tuple(ranges.values("1e-6:10:half_decade")), "every rule")}
 PRESETS = {name: {"max_epochs": 1, "seeds": 2} for name in ("quick", "article")}
@@ -51,7 +50,7 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     """Rules with a learning rate x rates x seeds."""
     rules = [name for name, family in registry.OPTIMIZERS.items() if family.has("learning_rate")]
     axes = {"learning_rate": values["learning_rates"]}
-    return first_as_momentum([run for rule in rules for run in grid.product(rule, axes, seeds)])
+    return first_as_momentum([run for rule in rules for run in product(rule, axes, seeds)])
 
 
 # The analysis.
@@ -85,32 +84,26 @@ class RangeTest(NamedTuple):
     diverges_from: float
 
 
-def range_tests(histories: Iterable[History], curve: str = "train_loss") -> list[RangeTest]:
-    """A test for each rule, with its other numbers, that has ``LEAST_RATES`` rates with the same seeds.
-
-    Args:
-        histories: runs at constant learning rates.
-        curve: the loss to look at.
-    """
+def range_tests(histories: Iterable[History]) -> list[RangeTest]:
+    """A test for each rule, with its other numbers, that has ``LEAST_RATES`` rates with the same seeds."""
     groups: dict[tuple[str, tuple[tuple[str, float], ...]], dict[float, dict[int, float]]] = {}
     for run in histories:
         if "learning_rate" in run.hyperparameters:
             rest = tuple((name, value) for name, value in run.hyperparameters.items() if name != "learning_rate")
             at_rate = groups.setdefault((run.optimizer, rest), {}).setdefault(run.hyperparameters["learning_rate"], {})
-            at_rate[run.seed] = _last(run, curve)
+            at_rate[run.seed] = _last(run)
     return [_test(*key, group) for key, group in groups.items() if len(group) >= LEAST_RATES]
 
 
-def _last(run: History, curve: str) -> float:
-    last = float(run.curves[curve][-1]) if len(run.curves[curve]) else math.nan
+def _last(run: History) -> float:
+    last = float(run.curves["train_loss"][-1]) if run.epochs else math.nan
     return last if math.isfinite(last) and run.diverged_epoch is None else math.inf
 
 
 def _test(optimizer: str, numbers: tuple[tuple[str, float], ...], group: dict[float, dict[int, float]]) -> RangeTest:
-    seeds = sorted(set.intersection(*(set(runs) for runs in group.values())))
     rates = np.array(sorted(group))
-    losses = np.array([[group[rate][seed] for seed in seeds] for rate in rates]).reshape(len(rates), len(seeds))
-    landmarks = _landmarks(rates, losses.mean(1)) if seeds else (math.nan,) * 4
+    losses = seed_rows([group[rate] for rate in rates]).T
+    landmarks = _landmarks(rates, losses.mean(1)) if losses.size else (math.nan,) * 4
     return RangeTest(optimizer, numbers, rates, losses, *landmarks)
 
 
@@ -145,20 +138,14 @@ def range_test(source: plots.picture.Source) -> plots.picture.Picture:
         "Training loss of the last epoch over the constant learning rate of all epochs. Dashed: where the loss "
         "falls most steeply, the suggested rate; dotted: from here runs diverge or end above where they began."
     )
-    seeds = plots.captions.seeds(source.histories)
-    return plots.picture.Picture(
-        "lr_range_test", draw(tests, ceiling=1.5 * source.chance), f"{lead} {seeds}", alt_text(tests)
-    )
+    caption = f"{lead} {plots.captions.seeds(source.histories)}"
+    return plots.picture.Picture("lr_range_test", draw(tests, 1.5 * source.chance), caption, alt_text(tests))
 
 
-def draw(tests: Sequence[RangeTest], *, ceiling: float = math.inf) -> Figure:
-    """A panel a test, all with the same axes.
-
-    Args:
-        tests: of the rules.
-        ceiling: losses above it are cut off.
-    """
-    from matplotlib.figure import Figure  # takes its time to import
+def draw(tests: Sequence[RangeTest], ceiling: float) -> Figure:
+    """A panel a test, all with the same axes; losses above ``ceiling`` are cut off."""
+    from matplotlib.figure import Figure  # Matplotlib takes its time to import
+    from matplotlib.lines import Line2D
 
     across = min(ACROSS, len(tests))
     down = -(-len(tests) // across)
@@ -177,7 +164,12 @@ def draw(tests: Sequence[RangeTest], *, ceiling: float = math.inf) -> Figure:
         for axes in grid[:, 0]:
             axes.set_ylabel(labels.axis("train_loss"))
         figure.supxlabel("learning rate", fontsize=9)
-        figure.legend(handles=_key(), loc="upper right", ncols=3)
+        key = [
+            Line2D([], [], color=plots.style.BEST, linestyle="--", label="suggested"),
+            Line2D([], [], color=plots.style.BEST, linestyle=":", label="too large from here"),
+            Line2D([], [], color=plots.style.INK, linestyle="", marker="x", label="a seed diverged"),
+        ]
+        figure.legend(handles=key, loc="upper right", ncols=3)
     return figure
 
 
@@ -198,36 +190,23 @@ def _panel(axes: Axes, test: RangeTest) -> None:
     for rate, line in ((test.suggested, "--"), (test.diverges_from, ":")):
         if math.isfinite(rate):
             axes.axvline(rate, color=plots.style.BEST, linestyle=line, linewidth=1.3)
-    told = f": {labels.number(test.suggested)}" if math.isfinite(test.suggested) else ": no fall"
-    axes.set_title(labels.optimizer(test.optimizer) + told, loc="left", fontsize=9)
-
-
-def _key() -> list[Line2D]:
-    from matplotlib.lines import Line2D  # takes its time to import
-
-    return [
-        Line2D([], [], color=plots.style.BEST, linestyle="--", label="suggested"),
-        Line2D([], [], color=plots.style.BEST, linestyle=":", label="too large from here"),
-        Line2D([], [], color=plots.style.INK, linestyle="", marker="x", label="a seed diverged"),
-    ]
+    suggested = labels.number(test.suggested) if math.isfinite(test.suggested) else "no fall"
+    axes.set_title(f"{labels.optimizer(test.optimizer)}: {suggested}", loc="left", fontsize=9)
 
 
 def alt_text(tests: Sequence[RangeTest]) -> str:
     """What the figure shows, a sentence a rule."""
-    told = []
+    sentences = []
     for test in tests:
-        landmarks = [
-            f"{what} {labels.number(rate)}"
-            for what, rate in (
-                ("falls from", test.falls_from),
-                ("most steeply at", test.suggested),
-                ("is lowest at", test.lowest),
-                ("is too large from", test.diverges_from),
-            )
-            if math.isfinite(rate)
-        ]
-        told.append(f"{labels.optimizer(test.optimizer)}: the loss {', '.join(landmarks) or 'does not fall'}")
-    return "Line charts, one a rule. " + ". ".join(told) + "."
+        landmarks = {
+            "falls from": test.falls_from,
+            "most steeply at": test.suggested,
+            "is lowest at": test.lowest,
+            "is too large from": test.diverges_from,
+        }
+        found = [f"{what} {labels.number(rate)}" for what, rate in landmarks.items() if math.isfinite(rate)]
+        sentences.append(f"{labels.optimizer(test.optimizer)}: the loss {', '.join(found) or 'does not fall'}")
+    return "Line charts, one a rule. " + ". ".join(sentences) + "."
 
 
 # The table.

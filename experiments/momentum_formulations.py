@@ -21,8 +21,7 @@ from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Unde
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values, full_grid
 from jaxopt_study.analysis.runs import Cell, Runs
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, make_run
 
 AXES = {
     "learning_rates": Axis("momentum_ema", "learning_rate", (0.01,)),
@@ -34,7 +33,7 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     """Rates x momenta x seeds in both formulations, and the plain form at the matched rates."""
     both = full_grid(AXES, "momentum", "momentum_ema")(values, seeds)
     matched = [
-        grid.make_run("momentum", {"learning_rate": matched_rate(rate, momentum), "momentum": momentum}, seed)
+        make_run("momentum", {"learning_rate": matched_rate(rate, momentum), "momentum": momentum}, seed)
         for rate in values["learning_rates"]
         for momentum in values["momenta"]
         for seed in range(seeds)

@@ -29,8 +29,7 @@ from jaxopt_study.analysis.best import best_cell
 from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate, seed_rows
 from jaxopt_study.analysis.minima import losses, lowest
 from jaxopt_study.analysis.runs import Cell, Runs, same_value
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, product
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry, rmsprop
 from jaxopt_study.optimizers.family import Family, Hyperparameter
@@ -53,8 +52,8 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
     add_rules()
     usual = {"learning_rate": values["learning_rates"], "decay": values["decays"]}
     return [
-        *grid.product("rmsprop", usual, seeds),
-        *grid.product("sign_sgd", {"learning_rate": values["learning_rates"]}, seeds),
+        *product("rmsprop", usual, seeds),
+        *product("sign_sgd", {"learning_rate": values["learning_rates"]}, seeds),
         *(run for course in FALLING.values() for run in _falling(usual, values, course, seeds)),
     ]
 
@@ -62,7 +61,7 @@ def make_runs(values: Values, seeds: int) -> list[Run]:
 def _falling(usual: Values, values: Values, course: Mapping[str, float], seeds: int) -> list[Run]:
     epochs = values["decay_epochs"] if not course["root"] else (1.0,)  # over the root of the steps it has no end
     fixed = {name: (number,) for name, number in course.items()}
-    return grid.product("rmsprop_falling", {**usual, "decay_epochs": epochs, **fixed}, seeds)
+    return product("rmsprop_falling", {**usual, "decay_epochs": epochs, **fixed}, seeds)
 
 
 # The rules that the registry does not have by itself.

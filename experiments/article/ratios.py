@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -173,8 +174,8 @@ def told(tables: Mapping[str, Table]) -> str:
 def _legend(figure: Figure, axes: Axes) -> None:
     from matplotlib.patches import Patch  # takes its time to import
 
-    edge, colours = {"edgecolor": plots.style.MUTED, "linewidth": 0.6}, _colours()
+    patch = functools.partial(Patch, edgecolor=plots.style.MUTED, linewidth=0.6)
     names = (FASTER, SAME, SLOWER, NEITHER)
-    handles = [Patch(facecolor=colours[name], label=f"{name} {_SIGNS.get(name, '')}", **edge) for name in names]
+    handles = [patch(facecolor=_colours()[name], label=f"{name} {_SIGNS.get(name, '')}") for name in names]
     anchor = (1 - 1.7 / figure.get_figwidth(), axes.get_position().y1)
     figure.legend(handles=handles, loc="upper left", bbox_to_anchor=anchor, handlelength=1.4)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.article.claim import Claim
 from jaxopt_study.analysis.runs import Runs
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, make_run, product
 from jaxopt_study.optimizers import registry
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def full_grid(axes: Mapping[str, Axis], *rules: str) -> Callable[[Values, int], 
 
     def make_runs(values: Values, seeds: int) -> list[Run]:
         numbers = {axis.hyperparameter: values[name] for name, axis in axes.items()}
-        return [run for rule in rules for run in grid.product(rule, numbers, seeds)]
+        return [run for rule in rules for run in product(rule, numbers, seeds)]
 
     return make_runs
 
@@ -102,8 +101,6 @@ def first_as_momentum(runs: Sequence[Run]) -> list[Run]:
     """
     canonical = [(*registry.canonical(run.optimizer, dict(run.hyperparameters)), run.seed) for run in runs]
     plain = [
-        grid.make_run("momentum", {**numbers, "momentum": 0.0}, seed)
-        for rule, numbers, seed in canonical
-        if rule == "sgd"
+        make_run("momentum", {**numbers, "momentum": 0.0}, seed) for rule, numbers, seed in canonical if rule == "sgd"
     ]
     return [*plain, *runs]

@@ -14,8 +14,7 @@ from experiments.command.experiment import Values
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.api import Study
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, fingerprint, make_run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.storage import workdir
@@ -88,7 +87,7 @@ def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyTyp
         InputError: a directory has no finished run, or they do not belong together.
         EnvironmentFault: a file is damaged.
     """
-    configs = [read_config(folder) for folder in folders]
+    configs = [_json(folder / "config.json") for folder in folders]
     check_alike(folders, configs)
     histories: dict[str, History] = {}
     foreign = 0
@@ -102,11 +101,6 @@ def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyTyp
     origins = [(folder, config, _json(folder / "stats.json")) for folder, config in zip(folders, configs, strict=True)]
     drawn = {name: values for config in configs for name, values in config.get("experiments", {}).items()}
     return Results(origins, sorted(histories.values(), key=_place), foreign, drawn)
-
-
-def read_config(folder: Path) -> Mapping[str, Any]:
-    """A work directory's config.json; empty if there is none."""
-    return _json(folder / "config.json")
 
 
 def _json(path: Path) -> Mapping[str, Any]:
@@ -159,7 +153,7 @@ def record(study: Study, drawn: Drawn) -> None:
         drawn: by this command.
     """
     path = study.folder / "config.json"
-    config = dict(read_config(study.folder))
+    config = dict(_json(path))
     if config.get("identity") != study.identity:  # nothing had to be trained, and the file is of other settings
         config = study.describe()
     workdir.write_json(path, {**config, "experiments": {**config.get("experiments", {}), **drawn}})
@@ -196,18 +190,18 @@ def _names(entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any]) ->
         rest = {name: value for name, value in entry.items() if name not in ("optimizer", "seed")}
         if entry["optimizer"] not in registry.OPTIMIZERS:
             continue  # a rule that was put into the registry elsewhere
-        run = grid.make_run(entry["optimizer"], rest, entry["seed"])
-        fingerprint = grid.fingerprint(run, identity)
-        if fingerprint not in names or registry.canonical(run.optimizer, rest)[0] == run.optimizer:
-            names[fingerprint] = run
+        run = make_run(entry["optimizer"], rest, entry["seed"])
+        key = fingerprint(run, identity)
+        if key not in names or registry.canonical(run.optimizer, rest)[0] == run.optimizer:
+            names[key] = run
     return names
 
 
-def _belongs(history: History, fingerprint: str, identity: Mapping[str, Any]) -> bool:
+def _belongs(history: History, key: str, identity: Mapping[str, Any]) -> bool:
     if history.optimizer not in registry.OPTIMIZERS:
         return True
-    run = grid.make_run(history.optimizer, history.hyperparameters, history.seed)
-    return grid.fingerprint(run, identity) == fingerprint
+    run = make_run(history.optimizer, history.hyperparameters, history.seed)
+    return fingerprint(run, identity) == key
 
 
 def _renamed(history: History, run: Run | None) -> History:
