@@ -16,8 +16,6 @@ CURVES = (
     "update_norm",
     "param_norm",
 )
-STATUSES = ("stopped", "finished", "diverged", "failed", "halved")
-
 MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 """Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""
 

@@ -37,9 +37,9 @@ def best_places(candidates: Sequence[Minima]) -> list[int]:
     return sorted(place for place in order if candidates[place].is_whole and candidates[place].value == best.value)
 
 
-def best_first(configurations: Sequence[Sequence[History]], curve: str = "val_loss") -> list[Sequence[History]]:
+def best_first(configurations: Sequence[Sequence[History]]) -> list[Sequence[History]]:
     """Configurations, each the runs of its seeds, from the best on."""
-    return [configurations[place] for place in ranked([seed_minima(runs, curve) for runs in configurations])]
+    return [configurations[place] for place in ranked([seed_minima(runs) for runs in configurations])]
 
 
 def best_cell(cells: Sequence[Cell], curve: str = "val_loss") -> Cell:
@@ -47,9 +47,9 @@ def best_cell(cells: Sequence[Cell], curve: str = "val_loss") -> Cell:
     return cells[ranked([seed_minima(cell.histories, curve) for cell in cells])[0]]
 
 
-def best_run(histories: Sequence[History], curve: str = "val_loss") -> int:
-    """Place of the run with the smallest loss, whatever its configuration; the first of equals."""
-    values = [lowest_loss(history, curve) for history in histories]
+def best_run(histories: Sequence[History]) -> int:
+    """Place of the run with the smallest validation loss, whatever its configuration; the first of equals."""
+    values = [lowest_loss(history) for history in histories]
     return min(range(len(values)), key=lambda place: math.inf if math.isnan(values[place]) else values[place])
 
 
@@ -70,11 +70,11 @@ def halfway(runs: Runs, curve: str = "val_loss") -> float:
     return (runs.chance + best) / 2 if best <= 0.9 * runs.chance else math.nan
 
 
-def progress(runs: Runs, history: History, curve: str = "val_loss") -> float:
+def progress(runs: Runs, history: History) -> float:
     """Share of the way from guessing (0) to the best of the study (1) that a run covers; 0 if it diverged.
 
     A run has converged where this is at least one half. NaN where :func:`halfway` is.
     """
     if history.status == "diverged":
         return 0.0
-    return (runs.chance - lowest(runs, history, curve)) / (2 * (runs.chance - halfway(runs, curve)))
+    return (runs.chance - lowest(runs, history)) / (2 * (runs.chance - halfway(runs)))
