@@ -116,9 +116,8 @@ def add_rules() -> None:
 
 
 def _rmsprop_falling(numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:
-    rate, epochs, *course = (
-        as_float32(n, numbers[n]) for n in ("learning_rate", *(number.name for number in _FALLING_NUMBERS))
-    )
+    names = ("learning_rate", *(number.name for number in _FALLING_NUMBERS))
+    rate, epochs, *course = (as_float32(name, numbers[name]) for name in names)
     return rmsprop(falling(rate, epochs * steps_per_epoch, *course), numbers["decay"], numbers["eps"])
 
 
@@ -193,15 +192,15 @@ def best(runs: Runs) -> dict[tuple[str, float], Cell]:
 def gaps(runs: Runs) -> list[Loss]:
     """What rho 0 loses under each course to each other rho under the same course, both at their best rates."""
     cells = best(runs)
-    pairs = [(key, cell, cells.get((key[0], 0.0))) for key, cell in cells.items() if key[1] > 0]
-    return [loss(runs, key, zero, less=cell) for key, cell, zero in pairs if zero]
+    zeros = {key: cells.get((key[0], 0.0)) for key in cells if key[1] > 0}
+    return [loss(runs, key, zero, less=cells[key]) for key, zero in zeros.items() if zero]
 
 
 def against_constant(runs: Runs) -> list[Loss]:
     """What each other course has less than the constant rate, at one rho."""
     cells = best(runs)
-    pairs = [(key, cell, cells.get((CONSTANT, key[1]))) for key, cell in cells.items() if key[0] != CONSTANT]
-    return [loss(runs, key, cell, less=constant) for key, cell, constant in pairs if constant]
+    constants = {key: cells.get((CONSTANT, key[1])) for key in cells if key[0] != CONSTANT}
+    return [loss(runs, key, cells[key], less=constant) for key, constant in constants.items() if constant]
 
 
 def at_equal_rates(runs: Runs) -> list[tuple[float, Loss]]:
@@ -296,17 +295,16 @@ def _over_rates(axes: Axes, runs: Runs, courses: Grouped, decay: float, looks: M
 def _over_epochs(axes: Axes, runs: Runs, looks: Mapping[str, plots.style.Look], chance: float) -> None:
     cells = best(runs)
     largest = max(decay for _, decay in cells)
-    values, last = list[np.ndarray](), 1
-    for (course_of_rate, decay), cell in cells.items():
-        if course_of_rate != SIGN and (decay == 0 or (course_of_rate == CONSTANT and decay == largest)):
-            look = looks[course_of_rate]
+    means = list[np.ndarray]()
+    for (name, decay), cell in cells.items():
+        if name != SIGN and (decay == 0 or (name, decay) == (CONSTANT, largest)):
             mean = plots.epoch_curves.band(cell.histories, "val_loss").mean
-            color = "#9a9a9a" if decay else look.color
-            axes.plot(np.arange(1, len(mean) + 1), mean, color=color, linestyle=look.linestyle)
-            values.append(mean[np.isfinite(mean)])
-            last = max(last, len(mean))
-    plots.style.epochs_axis(axes, last)
-    plots.style.scale(axes, np.concatenate(values), 1.05 * chance)
+            color = "#9a9a9a" if decay else looks[name].color
+            axes.plot(np.arange(1, len(mean) + 1), mean, color=color, linestyle=looks[name].linestyle)
+            means.append(mean)
+    plots.style.epochs_axis(axes, max(map(len, means)))
+    values = np.concatenate(means)
+    plots.style.scale(axes, values[np.isfinite(values)], 1.05 * chance)
     axes.set_ylabel(f"validation loss\n({labels.LOSS_UNIT})")
     axes.set_title("each at its best rate", loc="left")
 

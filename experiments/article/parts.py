@@ -116,12 +116,12 @@ def _finite_mean(values: np.ndarray) -> float:
     return float(finite.mean()) if len(finite) else math.nan
 
 
-def more_epochs_to(target: float, behind: Cell, ahead: Cell) -> Part:
-    """That ``behind`` needs more epochs to a validation loss; open while a run of either still improves.
+def slower_to(runs: Runs, target: float, optimizer: str) -> Part:
+    """That a rule's best run needs more epochs to a validation loss than Adam's; open while a run of either improves.
 
     Where a run never reaches it, one epoch more than either of the pair has is counted.
     """
-    cells = [behind, ahead]
+    cells = [behind, ahead] = best(runs, optimizer), best(runs, "adam")
     values, missed = [], set()
     for seed in common_seeds(cells):
         pair = [config.by_seed[seed] for config in cells]
@@ -141,8 +141,3 @@ def later_minimum(late_one: Cell, early_one: Cell) -> Part:
     meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"
     values = (epochs[:, 0] / epochs[:, 1]).tolist()
     return Part(meaning, values, low=1.0, ratio=True, note=diverged(both)).open_if(unsettled(both))
-
-
-def slower_to(runs: Runs, target: float, optimizer: str) -> Part:
-    """That an optimizer's best run needs more epochs to a validation loss than Adam's best run."""
-    return more_epochs_to(target, best(runs, optimizer), best(runs, "adam"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experiments.article.claim import Claim
 from experiments.command.experiment import Experiment
-from experiments.command.results import Results, configuration, configurations
+from experiments.command.results import Results, configuration
 from jaxopt_study import plots
 from jaxopt_study.history import History
 from jaxopt_study.plots.selection import NotDrawable
@@ -70,7 +70,8 @@ def runs_of(name: str, results: Results) -> list[History]:
     values = results.drawn.get(name)
     if values is None:
         return list(results.histories)
-    wanted = configurations(chapters()[name].make_runs(values, 1))
+    runs = chapters()[name].make_runs(values, 1)
+    wanted = {configuration(run.optimizer, dict(run.hyperparameters)) for run in runs}
     return [run for run in results.histories if configuration(run.optimizer, run.hyperparameters) in wanted]
 
 

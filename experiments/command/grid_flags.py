@@ -69,20 +69,16 @@ def asked(experiment: Experiment, seeds: int) -> Asked:
 
 def _of_axes(experiment: Experiment, seeds: int) -> Asked:
     axes = {name: axis_values(name, axis) for name, axis in experiment.axes.items()}
-    sampled = FLAGS.samples is not None or any(isinstance(each, Range) for each in axes.values())
-    values = {name: each for name, each in axes.items() if not isinstance(each, Range)}
+    values = {name: listed for name, listed in axes.items() if not isinstance(listed, Range)}
+    sampled = FLAGS.samples is not None or len(values) < len(axes)
     if sampled or FLAGS.paired is not None:
         runs = _of_points(experiment, axes, seeds)
     else:
-        space.check_size(_size(values), seeds)
+        space.check_size(math.prod(map(len, values.values())), seeds)
         space.check_size(len(experiment.make_runs(values, 1)), seeds)
         runs = experiment.make_runs(values, seeds)
     every = dict.fromkeys(experiment.drawn(values))
     return Asked(where(runs), every if sampled else experiment.drawn(values), chosen=False)
-
-
-def _size(values: Values) -> int:
-    return math.prod(len(each) for each in values.values())
 
 
 def _of_file(experiment: Experiment, path: Path, seeds: int) -> Asked:
@@ -95,15 +91,10 @@ def _of_file(experiment: Experiment, path: Path, seeds: int) -> Asked:
 
 def _of_points(experiment: Experiment, axes: Mapping[str, Sequence[float] | Range], seeds: int) -> list[Run]:
     texts: dict[str, Any] = {
-        name: FLAGS[name].value if isinstance(each, Range) else each for name, each in axes.items()
+        name: FLAGS[name].value if isinstance(values, Range) else values for name, values in axes.items()
     }
-    points = space.points(
-        texts,
-        paired=[] if FLAGS.paired is None else [FLAGS.paired],
-        samples=FLAGS.samples,
-        sampler=FLAGS.sampler,
-        seed=FLAGS.sample_seed,
-    )
+    paired = [] if FLAGS.paired is None else [FLAGS.paired]
+    points = space.points(texts, paired=paired, samples=FLAGS.samples, sampler=FLAGS.sampler, seed=FLAGS.sample_seed)
     space.check_size(len(points), seeds)
     every = (experiment.make_runs({name: [value] for name, value in point.items()}, seeds) for point in points)
     return list(dict.fromkeys(run for runs in every for run in runs))

@@ -23,9 +23,10 @@ from jaxopt_study.storage.store import read_run
 Drawn = Mapping[str, Values | None]
 """Experiments whose figures are drawn, with the values of their axes; None for all runs, whatever their values."""
 
-_ARTICLE_SHAPE = [128, 128, 3]
-_ARTICLE_EXAMPLES = (18610, 4652)
-_ARTICLE_BATCH = 32
+_ARTICLE_SETUP = {
+    "name": "tfds:cats_vs_dogs", "image_shape": [128, 128, 3], "train_examples": 18610, "val_examples": 4652,
+    "model": "article", "batch_size": 32,
+}  # fmt: skip
 
 
 class Results(NamedTuple):
@@ -69,11 +70,8 @@ class Results(NamedTuple):
     @property
     def runs(self) -> ArticleRuns:
         """For the analysis."""
-        return ArticleRuns(
-            self.histories,
-            chance=self.chance,
-            article_setup=all(is_the_articles(config) for _, config, _ in self.origins),
-        )
+        article_setup = all(is_the_articles(config) for _, config, _ in self.origins)
+        return ArticleRuns(self.histories, chance=self.chance, article_setup=article_setup)
 
 
 def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyType({})) -> Results:
@@ -108,14 +106,10 @@ def _json(path: Path) -> Mapping[str, Any]:
 
 
 def check_alike(folders: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> None:
-    """Refuses directories whose runs cannot be compared.
-
-    Raises:
-        InputError: they differ in data, network or settings.
-    """
-    known = [config["identity"] for config in configs if "identity" in config]
-    for other in known[1:]:
-        names = sorted(name for name in {*known[0], *other} if known[0].get(name) != other.get(name))
+    """Refuses directories whose runs, of other data, networks or settings, cannot be compared."""
+    first, *others = [config["identity"] for config in configs if "identity" in config] or [{}]
+    for other in others:
+        names = sorted(name for name in first.keys() | other.keys() if first.get(name) != other.get(name))
         if names:
             given = ",".join(map(str, folders))
             raise InputError("--workdir", given, f"allowed are directories that do not differ in {', '.join(names)}")
@@ -129,14 +123,18 @@ def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, Histo
     """
     identity = config.get("identity")
     names = _names(config.get("grid", ()), identity) if identity else {}
-    found, foreign = {}, 0
+    histories, foreign = {}, 0
     for path in sorted((folder / "runs").glob("*.parquet")):
         history = known.get(path.stem) or read_run(path)
-        if identity and not _belongs(history, path.stem, identity):
+        run = _registered(history.optimizer, history.hyperparameters, history.seed) if identity else None
+        if identity and run and fingerprint(run, identity) != path.stem:
             foreign += 1
-        else:
-            found[path.stem] = _renamed(history, names.get(path.stem))
-    return found, foreign
+            continue
+        if name := names.get(path.stem):
+            numbers = dict(name.hyperparameters)
+            history = dataclasses.replace(history, optimizer=name.optimizer, hyperparameters=numbers)
+        histories[path.stem] = history
+    return histories, foreign
 
 
 def finished(study: Study) -> Runs:
@@ -159,11 +157,6 @@ def record(study: Study, drawn: Drawn) -> None:
     workdir.write_json(path, {**config, "experiments": {**config.get("experiments", {}), **drawn}})
 
 
-def configurations(runs: Iterable[Run]) -> set[tuple[object, ...]]:
-    """What tells the runs' configurations apart, whatever their names and seeds."""
-    return {configuration(run.optimizer, dict(run.hyperparameters)) for run in runs}
-
-
 def configuration(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple[object, ...]:
     """The canonical rule and its numbers as they are computed with."""
     if optimizer in registry.OPTIMIZERS:
@@ -173,41 +166,25 @@ def configuration(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple
 
 def is_the_articles(config: Mapping[str, Any]) -> bool:
     """Whether data, image size, model and batches are the article's."""
-    data, identity = config.get("dataset", {}), config.get("identity", {})
-    return (
-        data.get("name") == "tfds:cats_vs_dogs"
-        and data.get("image_shape") == _ARTICLE_SHAPE
-        and (data.get("train_examples"), data.get("val_examples")) == _ARTICLE_EXAMPLES
-        and identity.get("model") == "article"
-        and identity.get("batch_size") == _ARTICLE_BATCH
-    )
+    known = {**config.get("dataset", {}), **config.get("identity", {})}
+    return all(known.get(name) == value for name, value in _ARTICLE_SETUP.items())
 
 
 def _names(entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any]) -> dict[str, Run]:
     """The name of each computation among the grid's: the canonical one where the grid has it, else the first."""
     names: dict[str, Run] = {}
     for entry in entries:
-        rest = {name: value for name, value in entry.items() if name not in ("optimizer", "seed")}
-        if entry["optimizer"] not in registry.OPTIMIZERS:
-            continue  # a rule that was put into the registry elsewhere
-        run = make_run(entry["optimizer"], rest, entry["seed"])
-        key = fingerprint(run, identity)
-        if key not in names or registry.canonical(run.optimizer, rest)[0] == run.optimizer:
-            names[key] = run
+        numbers = {name: value for name, value in entry.items() if name not in ("optimizer", "seed")}
+        if run := _registered(entry["optimizer"], numbers, entry["seed"]):
+            key = fingerprint(run, identity)
+            if key not in names or registry.canonical(run.optimizer, numbers)[0] == run.optimizer:
+                names[key] = run
     return names
 
 
-def _belongs(history: History, key: str, identity: Mapping[str, Any]) -> bool:
-    if history.optimizer not in registry.OPTIMIZERS:
-        return True
-    run = make_run(history.optimizer, history.hyperparameters, history.seed)
-    return fingerprint(run, identity) == key
-
-
-def _renamed(history: History, run: Run | None) -> History:
-    if run is None:
-        return history
-    return dataclasses.replace(history, optimizer=run.optimizer, hyperparameters=dict(run.hyperparameters))
+def _registered(optimizer: str, numbers: Mapping[str, float], seed: int) -> Run | None:
+    """The run with these numbers; None of a rule that was put into the registry elsewhere."""
+    return make_run(optimizer, numbers, seed) if optimizer in registry.OPTIMIZERS else None
 
 
 def _place(history: History) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from experiments.command import flags as common
 from experiments.command.experiment import Experiment
 from jaxopt_study.errors import EnvironmentFault, InputError
 
-EXPERIMENTS = [*catalogue.GRIDS, compare.EXPERIMENT, lr_range_test.EXPERIMENT, replicate.EXPERIMENT]
+EXPERIMENTS = [*catalogue.grids(), compare.EXPERIMENT, lr_range_test.EXPERIMENT, replicate.EXPERIMENT]
 MOST_LINES = 1
 
 _NUMBERS = st.one_of(
