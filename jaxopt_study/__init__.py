@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jaxopt_study.data import Dataset
     from jaxopt_study.data.arrays import arrays
     from jaxopt_study.data.load import load
-    from jaxopt_study.engine.groups import Interrupted
+    from jaxopt_study.engine.watcher import Interrupted
     from jaxopt_study.layers.convolution import conv
     from jaxopt_study.layers.pooling import max_pool
     from jaxopt_study.models.build import article_model
@@ -56,7 +56,7 @@ _LATER = {
     "Execution": "settings",
     "Grid": "api",
     "Hyperparameter": "optimizers.family",
-    "Interrupted": "engine.groups",
+    "Interrupted": "engine.watcher",
     "Study": "api",
     "arrays": "data.arrays",
     "article_model": "models.build",

@@ -31,7 +31,7 @@ from jaxopt_study.grids.run import make_run, stack
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.optimizers.foreign import Factory, rule
 from jaxopt_study.settings import Execution, Settings
-from jaxopt_study.storage.checkpoint import Checkpoints, Parked, Snapshot
+from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.step import Batch, Program, RunState, init_run, shapes, train_step
 
@@ -84,10 +84,10 @@ def examined(factory: Factory, folder: Path) -> Row:
     sweep = Sweep(program, study.batches(BATCH), devices.choose(1))
     states, numbers = filled(sweep, study)
     before = shapes_of(states)
-    first = jax.device_get(sweep.epoch(states, *numbers)[0])
+    first = jax.device_get(trained(sweep, states, numbers))
     other = Sweep(program, study.batches(BATCH), devices.choose(1))
     other_states, other_numbers = filled(other, study_of(family, OTHER_RATES, folder))
-    other.epoch(other_states, *other_numbers)
+    trained(other, other_states, other_numbers)
     return Row(
         family.name,
         equals_alone=all(close(run_alone(program, sweep, study, i), slot(first, i)) for i in range(2)),
@@ -112,6 +112,12 @@ def filled(sweep: Sweep, study: Trainer) -> tuple[RunState, PyTree]:
     return states, sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put
 
 
+def trained(sweep: Sweep, states: RunState, numbers: PyTree) -> RunState:
+    """Both runs after an epoch."""
+    after: RunState = sweep.compiled("epoch", 2)(states, *numbers, sweep.batches)[0]
+    return after
+
+
 def run_alone(program: Program, sweep: Sweep, study: Trainer, i: int) -> RunState:
     """An epoch of one run: the plain step, step after step."""
     numbers = {name: jax.numpy.float32(value) for name, value in study.runs[i].hyperparameters}
@@ -130,13 +136,13 @@ def resumes(sweep: Sweep, study: Trainer, states: RunState, numbers: PyTree, fol
     """Whether the next epoch is the same after a checkpoint was written and read."""
     checkpoints = Checkpoints(folder / "checkpoints", study.identity)
     rows = np.zeros((1, 9), np.float32)
-    checkpoints.save(study.runs[0].optimizer, Snapshot(study.runs, [Parked(rows, slot(states, i)) for i in range(2)]))
+    checkpoints.save({run: Parked(rows, slot(states, i)) for i, run in enumerate(study.runs)})
     checkpoints.wait()
-    parked = checkpoints.load({study.groups[0]: shapes(sweep.program)[0]})
+    parked = checkpoints.load(study.groups[0], shapes(sweep.program)[0])
     checkpoints.clear()
     checkpoints.close()
     inserted = sweep.insert(sweep.idle(2), {i: parked[run].state for i, run in enumerate(study.runs)})
-    resumed, straight = (leaves(sweep.epoch(x, *numbers)[0]) for x in (inserted, sweep.put(states)))
+    resumed, straight = (leaves(trained(sweep, x, numbers)) for x in (inserted, sweep.put(states)))
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(resumed, straight, strict=True))
 
 

@@ -56,8 +56,7 @@ def build(case: Case, *, diagnostics: bool, kernels: str = "auto", strategy: str
     begin = time.perf_counter()
     study.strategy  # noqa: B018  # found here, so that its seconds are known
     choosing = time.perf_counter() - begin
-    job = study.job(study.groups[0], training_only(study.batches(case.batch_size)))
-    sweep = job.sweep
+    sweep = study.sweep(study.groups[0], training_only(study.batches(case.batch_size)))
     slots = sweep.padded(case.configs)
     padded = [*study.runs, *[study.runs[-1]] * (slots - case.configs)]
     bounds = np.full(slots, FOREVER, np.int32)
@@ -65,16 +64,18 @@ def build(case: Case, *, diagnostics: bool, kernels: str = "auto", strategy: str
     states = sweep.fill(sweep.idle(slots), *sweep.put(filling))
     numbers, limits = sweep.put((grid.stack(padded), Limits(*sweep.put((bounds, bounds)))))
 
+    epoch = sweep.compiled("epoch", slots)
+
     def run(passes: int) -> None:
         nonlocal states
         for _ in range(passes):
-            states, report = sweep.epoch(states, numbers, limits)
+            states, report = epoch(states, numbers, limits, sweep.batches)
         trained = int(np.sum(jax.device_get(report.trained)))
         if trained != case.configs:
             raise RuntimeError(f"{trained} of {case.configs} configurations trained")
 
     weights = sum(x[0].size for x in jax.tree.leaves(states.variables.params))
-    memory = memory_of(sweep.compiled_epoch(slots))
+    memory = memory_of(epoch)
     data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     memory = (memory - data) * len(sweep.devices) // slots if memory else 0
     return Ready(run, weights, memory, choosing_seconds=choosing)

@@ -33,8 +33,8 @@ from experiments.command import start as command
 from jaxopt_study import files
 from jaxopt_study.data import load
 from jaxopt_study.engine import devices
-from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.grids.run import product
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import Execution, Machines, Settings

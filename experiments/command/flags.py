@@ -14,7 +14,7 @@ from experiments.command import grid_flags, results, start, terminal
 from experiments.command.experiment import Experiment
 from jaxopt_study.api import Study, make_study
 from jaxopt_study.data import load
-from jaxopt_study.engine.groups import Interrupted
+from jaxopt_study.engine.watcher import Interrupted
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import PRECISIONS, STRATEGIES, Execution, Machines, Settings
 from jaxopt_study.storage import remote

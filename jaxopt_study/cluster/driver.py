@@ -17,8 +17,8 @@ from jaxopt_study.cluster.shares import ATTEMPTS, Capacity, Shares, seconds_betw
 from jaxopt_study.cluster.worker import Account, Ended, Epoch, Fault, Hello, Recipe, Reply, Worker, first_line
 from jaxopt_study.data import Dataset
 from jaxopt_study.engine import stats
-from jaxopt_study.engine.groups import Interrupted, Watcher
 from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import CURVES, History

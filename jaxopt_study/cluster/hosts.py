@@ -13,8 +13,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxopt_study.engine import stats
-from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir

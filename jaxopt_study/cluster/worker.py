@@ -18,16 +18,17 @@ from filelock import FileLock
 from jaxopt_study.cluster.shares import Capacity
 from jaxopt_study.data import Dataset
 from jaxopt_study.engine import devices, memory
-from jaxopt_study.engine.groups import AtWork, Job, Watcher, train_group
 from jaxopt_study.engine.slots import Scheduler
+from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.watcher import AtWork, Watcher
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.models.build import Model
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.settings import Execution, Settings
-from jaxopt_study.storage.checkpoint import Checkpoints, Parked
+from jaxopt_study.storage.checkpoint import Checkpoints
 
 
 class Recipe(NamedTuple):
@@ -202,7 +203,7 @@ class Worker:
             registry.add(family)
         folder = Path(self.folder.name)
         self.trainer = Trainer(settings, dataset, runs, folder, model=make_model(), execution=execution, loss=loss)
-        self.job = functools.lru_cache(maxsize=1)(self._job)
+        self.sweep = functools.lru_cache(maxsize=1)(self._sweep)
         self.batches = functools.lru_cache(maxsize=1)(self.trainer.batches)
         chosen = devices.choose(execution.devices)
         slots = execution.slots or memory.most(chosen[0].platform)
@@ -221,22 +222,32 @@ class Worker:
     def _train(self, runs: list[Run]) -> None:
         watcher = Watcher(epoch=self._epoch, tick=self._tick, more=self._more)
         checkpoints = Checkpoints(self.trainer.folder / "checkpoints", self.trainer.identity)
-        job = self.job(group(runs[0]))
-        self.before = self.account._replace(compile_seconds=self.account.compile_seconds - job.sweep.compile_seconds)
-        train_group(job, runs, checkpoints, watcher, self.trainer.folder / "stats.json")
+        sweep, total = self.sweep(group(runs[0])), self.trainer.total(group(runs[0]))
+        self.before = self.account._replace(compile_seconds=self.account.compile_seconds - sweep.compile_seconds)
+        if not self.trainer.settings.halving:  # slots for its part of the group's runs, not for all of them
+            total = -(-total // self.recipe.workers)
+        scheduler = Scheduler(
+            sweep,
+            runs,
+            slots=memory.slots_for(sweep, total, self.recipe.execution.slots),
+            total=total,
+            settings=self.recipe.settings,
+            checkpoints=checkpoints,
+            checkpoint_minutes=self.recipe.execution.checkpoint_minutes,
+            keep=self._keep,
+            watcher=watcher,
+        )
+        scheduler.train()
         self.active = 0
 
-    def _job(self, key: Group) -> Job:
-        job = self.trainer.job(key, self.batches(self.trainer.batch_size(key)))
-        # Slots for its part of the group's runs, not for all of them.
-        total = job.total if self.trainer.settings.halving else -(-job.total // self.recipe.workers)
-        return job._replace(total=total, keep=self._keep)
+    def _sweep(self, key: Group) -> Sweep:
+        return self.trainer.sweep(key, self.batches(self.trainer.batch_size(key)))
 
-    def _more(self, _: Group) -> Mapping[Run, Parked | None] | None:
+    def _more(self) -> list[Run] | None:
         with self.change:
             if self.halted or not (self.queue or self.more_may_come):
                 return None
-            runs, self.queue = dict.fromkeys(self.queue), []
+            runs, self.queue = self.queue, []
             return runs
 
     def _epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:

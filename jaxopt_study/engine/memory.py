@@ -30,17 +30,20 @@ def ran_out(error: Exception) -> bool:
     return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 
-def slots_for(sweep: Sweep, runs: int) -> int:
-    """The most slots, up to ``runs``, whose compiled epoch fits the free memory with a margin; at least one a device.
+def slots_for(sweep: Sweep, runs: int, asked: int | None = None) -> int:
+    """As many slots as are asked for, at most ``runs``; if none are, the most whose compiled epoch fits the free memory
+    with a margin, at least one a device.
 
     Compiles for the number that it tries, which the training then uses: the first try fits but for large networks.
     """
+    if asked:
+        return min(asked, runs)
     device = sweep.devices[0]
     slots = min(runs, most(device.platform))
     data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     room = MARGIN * (free_bytes(device) + data)
     while slots > len(sweep.devices):
-        needed = memory_of(sweep.compiled_epoch(sweep.padded(slots)))
+        needed = memory_of(sweep.compiled("epoch", sweep.padded(slots)))
         if needed <= room:
             break
         share = max(room - data, 0) / max(needed - data, 1)

@@ -58,10 +58,8 @@ def plan(study: Trainer) -> list[Part]:
 def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
     size = study.batch_size(group)
     steps = max(1, min(strategy.STEPS, len(study.dataset.train_labels) // size))
-    sweep = study.job(group, study.batches(size, steps)).sweep
-    asked = study.execution.slots
-    slots = min(asked, len(runs)) if asked else memory.slots_for(sweep, len(runs))
-    slots = min(slots, left)
+    sweep = study.sweep(group, study.batches(size, steps))
+    slots = min(memory.slots_for(sweep, len(runs), study.execution.slots), left)
     epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))
     examples = len(study.dataset.train_labels) + len(study.dataset.val_labels)
@@ -76,7 +74,7 @@ def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
         stored=len(runs) - left,
         slots=slots,
         devices=len(sweep.devices),
-        memory_bytes=memory_of(sweep.compiled_epoch(sweep.padded(slots))) - short + whole,
+        memory_bytes=memory_of(sweep.compiled("epoch", sweep.padded(slots))) - short + whole,
         compile_seconds=sweep.compile_seconds,
         epoch_seconds=epoch,
         most_seconds=epoch * study.settings.max_epochs * left / slots,

@@ -7,20 +7,27 @@ yet is known to have ended on the device, so nothing is trained past it.
 
 import dataclasses
 import time
+import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from jaxopt_study.engine import memory
 from jaxopt_study.engine.halving import Rungs
 from jaxopt_study.engine.sweep import Sweep
-from jaxopt_study.grids.run import Run, stack
+from jaxopt_study.engine.watcher import Interrupted, Watcher
+from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.grids.run import Run, group, stack
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.storage.checkpoint import Parked, Snapshot
+from jaxopt_study.settings import Settings
+from jaxopt_study.storage.checkpoint import Checkpoints, Parked
+from jaxopt_study.training.batching import STRATEGIES
 from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.training.epoch import EpochReport
+from jaxopt_study.training.step import shapes
 
 PyTree = Any
 
@@ -34,28 +41,7 @@ class Work:
     seconds: float = 0.0
 
 
-class Events(NamedTuple):
-    """What the caller wants to hear of.
-
-    Attributes:
-        epoch: ``(run, number of the epoch, {curve: value})`` after every epoch of every run.
-        end: ``(run, history, best)``, once a run; ``best`` is its best variables or None.
-        tick: ``(scheduler)``, whenever a report has been read.
-        snapshot_due: asked before every epoch; if it says so, the device is let finish and
-        snapshot: gets what is under way; may raise to interrupt.
-        more: asked before every epoch for runs to add to those that wait, with their states if they were begun before;
-            None when none will come any more.
-    """
-
-    epoch: Callable[[Run, int, Mapping[str, float]], None]
-    end: Callable[[Run, History, PyTree], None]
-    tick: Callable[["Scheduler"], None]
-    snapshot_due: Callable[[], bool]
-    snapshot: Callable[[Snapshot], None]
-    more: Callable[[], Mapping[Run, Parked | None] | None] = lambda: None
-
-
-class _Flight(NamedTuple):
+class Flight(NamedTuple):
     """An epoch under way, and the runs that sat in the slots when it was launched."""
 
     report: EpochReport
@@ -63,19 +49,18 @@ class _Flight(NamedTuple):
 
 
 class Scheduler:
-    """Trains runs of one rule in a number of slots.
+    """Trains runs of one group in a number of slots.
 
     Args:
-        sweep: the compiled engine.
-        runs: those to train, in this order.
+        sweep: compiled for the group.
+        runs: those to train, in this order; those that the checkpoints hold go on from there, before the others.
         slots: how many at once.
-        max_epochs: of every run.
-        patience: of every run, in epochs.
         total: runs of the whole grid, those that are not to be trained any more too.
-        halving: if given, only the best 1 / halving of the runs go on at every rung of epochs (see halving).
-        in_turn: whether a device trains its slots in turn, so that only running ones cost anything.
-        events: see Events.
-        parked: runs among ``runs`` that were begun before.
+        settings: of the study.
+        checkpoints: where what is under way is saved,
+        checkpoint_minutes: every so many minutes.
+        keep: ``(run, history, best)``, puts a finished run away; ``best`` is its best variables or None.
+        watcher: who is told.
     """
 
     def __init__(
@@ -84,91 +69,120 @@ class Scheduler:
         runs: Sequence[Run],
         *,
         slots: int,
-        max_epochs: int,
-        patience: int,
         total: int,
-        halving: int | None = None,
-        in_turn: bool,
-        events: Events,
-        parked: Mapping[Run, Parked],
+        settings: Settings,
+        checkpoints: Checkpoints,
+        checkpoint_minutes: float,
+        keep: Callable[[Run, History, PyTree], None],
+        watcher: Watcher,
     ) -> None:
-        self.sweep = sweep
-        self.events = events
-        self.in_turn = in_turn
-        self.patience = patience
-        self.rungs = Rungs(max_epochs, halving, total)
-        self.parked = dict(parked)
-        self.waiting = self.rungs.resume({run: len(state.rows) for run, state in parked.items()})
-        self.pending = deque([run for run in runs if run in parked] + [run for run in runs if run not in parked])
-        self.pending = deque(run for run in self.pending if run not in self.waiting)
-        self.rows: dict[Run, list[np.ndarray]] = {}
-        self.most = slots
-        self.closed = True
-        self.slots: list[Run | None] = [None] * sweep.padded(self.most)
+        self.sweep, self.total, self.settings, self.keep, self.watcher = sweep, total, settings, keep, watcher
+        self.checkpoints, self.checkpoint_seconds = checkpoints, 60 * checkpoint_minutes
+        self.in_turn = sweep.program.strategy == STRATEGIES["map"]  # only running slots cost anything
         self.template = runs[0]
-        self.states = sweep.idle(len(self.slots))
+        self.closed = True
         self.work = Work()
         self.tick_seconds = 0.0
+        self.left = list(runs)
+        self._resume(slots)
+
+    def _resume(self, slots: int) -> None:
+        """Begins, in so many slots, with what the newest checkpoint holds of the runs that are left."""
+        saved = self.checkpoints.load(group(self.template), shapes(self.sweep.program)[0])
+        self.parked = {run: saved[run] for run in self.left if run in saved}
+        self.rungs = Rungs(self.settings.max_epochs, self.settings.halving, self.total)
+        self.waiting = self.rungs.resume({run: len(parked.rows) for run, parked in self.parked.items()})
+        resumed_first = sorted(self.left, key=lambda run: run not in self.parked)
+        self.pending = deque(run for run in resumed_first if run not in self.waiting)
+        self.rows: dict[Run, list[np.ndarray]] = {}
+        self.flight: Flight | None = None
+        self.saved = time.monotonic()
+        self._empty(slots)
+
+    def _empty(self, slots: int) -> None:
+        self.most = slots
+        self.slots: list[Run | None] = [None] * self.sweep.padded(slots)
+        self.states = self.sweep.idle(len(self.slots))
 
     @property
     def active(self) -> int:
         """Slots with a run."""
         return sum(run is not None for run in self.slots)
 
-    def train(self) -> Work:
-        """Trains all runs to their end."""
+    def train(self) -> None:
+        """Trains all runs to their end; where memory runs out, goes on from the last checkpoint in half the slots.
+
+        Raises:
+            EnvironmentFault: not even one run a device fits, or a checkpoint cannot be written or read.
+            Interrupted: the watcher asked for it.
+        """
         begin, compiled = time.perf_counter(), self.sweep.compile_seconds
-        flight: _Flight | None = None
         while self._more() or self.pending or self.active or self.waiting:
-            due = self.events.snapshot_due()
-            if flight is not None and (due or self._ends_for_certain(flight)):
-                self._read(flight)
-                flight = None
-            if due:
-                self.events.snapshot(self.snapshot())
-            if not (self.pending or self.active):
-                self._promote()
-                continue
-            self._fill_slots()
-            bounds: list[Any] = [np.full(len(self.slots), x, np.int32) for x in (self.rungs.next, self.patience)]
-            numbers, limits = self.sweep.put((self._hyperparameters(), Limits(*bounds)))
-            self.states, report = self.sweep.epoch(self.states, numbers, limits)
-            launched = _Flight(report, list(self.slots))
-            if flight is not None:
-                self._read(flight)
-            flight = launched
-        if flight is not None:
-            self._read(flight)
+            try:
+                due = self.watcher.interrupted() or time.monotonic() - self.saved > self.checkpoint_seconds
+                if due or self._ends_for_certain() or not (self.pending or self.active):
+                    self._read()
+                if due:
+                    self._save()
+                if self.pending or self.active:
+                    self._fill_slots()
+                    bounds: list[Any] = [
+                        np.full(len(self.slots), bound, np.int32) for bound in (self.rungs.next, self.settings.patience)
+                    ]
+                    numbers, limits = self.sweep.put((self._hyperparameters(), Limits(*bounds)))
+                    epoch = self.sweep.compiled("epoch", len(self.slots))
+                    self.states, report = epoch(self.states, numbers, limits, self.sweep.batches)
+                    launched = Flight(report, list(self.slots))
+                    self._read()
+                    self.flight = launched
+                elif self.waiting:
+                    self._promote()
+            except jax.errors.JaxRuntimeError as error:
+                if not memory.ran_out(error):
+                    raise
+                self._resume(fewer(self.most, error))
+        self._read()
         self.work.seconds = time.perf_counter() - begin - (self.sweep.compile_seconds - compiled)
-        return self.work
 
     def _more(self) -> bool:
-        """Takes in what the caller adds; whether there was anything."""
-        added = self.events.more()
+        """Takes in what the watcher adds; whether there was anything."""
+        added = self.watcher.more()
         self.closed = added is None
+        self.left.extend(added or ())
         self.pending.extend(added or ())
-        self.parked.update({run: parked for run, parked in (added or {}).items() if parked is not None})
         return bool(added)
 
-    def snapshot(self) -> Snapshot:
-        """What is under way, copied to the host; for use when no epoch is under way."""
+    def _save(self) -> None:
+        """Saves what is under way, when no epoch is."""
+        if snapshot := self.snapshot():
+            self.checkpoints.save(snapshot)
+        self.saved = time.monotonic()
+        if self.watcher.interrupted():
+            self.checkpoints.wait()
+            raise Interrupted
+
+    def snapshot(self) -> dict[Run, Parked]:
+        """What is under way, copied to the host: the runs in slots, then those that wait half-trained."""
         states = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(self.states))
-        runs, parked = [], []
+        in_slots = {}
         for slot, run in enumerate(self.slots):
-            if run is None:
-                continue
-            epochs = int(states.epoch[slot])
-            runs.append(run)
-            parked.append(Parked(self._rows_of(run)[:epochs], jax.tree.map(lambda x, s=slot: x[s], states)))
-        waiting = list(self.parked.items())
-        return Snapshot(runs + [run for run, _ in waiting], parked + [state for _, state in waiting])
+            if run is not None:
+                rows = np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
+                in_slots[run] = Parked(rows, jax.tree.map(lambda x, s=slot: x[s], states))
+        return in_slots | self.parked
 
-    def _ends_for_certain(self, flight: _Flight) -> bool:
+    def _ends_for_certain(self) -> bool:
         """Whether a run reaches its last epoch in the one under way, so that it pays to wait for its slot."""
-        now = [run for run, before in zip(self.slots, flight.slots, strict=True) if run is not None and run == before]
-        return any(len(self.rows[run]) + 1 >= self.rungs.next for run in now)
+        if self.flight is None:
+            return False
+        slots = zip(self.slots, self.flight.slots, strict=True)
+        return any(run and run == before and len(self.rows[run]) + 1 >= self.rungs.next for run, before in slots)
 
-    def _read(self, flight: _Flight) -> None:
+    def _read(self) -> None:
+        """Takes in the report of the epoch under way, if there is one."""
+        if self.flight is None:
+            return
+        flight, self.flight = self.flight, None
         begin = time.perf_counter()
         report = jax.device_get(flight.report)
         self.tick_seconds = time.perf_counter() - begin
@@ -177,10 +191,11 @@ class Scheduler:
             run = flight.slots[slot]
             assert run is not None
             self.rows[run].append(report.metrics[slot])
-            self.events.epoch(run, len(self.rows[run]), dict(zip(CURVES, report.metrics[slot].tolist(), strict=True)))
+            metrics = dict(zip(CURVES, report.metrics[slot].tolist(), strict=True))
+            self.watcher.epoch(run, len(self.rows[run]), metrics)
             if report.status[slot] != RUNNING:
                 self._leave(run, STATUS_NAMES[int(report.status[slot])])
-        self.events.tick(self)
+        self.watcher.tick(self)
 
     def _count(self, trained: np.ndarray) -> None:
         by_device = trained.reshape(len(self.sweep.devices), -1)
@@ -200,18 +215,23 @@ class Scheduler:
             self.waiting.append(run)
         else:
             best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
-            self.events.end(run, _history(run, rows, status), best)
+            self._end(run, rows, status, best)
+
+    def _end(self, run: Run, rows: np.ndarray, status: str, best: PyTree) -> None:
+        history = History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows)
+        self.keep(run, history, best)
+        self.left.remove(run)
+        self.watcher.end(run, history)
 
     def _promote(self) -> None:
         """At a rung, when all runs have come to it: the best go on, the others end as ``halved``."""
         losses = {run: float(self.parked[run].state.stopping.best_loss) for run in self.waiting}
         for run in self.rungs.climb(losses):
             parked = self.parked.pop(run)
-            self.events.end(run, _history(run, parked.rows, "halved"), parked.state.best or None)
+            self._end(run, parked.rows, "halved", parked.state.best or None)
         self.pending.extend(run for run in self.waiting if run in self.parked)
         self.waiting = []
-        self.slots = [None] * self.sweep.padded(self.most)
-        self.states = self.sweep.idle(len(self.slots))
+        self._empty(self.most)
 
     def _fill_slots(self) -> None:
         """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
@@ -246,12 +266,18 @@ class Scheduler:
     def _hyperparameters(self) -> dict[str, np.ndarray]:
         return stack([run or self.template for run in self.slots])
 
-    def _rows_of(self, run: Run) -> np.ndarray:
-        return np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
 
+def fewer(slots: int, error: Exception) -> int:
+    """Half the slots, with a warning.
 
-def _history(run: Run, rows: np.ndarray, status: str) -> History:
-    return History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows)
+    Raises:
+        EnvironmentFault: there was but one.
+    """
+    if slots == 1:
+        raise EnvironmentFault("the device has not enough memory for a single run") from error
+    message = f"out of memory with {slots} slots; going on with {slots // 2} from the last checkpoint"
+    warnings.warn(message, stacklevel=3)
+    return slots // 2
 
 
 def free_slot(slots: Sequence[Run | None], devices: int) -> int:

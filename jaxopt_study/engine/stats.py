@@ -3,23 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jaxopt_study.engine.slots import Work
-from jaxopt_study.engine.sweep import Sweep
+from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.storage import workdir
 
 
-def add(path: Path, sweep: Sweep, work: Work, *, examples: int, slots: int, runs: int, seconds: float) -> None:
-    """Adds a part and brings the totals up to date.
-
-    Args:
-        path: of stats.json.
-        sweep: that did it.
-        work: what was done.
-        examples: of the training part.
-        slots: runs that trained at once.
-        runs: trained.
-        seconds: in all, compilation included.
-    """
+def add(path: Path, scheduler: Scheduler, *, examples: int, runs: int, seconds: float) -> None:
+    """Adds to stats.json what a scheduler has trained: so many runs on so many examples, in so many seconds with
+    compilation."""
+    sweep, work = scheduler.sweep, scheduler.work
     part = {
         "seconds": seconds,
         "compile_seconds": sweep.compile_seconds,
@@ -28,7 +19,7 @@ def add(path: Path, sweep: Sweep, work: Work, *, examples: int, slots: int, runs
         "epochs_trained": work.epochs_trained,
         "epochs_computed": work.epochs_computed,
         "runs": runs,
-        "slots": slots,
+        "slots": scheduler.most,
         "devices": len(sweep.devices),
         "peak_memory_bytes": sweep.memory_bytes * len(sweep.devices),
     }

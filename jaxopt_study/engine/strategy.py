@@ -110,15 +110,14 @@ def epoch_timer(sweep: Sweep, run: Run, slots: int) -> Callable[[], float]:
     padded = sweep.padded(slots)
     numbers, seeds = stack([run] * padded), np.zeros(padded, np.uint32)
     bounds = np.full(padded, 1_000_000, np.int32)
-    limits: tuple[np.ndarray, np.ndarray] = (bounds, bounds)
     states = sweep.fill(sweep.idle(padded), *sweep.put((numbers, seeds, np.arange(padded) < slots)))
-    arguments = sweep.put((numbers, Limits(*limits)))  # type: ignore[arg-type]  # host arrays until put
-    sweep.compiled_epoch(padded)
+    numbers, limits = sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put
+    epoch = sweep.compiled("epoch", padded)
 
     def seconds() -> float:
         nonlocal states
         begin = time.perf_counter()
-        states, report = sweep.epoch(states, *arguments)
+        states, report = epoch(states, numbers, limits, sweep.batches)
         jax.block_until_ready(report)
         return time.perf_counter() - begin
 

@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
-from jaxopt_study.training.epoch import EpochReport, epoch, select
+from jaxopt_study.training.epoch import epoch, select
 from jaxopt_study.training.step import Hyperparameters, Program, RunState, init_run, shapes
 
 PyTree = Any
@@ -87,7 +87,7 @@ class Sweep:
 
     def fill(self, states: RunState, hyperparameters: Hyperparameters, seeds: PyTree, mask: PyTree) -> RunState:
         """Begins new runs in the slots where the mask is true."""
-        filled: RunState = self._executable("fill", len(states.status))(states, hyperparameters, seeds, mask)
+        filled: RunState = self.compiled("fill", len(states.status))(states, hyperparameters, seeds, mask)
         return filled
 
     def insert(self, states: RunState, incoming: Mapping[int, RunState]) -> RunState:
@@ -106,13 +106,8 @@ class Sweep:
         """Rearranges slots: slot i of the result is ``slots[i]`` of the old, or idle where that is negative."""
         return self.calls.move(states, self.put(slots.astype(np.int32)))
 
-    def compiled_epoch(self, slots: int) -> Any:
-        """The epoch's executable for so many slots; compiled once a process, whatever the numbers."""
-        executable = self._executable("epoch", slots)
-        self.memory_bytes = max(self.memory_bytes, memory_of(executable))
-        return executable
-
-    def _executable(self, call: str, slots: int) -> Any:
+    def compiled(self, call: str, slots: int) -> Any:
+        """The executable of ``epoch`` or ``fill`` of so many slots; compiled once a process, whatever the numbers."""
         if (call, slots) in self._compiled:  # asked for at every epoch
             return self._compiled[call, slots]
         states, hyperparameters, limits, batches = self.arguments(slots)
@@ -121,21 +116,16 @@ class Sweep:
             "epoch": (states, hyperparameters, limits, batches),
             "fill": (states, hyperparameters, of_run, of_run.update(dtype=jnp.bool_)),
         }[call]
-        shapes = tuple((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments))
-        key = (call, self.program, self.mesh, shapes)
+        key = (call, self.program, self.mesh, *((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments)))
         if key not in _EXECUTABLES:
             begin = time.perf_counter()
             options = COMPILER_OPTIONS.get((self.devices[0].platform, call))
             _EXECUTABLES[key] = getattr(self.calls, call).lower(*arguments).compile(compiler_options=options)
             self.compile_seconds += time.perf_counter() - begin
         executable = self._compiled[call, slots] = _EXECUTABLES[key]
+        if call == "epoch":
+            self.memory_bytes = max(self.memory_bytes, memory_of(executable))
         return executable
-
-    def epoch(self, states: RunState, hyperparameters: Hyperparameters, limits: Limits) -> tuple[RunState, EpochReport]:
-        """Trains every running slot for an epoch; returns at once, the arrays follow."""
-        executable = self.compiled_epoch(len(states.status))
-        result: tuple[RunState, EpochReport] = executable(states, hyperparameters, limits, self.batches)
-        return result
 
 
 _EXECUTABLES: dict[Any, Any] = {}

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ import optax
 from jaxopt_study import files
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of
-from jaxopt_study.engine import devices, memory, strategy
-from jaxopt_study.engine.groups import Job, Watcher, train_group
+from jaxopt_study.engine import devices, memory, stats, strategy
+from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Group, Run
@@ -32,7 +34,7 @@ from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
 from jaxopt_study.training.batching import STRATEGIES
 from jaxopt_study.training.losses import LOSSES, loss_of
-from jaxopt_study.training.step import Hyperparameters, MakeOptimizer, Program, shapes
+from jaxopt_study.training.step import Hyperparameters, MakeOptimizer, Program
 
 # On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels); elsewhere chosen, not measured.
 VAL_BATCH = {"cpu": 64}
@@ -136,8 +138,7 @@ class Trainer:
             Interrupted: the watcher asked for it.
         """
         watcher = watcher or Watcher()
-        alone = processes == 1
-        stats = self.folder / ("stats.json" if alone else f"stats_{process}.json")
+        stats_path = self.folder / ("stats.json" if processes == 1 else f"stats_{process}.json")
         with self.opened(watcher, process, processes) as pending:
             if not pending:
                 return self.histories
@@ -145,11 +146,24 @@ class Trainer:
                 if process == 0:
                     self.write_config()
                 batches_of_size = functools.lru_cache(maxsize=1)(self.batches)
-                for group in dict.fromkeys(map(grid.group, pending)):
-                    runs = [run for run in pending if grid.group(run) == group]
-                    job = self.job(group, batches_of_size(self.batch_size(group)))
-                    job = job._replace(total=-(-job.total // processes))
-                    train_group(job, runs, checkpoints, watcher, stats)
+                for group, runs in by_group(pending).items():
+                    begin = time.perf_counter()
+                    sweep = self.sweep(group, batches_of_size(self.batch_size(group)))
+                    total = -(-self.total(group) // processes)
+                    scheduler = Scheduler(
+                        sweep,
+                        runs,
+                        slots=memory.slots_for(sweep, total, self.execution.slots),
+                        total=total,
+                        settings=self.settings,
+                        checkpoints=checkpoints,
+                        checkpoint_minutes=self.execution.checkpoint_minutes,
+                        keep=self.keep,
+                        watcher=watcher,
+                    )
+                    scheduler.train()
+                    seconds, examples = time.perf_counter() - begin, len(self.dataset.train_labels)
+                    stats.add(stats_path, scheduler, examples=examples, runs=len(runs), seconds=seconds)
             return self.histories
 
     @contextlib.contextmanager
@@ -213,19 +227,14 @@ class Trainer:
         """Training examples in a step of a group's runs."""
         return group.batch_size or self.settings.batch_size
 
-    def job(self, group: Group, batches: Batches) -> Job:
-        """What training one group's runs takes; ``batches`` are of its size."""
-        program = self.program(group, self.strategy)
-        return Job(
-            sweep=Sweep(program, batches, devices.choose(self.execution.devices)),
-            total=sum(grid.group(run) == group for run in self.runs),
-            slots=self.execution.slots,
-            in_turn=self.strategy == "map",
-            settings=self.settings,
-            template=shapes(program)[0],
-            checkpoint_minutes=self.execution.checkpoint_minutes,
-            keep=self.keep,
-        )
+    def total(self, group: Group) -> int:
+        """Runs of a group in the whole grid: slots are counted with those that are stored, so that what is resumed
+        runs in the program that it was begun in."""
+        return len(by_group(self.runs)[group])
+
+    def sweep(self, group: Group, batches: Batches) -> Sweep:
+        """What trains one group's runs; ``batches`` are of its size."""
+        return Sweep(self.program(group, self.strategy), batches, devices.choose(self.execution.devices))
 
     @functools.cached_property
     def strategy(self) -> str:
@@ -287,12 +296,17 @@ class Trainer:
         self.trained[fingerprint] = history
 
 
-def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
-    """The runs of a process: of each group every so manyth. The same whenever it is asked, so that a study resumes."""
+def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:
+    """The runs of each group, in their order."""
     groups: dict[Group, list[Run]] = {}
     for run in runs:
         groups.setdefault(grid.group(run), []).append(run)
-    return [run for group in groups.values() for run in group[process::processes]]
+    return groups
+
+
+def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
+    """The runs of a process: of each group every so manyth. The same whenever it is asked, so that a study resumes."""
+    return [run for group in by_group(runs).values() for run in group[process::processes]]
 
 
 @functools.cache

@@ -6,13 +6,14 @@ import hashlib
 import logging
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.errors import EnvironmentFault, one_line
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.optimizers import registry
 from jaxopt_study.training.step import RunState
@@ -26,18 +27,6 @@ class Parked(NamedTuple):
 
     rows: np.ndarray
     state: RunState
-
-
-class Snapshot(NamedTuple):
-    """All that is under way, on the host; what is finished is in the store.
-
-    Attributes:
-        runs: those in slots, then those that wait half-trained.
-        parked: their rows and states, in the same order.
-    """
-
-    runs: list[Run]
-    parked: list[Parked]
 
 
 class Checkpoints:
@@ -60,8 +49,8 @@ class Checkpoints:
         """Whether there is anything to resume from; costs no import."""
         return self.folder.is_dir() and any(path.name.isdigit() for path in self.folder.iterdir())
 
-    def save(self, optimizer: str, snapshot: Snapshot) -> None:
-        """Starts writing; returns while Orbax goes on in the background.
+    def save(self, begun: Mapping[Run, Parked]) -> None:
+        """Starts writing all that is under way, runs of one group; returns while Orbax goes on in the background.
 
         The arrays go as one: a few large writes instead of many small ones, and one place where damage shows.
 
@@ -70,15 +59,15 @@ class Checkpoints:
         """
         from orbax import checkpoint as ocp
 
-        states = jax.tree.map(lambda *x: np.stack(x), *(parked.state for parked in snapshot.parked))
-        leaves = [np.concatenate([parked.rows for parked in snapshot.parked]), *jax.tree.leaves(states)]
+        rows, states = zip(*begun.values(), strict=True)
+        leaves = [np.concatenate(rows), *jax.tree.leaves(jax.tree.map(lambda *x: np.stack(x), *states))]
         packed = np.concatenate([np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8) for x in leaves])
         table = {
             "study": self.study,
-            "optimizer": optimizer,
+            "optimizer": (optimizer := next(iter(begun)).optimizer),
             "rule": registry.family(optimizer).identity,
-            "runs": [[list(map(list, run.hyperparameters)), run.seed] for run in snapshot.runs],
-            "epochs": [len(parked.rows) for parked in snapshot.parked],
+            "runs": [[list(map(list, run.hyperparameters)), run.seed] for run in begun],
+            "epochs": list(map(len, rows)),
             "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
             "bytes": packed.size,
             "sha256": hashlib.sha256(packed.data).hexdigest(),
@@ -102,14 +91,15 @@ class Checkpoints:
     def _unwritten(self, error: Exception) -> EnvironmentFault:
         text = str(error)
         full = "No space left" in text or "RESOURCE_EXHAUSTED" in text or getattr(error, "errno", 0) == errno.ENOSPC
-        why = "the disk is full" if full else _line(error)
+        why = "the disk is full" if full else one_line(error)
         return EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {why}; finished runs are kept")
 
-    def load(self, templates: dict[Group, RunState]) -> dict[Run, Parked]:
-        """The runs of the newest checkpoint that can be read; empty if there is none.
+    def load(self, of: Group, template: RunState) -> dict[Run, Parked]:
+        """The runs of the newest checkpoint that can be read; empty if there is none, or it is of another group.
 
         Args:
-            templates: the structure of a run's state by group; a checkpoint of another group has nothing for it.
+            of: the group.
+            template: the structure of a run's state.
 
         Raises:
             EnvironmentFault: the checkpoint is of another study, or none of them can be read.
@@ -119,11 +109,11 @@ class Checkpoints:
         errors = []
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
-                return self._read(step, templates)
-            except _OtherStudyError as error:
-                raise EnvironmentFault(str(error)) from None
+                return self._read(step, of, template)
+            except EnvironmentFault:  # of another study
+                raise
             except Exception as error:  # Orbax and its storage raise many kinds for a damaged file
-                errors.append(f"{step}: {_line(error)}")
+                errors.append(f"{step}: {one_line(error)}")
                 warnings.warn(f"checkpoint {self.folder / str(step)} is damaged; trying the one before", stacklevel=2)
         raise EnvironmentFault(
             f"no checkpoint in {self.folder} can be read ({'; '.join(errors)}); remove that folder to train the "
@@ -140,8 +130,8 @@ class Checkpoints:
             try:
                 self._table(step)
                 return
-            except _OtherStudyError as error:
-                raise EnvironmentFault(str(error)) from None
+            except EnvironmentFault:
+                raise
             except Exception:  # a damaged one: ``load`` tells of it
                 continue
 
@@ -150,19 +140,16 @@ class Checkpoints:
 
         table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
         if table["study"] != self.study:
-            names = sorted(
-                name for name in self.study | table["study"] if self.study.get(name) != table["study"].get(name)
-            )
-            different = ", ".join(
-                f"{name} {table['study'].get(name)} there, {self.study.get(name)} here" for name in names
-            )
-            raise _OtherStudyError(
+            names = sorted(self.study | table["study"])
+            both = [(name, table["study"].get(name), self.study.get(name)) for name in names]
+            different = ", ".join(f"{name} {there} there, {here} here" for name, there, here in both if there != here)
+            raise EnvironmentFault(
                 f"--workdir={self.folder.parent}: holds a checkpoint of another study ({different}); "
                 "finish that one with its own flags, or choose another --workdir"
             )
         return table
 
-    def _read(self, step: int, templates: dict[Group, RunState]) -> dict[Run, Parked]:
+    def _read(self, step: int, of: Group, template: RunState) -> dict[Run, Parked]:
         from orbax import checkpoint as ocp
 
         table = self._table(step)
@@ -170,22 +157,17 @@ class Checkpoints:
             Run(table["optimizer"], tuple((name, value) for name, value in hyperparameters), seed)
             for hyperparameters, seed in table["runs"]
         ]
-        template = templates.get(group(runs[0]))
-        if template is None or table.get("rule", "") != registry.family(runs[0].optimizer).identity:
+        if group(runs[0]) != of or table.get("rule", "") != registry.family(runs[0].optimizer).identity:
             return {}
         blank = {"packed": np.zeros(table["bytes"], np.uint8)}
-        arrays = self.manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank))).arrays
-        packed = np.asarray(arrays["packed"])
+        restored = self.manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank)))
+        packed = np.asarray(restored.arrays["packed"])
         if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
             raise ValueError("its bytes are not those that were written")
         rows, *leaves = _unpack(packed, table["leaves"])
-        structure = jax.tree.structure(template)
-        ends = np.cumsum(table["epochs"])
-        result = {}
-        for i, (run, end, epochs) in enumerate(zip(runs, ends, table["epochs"], strict=True)):
-            state = jax.tree.unflatten(structure, [leaf[i] for leaf in leaves])
-            result[run] = Parked(rows[end - epochs : end], state)
-        return result
+        rows_of_runs = np.split(rows, np.cumsum(table["epochs"])[:-1])
+        states = [jax.tree.unflatten(jax.tree.structure(template), own) for own in zip(*leaves, strict=True)]
+        return dict(zip(runs, map(Parked, rows_of_runs, states), strict=True))
 
     def clear(self) -> None:
         """Removes all checkpoints: nothing is under way any more."""
@@ -241,19 +223,8 @@ def _not_orbax(record: logging.LogRecord) -> bool:
     return "orbax" not in record.pathname
 
 
-class _OtherStudyError(Exception):
-    pass
-
-
 def _unpack(packed: np.ndarray, leaves: list[tuple[list[int], str]]) -> list[np.ndarray]:
     """The arrays that lie one after another in ``packed``, of the given shapes and types."""
-    arrays, begin = [], 0
-    for shape, dtype in leaves:
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        arrays.append(np.frombuffer(packed[begin : begin + size].tobytes(), dtype).reshape(shape))
-        begin += size
-    return arrays
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    ends = np.cumsum([int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in leaves])
+    parts = zip(np.split(packed, ends[:-1]), leaves, strict=True)
+    return [np.frombuffer(part.tobytes(), dtype).reshape(shape) for part, (shape, dtype) in parts]

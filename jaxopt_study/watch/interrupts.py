@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 
-from jaxopt_study.engine.groups import Watcher
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.watch.callbacks import Callback

@@ -9,7 +9,7 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from jaxopt_study.engine.groups import AtWork
+from jaxopt_study.engine.watcher import AtWork
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 

@@ -84,7 +84,7 @@ class Told:
     """What a watcher hears, and what is to be done when epochs have been trained and more are under way."""
 
     def __init__(self, act=None):
-        from jaxopt_study.engine.groups import Watcher
+        from jaxopt_study.engine.watcher import Watcher
 
         self.ended, self.epochs, self.workers, self.act = [], [], [], act
         self.watcher = Watcher(epoch=self.epoch, end=self.end, workers=self.workers.append, tick=self.tick)
@@ -110,9 +110,10 @@ def slow_model():
 
     read = scheduler.Scheduler._read
 
-    def slowly(self, flight) -> None:
-        time.sleep(0.06)
-        read(self, flight)
+    def slowly(self) -> None:
+        if self.flight:
+            time.sleep(0.06)
+        read(self)
 
     scheduler.Scheduler._read = slowly
     return small.MODEL

@@ -29,11 +29,11 @@ assert len(hosts.train(study)) == 6
 """
 SAVE_OFTEN = """
 import numpy as np
-from jaxopt_study.storage.checkpoint import Checkpoints, Parked, Snapshot
+from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
 parked = Parked(np.zeros((1, 2), np.float32), {{"w": np.ones(4, np.float32)}})
 for _ in range(20):
-    checkpoints.save("momentum", Snapshot(small.grid()[:1], [parked]))
+    checkpoints.save({{small.grid()[0]: parked}})
 checkpoints.wait()
 """
 

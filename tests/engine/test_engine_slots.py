@@ -7,10 +7,29 @@ import small
 from jaxopt_study.data.dataset import batches_of
 from jaxopt_study.engine import sweep
 from jaxopt_study.engine.devices import choose
-from jaxopt_study.engine.groups import Watcher
 from jaxopt_study.engine.slots import Scheduler
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.storage import workdir
 from jaxopt_study.training import step
+
+
+def patch_epoch(monkeypatch, before) -> None:
+    """Calls ``before`` with the states of every epoch that is launched."""
+    compiled = sweep.Sweep.compiled
+
+    class Watched:
+        def __init__(self, executable):
+            self.executable, self.memory_analysis = executable, executable.memory_analysis
+
+        def __call__(self, states, *rest):
+            before(states)
+            return self.executable(states, *rest)
+
+    def watched(self, call, slots):
+        executable = compiled(self, call, slots)
+        return Watched(executable) if call == "epoch" else executable
+
+    monkeypatch.setattr(sweep.Sweep, "compiled", watched)
 
 
 def spread_runs() -> list:
@@ -79,7 +98,7 @@ def test_devices_train_without_a_word_to_each_other(tmp_path, strategy):
     program = study.program(study.groups[0], strategy)
     batches = batches_of(study.dataset, batch_size=16, val_batch_size=8, seed=0)
     engine = sweep.Sweep(program, batches, choose(4))
-    text = engine.compiled_epoch(8).as_text()
+    text = engine.compiled("epoch", 8).as_text()
     assert "while" in text
     for collective in ("all-gather", "all-reduce", "all-to-all", "collective-permute", "reduce-scatter"):
         assert collective not in text
@@ -112,9 +131,9 @@ def test_a_larger_grid_trains_only_what_is_new(tmp_path):
 
 def test_a_report_is_read_while_the_next_epoch_is_under_way(tmp_path, monkeypatch):
     order = []
-    launch, read = sweep.Sweep.epoch, Scheduler._read
-    monkeypatch.setattr(sweep.Sweep, "epoch", lambda self, *given: (order.append("launch"), launch(self, *given))[1])
-    monkeypatch.setattr(Scheduler, "_read", lambda self, flight: (order.append("read"), read(self, flight))[1])
+    patch_epoch(monkeypatch, lambda states: order.append("launch"))
+    read = Scheduler._read
+    monkeypatch.setattr(Scheduler, "_read", lambda self: (order.extend(["read"] if self.flight else []), read(self)))
     small.study(tmp_path, small.grid((0.01,)), epochs=4).train()
     assert order == ["launch", "launch", "read", "launch", "read", "launch", "read", "read"]
 
@@ -122,17 +141,15 @@ def test_a_report_is_read_while_the_next_epoch_is_under_way(tmp_path, monkeypatc
 def test_out_of_memory_halves_the_slots_and_the_study_goes_on(tmp_path, monkeypatch):
     import jax
 
-    epoch = sweep.Sweep.epoch
     asked = []
 
-    def limited(self, states, *rest):
+    def limited(states):
         asked.append(len(states.status))
         if len(states.status) > 3:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
-        return epoch(self, states, *rest)
 
     whole = small.study(tmp_path / "a", small.grid(), devices=1).train()
-    monkeypatch.setattr(sweep.Sweep, "epoch", limited)
+    patch_epoch(monkeypatch, limited)
     with pytest.warns(UserWarning, match="out of memory with 6 slots; going on with 3"):
         histories = small.study(tmp_path / "b", small.grid(), devices=1).train()
     assert asked[0] == 6
@@ -146,14 +163,14 @@ def test_slots_are_chosen_from_what_the_program_needs_and_the_device_has(tmp_pat
     from jaxopt_study.engine.sweep import memory_of
 
     study = small.study(tmp_path, small.grid(seeds=4), devices=1)
-    engine = study.job(study.groups[0], study.batches(16)).sweep
+    engine = study.sweep(study.groups[0], study.batches(16))
     assert memory.slots_for(engine, 24) == 24
-    needs = {slots: memory_of(engine.compiled_epoch(slots)) for slots in (8, 24)}
+    needs = {slots: memory_of(engine.compiled("epoch", slots)) for slots in (8, 24)}
     data = sum(x.nbytes for part in engine.batches for x in part)
     monkeypatch.setattr(memory, "free_bytes", lambda device: int(needs[8] / memory.MARGIN) - data)
     chosen = memory.slots_for(engine, 24)
     assert 6 <= chosen <= 8
-    assert memory_of(engine.compiled_epoch(chosen)) <= needs[8]
+    assert memory_of(engine.compiled("epoch", chosen)) <= needs[8]
     monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
     assert memory.slots_for(engine, 24) == 1
 

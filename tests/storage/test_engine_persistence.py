@@ -16,8 +16,8 @@ import small
 from compared import assert_identical, by_run
 
 from jaxopt_study import files
-from jaxopt_study.engine.groups import Interrupted, Watcher
 from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir

@@ -1,0 +1,41 @@
+"""Who is told how a study goes on, and may stop it."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
+
+
+class Interrupted(Exception):  # not an error: what was begun is saved
+    """The study was asked to stop and has saved what was under way."""
+
+
+class AtWork(Protocol):
+    """Who trains: a scheduler, or the driver of a cluster."""
+
+    @property
+    def active(self) -> int:
+        """Slots with a run."""
+
+
+class Watcher(NamedTuple):
+    """Who wants to hear of the training.
+
+    Attributes:
+        begin: ``(runs, those in the store already, most epochs of a run)``, once.
+        epoch: ``(run, number of the epoch, {curve: value})`` after every epoch of every run.
+        end: ``(run, history)``, once a run.
+        tick: ``(scheduler or driver)``, whenever a report has been read.
+        interrupted: asked before every epoch; if it says so, what is under way is saved and Interrupted raised.
+        more: asked before every epoch for runs to add to those that wait; None when none will come any more.
+        workers: on a cluster, the number of those that are ready.
+    """
+
+    begin: Callable[[int, int, int], None] = lambda total, stored, max_epochs: None
+    epoch: Callable[[Run, int, Mapping[str, float]], None] = lambda run, number, metrics: None
+    end: Callable[[Run, History], None] = lambda run, history: None
+    tick: Callable[[AtWork], None] = lambda at_work: None
+    interrupted: Callable[[], bool] = lambda: False
+    more: Callable[[], list[Run] | None] = lambda: None
+    workers: Callable[[int], None] = lambda count: None
