@@ -321,9 +321,7 @@ def _sequence(name: str, value: Any) -> Sequence[Any]:
 def _folder(workdir: object, machines: Machines) -> Path:
     if not isinstance(workdir, str | Path) or not str(workdir):
         raise InputError("workdir", repr(workdir), "allowed is the path of a folder, or a URL of object storage")
-    if machines.distributed and remote.is_url(workdir):
-        raise InputError("--workdir", workdir, "allowed with --distributed is a folder that all processes share")
-    return folders.check(remote.place(workdir).expanduser())
+    return folders.check(remote.place(workdir, shared=machines.distributed).expanduser())
 
 
 def _prepare(execution: Execution, machines: Machines) -> None:

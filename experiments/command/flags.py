@@ -5,19 +5,19 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 from absl import app, flags
 
-from experiments.command import grid_flags, results, start, terminal
+from experiments.command import grid_flags, start
 from experiments.command.experiment import Experiment
-from jaxopt_study.api import Study, make_study
-from jaxopt_study.data import load
 from jaxopt_study.engine.watcher import Interrupted
-from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import PRECISIONS, STRATEGIES, Execution, Machines, Settings
 from jaxopt_study.storage import remote
+
+if TYPE_CHECKING:
+    from jaxopt_study.api import Study
 
 FLAGS = flags.FLAGS
 OF_STUDY = ("seeds", "tensorboard", *(f.name for of in (Settings, Execution, Machines) for f in dataclasses.fields(of)))
@@ -94,9 +94,11 @@ def run(experiment: Experiment) -> None:
     """Everything between the flags and the exit status: the study, then its tables, figures and report."""
     asked = grid_flags.asked(experiment, value("seeds", experiment))
     place = FLAGS.workdir or str(Path("workdir") / experiment.name)
-    with remote.kept(place):
+    with remote.kept(place, shared=FLAGS.distributed):
         study = study_of(experiment, asked, place)
         if FLAGS.dry_run:
+            from experiments.command import terminal  # Rich is slow to import
+
             terminal.show_plan(study)
             return
         try:
@@ -106,7 +108,10 @@ def run(experiment: Experiment) -> None:
             raise start.Stopped(f"interrupted; {kept}, the same command goes on from here") from None
         if jax.process_index() > 0:  # the first process writes for all
             return
-        from experiments.command import outputs  # Matplotlib takes a second: the first epoch does not wait for it
+        from experiments.command import (  # Matplotlib takes a second: the first epoch does not wait for it
+            outputs,
+            results,
+        )
 
         results.record(study, asked.drawn)
         outputs.write(results.read([study.folder], study.trained), study.folder, study.histories)
@@ -114,13 +119,19 @@ def run(experiment: Experiment) -> None:
         print(f"all of it is at {place}")
 
 
-def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> Study:
+def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "Study":
     """The study that the flags describe.
 
     Raises:
         InputError: a flag cannot be used.
         EnvironmentFault: the machine cannot do it.
     """
+    # Slow to import, with all that trains: --help and what is wrong with a flag do not wait for it.
+    from experiments.command import results
+    from jaxopt_study.api import make_study
+    from jaxopt_study.data import load
+    from jaxopt_study.models.build import article_model
+
     make = functools.partial(
         make_study,
         model=article_model(notebook=FLAGS.notebook_model, kernels=FLAGS.kernels, activations=FLAGS.activations),

@@ -5,20 +5,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from experiments.article.find import ArticleRuns
 from experiments.command.experiment import Values
 from jaxopt_study.analysis.runs import Runs
-from jaxopt_study.api import Study
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import Run, fingerprint, make_run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import read_run
+
+if TYPE_CHECKING:
+    from jaxopt_study.api import Study
 
 Drawn = Mapping[str, Values | None]
 """Experiments whose figures are drawn, with the values of their axes; None for all runs, whatever their values."""
@@ -137,13 +139,13 @@ def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, Histo
     return histories, foreign
 
 
-def finished(study: Study) -> Runs:
+def finished(study: "Study") -> Runs:
     """The runs in a study's store that have its data, network and settings, whatever their numbers."""
     histories, _ = of_folder(study.folder, {"identity": study.identity}, study.trained)
     return Runs(histories.values(), chance=math.log(len(study.dataset.classes)))
 
 
-def record(study: Study, drawn: Drawn) -> None:
+def record(study: "Study", drawn: Drawn) -> None:
     """Brings config.json up to date after a study: what was run last, and whose figures the directory has.
 
     Args:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -13,12 +14,14 @@ from experiments.article.claim import Judgement, counted
 from jaxopt_study.analysis.best import best_first
 from jaxopt_study.analysis.minima import seed_minima
 from jaxopt_study.analysis.runs import by_configuration
-from jaxopt_study.api import Study
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.report import tables, wording
 from jaxopt_study.storage import workdir
+
+if TYPE_CHECKING:
+    from jaxopt_study.api import Study
 
 MOST_ROWS = 60
 """Configurations up to which each has its row; of more, the best of each optimizer is shown."""
@@ -122,7 +125,7 @@ def endings(group: Sequence[History]) -> str:
     return ", ".join(f"{words.count(w)} x {w}" if len(set(words)) > 1 else w for w in dict.fromkeys(words))
 
 
-def show_plan(study: Study) -> None:
+def show_plan(study: "Study") -> None:
     """Prints what a study would train; see jaxopt_study.engine.plan."""
     names = ("optimizer", "batch", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
     table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")

@@ -3,18 +3,20 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from flax import linen, nnx
+from flax import linen
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.identity import identity
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.linen import check_output, from_linen, scale
 from jaxopt_study.models.network import Network, PyTree, Variables
-from jaxopt_study.models.nnx import from_nnx
+
+if TYPE_CHECKING:
+    from flax import nnx
 
 ALLOWED = (
     "allowed are a Linen module, an NNX module's class or js.nnx(function of rngs), js.functions(init, apply), or "
@@ -33,6 +35,10 @@ def model_of(given: Any) -> Model:
     if isinstance(given, linen.Module):
         linen_model = _built(type(given).__name__, given, lambda shape: from_linen(given, shape))
         return linen_model._replace(factory=functools.partial(model_of, given))
+    from flax import (
+        nnx,  # slow to import, with IPython where that is installed; a study of another network does without
+    )
+
     if isinstance(given, type) and issubclass(given, nnx.Module):
         made: Callable[..., nnx.Module] = given
         nnx_class_model = nnx_model(lambda rngs: made(rngs=rngs), given.__name__, code=given)
@@ -47,7 +53,7 @@ def model_of(given: Any) -> Model:
     raise InputError("model", repr(given), ALLOWED)
 
 
-def nnx_model(factory: Callable[[nnx.Rngs], nnx.Module], name: str | None = None, *, code: Any = None) -> Model:
+def nnx_model(factory: "Callable[[nnx.Rngs], nnx.Module]", name: str | None = None, *, code: Any = None) -> Model:
     """A network of a function that makes an NNX module from its random streams.
 
     Args:
@@ -58,6 +64,8 @@ def nnx_model(factory: Callable[[nnx.Rngs], nnx.Module], name: str | None = None
     Raises:
         InputError: it is no function.
     """
+    from jaxopt_study.models.nnx import from_nnx  # as above
+
     if not callable(factory):
         raise InputError("model", repr(factory), "allowed is a function of rngs that returns an NNX module")
     text = name or str(getattr(factory, "__qualname__", type(factory).__name__))

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import wording
 from jaxopt_study.report.facts import VERDICTS, Origin, Reference, facts
 from jaxopt_study.report.tables import Table
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from jaxopt_study.plots.picture import SavedFigure
 
 LARGEST_SVG = 400_000
@@ -69,8 +68,8 @@ def render(
     return _environment().get_template("report.html.j2").render(
         title=title,
         where=where,
-        style=Markup(_source("report.css")),  # the package's own file
-        script=Markup(script),
+        style=_source("report.css"),
+        script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         reference=reference,
         facts=facts(origins, runs, best_runs, reference),
@@ -88,7 +87,9 @@ def render(
 
 
 @functools.cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # slow to import; no epoch waits for it
+
     environment = Environment(
         loader=PackageLoader("jaxopt_study.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,

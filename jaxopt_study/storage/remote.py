@@ -35,28 +35,31 @@ def is_url(workdir: str | Path) -> bool:
     return isinstance(workdir, str) and "://" in workdir
 
 
-def place(workdir: str | Path) -> Path:
+def place(workdir: str | Path, *, shared: bool = False) -> Path:
     """The folder on this machine where a work directory is: itself, or the mirror of a URL, the same every time.
 
     Raises:
-        InputError: no storage has such a URL.
+        InputError: no storage has such a URL, or it is one where several processes are to share a folder.
         EnvironmentFault: its storage's package is missing.
     """
     if not is_url(workdir):
         return Path(workdir)
+    if shared:
+        raise InputError("--workdir", workdir, "allowed with --distributed is a folder that all processes share")
     return _objects(str(workdir)).folder
 
 
 @contextlib.contextmanager
-def kept(workdir: str | Path) -> Iterator[Path]:
+def kept(workdir: str | Path, *, shared: bool = False) -> Iterator[Path]:
     """Gives :func:`place`; of a URL it is fetched first, and what changes there is sent until the context ends.
 
     Raises:
         InputError: as above.
         EnvironmentFault: as above, or the storage does not answer, or another machine is at work there.
     """
-    if not is_url(workdir) or place(workdir) in _KEPT:
-        yield place(workdir)
+    folder = place(workdir, shared=shared)
+    if not is_url(workdir) or folder in _KEPT:
+        yield folder
         return
     objects = _objects(str(workdir))
     holder = f"{socket.gethostname()} process {os.getpid()}"

@@ -206,3 +206,9 @@ def test_a_folder_is_itself(tmp_path):
     with remote.kept(tmp_path) as folder:
         assert folder == tmp_path
     assert [path.name for path in tmp_path.iterdir()] == []  # nothing of a mirror
+
+
+def test_a_url_where_processes_are_to_share_a_folder_is_refused_before_the_storage_is_asked(monkeypatch):
+    monkeypatch.setattr(remote, "_objects", lambda url: pytest.fail("the storage was asked"))
+    with pytest.raises(InputError, match=f"^--workdir={URL}: allowed with --distributed is a folder"):
+        remote.kept(URL, shared=True).__enter__()
