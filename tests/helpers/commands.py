@@ -7,8 +7,8 @@ import small
 from absl import flags
 from absl.testing import flagsaver
 
-from experiments.command import flags as common
 from jaxopt_study.engine import devices
+from jaxopt_study.models import build
 
 TINY = ("--train_examples=64", "--val_examples=32", "--max_epochs=2", "--seeds=1", "--slots=2")
 
@@ -17,7 +17,7 @@ TINY = ("--train_examples=64", "--val_examples=32", "--max_epochs=2", "--seeds=1
 def small_engine():
     """The small network instead of the article's, and the devices and caches that the tests have."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(common, "article_model", lambda **_: small.MODEL)
+        patch.setattr(build, "article_model", lambda **_: small.MODEL)
         patch.setattr(devices, "configure", lambda **_: None)
         yield
 

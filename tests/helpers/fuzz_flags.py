@@ -18,6 +18,7 @@ from experiments import compare, lr_range_test, replicate
 from experiments.command import catalogue, grid_flags
 from experiments.command import flags as common
 from experiments.command.experiment import Experiment
+from jaxopt_study import data
 from jaxopt_study.errors import EnvironmentFault, InputError
 
 EXPERIMENTS = [*catalogue.grids(), compare.EXPERIMENT, lr_range_test.EXPERIMENT, replicate.EXPERIMENT]
@@ -115,7 +116,7 @@ def outcome(experiment: Experiment, arguments: list[str], folder: Path) -> str:
             if len(rest) > 1:
                 return "refused: not a flag"
             with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
-                patch.setattr(common, "load", reached)  # which comes when all else is known to be good
+                patch.setattr(data, "load", reached)  # which comes when all else is known to be good
                 common.run(experiment)
         except Reached:
             return "accepted"
