@@ -12,6 +12,7 @@ examples none that the seeds could tell; see experiments/results/differences.md.
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,12 +92,11 @@ def train(name: str, folder: Path) -> list[History]:
 
     given: Any = flags.FLAGS
     variant = VARIANTS[name]
-    dataset = given.dataset
-    side = given.image_size or (8 if dataset == "digits" else 32)
+    side = given.image_size or (8 if given.dataset == "digits" else 32)
     best = {row.optimizer: row.hyperparameters for row in article.BEST_RUNS}
     study = js.make_study(
         model=forgetful(js.article_model(notebook=variant.notebook), variant.norm_momentum),
-        data=js.load(dataset, image_size=variant.side * side, data_dir=given.data_dir),
+        data=js.load(given.dataset, image_size=variant.side * side, data_dir=given.data_dir),
         grid=[js.make_grid(rule, points=[best[rule]]) for rule in RULES],
         seeds=given.seeds,
         batch_size=32 * variant.batch,
@@ -143,21 +143,16 @@ def compare(by_variant: dict[str, list[History]]) -> tables.Table:
     """
     moved = ("difference", "difference_low", "difference_high")
     columns = ("variant", "optimizer", "val_loss", "val_low", "val_high", "epoch", *moved, "seeds")
-    base = {(run.optimizer, run.seed): _lowest(run) for run in by_variant["base"]}
+    base = {(run.optimizer, run.seed): minimum(run.curves["val_loss"]).value for run in by_variant["base"]}
     rows: list[tuple[tables.Value, ...]] = []
-    for name, histories in by_variant.items():
-        for rule in RULES:
-            runs = [run for run in histories if run.optimizer == rule]
-            loss = seed_estimate([_lowest(run) for run in runs])
-            apart = seed_estimate([_lowest(run) - base[rule, run.seed] for run in runs])
-            epoch = sum(minimum(run.curves["val_loss"]).epoch or math.nan for run in runs) / len(runs)
-            of_base = (None,) * 3 if name == "base" else apart[:3]
-            rows.append((VARIANTS[name].title, rule, *loss[:3], epoch, *of_base, len(runs)))
+    for name, rule in itertools.product(by_variant, RULES):
+        lowest = {run.seed: minimum(run.curves["val_loss"]) for run in by_variant[name] if run.optimizer == rule}
+        loss = seed_estimate([at.value for at in lowest.values()])
+        apart = seed_estimate([at.value - base[rule, seed] for seed, at in lowest.items()])
+        epoch = sum(at.epoch or math.nan for at in lowest.values()) / len(lowest)
+        from_base = (None,) * 3 if name == "base" else apart[:3]
+        rows.append((VARIANTS[name].title, rule, *loss[:3], epoch, *from_base, len(lowest)))
     return tables.Table(columns, rows)
-
-
-def _lowest(run: History) -> float:
-    return minimum(run.curves["val_loss"]).value
 
 
 if __name__ == "__main__":

@@ -80,15 +80,6 @@ class Point(NamedTuple):
         return seed_estimate(list(self.losses.values()))
 
 
-class Difference(NamedTuple):
-    """The loss of a momentum less that of a smaller one at the same effective rate, paired by seed."""
-
-    momentum: float
-    against: float
-    effective: float
-    estimate: Estimate
-
-
 def points(runs: Runs) -> list[Point]:
     """The configurations of both formulations that have no other numbers, those with momentum 0 once."""
     cells = runs.cells(PLAIN) + runs.family(AVERAGED)
@@ -167,19 +158,18 @@ def _share(at_rate: np.ndarray, at_effective: np.ndarray) -> float:
     return squares[0] / sum(squares) if sum(squares) > 0 else float("nan")
 
 
-def differences(configs: Sequence[Point]) -> list[Difference]:
-    """Each momentum above 0 against the smallest other one that has its effective rate, by momentum and rate.
+def differences(configs: Sequence[Point]) -> list[tuple[Point, Point, Estimate]]:
+    """Each momentum above 0, the smallest other one that has its effective rate, and what it loses more, by seed.
 
     The smallest is 0, plain SGD, wherever the grid has it.
     """
     plain = sorted((p for p in configs if p.optimizer == PLAIN), key=lambda p: (p.momentum, p.effective))
     pairs = [(point, next(other for other in plain if other.effective == point.effective)) for point in plain]
     return [
-        Difference(point.momentum, base.momentum, point.effective,
-                   seed_estimate(list(paired_differences(point.losses, base.losses).values())))
+        (point, base, seed_estimate(list(paired_differences(point.losses, base.losses).values())))
         for point, base in pairs
         if base.momentum < point.momentum
-    ]  # fmt: skip
+    ]
 
 
 def formulations_apart(configs: Sequence[Point]) -> Estimate:
@@ -274,9 +264,9 @@ def table(source: plots.picture.Source) -> Answer:
                 rows.append((f"{what} by {name}", of, None, None, None, *explained_by(which, by, ranks=ranks)))
     rows.append(("preference for effective rate", "momentum", None, None, None, *preference(configs)))
     rows.append(("formulations apart", "both formulations", None, None, None, *formulations_apart(configs)))
-    for one in differences(configs):
-        keys = ("difference at equal effective rate", "momentum", one.momentum, one.against, one.effective)
-        rows.append((*keys, *one.estimate))
+    for point, base, more in differences(configs):
+        keys = ("difference at equal effective rate", "momentum", point.momentum, base.momentum, point.effective)
+        rows.append((*keys, *more))
     return ("quantity", "of", "momentum", "against", "effective_rate", *Estimate._fields), rows
 
 

@@ -9,7 +9,6 @@ that still converges. Figures 9 and 11 to 17.
 
 from __future__ import annotations
 
-import functools
 import math
 from functools import partial
 
@@ -68,7 +67,7 @@ def m2(runs: Runs) -> Verdict:
 def m3(runs: Runs) -> Verdict:
     """Trend of the oscillation over momentum."""
     cells = _momenta(runs)
-    measure = functools.partial(early, curve="oscillation", epochs=horizon(cells))
+    measure = partial(early, curve="oscillation", epochs=horizon(cells))
     return decide([trend(cells, measure, "share of parameters whose update changes sign", rises=False)])
 
 

@@ -84,10 +84,10 @@ def test_where_nothing_matters_neither_rate_explains_anything_and_neither_is_pre
 def test_what_a_momentum_costs_at_equal_effective_rate_is_found():
     found = effective_rate.points(momentum_world(lambda effective, rate, beta: bent(effective) + 0.1 * (beta == 0.99)))
     told = effective_rate.differences(found)
-    assert {(one.momentum, one.against) for one in told} == {(0.9, 0.0), (0.95, 0.5), (0.99, 0.0), (0.99, 0.9)}
-    for one in told:
-        expected = 0.1 * (one.momentum == 0.99)
-        np.testing.assert_allclose([one.estimate.low, one.estimate.high], expected, atol=1e-7)
+    pairs = {(point.momentum, base.momentum) for point, base, _ in told}
+    assert pairs == {(0.9, 0.0), (0.95, 0.5), (0.99, 0.0), (0.99, 0.9)}
+    for point, _, more in told:
+        np.testing.assert_allclose([more.low, more.high], 0.1 * (point.momentum == 0.99), atol=1e-7)
 
 
 def test_equal_effective_rates_of_the_default_grid_compare_equal():
