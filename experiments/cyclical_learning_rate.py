@@ -89,14 +89,8 @@ def cycle_share(curve: ArrayLike, period: float) -> float:
     """Share of a curve's variance around its trend that a wave of the given period explains, from 0 to 1.
 
     The trend is the moving average over one period, and the first period, where losses fall steeply, is left out.
-    A wave fitted to M values of noise explains about 2 / M of it.
-
-    Args:
-        curve: ``[E]``, up to its first value that is not finite.
-        period: in epochs, at least 3.
-
-    Returns:
-        NaN for a curve shorter than :data:`CYCLES` periods or without variance around its trend.
+    A wave fitted to M values of noise explains about 2 / M of it. NaN for a curve ``[E]`` that is, up to its first
+    value that is not finite, shorter than :data:`CYCLES` periods (of at least 3 epochs) or without such variance.
     """
     values = np.asarray(curve, np.float64)
     bad = ~np.isfinite(values)

@@ -114,12 +114,10 @@ def explained(values: ArrayLike, groups: Iterable[float]) -> float:
 
 
 def explained_by(configs: Sequence[Point], by: Callable[[Point], float], *, ranks: bool = False) -> Estimate:
-    """Share of the variance of the losses, or of their ranks, that ``by`` explains: of each seed by itself, then mean.
+    """Share of the variance of the losses that ``by`` explains: of each seed by itself, then mean.
 
-    Args:
-        configs: configurations; seeds that one of them lacks are left out.
-        by: effective or plain rate of a point.
-        ranks: whether to take the ranks of the losses, to which a few large ones are no more than others.
+    With ``ranks`` of the ranks of the losses, to which a few large ones are no more than others. Seeds that one of the
+    configurations lacks are left out.
     """
     from scipy import stats  # takes its time to import
 

@@ -93,13 +93,8 @@ def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> l
     """The gain of every rate and momentum above 0 that both rules have, by ascending rate and momentum.
 
     Of a run that ended before :func:`compared_after` the last loss counts; a loss that is not finite, or above that of
-    guessing, counts as that of guessing.
-
-    Args:
-        runs: of both rules.
-        curve: the loss.
-        averaged: whether to take the mean of the logarithms over all epochs up to that one: how far ahead a rule is on
-            the way, which varies less from seed to seed.
+    guessing, counts as that of guessing. With ``averaged`` the mean of the logarithms over all epochs up to that one is
+    taken: how far ahead a rule is on the way, which varies less from seed to seed.
     """
     epoch = compared_after(runs)
     log_loss = partial(_log_loss, curve=curve, epoch=epoch, chance=runs.chance, averaged=averaged)
@@ -132,13 +127,8 @@ def _converged(runs: Runs, cell: Cell, curve: str) -> bool:
 def rank_correlation(compared: Sequence[Gain], candidate: Candidate) -> Estimate:
     """Spearman's rank correlation of gain and candidate over the configurations: of each seed by itself, then mean.
 
-    Args:
-        compared: configurations; those in which neither rule converged are passed over, since there nothing is gained
-            or lost, and so are seeds that one of the others lacks.
-        candidate: what may decide.
-
-    Returns:
-        NaN with fewer than ``LEAST_CELLS`` configurations, or where the candidate does not vary.
+    Configurations in which neither rule converged are passed over, since there nothing is gained or lost, and so are
+    seeds that one of the others lacks. NaN with fewer than ``LEAST_CELLS``, or where the candidate does not vary.
     """
     kept = [gain for gain in compared if gain.converged]
     if len(kept) < LEAST_CELLS:

@@ -43,11 +43,9 @@ class Judgement(NamedTuple):
 
 
 def judge(claims: Sequence[Claim], runs: ArticleRuns | Iterable[History]) -> list[Judgement]:
-    """A verdict on each claim from the runs of one study.
+    """A verdict on each claim from the finished runs of one study.
 
-    Args:
-        claims: to be judged.
-        runs: the finished runs; plain histories are taken to be of a two-class problem that is not the article's.
+    Plain histories are taken to be of a two-class problem that is not the article's.
     """
     study = runs if isinstance(runs, ArticleRuns) else ArticleRuns(runs)
     return [judgement(claim, study) for claim in claims]

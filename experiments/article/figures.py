@@ -24,13 +24,9 @@ if TYPE_CHECKING:
 def at(
     histories: Sequence[History], wanted: float, *, others: Sequence[float] = (), name: str = "learning_rate"
 ) -> plots.picture.Held:
-    """The value of a grid to draw a figure at.
+    """The value of a grid that is nearest to the one that the article draws a figure at.
 
-    Args:
-        histories: runs of the grid.
-        wanted: the article's value.
-        others: the values that sister figures want; a value that stands nearer to one of them is theirs.
-        name: of the hyperparameter.
+    ``others`` are the values that sister figures want; a value that stands nearer to one of them is theirs.
 
     Raises:
         NotDrawable: if there is no value, or the figure would repeat a sister.
@@ -55,19 +51,13 @@ def _distance(used: float, wanted: float) -> float:
 
 
 class Wanted(NamedTuple):
-    """A value at which the article draws a figure.
-
-    Attributes:
-        value: the article's.
-        name: of the hyperparameter.
-        others: as in :func:`at`.
-        exact: whether no other value will do.
-    """
+    """A value of a hyperparameter at which the article draws a figure; ``others`` as in :func:`at`."""
 
     value: float
     name: str = "learning_rate"
     others: Sequence[float] = ()
     exact: bool = False
+    """Whether no other value will do."""
 
 
 def chosen(
@@ -92,17 +82,10 @@ def curves(
     number: int, rule: str, lead: str, *wanted: Wanted, shows: str, by: str | Sequence[str],
     metrics: Sequence[str] = labels.LOSSES, beside: str = "",
 ) -> Row:  # fmt: skip
-    """Curves over the epochs, one line a value of ``by``.
+    """Curves over the epochs, a panel a metric, one line a value of ``by``; see ``plots.picture.curve_picture``.
 
-    Args:
-        number: the article's, of the figure.
-        rule: whose runs are shown.
-        lead: first sentence of the caption, with ``{}`` for each value that the figure is drawn at.
-        *wanted: these values.
-        shows: what the file name says it shows.
-        by: a hyperparameter, several, or ``"optimizer"``.
-        metrics: a panel each.
-        beside: another rule that is shown at the same values.
+    ``lead`` is the first sentence of the caption, with ``{}`` for each value that is ``wanted``; ``beside`` is another
+    rule that is shown at the same values.
     """
 
     def draw(source: plots.picture.Source) -> plots.picture.Picture:

@@ -14,12 +14,7 @@ from jaxopt_study.report.facts import Origin
 
 
 def write(results: Results, output: Path, histories: Sequence[History] | None = None) -> None:
-    """Writes everything that is made of the runs of work directories, and prints a table.
-
-    Args:
-        found: what the work directories hold.
-        output: where to write; may be one of them.
-        histories: those of the printed table; all if None.
+    """Writes all that is made of the runs of work directories, and prints a table of these histories, all if None.
 
     Raises:
         EnvironmentFault: a file cannot be written.

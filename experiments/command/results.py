@@ -77,11 +77,7 @@ class Results(NamedTuple):
 
 
 def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyType({})) -> Results:
-    """Reads work directories, which must be of one set of data, network and settings.
-
-    Args:
-        folders: the directories.
-        known: runs in them by their fingerprints, which need not be read again.
+    """Reads work directories of one set of data, network and settings; ``known`` runs, by fingerprint, are at hand.
 
     Raises:
         InputError: a directory has no finished run, or they do not belong together.
@@ -146,12 +142,7 @@ def finished(study: "Study") -> Runs:
 
 
 def record(study: "Study", drawn: Drawn) -> None:
-    """Brings config.json up to date after a study: what was run last, and whose figures the directory has.
-
-    Args:
-        study: all of whose runs are finished.
-        drawn: by this command.
-    """
+    """Brings config.json up to date after a study: what was run last, and whose figures the directory has."""
     path = study.folder / "config.json"
     config = dict(_json(path))
     if config.get("identity") != study.identity:  # nothing had to be trained, and the file is of other settings

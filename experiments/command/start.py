@@ -34,12 +34,7 @@ def exit_status() -> Iterator[None]:
 
 
 def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> None:
-    """Parses the flags, runs ``body`` and ends the program.
-
-    Args:
-        body: reads the flags.
-        argv: the command line, its name first; the program's own if None.
-    """
+    """Parses the flags (of the program's own command line if None), runs ``body`` and ends the program."""
     with exit_status():
         app.run(lambda _: body(), argv=None if argv is None else list(argv), flags_parser=parse)
 
