@@ -10,7 +10,6 @@ Figures 39 to 42.
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -142,7 +141,7 @@ EXPERIMENT = Experiment(
     section="Adagrad", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -6,8 +6,6 @@
 Expected: small differences; beta 1 = 0.5 with beta 2 = 0.999 is slightly better than the default. Figures 36 and 37.
 """
 
-from functools import partial
-
 from experiments.article import figures
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
@@ -32,7 +30,7 @@ EXPERIMENT = Experiment(
     section="Adam", figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -8,8 +8,6 @@ Expected: the best rate is about 0.001, and it gets worse above. Figures 34 and 
 
 from __future__ import annotations
 
-from functools import partial
-
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import ArticleRuns, best, cell, require_learning, unsettled
@@ -120,7 +118,7 @@ EXPERIMENT = Experiment(
     section="Adam", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

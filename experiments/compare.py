@@ -289,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "Whose best configurations are compared: those of the runs in the work directory, or the article's.",
         allow_override=True,
     )  # fmt: skip
-    flags.main(EXPERIMENT, argv)
+    flags.command(EXPERIMENT)(argv)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Expected: the training loss goes up and down with the cycle, the validation loss
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -179,7 +178,7 @@ EXPERIMENT = Experiment(
     section="Cyclical learning rate", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -227,7 +226,7 @@ EXPERIMENT = Experiment(
     figures=((0, range_test),), table=table, presets=PRESETS,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

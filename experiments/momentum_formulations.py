@@ -111,7 +111,7 @@ EXPERIMENT = Experiment(
     section="The other formulation of momentum", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -190,7 +190,7 @@ EXPERIMENT = Experiment(
     section="SGD with momentum", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

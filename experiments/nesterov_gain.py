@@ -226,7 +226,7 @@ EXPERIMENT = Experiment(
     figures=((0, picture),), table=table,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,6 @@ Figures 22 to 26.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from experiments.article import facts, figures, ratios, trajectories
 from experiments.article.claim import Claim
@@ -149,7 +148,7 @@ EXPERIMENT = Experiment(
     section="Nesterov momentum", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -7,8 +7,6 @@ A configuration that several experiments share is trained once, and so is moment
 with about forty figures and 43 verdicts; with few seeds and epochs many of them are undecided.
 """
 
-from functools import partial
-
 from experiments.command import catalogue, flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study.grids.run import Run
@@ -30,7 +28,7 @@ EXPERIMENT = Experiment(
     parts={**{chapter.name: chapter.defaults for chapter in catalogue.grids()}, "compare": None},
 )
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

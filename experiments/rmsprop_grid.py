@@ -125,7 +125,7 @@ EXPERIMENT = Experiment(
 )  # fmt: skip
 
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -7,8 +7,6 @@ Expected: the smallest rate is slow, the largest does not reach the lowest loss,
 Figures 5 to 7.
 """
 
-from functools import partial
-
 import numpy as np
 
 from experiments.article import facts, figures
@@ -104,7 +102,7 @@ EXPERIMENT = Experiment(
     section="SGD", claims=CLAIMS, figures=FIGURES,
 )  # fmt: skip
 
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -351,7 +351,7 @@ EXPERIMENT = Experiment(
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     add_rules()  # the flags' ranges are the rules'
-    flags.main(EXPERIMENT, argv)
+    flags.command(EXPERIMENT)(argv)
 
 
 if __name__ == "__main__":

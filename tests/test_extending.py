@@ -61,7 +61,6 @@ EXPERIMENT = '''
     python -m experiments.sign_rates
 """
 
-from functools import partial
 
 from experiments.article.claim import Claim
 from experiments.article.find import cell
@@ -87,7 +86,7 @@ def z1(runs):
 CLAIMS = (Claim("Z1", "Signs: the small rate ends higher.", 99, z1),)
 FIGURES = ((99, lambda source: curve_picture(99, source, "Losses.", shows="losses", by="learning_rate")),)
 EXPERIMENT = Experiment("sign_rates", "Signs", AXES, make_runs, section="Signs", claims=CLAIMS, figures=FIGURES)
-main = partial(flags.main, EXPERIMENT)
+main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

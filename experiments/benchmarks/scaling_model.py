@@ -29,7 +29,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.plots import picture, style
 from jaxopt_study.report import tables
 from jaxopt_study.storage import workdir
-from jaxopt_study.storage.store import Store
+from jaxopt_study.storage.store import read_runs
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 2000, 5000, 10_000)
 TITLE = "A study on so many workers, simulated"
@@ -167,7 +167,7 @@ def observed(config: Any) -> tuple[float, list[int]]:
         folder = Path(config.from_workdir).expanduser()
         if not (folder / "stats.json").exists():
             raise InputError("--from_workdir", folder, "allowed is a work directory with finished runs and stats.json")
-        epochs = epochs or [history.epochs for history in Store(folder / "runs") if history.epochs]
+        epochs = epochs or [history.epochs for history in read_runs(folder).values() if history.epochs]
         seconds = seconds or epoch_seconds(workdir.read_json(folder / "stats.json"))
     if not seconds or not epochs:
         raise InputError("--from_workdir", config.from_workdir, "allowed is one, or --epoch_seconds and --epochs")

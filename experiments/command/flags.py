@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,14 +83,20 @@ def define(experiment: Experiment) -> None:
             FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
 
 
-def main(experiment: Experiment, argv: Sequence[str] | None = None) -> None:
-    """Runs an experiment's command from flags to files and ends the program; see command.start."""
-    with start.exit_status():
-        define(experiment)
-        app.run(lambda _: run(experiment), argv=None if argv is None else list(argv), flags_parser=start.parse)
+def command(experiment: Experiment) -> Callable[..., None]:
+    """An experiment's ``main``: from a command line, the program's if none is given, to files and the exit status."""
+    body = start.exit_status()(functools.partial(run, experiment))
+    main: Callable[..., None] = functools.partial(app.run, body, flags_parser=functools.partial(parse, experiment))
+    return main
 
 
-def run(experiment: Experiment) -> None:
+def parse(experiment: Experiment, arguments: Sequence[str]) -> list[str]:
+    """Defines and parses the flags of an experiment's command."""
+    define(experiment)
+    return start.parse(arguments)
+
+
+def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
     """Everything between the flags and the exit status: the study, then its tables, figures and report."""
     asked = grid_flags.asked(experiment, value("seeds", experiment))
     place = FLAGS.workdir or str(Path("workdir") / experiment.name)

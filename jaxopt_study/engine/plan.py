@@ -7,8 +7,7 @@ import numpy as np
 
 from jaxopt_study.engine import memory, strategy
 from jaxopt_study.engine.sweep import memory_of
-from jaxopt_study.engine.trainer import Trainer
-from jaxopt_study.grids import run as grid
+from jaxopt_study.engine.trainer import Trainer, by_group
 from jaxopt_study.grids.run import Group, Run
 
 
@@ -32,27 +31,23 @@ class Part(NamedTuple):
     batch_size: int
     runs: int
     stored: int
-    slots: int
-    devices: int
-    memory_bytes: int
-    compile_seconds: float
-    epoch_seconds: float
-    most_seconds: float
+    slots: int = 0
+    devices: int = 0
+    memory_bytes: int = 0
+    compile_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    most_seconds: float = 0.0
 
 
 def plan(study: Trainer) -> list[Part]:
     """Compiles a short epoch of every group that has runs to train and times it; trains nothing and writes nothing."""
-    pending = study.pending()
-    parts = []
-    for group in study.groups:
-        runs = [run for run in study.runs if grid.group(run) == group]
-        left = [run for run in pending if grid.group(run) == group]
-        if left:
-            parts.append(_measured(study, group, runs, len(left)))
-        else:
-            size = study.batch_size(group)
-            parts.append(Part(group.optimizer, size, len(runs), len(runs), 0, 0, 0, 0.0, 0.0, 0.0))
-    return parts
+    pending = by_group(study.pending())
+    return [
+        _measured(study, group, runs, len(pending[group]))
+        if group in pending
+        else Part(group.optimizer, study.batch_size(group), runs=len(runs), stored=len(runs))
+        for group, runs in by_group(study.runs).items()
+    ]
 
 
 def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:

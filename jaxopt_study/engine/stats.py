@@ -40,18 +40,12 @@ def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     compilation apart; ``goodput`` is epochs trained over epochs that the devices had room for.
     """
     sums = {name: sum(part.get(name, 0) for part in parts) for name in parts[0]}
-    clustered = [part for part in parts if "workers" in part]
-    cluster = {name: max(part[name] for part in clustered) for name in ("workers", "idle_share") if clustered}
+    largest = ("slots", "devices", "peak_memory_bytes", "workers", "idle_share")  # the last two of clusters only
     return {
         "seconds": sums["seconds"],
         "compile_seconds": sums["compile_seconds"],
         "examples_per_second": sums["examples"] / max(sums["training_seconds"], 1e-9),
         "goodput": sums["epochs_trained"] / max(sums["epochs_computed"], 1),
-        "epochs_trained": sums["epochs_trained"],
-        "epochs_computed": sums["epochs_computed"],
-        "runs": sums["runs"],
-        "slots": max(part["slots"] for part in parts),
-        "devices": max(part["devices"] for part in parts),
-        "peak_memory_bytes": max(part["peak_memory_bytes"] for part in parts),
-        **cluster,
+        **{name: sums[name] for name in ("epochs_trained", "epochs_computed", "runs")},
+        **{name: max(most) for name in largest if (most := [part[name] for part in parts if name in part])},
     }

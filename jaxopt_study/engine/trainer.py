@@ -75,7 +75,7 @@ class Trainer:
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
         examples = len(dataset.train_labels)
-        self.groups = list(dict.fromkeys(map(grid.group, self.runs)))
+        self.groups = list(by_group(self.runs))
         largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
         if largest > examples:
             allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 from jaxopt_study.files import write_atomically, write_text
 
 T = TypeVar("T")
@@ -60,27 +60,15 @@ class Objects:
 
     def get(self, name: str) -> bytes | None:
         """An object's bytes; None if there is none."""
-
-        def read() -> bytes | None:
-            try:
-                return bytes(self._storage.cat_file(self._path(name)))
-            except FileNotFoundError:
-                return None
-
-        return self._ask(read)
+        return self._ask(lambda: bytes(self._storage.cat_file(self._path(name))))
 
     def put(self, name: str, content: bytes) -> None:
         """Writes an object."""
-        self._ask(lambda: self._storage.pipe_file(self._path(name), content))
+        self._ask(lambda: self._storage.pipe_file(self._path(name), content), may_miss=False)  # no bucket is an error
 
     def remove(self, name: str) -> None:
         """Removes an object, if it is there."""
-
-        def removed() -> None:
-            with contextlib.suppress(FileNotFoundError):
-                self._storage.rm_file(self._path(name))
-
-        self._ask(removed)
+        self._ask(lambda: self._storage.rm_file(self._path(name)))
 
     def fetch(self) -> None:
         """Brings what is new or changed there, and what was lost here; what was not sent yet from here stays.
@@ -128,24 +116,20 @@ class Objects:
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _ask(self, request: Callable[[], T]) -> T:
+    def _ask(self, request: Callable[[], T], *, may_miss: bool = True) -> T | None:
+        """What the storage answers; None where it may, and does, have nothing of that name."""
         try:
             return request()
         except Exception as error:  # each storage has errors of its own: rights, names, network
-            cause = (str(error).splitlines() or [""])[0][:200] or type(error).__name__
-            raise EnvironmentFault(f"--workdir={self.url}: the storage cannot be used ({cause})") from error
+            if may_miss and isinstance(error, FileNotFoundError):
+                return None
+            raise EnvironmentFault(f"--workdir={self.url}: the storage cannot be used ({one_line(error)})") from error
 
     def _there(self) -> dict[str, str]:
         """The objects' stamps by their names."""
-
-        def found() -> dict[str, Any]:
-            try:
-                return dict(self._storage.find(self._root, detail=True))
-            except FileNotFoundError:
-                return {}
-
         start = len(self._root.lstrip("/")) + 1
-        named = {path.lstrip("/")[start:]: info for path, info in self._ask(found).items()}
+        infos: dict[str, Any] = self._ask(lambda: self._storage.find(self._root, detail=True)) or {}
+        named = {path.lstrip("/")[start:]: info for path, info in infos.items()}
         return {name: _stamp(info) for name, info in named.items() if not Path(name).name.startswith(".")}
 
     def _here(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The finished runs of a work directory: one Parquet file a run, written once."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.errors import EnvironmentFault, one_line
 from jaxopt_study.files import write_atomically
 from jaxopt_study.history import CURVES, History
 
@@ -50,10 +50,6 @@ class Store:
         """
         return read_run(self.path(fingerprint))
 
-    def __iter__(self) -> Iterator[History]:
-        for path in sorted(self.folder.glob("*.parquet")):
-            yield read_run(path)
-
 
 def to_table(fingerprint: str, history: History) -> pa.Table:
     """A run as a tidy table: epoch, curves, then what describes the run, the same in every row."""
@@ -89,8 +85,8 @@ def read_run(path: Path) -> History:
         described = json.loads(table.schema.metadata[_METADATA])
         curves = {name: table[name].to_numpy() for name in CURVES}
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EnvironmentFault(f"{path} is damaged ({cause}); remove it and the run is trained again") from error
+        what = f"{path} is damaged ({one_line(error)}); remove it and the run is trained again"
+        raise EnvironmentFault(what) from error
     return History(
         optimizer=described["optimizer"],
         hyperparameters=described["hyperparameters"],
@@ -102,6 +98,18 @@ def read_run(path: Path) -> History:
     )
 
 
+def read_runs(workdir: str | Path) -> dict[str, History]:
+    """All finished runs of a work directory by their fingerprints.
+
+    Raises:
+        EnvironmentFault: there are none, or a file is damaged.
+    """
+    paths = sorted((Path(workdir) / "runs").glob("*.parquet"))
+    if not paths:
+        raise EnvironmentFault(f"{workdir} holds no finished runs (looked for runs/*.parquet)")
+    return {path.stem: read_run(path) for path in paths}
+
+
 def load_runs(workdir: str | Path) -> pa.Table:
     """All finished runs of a work directory as one tidy pyarrow table, a row an epoch.
 
@@ -110,10 +118,7 @@ def load_runs(workdir: str | Path) -> pa.Table:
     Raises:
         EnvironmentFault: there are no runs, or a file is damaged.
     """
-    paths = sorted((Path(workdir) / "runs").glob("*.parquet"))
-    if not paths:
-        raise EnvironmentFault(f"{workdir} holds no finished runs (looked for runs/*.parquet)")
-    return tidy((path.stem, read_run(path)) for path in paths)
+    return tidy(read_runs(workdir).items())
 
 
 def tidy(runs: Iterable[tuple[str, History]]) -> pa.Table:

@@ -16,7 +16,7 @@ from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.models.own import model_of
 from jaxopt_study.storage import workdir
-from jaxopt_study.storage.store import read_run
+from jaxopt_study.storage.store import read_runs
 
 
 class Predictor(NamedTuple):
@@ -106,9 +106,7 @@ def _of_article(identity: str) -> Model:
 
 
 def _find(folder: Path, numbers: Mapping[str, float] | None) -> str:
-    runs = {path.stem: read_run(path) for path in sorted((folder / "runs").glob("*.parquet"))}
-    if not runs:
-        raise EnvironmentFault(f"{folder} holds no finished runs")
+    runs = read_runs(folder)
     if numbers is None:
         return list(runs)[best_run(list(runs.values()))]
     fitting = [

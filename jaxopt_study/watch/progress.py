@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Self, TextIO
 
@@ -37,8 +38,8 @@ class TrainingProgress:
             refresh_per_second=4,
         )
         self.task = self.bar.add_task("training", total=1, runs="", visible=False)
-        self.total_runs = self.finished = self.diverged = self.max_epochs = self.epochs = self.expected = 0
-        self.failed = 0
+        self.total_runs = self.finished = self.max_epochs = self.epochs = self.expected = 0
+        self.ended: Counter[str] = Counter()
         self.reached: dict[Run, int] = {}
         self.there: int | None = None
         self.best = math.inf
@@ -72,8 +73,7 @@ class TrainingProgress:
     def end(self, run: Run, history: History) -> None:
         """A run has ended: what it did not train is no longer expected."""
         self.finished += 1
-        self.diverged += history.status == "diverged"
-        self.failed += history.status == "failed"
+        self.ended[history.status] += 1
         self.expected -= self.max_epochs - history.epochs
 
     def workers(self, count: int) -> None:
@@ -82,13 +82,11 @@ class TrainingProgress:
 
     def tick(self, at_work: AtWork) -> None:
         """All reports of an epoch have been read."""
-        diverged = f", {self.diverged} diverged" if self.diverged else ""
-        failed = f", {self.failed} failed" if self.failed else ""
-        workers = "" if self.there is None else f"{self.there} workers, "
+        workers = [] if self.there is None else [f"{self.there} workers"]
+        done = [f"{at_work.active} active", f"{self.finished}/{self.total_runs} runs done"]
+        lost = [f"{self.ended[status]} {status}" for status in ("diverged", "failed") if self.ended[status]]
         best = f"best val loss {self.best:.4f}" if self.best < math.inf else "no finite loss yet"
-        runs = (
-            f"{workers}{at_work.active} active, {self.finished}/{self.total_runs} runs done{diverged}{failed}, {best}"
-        )
+        runs = ", ".join([*workers, *done, *lost, best])
         self.bar.update(self.task, completed=self.epochs, total=max(self.expected, 1), runs=runs)
         if not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
             self.spoke = time.monotonic()
