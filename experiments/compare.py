@@ -15,6 +15,7 @@ Expected: the losses lie close together, Adam is the first to get there. Figures
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -90,8 +91,8 @@ def x2(runs: Runs) -> Verdict:
     """Each of the four over their mean, and their mean against SGD."""
     cells = [best(runs, optimizer) for optimizer in _FOLLOWERS]
     plain = best(runs, "sgd")
-    *by_follower, first = by_seed([*cells, plain], lambda run: lowest(runs, run)).T
-    losses = np.array(by_follower).T
+    lows = by_seed([*cells, plain], lambda run: lowest(runs, run))
+    losses, first = lows[:, :-1], lows[:, -1]
     centre = np.exp(np.log(np.maximum(losses, np.finfo(np.float64).tiny)).mean(axis=1))
     meaning = "smallest validation loss over the mean of nesterov, adam, momentum and rmsprop"
     limits = (1 / (1 + CLOSE), 1 + CLOSE)
@@ -133,10 +134,8 @@ def x7(runs: Runs) -> Verdict:
     """The learning rate's share of the variance, over the optimizers with three rates or more."""
     table: dict[str, list[Cell]] = {}
     for optimizer in _without("cyclical"):
-        try:
-            table[optimizer] = _window(runs, rates(runs, optimizer))
-        except Undecided:
-            continue
+        with contextlib.suppress(Undecided):
+            table[optimizer] = _window(rates(runs, optimizer))
     if len(table) < _LEAST_OPTIMIZERS:
         raise Undecided(f"grid does not cover it: {len(table)} optimizers with a range of rates, 4 are needed")
     cells = [config for window in table.values() for config in window]
@@ -148,7 +147,7 @@ def x7(runs: Runs) -> Verdict:
     return decide([Part(meaning, values, low=0.5).open_if(unsettled(cells))])
 
 
-def _window(runs: Runs, cells: list[Cell]) -> list[Cell]:
+def _window(cells: list[Cell]) -> list[Cell]:
     centre = best_cell(cells).hyperparameters["learning_rate"]
     near = [config for config in cells if abs(math.log10(config.hyperparameters["learning_rate"] / centre)) <= 1.01]
     if len(near) < 3:

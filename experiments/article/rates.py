@@ -1,5 +1,8 @@
 """Where an optimizer's best learning rate lies, and how that compares with another's."""
 
+import contextlib
+import math
+
 from experiments.article.find import best, common_seeds, family, unsettled
 from experiments.article.verdict import Part, Undecided
 from jaxopt_study.analysis.best import best_cell
@@ -19,10 +22,8 @@ def rates(runs: Runs, optimizer: str) -> list[Cell]:
     family(runs, optimizer)
     cells = []
     for rate in runs.axis(optimizer, "learning_rate"):
-        try:
+        with contextlib.suppress(Undecided):  # a rate of plain SGD only, seen as momentum 0
             cells.append(best(runs, optimizer, learning_rate=rate))
-        except Undecided:
-            continue  # a rate of plain SGD only, seen as momentum 0
     if len(cells) < 3:
         raise Undecided(f"grid does not cover it: {len(cells)} learning rates of {optimizer}, 3 are needed")
     return cells
@@ -34,15 +35,11 @@ def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> 
     values = [_best_rate(runs, ours, seed) / _best_rate(runs, plain, seed) for seed in common_seeds([*ours, *plain])]
     moving = unsettled([best_cell(ours), best_cell(plain)])
     at_least, at_most = _edges(runs, ours, plain)
-    return Part(
-        f"best learning rate of {optimizer} over that of sgd",
-        values,
-        low,
-        high,
-        ratio=True,
-        no_support=moving or at_most or (at_least if high < float("inf") else ""),
-        no_contradiction=moving or at_least or (at_most if high < float("inf") else ""),
-    )
+    bounded = high < math.inf
+    no_support = moving or at_most or (at_least if bounded else "")
+    no_contradiction = moving or at_least or (at_most if bounded else "")
+    meaning = f"best learning rate of {optimizer} over that of sgd"
+    return Part(meaning, values, low, high, True, no_support, no_contradiction)
 
 
 def _best_rate(runs: Runs, cells: list[Cell], seed: int) -> float:
