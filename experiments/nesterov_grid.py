@@ -10,6 +10,7 @@ Figures 22 to 26.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from experiments.article import facts, figures, ratios, trajectories
 from experiments.article.claim import Claim
