@@ -150,9 +150,8 @@ def jitted(program: Program, mesh: Mesh) -> Calls:
         filled: RunState = jax.vmap(select)(mask, fresh, states)
         return filled
 
-    def insert(states: RunState, incoming: RunState, mask: jax.Array) -> RunState:
-        inserted: RunState = jax.vmap(select)(mask, incoming, states)
-        return inserted
+    def insert(states: RunState, incoming: RunState, mask: jax.Array) -> Any:
+        return jax.vmap(select)(mask, incoming, states)
 
     def move(states: RunState, slots: jax.Array) -> RunState:
         moved: RunState = jax.tree.map(lambda x: x[jnp.maximum(slots, 0)], states)

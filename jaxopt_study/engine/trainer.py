@@ -81,12 +81,8 @@ class Trainer:
             allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"
             raise InputError("--batch_size", largest, allowed)
         self.loss, self.outputs = loss_of(dataset.train_labels, len(dataset.classes), loss)
-        self.identity = {
-            "data": dataset.fingerprint,
-            "model": self.model.identity,
-            "outputs": self.outputs,
-            **settings.identity(),
-        }
+        data, network = dataset.fingerprint, self.model.identity
+        self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
         if self.loss != loss_of(dataset.train_labels, len(dataset.classes))[0]:
             self.identity["loss"] = self.loss
         self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}

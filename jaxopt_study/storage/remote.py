@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from jaxopt_study import files
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.storage.objects import Objects
@@ -161,12 +163,4 @@ def _refuse_if_held(objects: Objects, holder: str) -> None:
 def _is_dead(holder: str) -> bool:
     """Whether it was a process of this machine that is no more."""
     host, _, process = holder.partition(" process ")
-    if host != socket.gethostname() or not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return host == socket.gethostname() and process.isdigit() and not psutil.pid_exists(int(process))

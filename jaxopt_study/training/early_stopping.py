@@ -31,13 +31,8 @@ def start() -> Stopping:
 def observe(stopping: Stopping, epoch: jax.Array, val_loss: jax.Array) -> tuple[Stopping, jax.Array]:
     """Takes in the loss of an epoch; also says whether it improved. NaN never improves."""
     improved = val_loss < stopping.best_loss
-    return (
-        Stopping(
-            jnp.where(improved, val_loss, stopping.best_loss),
-            jnp.where(improved, epoch, stopping.best_epoch),
-        ),
-        improved,
-    )
+    best_loss, best_epoch = (jnp.where(improved, x, best) for x, best in zip((val_loss, epoch), stopping, strict=True))
+    return Stopping(best_loss, best_epoch), improved
 
 
 def verdict(

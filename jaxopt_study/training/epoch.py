@@ -139,14 +139,8 @@ def conclude(
 ) -> tuple[RunState, EpochReport]:
     """The end of an epoch: its row of figures, the stopping rule, the best weights.
 
-    Args:
-        progress: after the last step.
-        running: whether the run was at the start.
-        start: the weights then.
-        val_sums: over the validation split, of ``val_count`` examples.
-        limits: of the run.
-        val_count: float32 scalar.
-        program: static.
+    ``running`` and ``start``, the weights, are as they were before the first step; ``val_sums`` are over ``val_count``
+    examples, float32.
     """
 
     # A run's turn like any step: what is computed for one run is then the same code however many runs there are.
