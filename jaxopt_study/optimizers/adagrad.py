@@ -10,14 +10,7 @@ import optax
 from jaxopt_study.optimizers.family import EPS, Family, Hyperparameter, by_numbers
 from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.rmsprop import divide_by_root
-from jaxopt_study.optimizers.scalars import (
-    LearningRate,
-    PyTree,
-    Scalar,
-    as_float32,
-    first_count,
-    rate_at,
-)
+from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, by_leaf
 
 
 class AdagradState(NamedTuple):
@@ -25,11 +18,6 @@ class AdagradState(NamedTuple):
 
     count: jax.Array  # type: ignore[assignment]  # hides tuple.count: Optax's tools find the steps by this name
     sum_of_squares: PyTree
-
-
-def accumulate(sum_of_squares: jax.Array, g: jax.Array) -> jax.Array:
-    """Returns the next sum of squares of one leaf."""
-    return (sum_of_squares + jnp.square(g)).astype(sum_of_squares.dtype)
 
 
 def adagrad(
@@ -60,17 +48,11 @@ def adagrad(
     initial = as_float32("initial_accumulator_value", initial_accumulator_value)
     eps = as_float32("eps", eps)
 
-    def init(params: PyTree) -> AdagradState:
-        return AdagradState(first_count(), jax.tree.map(lambda w: jnp.full_like(w, initial), params))
+    def step(rate: jax.Array, g: jax.Array, total: jax.Array) -> tuple[jax.Array, ...]:
+        total = (total + jnp.square(g)).astype(total.dtype)
+        return divide_by_root(total, g, rate, eps), total
 
-    def update(gradients: PyTree, state: AdagradState, params: PyTree = None) -> tuple[PyTree, AdagradState]:
-        del params
-        rate = rate_at(learning_rate, state.count)
-        sums = jax.tree.map(accumulate, state.sum_of_squares, gradients)
-        updates = jax.tree.map(lambda s, g: divide_by_root(s, g, rate, eps), sums, gradients)
-        return updates, AdagradState(optax.safe_increment(state.count), sums)
-
-    return optax.GradientTransformation(init, update)
+    return by_leaf(learning_rate, AdagradState, (lambda w: jnp.full_like(w, initial),), step)
 
 
 _ACCUMULATOR = Hyperparameter("initial_accumulator_value", 0.1, 0.0, math.inf)

@@ -9,15 +9,8 @@ import optax
 from jaxopt_study.optimizers.family import EPS, Family, by_numbers, decay
 from jaxopt_study.optimizers.family import learning_rate as rate
 from jaxopt_study.optimizers.momentum import average
-from jaxopt_study.optimizers.rmsprop import mean_square
-from jaxopt_study.optimizers.scalars import (
-    LearningRate,
-    PyTree,
-    Scalar,
-    as_float32,
-    first_count,
-    rate_at,
-)
+from jaxopt_study.optimizers.rmsprop import divide_by_root
+from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, by_leaf, rate_at
 
 
 class AdamState(NamedTuple):
@@ -35,11 +28,6 @@ def one_minus_power(b: jax.Array, t: jax.Array) -> jax.Array:
     0.9999; this form stays within 4e-7 (float32, CPU).
     """
     return -jnp.expm1(t.astype(jnp.float32) * jnp.log(b))
-
-
-def divide_moments(mu: jax.Array, nu: jax.Array, corrected_rate: jax.Array, eps: jax.Array) -> jax.Array:
-    """Returns the update of one leaf from its two moments."""
-    return (-(corrected_rate * mu / (jnp.sqrt(nu) + eps))).astype(mu.dtype)
 
 
 def adam(
@@ -71,19 +59,15 @@ def adam(
     """
     b1, b2, eps = as_float32("b1", b1), as_float32("b2", b2), as_float32("eps", eps)
 
-    def init(params: PyTree) -> AdamState:
-        return AdamState(first_count(), optax.tree.zeros_like(params), optax.tree.zeros_like(params))
+    def corrected_rate(count: jax.Array) -> jax.Array:
+        t = optax.safe_increment(count)
+        return rate_at(learning_rate, count) * jnp.sqrt(one_minus_power(b2, t)) / one_minus_power(b1, t)
 
-    def update(gradients: PyTree, state: AdamState, params: PyTree = None) -> tuple[PyTree, AdamState]:
-        del params
-        t = optax.safe_increment(state.count)
-        corrected = rate_at(learning_rate, state.count) * jnp.sqrt(one_minus_power(b2, t)) / one_minus_power(b1, t)
-        mu = jax.tree.map(lambda mu, g: average(mu, g, b1), state.mu, gradients)
-        nu = jax.tree.map(lambda nu, g: mean_square(nu, g, b2), state.nu, gradients)
-        updates = jax.tree.map(lambda mu, nu: divide_moments(mu, nu, corrected, eps), mu, nu)
-        return updates, AdamState(t, mu, nu)
+    def step(rate: jax.Array, g: jax.Array, mu: jax.Array, nu: jax.Array) -> tuple[jax.Array, ...]:
+        mu, nu = average(mu, g, b1), average(nu, jnp.square(g), b2)
+        return divide_by_root(nu, mu, rate, eps), mu, nu
 
-    return optax.GradientTransformation(init, update)
+    return by_leaf(corrected_rate, AdamState, (jnp.zeros_like, jnp.zeros_like), step)
 
 
 FAMILIES = (Family("adam", by_numbers(adam), (rate(0.001), decay("b1", 0.9), decay("b2", 0.999), EPS), "Adam"),)

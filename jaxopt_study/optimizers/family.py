@@ -102,14 +102,12 @@ class Family:
 
     def known(self) -> dict[str, Hyperparameter]:
         """All numbers that a run of it may give, :data:`COMMON` included, by name."""
-        common = {each.name: each for each in COMMON}
-        return {each.name: each for each in (*self.hyperparameters, *self.optional)} | {
-            name: each for name, each in common.items() if not self.has(name)
-        }
+        common = (number for number in COMMON if not self.has(number.name))
+        return {number.name: number for number in (*self.hyperparameters, *self.optional, *common)}
 
     def has(self, name: str) -> bool:
         """Whether the rule itself takes a number of this name."""
-        return any(each.name == name for each in (*self.hyperparameters, *self.optional))
+        return any(number.name == name for number in (*self.hyperparameters, *self.optional))
 
 
 COMMON = (

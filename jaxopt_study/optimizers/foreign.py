@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import Parameter
 from numbers import Real
 from typing import Any
 
@@ -13,7 +14,7 @@ from jaxopt_study.identity import identity
 from jaxopt_study.optimizers import registry, tracing, triangular
 from jaxopt_study.optimizers.family import Family, Hyperparameter
 from jaxopt_study.optimizers.scalars import Scalar
-from jaxopt_study.optimizers.tracing import Call, Parameter
+from jaxopt_study.optimizers.tracing import Call
 
 Factory = Callable[..., optax.GradientTransformation]
 
@@ -51,13 +52,10 @@ def rule(
         InputError: the factory cannot be used; the message says why.
     """
     taken = parameters(factory)
-    own = label(factory)
-    told = {each.name: each for each in hyperparameters}
-    for each in told:
-        if each not in [parameter.name for parameter in taken]:
-            raise registry.unknown("hyperparameters", each, [parameter.name for parameter in taken], f" for {own}")
-    text = name or own + _listed(static or {})
-    return _family(text, taken, lambda numbers, steps: factory(**numbers), static or {}, told, factory)
+    ranges = {number.name: number for number in hyperparameters}
+    _check_names("hyperparameters", ranges, taken, f" for {label(factory)}")
+    text = name or label(factory) + _listed(static or {})
+    return _family(text, taken, lambda numbers, steps: factory(**numbers), static or {}, ranges, factory)
 
 
 def scheduled(
@@ -90,25 +88,24 @@ def scheduled(
     Raises:
         InputError: as :func:`rule`, and where the two share the name of a parameter.
     """
-    rest, factory, own = _rule_parameters(optimizer)
+    rest, factory, rule_name = _rule_parameters(optimizer)
     of_schedule = parameters(schedule)
-    for each in of_schedule:
-        if any(each.name == other.name for other in rest):
-            raise InputError("schedule", label(schedule), f"it and {own} both take {each.name}; rename one of them")
-    names = [each.name for each in of_schedule]
+    names = [parameter.name for parameter in of_schedule]
+    for parameter in rest:
+        if parameter.name in names:
+            both = f"it and {rule_name} both take {parameter.name}; rename one of them"
+            raise InputError("schedule", label(schedule), both)
     epochs = list(in_epochs) if in_epochs is not None else ["step_size"] * (schedule is triangular)
-    for each_name in epochs:
-        if each_name not in names:
-            raise registry.unknown("in_epochs", str(each_name), names)
+    _check_names("in_epochs", epochs, of_schedule)
 
     def make(numbers: Mapping[str, Any], steps_per_epoch: int) -> optax.GradientTransformation:
         counted = {n: v * steps_per_epoch if n in epochs and v is not None else v for n, v in numbers.items()}
         rate = schedule(**{n: v for n, v in counted.items() if n in names})
         return factory(learning_rate=rate, **{n: v for n, v in numbers.items() if n not in names})
 
-    text = name or f"{own}+{label(schedule)}" + _listed(static or {})
-    told = {each.name: ranged(each, "epochs") for each in of_schedule if each.name in epochs}
-    return _family(text, [*of_schedule, *rest], make, static or {}, told, (optimizer, schedule, epochs))
+    text = name or f"{rule_name}+{label(schedule)}" + _listed(static or {})
+    ranges = {parameter.name: ranged(parameter, "epochs") for parameter in of_schedule if parameter.name in epochs}
+    return _family(text, [*of_schedule, *rest], make, static or {}, ranges, (optimizer, schedule, epochs))
 
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:
@@ -121,17 +118,12 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
         allowed = "allowed is a name of the registry or a function that returns an optax.GradientTransformation"
         raise InputError("optimizer", repr(function), allowed)
     try:
-        found = inspect.signature(function).parameters.values()
+        taken = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         raise InputError("optimizer", label(function), "its parameters cannot be seen; wrap it in a function") from None
-    if any(each.kind is inspect.Parameter.POSITIONAL_ONLY for each in found):
+    if any(parameter.kind is Parameter.POSITIONAL_ONLY for parameter in taken):
         raise InputError("optimizer", label(function), "allowed are parameters that can be given by name")
-    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [
-        Parameter(each.name, None if each.default is each.empty else each.default, each.default is each.empty)
-        for each in found
-        if each.kind not in variadic
-    ]
+    return [p for p in taken if p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)]
 
 
 def label(function: Callable[..., Any]) -> str:
@@ -147,35 +139,37 @@ def _rule_parameters(optimizer: Factory | str) -> tuple[list[Parameter], Factory
     """Of what a schedule is to be the rate of: the other parameters, the factory, the name."""
     if isinstance(optimizer, str):
         family = registry.family(optimizer)
-        found = [Parameter(h.name, h.default, math.isnan(h.default)) for h in family.hyperparameters]
-        factory, own = _factory_of(family), family.name
+        defaults = {h.name: Parameter.empty if math.isnan(h.default) else h.default for h in family.hyperparameters}
+        taken = [Parameter(name, Parameter.KEYWORD_ONLY, default=default) for name, default in defaults.items()]
+        factory, rule_name = lambda **numbers: family.make(numbers, 1), family.name
     else:
-        found, factory, own = parameters(optimizer), optimizer, label(optimizer)
-    if all(each.name != "learning_rate" for each in found):
-        raise InputError("optimizer", own, "allowed is a rule with a learning_rate, which the schedule gives")
-    return [each for each in found if each.name != "learning_rate"], factory, own
+        taken, factory, rule_name = parameters(optimizer), optimizer, label(optimizer)
+    rest = [parameter for parameter in taken if parameter.name != "learning_rate"]
+    if len(rest) == len(taken):
+        raise InputError("optimizer", rule_name, "allowed is a rule with a learning_rate, which the schedule gives")
+    return rest, factory, rule_name
 
 
-def _factory_of(family: Family) -> Factory:
-    def factory(**numbers: Scalar) -> optax.GradientTransformation:
-        return family.make(numbers, 1)
-
-    return factory
+def _check_names(what: str, names: Iterable[str], taken: Sequence[Parameter], owner: str = "") -> None:
+    known = [parameter.name for parameter in taken]
+    for name in names:
+        if name not in known:
+            raise registry.unknown(what, str(name), known, owner)
 
 
 def _family(
     name: str, taken: Sequence[Parameter], make: Call, static: Mapping[str, Any],
-    told: Mapping[str, Hyperparameter], code: object,
+    ranges: Mapping[str, Hyperparameter], code: object,
 ) -> Family:  # fmt: skip
-    known = [each.name for each in taken]
-    for each in static:
-        if each not in known:
-            raise registry.unknown("static", str(each), known, f" for {name}")
-    open_ = [each for each in taken if each.name not in static]
-    numbers = [each for each in open_ if each.required or _is_number(each.default)]
-    blank = [each for each in open_ if each.default is None and not each.required and _may_be_number(each.name)]
-    found = tracing.traceable(name, make, numbers, blank, static)
-    constants = dict(static) | {each.name: each.default for each in numbers if each.name in found.fixed}
+    _check_names("static", static, taken, f" for {name}")
+    free = [parameter for parameter in taken if parameter.name not in static]
+    numbers = [p for p in free if p.default is Parameter.empty or _is_number(p.default)]
+    blank = [p for p in free if p.default is None and not any(part in p.name.split("_") for part in _NO_NUMBERS)]
+    traced, optional, fixed = tracing.traceable(name, make, numbers, blank, static)
+    constants = dict(static) | {number.name: number.default for number in numbers if number.name in fixed}
+    one_value = "it cannot be an axis of {0} ({1}); allowed is one value, static={{{2!r}: ..}}"
+    reasons = {number: one_value.format(name, why, number) for number, why in fixed.items()}
+    reasons |= {p: f"it is static, {_short(value)} in all runs of {name}" for p, value in static.items()}
 
     def make_rule(values: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:
         return make({**constants, **values}, steps_per_epoch)
@@ -184,44 +178,34 @@ def _family(
         Family(
             name=name,
             make=make_rule,
-            hyperparameters=tuple(told.get(each.name) or ranged(each) for each in found.traced),
+            hyperparameters=tuple(ranges.get(number.name) or ranged(number) for number in traced),
             title=name,
-            optional=tuple(told.get(each.name) or ranged(each) for each in found.optional),
-            identity=identity(name, code, dict(static), sorted(found.fixed)),
-            fixed=tuple(_fixed(name, found.fixed, static)),
+            optional=tuple(ranges.get(number.name) or ranged(number) for number in optional),
+            identity=identity(name, code, dict(static), sorted(fixed)),
+            fixed=tuple(reasons.items()),
         )
     )
 
 
-def _fixed(name: str, fixed: Mapping[str, str], static: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for each, reason in fixed.items():
-        yield each, f"it cannot be an axis of {name} ({reason}); allowed is one value, static={{'{each}': ..}}"
-    for each, value in static.items():
-        yield each, f"it is static, {_short(value)} in all runs of {name}"
-
-
 def ranged(parameter: Parameter, unit: str = "") -> Hyperparameter:
     """A number with the legal range that its name has in Optax; any finite number for other names."""
-    name, default = parameter.name, math.nan if parameter.default is None else float(parameter.default)
-    found = Hyperparameter(name, default, -math.inf, math.inf, unit=unit)
+    name, default = parameter.name, parameter.default
+    default = math.nan if default in (None, Parameter.empty) else float(default)
+    number = Hyperparameter(name, default, -math.inf, math.inf, unit=unit)
     if name.endswith("learning_rate") or name == "peak_value":
-        found = Hyperparameter(name, default, 0.0, math.inf, low_open=True)
+        number = Hyperparameter(name, default, 0.0, math.inf, low_open=True)
     elif name in _SHARES:
-        found = Hyperparameter(name, default, 0.0, 1.0)
+        number = Hyperparameter(name, default, 0.0, 1.0)
     elif name in _NOT_NEGATIVE:
-        found = Hyperparameter(name, default, 0.0, math.inf, low_open=name == "eps" and default != 0)
+        number = Hyperparameter(name, default, 0.0, math.inf, low_open=name == "eps" and default != 0)
     elif name.endswith("_steps") or name == "step_size":
-        found = Hyperparameter(name, default, 0.0, math.inf, low_open=True, unit=unit)
-    legal = math.isnan(default) or (found.low < default < found.high) or (default == found.low and not found.low_open)
-    return found if legal else Hyperparameter(name, default, -math.inf, math.inf)
+        number = Hyperparameter(name, default, 0.0, math.inf, low_open=True, unit=unit)
+    legal = math.isnan(default) or number.low < default < number.high or (default == number.low and not number.low_open)
+    return number if legal else Hyperparameter(name, default, -math.inf, math.inf)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _may_be_number(name: str) -> bool:
-    return not any(part in name.split("_") for part in _NO_NUMBERS)
 
 
 def _listed(static: Mapping[str, Any]) -> str:

@@ -3,18 +3,13 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxopt_study.optimizers.family import MOMENTUM, Family, by_numbers
 from jaxopt_study.optimizers.family import learning_rate as rate
-from jaxopt_study.optimizers.scalars import (
-    LearningRate,
-    PyTree,
-    Scalar,
-    as_float32,
-    first_count,
-    rate_at,
-)
+from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, by_leaf
+from jaxopt_study.optimizers.sgd import descend
 
 
 class MomentumState(NamedTuple):
@@ -32,11 +27,6 @@ def accelerate(v: jax.Array, g: jax.Array, learning_rate: jax.Array, momentum: j
 def average(v: jax.Array, g: jax.Array, momentum: jax.Array) -> jax.Array:
     """Returns the next velocity of one leaf as an average of gradients."""
     return (momentum * v + (1.0 - momentum) * g).astype(v.dtype)
-
-
-def at_rest(params: PyTree) -> MomentumState:
-    """Returns the state before the first step: a velocity of zero."""
-    return MomentumState(first_count(), optax.tree.zeros_like(params))
 
 
 def momentum(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.GradientTransformation:
@@ -63,13 +53,11 @@ def momentum(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.Gradi
     """
     momentum = as_float32("momentum", momentum)
 
-    def update(gradients: PyTree, state: MomentumState, params: PyTree = None) -> tuple[PyTree, MomentumState]:
-        del params
-        rate = rate_at(learning_rate, state.count)
-        v = jax.tree.map(lambda v, g: accelerate(v, g, rate, momentum), state.v, gradients)
-        return v, MomentumState(optax.safe_increment(state.count), v)
+    def step(rate: jax.Array, g: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
+        v = accelerate(v, g, rate, momentum)
+        return v, v
 
-    return optax.GradientTransformation(at_rest, update)
+    return by_leaf(learning_rate, MomentumState, (jnp.zeros_like,), step)
 
 
 def momentum_ema(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.GradientTransformation:
@@ -96,14 +84,11 @@ def momentum_ema(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.G
     """
     momentum = as_float32("momentum", momentum)
 
-    def update(gradients: PyTree, state: MomentumState, params: PyTree = None) -> tuple[PyTree, MomentumState]:
-        del params
-        rate = rate_at(learning_rate, state.count)
-        v = jax.tree.map(lambda v, g: average(v, g, momentum), state.v, gradients)
-        updates = jax.tree.map(lambda v: (-(rate * v)).astype(v.dtype), v)
-        return updates, MomentumState(optax.safe_increment(state.count), v)
+    def step(rate: jax.Array, g: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
+        v = average(v, g, momentum)
+        return descend(v, rate), v
 
-    return optax.GradientTransformation(at_rest, update)
+    return by_leaf(learning_rate, MomentumState, (jnp.zeros_like,), step)
 
 
 FAMILIES = (

@@ -1,33 +1,13 @@
 """Nesterov's accelerated gradient."""
 
-from typing import NamedTuple
-
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxopt_study.optimizers.family import MOMENTUM, Family, by_numbers
 from jaxopt_study.optimizers.family import learning_rate as rate
-from jaxopt_study.optimizers.momentum import accelerate
-from jaxopt_study.optimizers.scalars import (
-    LearningRate,
-    PyTree,
-    Scalar,
-    as_float32,
-    first_count,
-    rate_at,
-)
-
-
-class NesterovState(NamedTuple):
-    """Steps taken so far, int32 [], and the velocity, shaped like the weights."""
-
-    count: jax.Array  # type: ignore[assignment]  # hides tuple.count: Optax's tools find the steps by this name
-    v: PyTree
-
-
-def look_ahead(v: jax.Array, g: jax.Array, learning_rate: jax.Array, momentum: jax.Array) -> jax.Array:
-    """Returns the update of one leaf from its new velocity ``v``: where that will carry it next, less the gradient."""
-    return (momentum * v - learning_rate * g).astype(v.dtype)
+from jaxopt_study.optimizers.momentum import MomentumState, accelerate
+from jaxopt_study.optimizers.scalars import LearningRate, Scalar, as_float32, by_leaf
 
 
 def nesterov(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.GradientTransformation:
@@ -58,17 +38,11 @@ def nesterov(learning_rate: LearningRate, momentum: Scalar = 0.9) -> optax.Gradi
     """
     momentum = as_float32("momentum", momentum)
 
-    def init(params: PyTree) -> NesterovState:
-        return NesterovState(first_count(), optax.tree.zeros_like(params))
+    def step(rate: jax.Array, g: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
+        v = accelerate(v, g, rate, momentum)
+        return accelerate(v, g, rate, momentum), v  # the second: where the new velocity will carry the weights next
 
-    def update(gradients: PyTree, state: NesterovState, params: PyTree = None) -> tuple[PyTree, NesterovState]:
-        del params
-        rate = rate_at(learning_rate, state.count)
-        v = jax.tree.map(lambda v, g: accelerate(v, g, rate, momentum), state.v, gradients)
-        updates = jax.tree.map(lambda v, g: look_ahead(v, g, rate, momentum), v, gradients)
-        return updates, NesterovState(optax.safe_increment(state.count), v)
-
-    return optax.GradientTransformation(init, update)
+    return by_leaf(learning_rate, MomentumState, (jnp.zeros_like,), step)
 
 
 FAMILIES = (Family("nesterov", by_numbers(nesterov), (rate(0.01), MOMENTUM), "Nesterov momentum"),)

@@ -65,12 +65,11 @@ def build(family: Family, numbers: Mapping[str, Scalar], steps_per_epoch: int) -
         numbers: floats or traced float32 [], without the batch size.
         steps_per_epoch: for schedules.
     """
-    before, own = [], dict(numbers)
-    if not family.has("max_norm") and "max_norm" in own:
-        before.append(optax.clip_by_global_norm(own.pop("max_norm")))
-    if not family.has("weight_decay") and "weight_decay" in own:
-        before.append(optax.add_decayed_weights(own.pop("weight_decay")))
-    rule = family.make(own, steps_per_epoch)
+    before, rest = [], dict(numbers)
+    for name, make in (("max_norm", optax.clip_by_global_norm), ("weight_decay", optax.add_decayed_weights)):
+        if not family.has(name) and name in rest:
+            before.append(make(rest.pop(name)))
+    rule = family.make(rest, steps_per_epoch)
     return optax.with_extra_args_support(optax.chain(*before, rule) if before else rule)
 
 
@@ -80,18 +79,18 @@ def check(family: Family, hyperparameters: Mapping[str, object]) -> dict[str, fl
     Raises:
         InputError: if a name is unknown, or a value is not a finite number in its range or not in order with another.
     """
-    own, known = {each.name: each for each in family.hyperparameters}, family.known()
-    for name in hyperparameters:
+    known, fixed = family.known(), dict(family.fixed)
+    for name, value in hyperparameters.items():
+        if name not in known and name in fixed:
+            raise InputError(name, value, fixed[name])
         if name not in known:
-            for fixed, reason in family.fixed:
-                if name == fixed:
-                    raise InputError(name, hyperparameters[name], reason)
             raise unknown("hyperparameter", str(name), known, f" for {family.name}")
-    for name, each in own.items():
-        if name not in hyperparameters and math.isnan(each.default):
-            raise InputError(name, "nothing", f"{family.name} has no default for it; allowed is {each.allowed}")
-    values = {name: each.check(hyperparameters.get(name, each.default)) for name, each in own.items()}
-    values |= {name: known[name].check(value) for name, value in hyperparameters.items() if name not in own}
+    numbers = {number.name: number.default for number in family.hyperparameters} | dict(hyperparameters)
+    for number in family.hyperparameters:
+        if number.name not in hyperparameters and math.isnan(number.default):
+            allowed = f"{family.name} has no default for it; allowed is {number.allowed}"
+            raise InputError(number.name, "nothing", allowed)
+    values = {name: known[name].check(value) for name, value in numbers.items()}
     for low, high in family.ordered:
         if values[low] > values[high]:
             raise InputError(low, values[low], f"allowed is at most {high}={values[high]}")
@@ -108,11 +107,11 @@ def canonical(optimizer: str, hyperparameters: Mapping[str, object]) -> tuple[st
     Raises:
         InputError: as :func:`family` and :func:`check`.
     """
-    found = family(optimizer)
-    values = check(found, hyperparameters)
-    if values.get("weight_decay") == 0.0 and not found.has("weight_decay"):
+    rule = family(optimizer)
+    values = check(rule, hyperparameters)
+    if values.get("weight_decay") == 0.0 and not rule.has("weight_decay"):
         del values["weight_decay"]
-    extra = {each.name: values[each.name] for each in COMMON if each.name in values and not found.has(each.name)}
+    extra = {n.name: values[n.name] for n in COMMON if n.name in values and not rule.has(n.name)}
     base, top = (as_used(values.get(name, 0.0)) for name in ("base_learning_rate", "max_learning_rate"))
     if optimizer == "cyclical" and base == top:
         return "sgd", {"learning_rate": values["base_learning_rate"], **extra}

@@ -9,14 +9,8 @@ import optax
 from jaxopt_study.optimizers.family import EPS, Family, by_numbers
 from jaxopt_study.optimizers.family import decay as share
 from jaxopt_study.optimizers.family import learning_rate as rate
-from jaxopt_study.optimizers.scalars import (
-    LearningRate,
-    PyTree,
-    Scalar,
-    as_float32,
-    first_count,
-    rate_at,
-)
+from jaxopt_study.optimizers.momentum import average
+from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32, by_leaf
 
 
 class RmspropState(NamedTuple):
@@ -24,11 +18,6 @@ class RmspropState(NamedTuple):
 
     count: jax.Array  # type: ignore[assignment]  # hides tuple.count: Optax's tools find the steps by this name
     nu: PyTree
-
-
-def mean_square(nu: jax.Array, g: jax.Array, decay: jax.Array) -> jax.Array:
-    """Returns the next mean square of one leaf."""
-    return (decay * nu + (1.0 - decay) * jnp.square(g)).astype(nu.dtype)
 
 
 def divide_by_root(nu: jax.Array, g: jax.Array, learning_rate: jax.Array, eps: jax.Array) -> jax.Array:
@@ -62,17 +51,11 @@ def rmsprop(learning_rate: LearningRate, decay: Scalar = 0.9, eps: Scalar = 1e-7
     """
     decay, eps = as_float32("decay", decay), as_float32("eps", eps)
 
-    def init(params: PyTree) -> RmspropState:
-        return RmspropState(first_count(), optax.tree.zeros_like(params))
+    def step(rate: jax.Array, g: jax.Array, nu: jax.Array) -> tuple[jax.Array, ...]:
+        nu = average(nu, jnp.square(g), decay)
+        return divide_by_root(nu, g, rate, eps), nu
 
-    def update(gradients: PyTree, state: RmspropState, params: PyTree = None) -> tuple[PyTree, RmspropState]:
-        del params
-        rate = rate_at(learning_rate, state.count)
-        nu = jax.tree.map(lambda nu, g: mean_square(nu, g, decay), state.nu, gradients)
-        updates = jax.tree.map(lambda nu, g: divide_by_root(nu, g, rate, eps), nu, gradients)
-        return updates, RmspropState(optax.safe_increment(state.count), nu)
-
-    return optax.GradientTransformation(init, update)
+    return by_leaf(learning_rate, RmspropState, (jnp.zeros_like,), step)
 
 
 FAMILIES = (Family("rmsprop", by_numbers(rmsprop), (rate(0.001), share("decay", 0.9), EPS), "RMSprop"),)

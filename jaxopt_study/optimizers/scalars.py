@@ -1,10 +1,11 @@
-"""How a rule reads its numbers, the same way whether they are Python floats or traced."""
+"""What the rules share: how they read their numbers, Python floats or traced, and step through the weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import optax
 
 PyTree: TypeAlias = Any
 Scalar: TypeAlias = float | jax.Array
@@ -39,6 +40,31 @@ def rate_at(learning_rate: LearningRate, count: jax.Array) -> jax.Array:
     return as_float32("learning_rate", learning_rate(count) if callable(learning_rate) else learning_rate)
 
 
-def first_count() -> jax.Array:
-    """Returns the number of steps before the first one, int32 []."""
-    return jnp.zeros([], jnp.int32)
+def by_leaf(
+    learning_rate: LearningRate,
+    state: Callable[..., Any],
+    starts: Sequence[Callable[[jax.Array], jax.Array]],
+    step: Callable[..., tuple[jax.Array, ...]],
+) -> optax.GradientTransformation:
+    """Makes an optimizer of what a rule does with a single array of weights.
+
+    Args:
+        learning_rate: a scalar that may be traced, or a schedule of the steps taken so far.
+        state: NamedTuple of ``count``, the steps taken so far, int32 [], and of slots shaped like the weights.
+        starts: ``weights -> slot`` before the first step, for each slot.
+        step: ``(rate float32 [], gradient, *slots) -> (update, *next slots)``.
+    """
+
+    def init(params: PyTree) -> PyTree:
+        return state(jnp.zeros([], jnp.int32), *(jax.tree.map(start, params) for start in starts))
+
+    def update(gradients: PyTree, before: PyTree, params: PyTree = None) -> tuple[PyTree, PyTree]:
+        del params
+        count, *slots = before
+        rate = rate_at(learning_rate, count)
+        stepped = jax.tree.map(lambda *leaves: step(rate, *leaves), gradients, *slots)
+        parts = jax.tree.structure((0,) * (1 + len(slots)))
+        updates, *slots = jax.tree.transpose(jax.tree.structure(gradients), parts, stepped)
+        return updates, state(optax.safe_increment(count), *slots)
+
+    return optax.GradientTransformation(init, update)

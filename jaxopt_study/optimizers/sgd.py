@@ -7,7 +7,7 @@ import optax
 
 from jaxopt_study.optimizers.family import Family, by_numbers
 from jaxopt_study.optimizers.family import learning_rate as rate
-from jaxopt_study.optimizers.scalars import LearningRate, PyTree, first_count, rate_at
+from jaxopt_study.optimizers.scalars import LearningRate, by_leaf
 
 
 class SgdState(NamedTuple):
@@ -34,18 +34,7 @@ def sgd(learning_rate: LearningRate) -> optax.GradientTransformation:
     References:
         Robbins and Monro, A stochastic approximation method, 1951, https://doi.org/10.1214/aoms/1177729586
     """
-
-    def init(params: PyTree) -> SgdState:
-        del params
-        return SgdState(first_count())
-
-    def update(gradients: PyTree, state: SgdState, params: PyTree = None) -> tuple[PyTree, SgdState]:
-        del params
-        rate = rate_at(learning_rate, state.count)
-        updates = jax.tree.map(lambda g: descend(g, rate), gradients)
-        return updates, SgdState(optax.safe_increment(state.count))
-
-    return optax.GradientTransformation(init, update)
+    return by_leaf(learning_rate, SgdState, (), lambda rate, g: (descend(g, rate),))
 
 
 FAMILIES = (Family("sgd", by_numbers(sgd), (rate(0.01),), "SGD"),)

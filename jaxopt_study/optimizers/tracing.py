@@ -1,13 +1,14 @@
 """Which numbers of an optimizer can vary in a compiled program: found by tracing it, not from a list."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from inspect import Parameter
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import InputError, one_line
 
 PyTree = Any
 Call = Callable[[Mapping[str, Any], int], optax.GradientTransformation]
@@ -21,31 +22,9 @@ _UNTRACEABLE = {
 }
 
 
-class Parameter(NamedTuple):
-    """A parameter of a factory."""
-
-    name: str
-    default: Any
-    required: bool
-
-
-class Found(NamedTuple):
-    """What tracing showed.
-
-    Attributes:
-        traced: numbers that may vary.
-        optional: those of them that are None where nobody gives them.
-        fixed: why others cannot, by name.
-    """
-
-    traced: list[Parameter]
-    optional: list[Parameter]
-    fixed: dict[str, str]
-
-
 def traceable(
     name: str, make: Call, numbers: Sequence[Parameter], blank: Sequence[Parameter], static: Mapping[str, Any]
-) -> Found:
+) -> tuple[list[Parameter], list[Parameter], dict[str, str]]:
     """Tries an optimizer with its numbers traced, all at once, else one by one.
 
     Args:
@@ -55,27 +34,30 @@ def traceable(
         blank: parameters that are None unless they are given.
         static: all other values that it is built with.
 
+    Returns:
+        The numbers that may vary, those of ``blank`` that may, and why others cannot, by name.
+
     Raises:
         InputError: it does not work even with plain numbers, or a number without a default cannot be traced.
     """
     fixed: dict[str, str] = {}
     if why(make, numbers, (), static):
-        fixed = {each.name: reason for each in numbers if (reason := why(make, [each], numbers, static))}
-    traced = [each for each in numbers if each.name not in fixed]
+        fixed = {number.name: reason for number in numbers if (reason := why(make, [number], numbers, static))}
+    traced = [number for number in numbers if number.name not in fixed]
     reason = why(make, traced, numbers, static)
     if reason:
         raise InputError("optimizer", name, f"it cannot be used here: {reason}")
-    for each in numbers:
-        if each.required and each.name in fixed:
-            reason = f"it cannot vary within a program ({fixed[each.name]})"
-            raise InputError(each.name, "nothing", f"{reason}; allowed is one value, static={{'{each.name}': ..}}")
-    optional = [each for each in blank if not why(make, [*traced, each], numbers, static)]
-    return Found(traced, optional, fixed)
+    for number in numbers:
+        if number.default is Parameter.empty and number.name in fixed:
+            reason = f"it cannot vary within a program ({fixed[number.name]})"
+            raise InputError(number.name, "nothing", f"{reason}; allowed is one value, static={{'{number.name}': ..}}")
+    optional = [number for number in blank if not why(make, [*traced, number], numbers, static)]
+    return traced, optional, fixed
 
 
 def why(make: Call, traced: Sequence[Parameter], numbers: Sequence[Parameter], static: Mapping[str, Any]) -> str:
     """Why the optimizer cannot take ``traced`` from a program, the other ``numbers`` plain; empty if it can."""
-    others = {n.name: _plain(n) for n in numbers if n not in traced}
+    others = {number.name: _plain(number) for number in numbers if number not in traced}
 
     def one(values: Mapping[str, jax.Array]) -> PyTree:
         params = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}
@@ -84,7 +66,7 @@ def why(make: Call, traced: Sequence[Parameter], numbers: Sequence[Parameter], s
         updates, after = rule.update(params, state, params, value=jnp.float32(1), grad=params)
         return state, after, params, updates
 
-    arguments = {each.name: jax.ShapeDtypeStruct((2,), jnp.float32) for each in traced}
+    arguments = {number.name: jax.ShapeDtypeStruct((2,), jnp.float32) for number in traced}
     try:
         before, after, params, updates = jax.eval_shape(jax.vmap(one, axis_size=2), arguments)
     except Exception as error:  # whatever a factory or Optax raises
@@ -97,7 +79,7 @@ def why(make: Call, traced: Sequence[Parameter], numbers: Sequence[Parameter], s
 
 
 def _plain(parameter: Parameter) -> Any:
-    if not parameter.required:
+    if parameter.default is not Parameter.empty:
         return parameter.default
     if parameter.name.endswith("_steps"):
         return 2 if "warmup" in parameter.name else 10
@@ -109,8 +91,5 @@ def _shapes(tree: PyTree) -> tuple[Any, list[tuple[Any, Any]]]:
 
 
 def _line(error: Exception) -> str:
-    kind = type(error).__name__
-    if kind in _UNTRACEABLE:
-        return _UNTRACEABLE[kind]
-    text = " ".join(str(error).split())
-    return f"{kind}: {text[:160]}" if text else kind
+    kind, text = type(error).__name__, one_line(error, most=160)
+    return _UNTRACEABLE.get(kind) or (kind if text == kind else f"{kind}: {text}")
