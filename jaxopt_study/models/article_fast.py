@@ -4,7 +4,6 @@ Kernels stay as Flax names and lays them out; activations are [C, H, W, B]. The 
 the first convolution, so that its columns depend on the batch alone: they are made once a step for all runs.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -22,10 +21,6 @@ from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article
 from jaxopt_study.models.linen import scale
 from jaxopt_study.models.network import Network, PyTree, Variables
-
-_Norm = Callable[[int, jax.Array], jax.Array]
-_Drop = Callable[[jax.Array, int, float], jax.Array]
-_Block = Callable[[int, Form, jax.Array, Parameters], jax.Array]
 
 
 class _Layout(NamedTuple):
@@ -86,10 +81,11 @@ def fast(
         if not isinstance(prepared, Batch):
             return plain.train(variables, prepared, key)
         seed = cast(jax.Array, module.apply({}, rngs={"dropout": key}, method="mask_seed"))
-        return _train(variables, prepared, seed, layout)
+        logits, stats = _apply(variables, prepared, seed, layout)
+        return logits, {"batch_stats": stats}
 
     def evaluate(variables: Variables, prepared: Batch) -> jax.Array:
-        return _evaluate(variables, prepared, layout)
+        return _apply(variables, prepared, None, layout)[0]
 
     return Network(plain.init, prepare, train, evaluate)
 
@@ -105,107 +101,90 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
     return Batch(shared_columns(x.astype(layout.dtype)), mean, var)
 
 
-def _train(variables: Variables, batch: Batch, seed: jax.Array, layout: _Layout) -> tuple[jax.Array, PyTree]:
-    params, old = variables.params, variables.stats["batch_stats"]
-    new = {"BatchNorm_0": _moved(old["BatchNorm_0"], batch.mean, batch.var)}
-
-    def norm(layer: int, x: jax.Array) -> jax.Array:
-        name = f"BatchNorm_{layer}"
-        y, mean, var = batch_norm(x, params[name]["scale"], params[name]["bias"], article.EPSILON)
-        new[name] = _moved(old[name], mean, var)
-        return y
-
-    def drop(x: jax.Array, layer: int, rate: float) -> jax.Array:
-        return dropout(x, seed, layer, rate)
-
-    def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
-        name = f"BatchNorm_{layer + 1}"
-        y, mean, var = calls.block(form, x, parameters, seed)
-        new[name] = _moved(old[name], mean, var)
-        return y
-
-    first = params["BatchNorm_0"]
-    logits = _network(params, batch.columns, first["scale"], first["bias"], norm, drop, block, layout)
-    return logits, {"batch_stats": {name: new[name] for name in old}}
-
-
-def _evaluate(variables: Variables, batch: Batch, layout: _Layout) -> jax.Array:
+def _apply(
+    variables: Variables, batch: Batch, seed: jax.Array | None, layout: _Layout
+) -> tuple[jax.Array, dict[str, Any]]:
+    """Logits [B, O] and the statistics after it: trains with masks of the seed, uint32 [2]; evaluates without."""
     params, stats = variables.params, variables.stats["batch_stats"]
-
-    def norm(layer: int, x: jax.Array) -> jax.Array:
-        p, s = params[f"BatchNorm_{layer}"], stats[f"BatchNorm_{layer}"]
-        return inference_norm(x, p["scale"], p["bias"], s["mean"], s["var"], article.EPSILON)
-
-    def block(layer: int, form: Form, x: jax.Array, parameters: Parameters) -> jax.Array:
-        running = stats[f"BatchNorm_{layer + 1}"]
-        return calls.evaluate(form, x, parameters, running["mean"], running["var"])
-
-    first, running = params["BatchNorm_0"], stats["BatchNorm_0"]
-    slope = first["scale"] * lax.rsqrt(running["var"] + article.EPSILON)
-    offset = first["bias"] - running["mean"] * slope
-    return _network(params, batch.columns, slope, offset, norm, lambda x, *_: x, block, layout)
-
-
-def _network(
-    params: PyTree,
-    columns: jax.Array,
-    slope: jax.Array,
-    offset: jax.Array,
-    norm: _Norm,
-    drop: _Drop,
-    block: _Block,
-    layout: _Layout,
-) -> jax.Array:
-    """Applies the layers to an input of which `slope` and `offset` [K] are the affine map of its batch norm."""
+    slope, offset = params["BatchNorm_0"]["scale"], params["BatchNorm_0"]["bias"]
+    if seed is None:
+        running = stats["BatchNorm_0"]
+        slope = slope * lax.rsqrt(running["var"] + article.EPSILON)
+        offset = offset - running["mean"] * slope
+    else:
+        stats = _moved(stats, "BatchNorm_0", batch.mean, batch.var)
     kernel = params["Conv_0"]["kernel"]
     shift = input_shift(kernel, offset, layout.size).astype(layout.dtype)
     kernel = (kernel * slope[None, None, :, None]).astype(layout.dtype)
-    blocks = article.blocks(layout.size)
-    if columns.ndim == 4:
-        x = _native_blocks(params, columns, kernel, shift, block, blocks)
-    else:
-        x = _blocks(params, shared_conv_pool(columns, kernel, shift), norm, drop, blocks, layout)
-    return _head(params, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), norm, drop, blocks, layout)
+    blocks = _native_blocks if batch.columns.ndim == 4 else _blocks
+    x, stats = blocks(params, stats, batch.columns, kernel, shift, seed, layout)
+    return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
 
 
-def _blocks(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int, layout: _Layout) -> jax.Array:
-    """The blocks, of which `x` is the first one's pooled convolution."""
-    for layer in range(blocks):
-        own = params[f"Conv_{layer}"]
+def _blocks(
+    params: PyTree, stats: dict[str, Any], columns: jax.Array, kernel: jax.Array, shift: jax.Array,
+    seed: jax.Array | None, layout: _Layout,
+) -> tuple[jax.Array, dict[str, Any]]:  # fmt: skip
+    """The blocks, of which the first one's kernel and shift hold the batch norm of the input."""
+    x = shared_conv_pool(columns, kernel, shift)
+    for layer in range(article.blocks(layout.size)):
+        weights = params[f"Conv_{layer}"]
         if layer:
-            x = conv_pool(x.astype(layout.dtype), own["kernel"].astype(layout.dtype))
-        x = norm(layer + 1, jax.nn.relu(x.astype(jnp.float32) + per_channel(own["bias"], x)))
-        x = drop(x, layer, article.BLOCK_DROPOUT[layer])
-    return x
+            x = conv_pool(x.astype(layout.dtype), weights["kernel"].astype(layout.dtype))
+        x = jax.nn.relu(x.astype(jnp.float32) + per_channel(weights["bias"], x))
+        x, stats = _norm(params, stats, layer + 1, x, seed)
+        x = _drop(x, seed, layer, article.BLOCK_DROPOUT[layer])
+    return x, stats
 
 
 def _native_blocks(
-    params: PyTree, x: jax.Array, kernel: jax.Array, shift: jax.Array, block: _Block, blocks: int
-) -> jax.Array:
-    """The same of padded images; kernel and shift are the first one's."""
+    params: PyTree, stats: dict[str, Any], x: jax.Array, kernel: jax.Array, shift: jax.Array,
+    seed: jax.Array | None, layout: _Layout,
+) -> tuple[jax.Array, dict[str, Any]]:  # fmt: skip
+    """The same of padded images."""
+    blocks = article.blocks(layout.size)
     for layer in range(blocks):
-        own, norm = params[f"Conv_{layer}"], params[f"BatchNorm_{layer + 1}"]
-        parameters = Parameters(
-            own["kernel"] if layer else kernel,
-            own["bias"],
-            norm["scale"],
-            norm["bias"],
-            jnp.zeros(0) if layer else shift,
-        )
+        name = f"BatchNorm_{layer + 1}"
+        weights, norm, running = params[f"Conv_{layer}"], params[name], stats[name]
+        convolved = (weights["kernel"], jnp.zeros(0)) if layer else (kernel, shift)
+        parameters = Parameters(convolved[0], weights["bias"], norm["scale"], norm["bias"], convolved[1])
         form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded=layer + 1 < blocks, first=layer == 0)
-        x = block(layer, form, x, parameters)
-    return x
+        if seed is None:
+            x = calls.evaluate(form, x, parameters, running["mean"], running["var"])
+        else:
+            x, mean, var = calls.block(form, x, parameters, seed)
+            stats = _moved(stats, name, mean, var)
+    return x, stats
 
 
-def _head(params: PyTree, x: jax.Array, norm: _Norm, drop: _Drop, blocks: int, layout: _Layout) -> jax.Array:
+def _head(
+    params: PyTree, stats: dict[str, Any], x: jax.Array, seed: jax.Array | None, layout: _Layout
+) -> tuple[jax.Array, dict[str, Any]]:
     """Maps flattened activations [F, B] to logits [B, O]."""
-    dropouts = len(article.FILTERS)
-    x = drop(norm(blocks + 1, _dense(params["Dense_0"], x, layout)), dropouts, article.DENSE_DROPOUT)
-    x = _dense(params["Dense_1"], x, layout)
-    x = drop(x, dropouts + 1, article.DENSE_DROPOUT) if layout.notebook else norm(blocks + 2, x)
+    norms, dropouts = article.blocks(layout.size) + 1, len(article.FILTERS)
+    x, stats = _norm(params, stats, norms, _dense(params["Dense_0"], x, layout), seed)
+    x = _dense(params["Dense_1"], _drop(x, seed, dropouts, article.DENSE_DROPOUT), layout)
+    if layout.notebook:
+        x = _drop(x, seed, dropouts + 1, article.DENSE_DROPOUT)
+    else:
+        x, stats = _norm(params, stats, norms + 1, x, seed)
     last = params["Dense_2"]
-    logits: jax.Array = lax.dot_general(x, last["kernel"], (((0,), (0,)), ((), ()))) + last["bias"][None]
-    return logits
+    return lax.dot_general(x, last["kernel"], (((0,), (0,)), ((), ()))) + last["bias"][None], stats
+
+
+def _norm(
+    params: PyTree, stats: dict[str, Any], layer: int, x: jax.Array, seed: jax.Array | None
+) -> tuple[jax.Array, dict[str, Any]]:
+    name = f"BatchNorm_{layer}"
+    scale, bias, running = params[name]["scale"], params[name]["bias"], stats[name]
+    if seed is None:
+        return inference_norm(x, scale, bias, running["mean"], running["var"], article.EPSILON), stats
+    y, mean, var = batch_norm(x, scale, bias, article.EPSILON)
+    return y, _moved(stats, name, mean, var)
+
+
+def _drop(x: jax.Array, seed: jax.Array | None, layer: int, rate: float) -> jax.Array:
+    return x if seed is None else dropout(x, seed, layer, rate)
 
 
 def _dense(layer: dict[str, Any], x: jax.Array, layout: _Layout) -> jax.Array:
@@ -213,6 +192,7 @@ def _dense(layer: dict[str, Any], x: jax.Array, layout: _Layout) -> jax.Array:
     return jax.nn.relu(product.astype(jnp.float32) + layer["bias"][:, None])
 
 
-def _moved(old: dict[str, jax.Array], mean: jax.Array, var: jax.Array) -> dict[str, jax.Array]:
-    m = article.MOMENTUM
-    return {"mean": m * old["mean"] + (1 - m) * mean, "var": m * old["var"] + (1 - m) * var}
+def _moved(stats: dict[str, Any], name: str, mean: jax.Array, var: jax.Array) -> dict[str, Any]:
+    """The statistics with those of one batch norm moved towards the batch's."""
+    old, m = stats[name], article.MOMENTUM
+    return {**stats, name: {"mean": m * old["mean"] + (1 - m) * mean, "var": m * old["var"] + (1 - m) * var}}

@@ -1,7 +1,6 @@
 """Any Flax Linen module as a :class:`~jaxopt_study.models.network.Network`."""
 
 import inspect
-from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -12,12 +11,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.models.network import Network, PyTree, Variables
 
 
-def from_linen(
-    module: nn.Module,
-    image_shape: tuple[int, ...],
-    *,
-    prepare: Callable[[jax.Array, bool], PyTree] | None = None,
-) -> Network:
+def from_linen(module: nn.Module, image_shape: tuple[int, ...]) -> Network:
     """Wraps a Linen module that maps float images [B, H, W, K] (or examples of another rank) to logits [B, O].
 
     The module may take a ``train`` argument (True turns dropout on and batch norm to batch statistics) or none, and
@@ -25,24 +19,19 @@ def from_linen(
     network is the dict of all its collections but ``params``, empty for a module that has parameters only.
 
     Args:
-        module: the module; it is called on a float32 batch, as `prepare` returns it.
+        module: the module; it is called on a float32 batch, as :func:`scale` returns it.
         image_shape: height, width and channels of an image, or the shape of another example.
-        prepare: replaces the default preparation, :func:`scale`.
-
-    Returns:
-        The network.
 
     Raises:
         InputError: if the output is not of shape [B, O].
     """
-    prepare = scale if prepare is None else prepare
     takes_train = "train" in inspect.signature(type(module).__call__).parameters
 
     def flags(train: bool) -> dict[str, Any]:
         return {"train": train} if takes_train else {}
 
     def init(key: jax.Array) -> Variables:
-        images = prepare(jnp.zeros((1, *image_shape), jnp.uint8), False)
+        images = scale(jnp.zeros((1, *image_shape), jnp.uint8), False)
         collections = dict(module.init({"params": key}, images, **flags(False)))
         params = collections.pop("params", {})
         return Variables(params, collections)
@@ -58,7 +47,7 @@ def from_linen(
         logits = module.apply({"params": variables.params, **variables.stats}, prepared, **flags(False))
         return cast(jax.Array, logits)
 
-    network = Network(init, prepare, train, evaluate)
+    network = Network(init, scale, train, evaluate)
     check_output(network, image_shape, type(module).__name__)
     return network
 

@@ -28,26 +28,25 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, 
     """
     graph, *_ = _split(nnx.eval_shape(lambda: factory(nnx.Rngs(0))))
 
-    def split(module: nnx.Module) -> tuple[Variables, PyTree]:
-        _, params, streams, stats = _split(module)
-        return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(stats)), streams
+    def arrays(module: nnx.Module) -> Variables:
+        _, params, _, stats = _split(module)
+        return Variables(nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
 
     def merge(variables: Variables, key: jax.Array) -> Any:
-        fresh = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
-        _, params, streams, stats = _split(fresh)
+        _, params, streams, stats = _split(nnx.eval_shape(lambda: factory(nnx.Rngs(0))))
         nnx.replace_by_pure_dict(params, variables.params)
         nnx.replace_by_pure_dict(stats, variables.stats)
         streams = jax.tree.map(lambda x: _stream(x, key), streams)
         return nnx.merge(graph, params, streams, stats)
 
     def init(key: jax.Array) -> Variables:
-        return split(factory(nnx.Rngs(key)))[0]
+        return arrays(factory(nnx.Rngs(key)))
 
     def train(variables: Variables, prepared: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]:
         module = merge(variables, key)
         module.train()
         logits = module(prepared)
-        return logits, split(module)[0].stats
+        return logits, arrays(module).stats
 
     def evaluate(variables: Variables, prepared: PyTree) -> jax.Array:
         module = merge(variables, jax.random.key(0))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen
 
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.identity import identity
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.linen import check_output, from_linen, scale
@@ -24,56 +24,56 @@ ALLOWED = (
 )
 
 
-def model_of(given: Any) -> Model:
-    """The model that ``given`` stands for; its identity holds the code and the attributes of what it is made of.
+def model_of(model: Any) -> Model:
+    """The model that a user's ``model`` stands for; its identity holds the code and attributes of what it is made of.
 
     Raises:
         InputError: it is none of what is allowed.
     """
-    if isinstance(given, Model):
-        return given
-    if isinstance(given, linen.Module):
-        linen_model = _built(type(given).__name__, given, lambda shape: from_linen(given, shape))
-        return linen_model._replace(factory=functools.partial(model_of, given))
-    from flax import (
-        nnx,  # slow to import, with IPython where that is installed; a study of another network does without
-    )
+    if isinstance(model, Model):
+        return model
+    is_class = isinstance(model, type)
+    name = model.__name__ if is_class else type(model).__name__
+    again = functools.partial(model_of, model)
+    if isinstance(model, linen.Module):
+        return _built(name, (model,), lambda shape: from_linen(model, shape), again)
+    from flax import nnx  # slow to import, with IPython where that is installed; a study of Linen does without
 
-    if isinstance(given, type) and issubclass(given, nnx.Module):
-        made: Callable[..., nnx.Module] = given
-        nnx_class_model = nnx_model(lambda rngs: made(rngs=rngs), given.__name__, code=given)
-        return nnx_class_model._replace(factory=functools.partial(model_of, given))
-    if isinstance(given, nnx.Module):
+    if is_class and issubclass(model, nnx.Module):
+        return _of_nnx(name, model, lambda rngs: model(rngs=rngs), again)
+    if isinstance(model, nnx.Module):
         why = "it has its weights already, and every seed is to have its own"
-        raise InputError(
-            "model", type(given).__name__, f"{why}: give js.nnx(lambda rngs: {type(given).__name__}(.., rngs=rngs))"
-        )
-    if isinstance(given, type) and issubclass(given, linen.Module):
-        raise InputError("model", given.__name__, f"allowed is a module, {given.__name__}(..), not its class")
-    raise InputError("model", repr(given), ALLOWED)
+        raise InputError("model", name, f"{why}: give js.nnx(lambda rngs: {name}(.., rngs=rngs))")
+    if is_class and issubclass(model, linen.Module):
+        raise InputError("model", name, f"allowed is a module, {name}(..), not its class")
+    raise InputError("model", repr(model), ALLOWED)
 
 
-def nnx_model(factory: "Callable[[nnx.Rngs], nnx.Module]", name: str | None = None, *, code: Any = None) -> Model:
+def nnx_model(factory: "Callable[[nnx.Rngs], nnx.Module]", name: str | None = None) -> Model:
     """A network of a function that makes an NNX module from its random streams.
 
     Args:
         factory: ``rngs -> module``.
         name: what errors and config call it; the function's name if not given.
-        code: what its identity is taken of; the factory if not given.
 
     Raises:
         InputError: it is no function.
     """
-    from jaxopt_study.models.nnx import from_nnx  # as above
-
     if not callable(factory):
         raise InputError("model", repr(factory), "allowed is a function of rngs that returns an NNX module")
     text = name or str(getattr(factory, "__qualname__", type(factory).__name__))
-    made = _built(text, code or factory, lambda shape: from_nnx(factory, shape, text))
-    return made._replace(factory=functools.partial(nnx_model, factory, name, code=code))
+    return _of_nnx(text, factory, factory, functools.partial(nnx_model, factory, name))
 
 
-def _built(name: str, code: Any, network: Callable[[tuple[int, ...]], Network]) -> Model:
+def _of_nnx(name: str, code: object, factory: "Callable[[nnx.Rngs], nnx.Module]", again: Callable[[], Model]) -> Model:
+    from jaxopt_study.models.nnx import from_nnx  # with NNX, which is slow to import
+
+    return _built(name, (code,), lambda shape: from_nnx(factory, shape, name), again)
+
+
+def _built(
+    name: str, code: tuple[object, ...], network: Callable[[tuple[int, ...]], Network], factory: Callable[[], Model]
+) -> Model:
     """A model; whatever the network raises on such data is told in one line."""
 
     @functools.cache
@@ -83,11 +83,10 @@ def _built(name: str, code: Any, network: Callable[[tuple[int, ...]], Network]) 
         except InputError:
             raise
         except Exception as error:  # a user's module raises what it likes
-            text = " ".join(str(error).split())[:200]
-            given = f"{name} on examples of shape {image_shape}"
-            raise InputError("model", given, f"it fails with {type(error).__name__}: {text}") from error
+            examples = f"{name} on examples of shape {image_shape}"
+            raise InputError("model", examples, f"it fails with {type(error).__name__}: {one_line(error)}") from error
 
-    return Model(f"{name} {identity(code)}", build)
+    return Model(f"{name} {identity(*code)}", build, factory)
 
 
 def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name: str | None = None) -> Model:
@@ -106,13 +105,8 @@ def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name
         if not callable(function):
             raise InputError(what, repr(function), "allowed is a function")
     text = name or str(getattr(apply, "__qualname__", type(apply).__name__))
-
-    @functools.cache
-    def build(image_shape: tuple[int, ...], outputs: int, batch_size: int) -> Network:
-        return _of_functions(init, apply, image_shape, text)
-
-    factory = functools.partial(functions, init, apply, name)
-    return Model(f"{text} {identity(init, apply)}", build, factory=factory)
+    again = functools.partial(functions, init, apply, name)
+    return _built(text, (init, apply), lambda shape: _of_functions(init, apply, shape, text), again)
 
 
 def _of_functions(
