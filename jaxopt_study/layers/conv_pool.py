@@ -18,6 +18,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxopt_study.layers.pooling import route
+
 PHASES = tuple((a, b) for a in (0, 1) for b in (0, 1))
 TAPS = tuple((i, j) for i in range(3) for j in range(3))
 FEW_CHANNELS = 16
@@ -37,8 +39,7 @@ def conv_pool(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[_Residuals, jax.Array]]:
     cols = lax.optimization_barrier(shared_columns(x))
-    candidates = product(x.shape[0]).forward(kernel, cols)
-    candidates = candidates.reshape(-1, 4, x.shape[1] // 2, x.shape[2] // 2, x.shape[3])
+    candidates = _convolved(cols, kernel).reshape(-1, 4, x.shape[1] // 2, x.shape[2] // 2, x.shape[3])
     candidates = lax.optimization_barrier(candidates)
     pooled = pool(candidates)
     # Only its shape is used in the backward pass; an array of no elements carries it.
@@ -47,11 +48,24 @@ def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[_Residua
 
 def _backward(residuals: tuple[_Residuals, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
     (cols, kernel, candidates, pooled), empty = residuals
-    channels, outputs = kernel.shape[2:]
-    routed = lax.optimization_barrier(route(candidates, pooled, gradient)).reshape(4 * outputs, -1)
-    form = product(channels)
-    shape = (channels, *empty.shape[1:])
-    return form.input_gradient(kernel, routed, shape), form.kernel_gradient(cols, routed, kernel.shape)
+    routed = lax.optimization_barrier(routed_gradient(candidates, pooled, gradient))
+    form = product(kernel.shape[2])
+    matrix = form.matrix(kernel)
+    columns = lax.dot_general(matrix, routed.reshape(matrix.shape[0], -1), (((0,), (0,)), ((), ())))
+    return form.folded(columns, (kernel.shape[2], *empty.shape[1:])), _kernel_gradient(cols, routed, kernel)
+
+
+def _convolved(cols: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The four candidates of each pooled pixel, [O, 4 N] or [4 O, N]."""
+    return lax.dot_general(product(kernel.shape[2]).matrix(kernel), cols, (((1,), (0,)), ((), ())))
+
+
+def _kernel_gradient(cols: jax.Array, routed: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The gradient of the kernel from columns and from routed gradients [O, 4, n, m, B]."""
+    flat = routed.reshape(-1, cols.shape[1])
+    # Without the barrier XLA swaps the operands to save a transposition of the tiny result: 1.6 times slower.
+    gradient = lax.optimization_barrier(lax.dot_general(cols, flat, (((1,), (1,)), ((), ()))))
+    return product(kernel.shape[2]).kernel(gradient, kernel.shape)
 
 
 conv_pool.defvjp(_forward, _backward)
@@ -73,7 +87,7 @@ def shared_conv_pool(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> ja
 
 
 def _shared_forward(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> tuple[jax.Array, _Residuals]:
-    candidates = product(kernel.shape[2]).forward(kernel, cols).reshape(*shift.shape, -1)
+    candidates = _convolved(cols, kernel).reshape(*shift.shape, -1)
     candidates = lax.optimization_barrier(candidates + shift[..., None])
     pooled = pool(candidates)
     return pooled, (cols, kernel, candidates, pooled)
@@ -81,9 +95,8 @@ def _shared_forward(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> tup
 
 def _shared_backward(residuals: _Residuals, gradient: jax.Array) -> tuple[None, jax.Array, jax.Array]:
     cols, kernel, candidates, pooled = residuals
-    routed = lax.optimization_barrier(route(candidates, pooled, gradient))
-    flat = routed.reshape(4 * kernel.shape[3], -1)
-    return None, product(kernel.shape[2]).kernel_gradient(cols, flat, kernel.shape), routed.sum(-1)
+    routed = lax.optimization_barrier(routed_gradient(candidates, pooled, gradient))
+    return None, _kernel_gradient(cols, routed, kernel), routed.sum(-1)
 
 
 shared_conv_pool.defvjp(_shared_forward, _shared_backward)
@@ -130,16 +143,9 @@ def pool(candidates: jax.Array) -> jax.Array:
     return jnp.maximum(first, jnp.maximum(candidates[:, 2], candidates[:, 3]))
 
 
-def route(candidates: jax.Array, pooled: jax.Array, gradient: jax.Array) -> jax.Array:
+def routed_gradient(candidates: jax.Array, pooled: jax.Array, gradient: jax.Array) -> jax.Array:
     """Sends the gradient of the pooled pixel [O, n, m, B] to the first of its largest candidates [O, 4, n, m, B]."""
-    free = jnp.ones(pooled.shape, bool)
-    routed = []
-    for phase in range(3):
-        chosen = free & (candidates[:, phase] == pooled)
-        routed.append(jnp.where(chosen, gradient, 0.0))
-        free = free & ~chosen
-    routed.append(jnp.where(free, gradient, 0.0))
-    return jnp.stack(routed, 1)
+    return jnp.stack(route([candidates[:, phase] for phase in range(4)], pooled, gradient), 1)
 
 
 class Tiles:
@@ -157,28 +163,20 @@ class Tiles:
         return jnp.stack(shifted).reshape(16 * channels, -1)
 
     @staticmethod
-    def forward(kernel: jax.Array, cols: jax.Array) -> jax.Array:
-        """Convolves: kernel [3, 3, C, O] and columns [16 C, N] to the four candidates [4 O, N]."""
-        return lax.dot_general(Tiles.matrix(kernel), cols, (((1,), (0,)), ((), ())))
-
-    @staticmethod
-    def kernel_gradient(cols: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Gives the gradient of the kernel, of this shape, from columns [16 C, N] and routed gradients [4 O, N]."""
+    def kernel(gradient: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the kernel, of this shape, from that of its matrix, [16 C, 4 O]."""
         channels, outputs = shape[2:]
-        # Without the barrier XLA swaps the operands to save a transposition of the tiny result: 1.6 times slower.
-        product = lax.optimization_barrier(lax.dot_general(cols, routed, (((1,), (1,)), ((), ()))))
-        tiles = product.reshape(2, 2, channels, 2, 2, outputs, 4).transpose(6, 0, 3, 1, 4, 2, 5)
+        tiles = gradient.reshape(2, 2, channels, 2, 2, outputs, 4).transpose(6, 0, 3, 1, 4, 2, 5)
         tiles = tiles.reshape(4, 4, 4, channels, outputs)
         return sum((tiles[2 * a + b, a : a + 3, b : b + 3] for a, b in PHASES), jnp.zeros(shape, tiles.dtype))
 
     @staticmethod
-    def input_gradient(kernel: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Gives the gradient of the input, of this shape [C, H, W, B], from routed gradients [4 O, N]."""
+    def folded(columns: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the input, of this shape [C, H, W, B], from that of its columns, [16 C, N]."""
         channels, height, width, batch = shape
-        product = lax.dot_general(Tiles.matrix(kernel), routed, (((0,), (0,)), ((), ())))
-        product = product.reshape(2, 2, channels, 2, 2, height // 2, width // 2, batch)
+        columns = columns.reshape(2, 2, channels, 2, 2, height // 2, width // 2, batch)
         none = ((0, 0),) * 3
-        padded = [jnp.pad(product[h, w], (*none, (h, 1 - h), (w, 1 - w), (0, 0))) for h, w in PHASES]
+        padded = [jnp.pad(columns[h, w], (*none, (h, 1 - h), (w, 1 - w), (0, 0))) for h, w in PHASES]
         return join_phases(padded[0] + padded[1] + padded[2] + padded[3], (height, width))
 
     @staticmethod
@@ -211,31 +209,22 @@ class Taps:
         return jnp.stack(taps).reshape(9 * channels, -1)
 
     @staticmethod
-    def forward(kernel: jax.Array, cols: jax.Array) -> jax.Array:
-        """Convolves: kernel [3, 3, C, O] and columns [9 C, 4 N] to the four candidates [O, 4 N]."""
-        return lax.dot_general(Taps.matrix(kernel), cols, (((1,), (0,)), ((), ())))
+    def kernel(gradient: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the kernel, of this shape, from that of its matrix, [9 C, O]."""
+        return gradient.reshape(shape)
 
     @staticmethod
-    def kernel_gradient(cols: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Gives the gradient of the kernel, of this shape, from columns [9 C, 4 N] and routed gradients [4 O, N]."""
-        routed = routed.reshape(shape[3], -1)
-        # The barrier keeps the order of the operands, as in tiles.
-        product: jax.Array = lax.optimization_barrier(lax.dot_general(cols, routed, (((1,), (1,)), ((), ()))))
-        return product.reshape(shape)
-
-    @staticmethod
-    def input_gradient(kernel: jax.Array, routed: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Gives the gradient of the input, of this shape [C, H, W, B], from routed gradients [4 O, N]."""
+    def folded(columns: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        """Gives the gradient of the input, of this shape [C, H, W, B], from that of its columns, [9 C, 4 N]."""
         channels, height, width, batch = shape
-        product = lax.dot_general(Taps.matrix(kernel), routed.reshape(kernel.shape[3], -1), (((0,), (0,)), ((), ())))
-        product = product.reshape(3, 3, channels, 4, height // 2, width // 2, batch)
+        columns = columns.reshape(3, 3, channels, 4, height // 2, width // 2, batch)
 
         def phase(p: int, q: int) -> jax.Array:
-            total = jnp.zeros((channels, height // 2 + 1, width // 2 + 1, batch), product.dtype)
+            total = jnp.zeros((channels, height // 2 + 1, width // 2 + 1, batch), columns.dtype)
             for i, j in TAPS:
                 a, b = (p + i) % 2, (q + j) % 2
                 h, w = (a + i) // 2, (b + j) // 2
-                total = total + jnp.pad(product[i, j, :, 2 * a + b], ((0, 0), (h, 1 - h), (w, 1 - w), (0, 0)))
+                total = total + jnp.pad(columns[i, j, :, 2 * a + b], ((0, 0), (h, 1 - h), (w, 1 - w), (0, 0)))
             return total
 
         rows = [jnp.stack([phase(p, 0), phase(p, 1)], 1) for p in (0, 1)]

@@ -46,20 +46,25 @@ def _forward(x: jax.Array, window: Window) -> tuple[jax.Array, tuple[jax.Array, 
 
 def _backward(window: Window, saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
     x, pooled = saved
-    free = jnp.ones(pooled.shape, bool)
-    routed = []
-    for candidate in _candidates(x, window):
-        chosen = free & (candidate == pooled)
-        routed.append(jnp.where(chosen, gradient, 0))
-        free = free & ~chosen
     n, rows, columns, channels = pooled.shape
-    parts = jnp.stack(routed).reshape(*window, n, rows, columns, channels)
+    parts = jnp.stack(route(_candidates(x, window), pooled, gradient)).reshape(*window, n, rows, columns, channels)
     whole = parts.transpose(2, 3, 0, 4, 1, 5).reshape(n, rows * window[0], columns * window[1], channels)
     rest = [(0, full - size) for full, size in zip(x.shape, whole.shape, strict=True)]
     return (jnp.pad(whole, rest),)
 
 
 _pool.defvjp(_forward, _backward)
+
+
+def route(candidates: Sequence[jax.Array], pooled: jax.Array, gradient: jax.Array) -> list[jax.Array]:
+    """Sends the gradient of the largest candidate to the first that is as large; all are of one shape."""
+    free = jnp.ones(pooled.shape, bool)
+    routed = []
+    for candidate in candidates[:-1]:
+        chosen = free & (candidate == pooled)
+        routed.append(jnp.where(chosen, gradient, 0))
+        free = free & ~chosen
+    return [*routed, jnp.where(free, gradient, 0)]
 
 
 def _candidates(x: jax.Array, window: Window) -> list[jax.Array]:
