@@ -63,8 +63,8 @@ def condition(text: str, names: Iterable[str], *, name: str = "where") -> Condit
     tree = _tree(text, name)
     known = list(names)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    for unknown in sorted(used - set(known)):
-        raise registry.unknown(f"{name}: name", unknown, known)
+    for used_name in sorted(used):
+        registry.check_name(f"{name}: name", used_name, known)
     try:
         truth = _truth(tree)
     except (_NotAllowed, OverflowError, RecursionError):
@@ -94,16 +94,17 @@ def _tree(text: str, name: str) -> ast.expr:
 
 
 def _truth(node: ast.expr) -> _Of[bool]:
-    if isinstance(node, ast.BoolOp):
-        parts, combined = [_truth(part) for part in node.values], all if isinstance(node.op, ast.And) else any
-        return lambda point: combined(part(point) for part in parts)
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        inner = _truth(node.operand)
-        return lambda point: not inner(point)
-    if isinstance(node, ast.Compare):
-        sides = [node.left, *node.comparators]
-        pairs = [_compared(op, *pair) for op, pair in zip(node.ops, pairwise(sides), strict=True)]
-        return lambda point: all(pair(point) for pair in pairs)
+    match node:
+        case ast.BoolOp():
+            parts, combined = [_truth(part) for part in node.values], all if isinstance(node.op, ast.And) else any
+            return lambda point: combined(part(point) for part in parts)
+        case ast.UnaryOp(op=ast.Not()):
+            inner = _truth(node.operand)
+            return lambda point: not inner(point)
+        case ast.Compare():
+            sides = [node.left, *node.comparators]
+            pairs = [_compared(op, *pair) for op, pair in zip(node.ops, pairwise(sides), strict=True)]
+            return lambda point: all(pair(point) for pair in pairs)
     raise _NotAllowed
 
 
@@ -121,24 +122,18 @@ def _compared(op: ast.cmpop, left: ast.expr, right: ast.expr) -> _Of[bool]:
 
 
 def _value(node: ast.expr) -> _Of[Any]:
-    if isinstance(node, ast.Name):
-        name = node.id
-        return lambda point: point[name]
-    if isinstance(node, ast.Constant):
-        constant = _constant(node.value)
-        return lambda point: constant
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        inner = _value(node.operand)
-        return lambda point: -inner(point)
-    if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
-        compute, left, right = _ARITHMETIC[type(node.op)], _value(node.left), _value(node.right)
-        return lambda point: compute(left(point), right(point))
-    raise _NotAllowed
-
-
-def _constant(value: object) -> Value:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    match node:
+        case ast.Name(id=name):
+            return lambda point: point[name]
+        case ast.Constant(value=str() as text):
+            return lambda point: text
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            constant = float(number)
+            return lambda point: constant
+        case ast.UnaryOp(op=ast.USub()):
+            inner = _value(node.operand)
+            return lambda point: -inner(point)
+        case ast.BinOp() if type(node.op) in _ARITHMETIC:
+            compute, left, right = _ARITHMETIC[type(node.op)], _value(node.left), _value(node.right)
+            return lambda point: compute(left(point), right(point))
     raise _NotAllowed

@@ -76,7 +76,7 @@ def _tables(path: Path, name: str) -> list[dict[str, Any]]:
     except (ValueError, RecursionError) as error:
         raise InputError(name, path, f"{allowed}; {' '.join(str(error).split())}") from None
     for key in content:
-        space.check_name(f"{name}={path}: key", key, {"grid": None})
+        registry.check_name(f"{name}={path}: key", key, {"grid": None})
     tables = content.get("grid", [])
     tables = [tables] if isinstance(tables, dict) else tables
     if not isinstance(tables, list) or not tables or not all(isinstance(table, dict) for table in tables):
@@ -86,7 +86,7 @@ def _tables(path: Path, name: str) -> list[dict[str, Any]]:
 
 def _runs(table: Mapping[str, Any], seeds: int) -> list[Run]:
     for key, value in table.items():
-        space.check_name("key", key, KINDS)
+        registry.check_name("key", key, KINDS)
         if not isinstance(value, KINDS[key]) or isinstance(value, bool):
             raise InputError(key, value, f"allowed is {' or '.join(_IN_WORDS[kind] for kind in KINDS[key])}")
     if "optimizer" not in table:

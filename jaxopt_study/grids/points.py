@@ -9,8 +9,8 @@ import numpy as np
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.conditions import Condition, Value, condition
 from jaxopt_study.grids.ranges import Range, Spec, parsed, values
-from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Hyperparameter
+from jaxopt_study.optimizers.registry import check_name
 
 Point = dict[str, float]
 When = str | Callable[[Mapping[str, Value]], bool]
@@ -96,16 +96,6 @@ def check_size(configurations: int, seeds: int) -> None:
         raise InputError("seeds", seeds, allowed)
 
 
-def check_name(what: str, name: str, known: Mapping[str, object]) -> None:
-    """Refuses a name that is not known.
-
-    Raises:
-        InputError: with the nearest name.
-    """
-    if name not in known:
-        raise registry.unknown(what, str(name), known)
-
-
 def _when(when: Mapping[str, When], axes: Mapping[str, Spec], names: Sequence[str]) -> dict[str, Condition]:
     for name in when:
         check_name("when", name, axes)
@@ -121,17 +111,18 @@ def _condition(test: When | None, names: Sequence[str], name: str) -> Condition:
 
 
 def _groups(paired: object) -> list[list[str]]:
-    refused = InputError("paired", paired, "allowed is a list of names of axes, or several such lists")
-    if isinstance(paired, str) or not isinstance(paired, Sequence):
-        raise refused
-    groups = [paired] if paired and all(isinstance(name, str) for name in paired) else paired
-    if not all(isinstance(group, list | tuple) and all(isinstance(name, str) for name in group) for group in groups):
-        raise refused
+    groups = [paired] if _are_names(paired) and paired else paired
+    if not isinstance(groups, list | tuple) or not all(map(_are_names, groups)):
+        raise InputError("paired", paired, "allowed is a list of names of axes, or several such lists")
     names = [name for group in groups for name in group]
     for name in names:
         if names.count(name) > 1:
             raise InputError("paired", name, "an axis is paired once")
     return [list(group) for group in groups]
+
+
+def _are_names(values: object) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
 
 
 def _paired(groups: list[list[str]], specs: Mapping[str, list[float] | Range]) -> list[list[Point]]:
@@ -156,7 +147,7 @@ def _drawn(specs: Mapping[str, list[float] | Range], samples: int | None, sample
     Raises:
         InputError: ranges without samples or the reverse, or one of the arguments is not what it must be.
     """
-    ranges = {name: values for name, values in specs.items() if isinstance(values, Range)}
+    ranges = {name: spec for name, spec in specs.items() if isinstance(spec, Range)}
     if not isinstance(sampler, str) or sampler not in SAMPLERS:
         raise InputError("sampler", sampler, f"allowed are {', '.join(SAMPLERS)}")
     if samples is None and not ranges:
@@ -213,8 +204,9 @@ def _product(blocks: list[list[Point]]) -> Iterator[Point]:
 def _conditional(point: Point, facts: Mapping[str, Value], conditions: Mapping[str, Condition]) -> Point:
     """The point without the axes that it does not have; later conditions see the defaults of these."""
     for name, test in conditions.items():
-        if not test({**facts, **{other: value for other, value in point.items() if other != name}}):
-            point = {other: value for other, value in point.items() if other != name}
+        rest = {other: value for other, value in point.items() if other != name}
+        if not test({**facts, **rest}):
+            point = rest
     return point
 
 

@@ -55,6 +55,9 @@ def _backward(residuals: tuple[_Residuals, jax.Array], gradient: jax.Array) -> t
     return form.folded(columns, (kernel.shape[2], *empty.shape[1:])), _kernel_gradient(cols, routed, kernel)
 
 
+conv_pool.defvjp(_forward, _backward)
+
+
 def _convolved(cols: jax.Array, kernel: jax.Array) -> jax.Array:
     """The four candidates of each pooled pixel, [O, 4 N] or [4 O, N]."""
     return lax.dot_general(product(kernel.shape[2]).matrix(kernel), cols, (((1,), (0,)), ((), ())))
@@ -66,9 +69,6 @@ def _kernel_gradient(cols: jax.Array, routed: jax.Array, kernel: jax.Array) -> j
     # Without the barrier XLA swaps the operands to save a transposition of the tiny result: 1.6 times slower.
     gradient = lax.optimization_barrier(lax.dot_general(cols, flat, (((1,), (1,)), ((), ()))))
     return product(kernel.shape[2]).kernel(gradient, kernel.shape)
-
-
-conv_pool.defvjp(_forward, _backward)
 
 
 @jax.custom_vjp

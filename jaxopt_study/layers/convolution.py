@@ -44,20 +44,10 @@ def conv(
     numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
     plain = numbers == lax.conv_dimension_numbers(lhs.shape, rhs.shape, LAYOUT) if lhs.ndim == 4 else False
     dilated = any(d != 1 for d in (*(lhs_dilation or ()), *(rhs_dilation or ())))
-    if not plain or dilated or feature_group_count != 1 or batch_group_count != 1:
-        return lax.conv_general_dilated(
-            lhs,
-            rhs,
-            window_strides,
-            padding,
-            lhs_dilation,
-            rhs_dilation,
-            dimension_numbers,
-            feature_group_count,
-            batch_group_count,
-            precision,
-            preferred_element_type,
-        )
+    groups = (feature_group_count, batch_group_count)
+    if not plain or dilated or groups != (1, 1):
+        options: Any = (lhs_dilation, rhs_dilation, dimension_numbers, *groups, precision, preferred_element_type)
+        return lax.conv_general_dilated(lhs, rhs, window_strides, padding, *options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
     (top, bottom), (left, right) = padding

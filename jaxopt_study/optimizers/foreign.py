@@ -151,10 +151,8 @@ def _rule_parameters(optimizer: Factory | str) -> tuple[list[Parameter], Factory
 
 
 def _check_names(what: str, names: Iterable[str], taken: Sequence[Parameter], owner: str = "") -> None:
-    known = [parameter.name for parameter in taken]
     for name in names:
-        if name not in known:
-            raise registry.unknown(what, str(name), known, owner)
+        registry.check_name(what, name, [parameter.name for parameter in taken], owner)
 
 
 def _family(

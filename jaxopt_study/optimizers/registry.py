@@ -23,12 +23,17 @@ OPTIMIZERS: dict[str, Family] = {
 }
 
 
-def unknown(what: str, given: str, known: Iterable[str], owner: str = "") -> InputError:
-    """The error for a name that is none of those known, with the nearest of them."""
+def check_name(what: str, name: str, known: Iterable[str], owner: str = "") -> None:
+    """Refuses a name that is none of those known.
+
+    Raises:
+        InputError: with the nearest of them.
+    """
     names = list(known)
-    nearest = get_close_matches(given, names, n=1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]}? " if nearest else ""
-    return InputError(what, given, f"{hint}allowed{owner} are {', '.join(names)}")
+    if name not in names:
+        nearest = get_close_matches(str(name), names, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]}? " if nearest else ""
+        raise InputError(what, name, f"{hint}allowed{owner} are {', '.join(names)}")
 
 
 def family(name: str) -> Family:
@@ -37,8 +42,7 @@ def family(name: str) -> Family:
     Raises:
         InputError: if there is none, with the nearest name.
     """
-    if name not in OPTIMIZERS:
-        raise unknown("optimizer", name, OPTIMIZERS)
+    check_name("optimizer", name, OPTIMIZERS)
     return OPTIMIZERS[name]
 
 
@@ -83,8 +87,7 @@ def check(family: Family, hyperparameters: Mapping[str, object]) -> dict[str, fl
     for name, value in hyperparameters.items():
         if name not in known and name in fixed:
             raise InputError(name, value, fixed[name])
-        if name not in known:
-            raise unknown("hyperparameter", str(name), known, f" for {family.name}")
+        check_name("hyperparameter", name, known, f" for {family.name}")
     numbers = {number.name: number.default for number in family.hyperparameters} | dict(hyperparameters)
     for number in family.hyperparameters:
         if number.name not in hyperparameters and math.isnan(number.default):
