@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.grids import points as space
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Run
@@ -71,10 +71,8 @@ def _tables(path: Path, name: str) -> list[dict[str, Any]]:
     allowed = "allowed is a TOML file with one or several [[grid]] tables"
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(name, path, f"{allowed}; {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(name, path, f"{allowed}; {' '.join(str(error).split())}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(name, path, f"{allowed}; {getattr(error, 'strerror', None) or one_line(error)}") from None
     for key in content:
         registry.check_name(f"{name}={path}: key", key, {"grid": None})
     tables = content.get("grid", [])

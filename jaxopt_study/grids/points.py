@@ -161,24 +161,23 @@ def _drawn(specs: Mapping[str, list[float] | Range], samples: int | None, sample
     if not ranges:
         raise InputError("samples", samples, "no axis is a range without a step, such as 1e-4:1:log or 0:0.99:linear")
     shares = _shares(samples, len(ranges), sampler, seed)
-    return [[{name: of.at(u) for (name, of), u in zip(ranges.items(), row, strict=True)} for row in shares]]
+    return [[{name: of.at(u) for (name, of), u in zip(ranges.items(), row, strict=True)} for row in shares.tolist()]]
 
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _shares(samples: int, axes: int, sampler: str, seed: int) -> list[list[float]]:
-    """Points of the unit cube ``[samples][axes]``."""
+def _shares(samples: int, axes: int, sampler: str, seed: int) -> np.ndarray:
+    """Points of the unit cube, ``[samples, axes]``."""
+    generator = np.random.default_rng(seed)
     if sampler == "random":
-        shares: list[list[float]] = np.random.default_rng(seed).random((samples, axes)).tolist()
-        return shares
+        return generator.random((samples, axes))
     from scipy.stats import qmc  # takes its time to import
 
     # Whole powers of two are drawn, which Sobol points are balanced at, and the first of them taken.
-    cube = qmc.Sobol(axes, rng=np.random.default_rng(seed)).random_base2(math.ceil(math.log2(samples)))
-    shares = cube[:samples].tolist()
-    return shares
+    drawn: np.ndarray = qmc.Sobol(axes, rng=generator).random_base2(math.ceil(math.log2(samples)))
+    return drawn[:samples]
 
 
 def _blocks(specs: Mapping[str, list[float] | Range], joint: list[list[Point]]) -> list[list[Point]]:

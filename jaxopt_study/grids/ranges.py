@@ -133,15 +133,14 @@ def _range(text: str, name: str) -> list[float] | Range:
     counted = _COUNTED.fullmatch(parts[-1])
     try:
         low, high = map(float, parts[:-1])
-    except ValueError:
+        steps = 0 if counted else STEPS_A_DECADE[parts[-1]]
+    except (ValueError, KeyError):
         raise InputError(name, text, f"allowed is {RANGES}") from None
-    if not counted and parts[-1] not in STEPS_A_DECADE:
-        raise InputError(name, text, f"allowed is {RANGES}")
     log = not (counted and counted[1] == "linear")
     if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not log)):
         raise InputError(name, text, "LOW must be below HIGH, both finite" + (", and above 0" if log else ""))
     if not counted:
-        return _decades(low, high, STEPS_A_DECADE[parts[-1]])
+        return _decades(low, high, steps)
     if counted[2] is None:
         return Range(low, high, log)
     number = int(counted[2])

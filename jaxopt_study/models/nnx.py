@@ -59,11 +59,9 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, 
     return network
 
 
-def _split(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
+def _split(module: nnx.Module) -> Any:
     """Structure, weights, random streams and all other arrays."""
-    parts: Any = nnx.split(module, nnx.Param, nnx.RngState, ...)  # as many as there are filters, and the structure
-    graph, params, streams, rest = parts
-    return graph, params, streams, rest
+    return nnx.split(module, nnx.Param, nnx.RngState, ...)
 
 
 def _stream(x: Any, key: jax.Array) -> jax.Array:

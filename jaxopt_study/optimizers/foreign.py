@@ -91,10 +91,8 @@ def scheduled(
     rest, factory, rule_name = _rule_parameters(optimizer)
     of_schedule = parameters(schedule)
     names = [parameter.name for parameter in of_schedule]
-    for parameter in rest:
-        if parameter.name in names:
-            both = f"it and {rule_name} both take {parameter.name}; rename one of them"
-            raise InputError("schedule", label(schedule), both)
+    for shared in (name for name in names if name in [parameter.name for parameter in rest]):
+        raise InputError("schedule", label(schedule), f"it and {rule_name} both take {shared}; rename one of them")
     epochs = list(in_epochs) if in_epochs is not None else ["step_size"] * (schedule is triangular)
     _check_names("in_epochs", epochs, of_schedule)
 
