@@ -63,14 +63,13 @@ def points(
         InputError: an unknown name, with the nearest one; an illegal value; axes that cannot be paired; ranges without
             samples or the reverse; more than ``MOST_POINTS`` points.
     """
+    when, context = when or {}, context or {}
     known = hyperparameters if hyperparameters is not None else dict.fromkeys(axes)
-    facts = {
-        **(context or {}),
-        **{name: number.default for name, number in known.items() if number and math.isfinite(number.default)},
-    }
+    defaults = {name: number.default for name, number in known.items() if number and math.isfinite(number.default)}
+    facts = {**context, **defaults}
     names = [*known, *axes, *facts]
-    conditions = _when(when or {}, axes, names)
-    never = {n for n, test in conditions.items() if isinstance((when or {})[n], str) and test(context or {}) is False}
+    conditions = _when(when, axes, names)
+    never = {name for name, test in conditions.items() if isinstance(when[name], str) and test(context) is False}
     specs = _specs({name: spec for name, spec in axes.items() if name not in never}, known)
     chosen = _condition(where, names, "where")
     blocks = [*_paired(_groups(paired), specs), *_drawn(specs, samples, sampler, seed)]

@@ -62,15 +62,12 @@ def _conv(strides: Strides, pads: Pads, precision: Any) -> Callable[[jax.Array, 
             return calls.convolve(_pad(x, pads), kernel, strides)
         return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=LAYOUT, precision=precision)
 
-    def direct(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return primitive(x, kernel, strides, pads)
-
     def by_patches(x: jax.Array, kernel: jax.Array) -> jax.Array:
         height, width, channels, features = kernel.shape
         columns = patches(x, (height, width), strides, pads)
         return jnp.matmul(columns, kernel.reshape(height * width * channels, features), precision=precision)
 
-    forward = _batched(direct, by_patches)
+    forward = _batched(lambda x, kernel: primitive(x, kernel, strides, pads), by_patches)
 
     @jax.custom_vjp
     def run(x: jax.Array, kernel: jax.Array) -> jax.Array:
