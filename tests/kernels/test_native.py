@@ -222,6 +222,7 @@ def process(code, said="", **environment):
 ASK = """
 import jax
 from jaxopt_study.kernels import library
+from jaxopt_study.models.build import article_model
 network = article_model().build((8, 8, 1), 1, 16)
 images = jax.ShapeDtypeStruct((16, 8, 8, 1), "uint8")
 prepared = jax.eval_shape(lambda x: network.prepare(x, True), images)
