@@ -125,11 +125,7 @@ _WIDTH, _HEIGHT = 2.9, 2.3
 
 
 def range_test(source: plots.picture.Source) -> plots.picture.Picture:
-    """The figure of runs at many constant rates.
-
-    Raises:
-        NotDrawable: no rule has enough rates.
-    """
+    """The figure of runs at many constant rates. Raises NotDrawable: no rule has enough rates."""
     tests = range_tests(source.histories)
     if not tests:
         raise NotDrawable("no rule has five learning rates with the same seeds")

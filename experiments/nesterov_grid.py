@@ -34,7 +34,6 @@ AXES = {
 
 _LEAST = len(facts.SGD_RATES) * (len(facts.MOMENTA) - 1) // 2
 """Half of the article's cells with momentum: fewer say nothing of "most cases"."""
-_MOST = 0.5
 
 
 def n3(runs: Runs) -> Verdict:
@@ -63,7 +62,7 @@ def most_cells(runs: Runs, *, curve: str) -> Verdict:
         raise Undecided("too few seeds: none in common for all cells")
     shares = [_share([by_seed[seed] for by_seed in table.values()]) for seed in seeds]
     meaning = f"share of {len(table)} cells in which Nesterov is faster, {curve} after {epochs} epochs"
-    return decide([Part(meaning, shares, low=_MOST, note="cells where neither converges are left out")])
+    return decide([Part(meaning, shares, low=0.5, note="cells where neither converges are left out")])
 
 
 def _shared(runs: Runs) -> list[Cell]:

@@ -31,7 +31,6 @@ AXES = {
 # What the article claims.
 
 _RATE = 0.001
-_RATES = facts.half_decades(-2, 0)
 _TENTH = (0.1 / 10**0.5 / HALF_STEP, 0.1 * 10**0.5 * HALF_STEP)
 """A tenth, give or take one step of the half-decade grid: the article's own best rates are a thirtieth apart."""
 
@@ -63,15 +62,9 @@ def _diminishing(runs: Runs) -> Part:
     return Part(meaning, (gains[:, 0] - gains[:, 1]).tolist())
 
 
-def r3(runs: Runs) -> Verdict:
-    """The best rho at the rate; at least three must have been run."""
-    cells = along(runs, "rmsprop", "decay", facts.DECAYS, learning_rate=10**-1.5)
-    return decide([_none_converges(runs, cells)])
-
-
 def r4(runs: Runs) -> Verdict:
     """The best rho at each of the article's rates from 0.01 up; at least three rates must have been run."""
-    at = [cells for rate in _RATES if (cells := runs.printed("rmsprop", learning_rate=rate))]
+    at = [cells for rate in facts.half_decades(-2, 0) if (cells := runs.printed("rmsprop", learning_rate=rate))]
     if len(at) < 3:
         raise Undecided(f"grid does not cover it: {len(at)} rates of rmsprop from 0.01 up, 3 are needed")
     return decide([_none_converges(runs, cells) for cells in at])
@@ -82,26 +75,21 @@ def _none_converges(runs: Runs, cells: list[Cell]) -> Part:
     return part._replace(no_support=part.no_support or unsettled(cells))
 
 
-def r5(runs: Runs) -> Verdict:
-    """Ratio of the best rates."""
-    return decide([ratio_of_best_rates(runs, "rmsprop", *_TENTH)])
-
-
-def r6(runs: Runs) -> Verdict:
-    """0.9 against 0.95 at learning rate 0.001."""
-    default, ours = (cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.9, 0.95))
-    return decide([higher_minimum(runs, default, ours)])
-
-
 CLAIMS = (
     Claim("R1", "RMSprop: rho 0 does badly (worse than the best run with another rho).", 28, r1, {"decay": 0.0}),
     Claim("R2", "RMSprop: at 0.001 larger rho lowers both losses, with diminishing returns.", 30, r2,
           {"learning_rate": 0.001}),
-    Claim("R3", "RMSprop: at learning rate 0.03 nothing converges.", 31, r3, {"learning_rate": 0.03}),
+    Claim("R3", "RMSprop: at learning rate 0.03 nothing converges.", 31,
+          lambda runs: decide([
+              _none_converges(runs, along(runs, "rmsprop", "decay", facts.DECAYS, learning_rate=10**-1.5))]),
+          {"learning_rate": 0.03}),
     Claim("R4", "RMSprop: no convergence from learning rate 0.01 up.", 32, r4, {"smallest learning_rate": 0.01}),
-    Claim("R5", "RMSprop: its best learning rate is about a tenth of SGD's (0.018 to 0.56 of it).", 32, r5,
+    Claim("R5", "RMSprop: its best learning rate is about a tenth of SGD's (0.018 to 0.56 of it).", 32,
+          lambda runs: decide([ratio_of_best_rates(runs, "rmsprop", *_TENTH)]),
           {"best learning_rate": 0.001, "best learning_rate of SGD": 0.032, "ratio": 0.1}),
-    Claim("R6", "RMSprop: rho 0.95 beats the default 0.9 (at 0.001).", 32, r6,
+    Claim("R6", "RMSprop: rho 0.95 beats the default 0.9 (at 0.001).", 32,
+          lambda runs: decide([higher_minimum(runs, *(cell(runs, "rmsprop", learning_rate=_RATE, decay=decay)
+                                                      for decay in (0.9, 0.95)))]),
           {"val_loss at decay 0.95": 0.2061, "val_loss at decay 0.9": 0.2226}),
 )  # fmt: skip
 

@@ -43,11 +43,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]], 
 
 
 def run_command(module: str, *arguments: str) -> float:
-    """Runs a command to its end; seconds.
-
-    Raises:
-        RuntimeError: it failed.
-    """
+    """Runs a command to its end; seconds. Raises RuntimeError: it failed."""
     begin = time.monotonic()
     if status := start_command(module, *arguments).wait():
         raise RuntimeError(f"python -m {' '.join([module, *arguments])} ended with status {status}")
@@ -66,11 +62,7 @@ def training_seconds(folder: Path) -> float:
 
 
 def whole_numbers(flag: str, texts: Sequence[str], least: int = 1) -> list[int]:
-    """A list flag of whole numbers.
-
-    Raises:
-        InputError: no number, another text, or a number below ``least``.
-    """
+    """A list flag of whole numbers. Raises InputError: no number, another text, or a number below ``least``."""
     for text in texts or [""]:
         if not text.strip().isdecimal() or int(text) < least:
             raise InputError(f"--{flag}", text, f"allowed is a comma-separated list of whole numbers from {least}")

@@ -85,11 +85,7 @@ def _prepare_process(environment: dict[str, str]) -> None:
 
 
 def ask(process: ProcessPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
-    """What a function gives in a program's process.
-
-    Raises:
-        Failed: it raised there, or the process ended.
-    """
+    """What a function gives in a program's process. Raises Failed: it raised there, or the process ended."""
     try:
         return process.submit(_answer, function, *arguments).result()
     except BrokenProcessPool:

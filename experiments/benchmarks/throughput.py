@@ -100,11 +100,7 @@ def programs(console: Console) -> list[Peer]:
 
 
 def chosen(flag: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """A list flag of names.
-
-    Raises:
-        InputError: a name that is not known.
-    """
+    """A list flag of names. Raises InputError: a name that is not known."""
     for name in names:
         if name not in known:
             raise InputError(f"--{flag}", name, f"allowed are {', '.join(known)}")

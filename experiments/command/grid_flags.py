@@ -57,11 +57,7 @@ def define() -> None:
 
 
 def asked(experiment: Experiment, seeds: int) -> Asked:
-    """The runs that the flags ask for.
-
-    Raises:
-        InputError: a flag cannot be used.
-    """
+    """The runs that the flags ask for. Raises InputError: a flag cannot be used."""
     if FLAGS.grid is not None:
         return _of_file(experiment, Path(FLAGS.grid), seeds)
     return _of_axes(experiment, seeds)
