@@ -6,49 +6,29 @@ from typing import TYPE_CHECKING, Any
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.history import History
 
-if TYPE_CHECKING:
-    from jaxopt_study.api import Grid, Study, make_grid, make_study
-    from jaxopt_study.data import Dataset
-    from jaxopt_study.data.arrays import arrays
-    from jaxopt_study.data.load import load
-    from jaxopt_study.engine.watcher import Interrupted
-    from jaxopt_study.layers.convolution import conv
-    from jaxopt_study.layers.pooling import max_pool
-    from jaxopt_study.models.build import article_model
-    from jaxopt_study.models.own import functions
-    from jaxopt_study.models.own import nnx_model as nnx
-    from jaxopt_study.optimizers import triangular
-    from jaxopt_study.optimizers.family import Hyperparameter
-    from jaxopt_study.optimizers.foreign import rule, scheduled
-    from jaxopt_study.settings import Execution
-    from jaxopt_study.storage.store import load_runs
-    from jaxopt_study.storage.weights import load_model
+if TYPE_CHECKING:  # each named twice: only so type checkers let others import it from here
+    from jaxopt_study.api import Grid as Grid
+    from jaxopt_study.api import Study as Study
+    from jaxopt_study.api import make_grid as make_grid
+    from jaxopt_study.api import make_study as make_study
+    from jaxopt_study.data import Dataset as Dataset
+    from jaxopt_study.data.arrays import arrays as arrays
+    from jaxopt_study.data.load import load as load
+    from jaxopt_study.engine.watcher import Interrupted as Interrupted
+    from jaxopt_study.layers.convolution import conv as conv
+    from jaxopt_study.layers.pooling import max_pool as max_pool
+    from jaxopt_study.models.build import article_model as article_model
+    from jaxopt_study.models.own import functions as functions
+    from jaxopt_study.models.own import nnx_model
+    from jaxopt_study.optimizers import triangular as triangular
+    from jaxopt_study.optimizers.family import Hyperparameter as Hyperparameter
+    from jaxopt_study.optimizers.foreign import rule as rule
+    from jaxopt_study.optimizers.foreign import scheduled as scheduled
+    from jaxopt_study.settings import Execution as Execution
+    from jaxopt_study.storage.store import load_runs as load_runs
+    from jaxopt_study.storage.weights import load_model as load_model
 
-__all__ = [
-    "Dataset",
-    "EnvironmentFault",
-    "Execution",
-    "Grid",
-    "History",
-    "Hyperparameter",
-    "InputError",
-    "Interrupted",
-    "Study",
-    "arrays",
-    "article_model",
-    "conv",
-    "functions",
-    "load",
-    "load_model",
-    "load_runs",
-    "make_grid",
-    "make_study",
-    "max_pool",
-    "nnx",
-    "rule",
-    "scheduled",
-    "triangular",
-]
+    nnx = nnx_model
 
 # Imported when they are first asked for, so that reading results does not wait for JAX.
 _LATER = {
@@ -73,6 +53,8 @@ _LATER = {
     "scheduled": "optimizers.foreign",
     "triangular": "optimizers",
 }
+
+__all__ = ["EnvironmentFault", "History", "InputError", *_LATER]
 
 
 def __getattr__(name: str) -> Any:

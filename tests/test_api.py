@@ -22,7 +22,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as runs
 from jaxopt_study.identity import identity
 from jaxopt_study.models.build import article_model
-from jaxopt_study.models.own import functions, model_of
+from jaxopt_study.models.own import functions, model_of, nnx_model
 from jaxopt_study.optimizers import registry, triangular
 from jaxopt_study.optimizers.foreign import rule, scheduled
 from jaxopt_study.settings import Execution
@@ -45,6 +45,12 @@ def numbers(examples=40):
     x = np.random.default_rng(0).normal(size=(examples, 4)).astype(np.float32)
     y = np.stack([x.sum(1), x[:, 0]], 1)
     return arrays(x[:-10], y[:-10], x[-10:], y[-10:])
+
+
+def test_the_identity_of_an_nnx_model_is_taken_of_the_code_given():
+    models = [nnx_model(lambda rngs, n=n: Noisy(rngs), "noisy", code=Noisy) for n in range(2)]
+    assert models[0].identity == models[1].identity == models[0].factory().identity
+    assert models[0].identity != nnx_model(lambda rngs: Noisy(rngs), "noisy").identity
 
 
 def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):

@@ -14,12 +14,8 @@ RESAMPLES = 2000
 class Estimate(NamedTuple):
     """A mean over seeds with its interval.
 
-    Attributes:
-        value: the mean; NaN without a finite value.
-        low: lower end; NaN where there is no interval.
-        high: upper end; NaN where there is no interval.
-        seeds: how many values are in it.
-        note: what a reader must know: one seed, seeds left out; empty if nothing.
+    ``value`` is NaN without a finite value, ``low`` and ``high`` where there is no interval; ``seeds`` counts the
+    values; ``note`` says what a reader must know (one seed, seeds left out) or is empty.
     """
 
     value: float

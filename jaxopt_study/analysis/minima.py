@@ -29,12 +29,7 @@ class Summary(NamedTuple):
 
 
 class Minimum(NamedTuple):
-    """Smallest finite value of a curve; NaN and None where no epoch has one.
-
-    Attributes:
-        value: the smallest value.
-        epoch: the first epoch that has it, counted from 1.
-    """
+    """Smallest finite value of a curve and the first epoch, from 1, with it; NaN and None where there is none."""
 
     value: float
     epoch: int | None

@@ -31,11 +31,7 @@ class Resources(NamedTuple):
 def connected(address: str) -> Iterator[None]:
     """Holds a connection to a cluster; ``local`` is one that lives no longer than the connection.
 
-    A connection that is there already is used and kept.
-
-    Raises:
-        InputError: it is not an address.
-        EnvironmentFault: no cluster answers there.
+    One that is there already is used and kept. InputError: not an address; EnvironmentFault: no cluster answers there.
     """
     is_new = connect(address)
     try:
@@ -48,12 +44,7 @@ def connected(address: str) -> Iterator[None]:
 def connect(address: str) -> bool:
     """Connects to a cluster, unless that was done; best before JAX has threads, since Ray starts processes.
 
-    Returns:
-        Whether the connection is a new one.
-
-    Raises:
-        InputError: it is not an address.
-        EnvironmentFault: no cluster answers there.
+    Returns whether the connection is a new one; the errors are those of :func:`connected`.
     """
     if address not in ("local", "auto") and not re.fullmatch(r"ray://[^/:]+:[0-9]+", address):
         raise InputError("--cluster", address, ALLOWED)

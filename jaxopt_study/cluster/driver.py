@@ -44,14 +44,9 @@ class Member:
 
 
 class Driver:
-    """Trains runs of a study on the connected cluster.
+    """Trains runs of a study that are not in its store on the connected cluster.
 
-    Args:
-        trainer: of the study; its store is where results go.
-        runs: of it, not in the store.
-        resources: of a worker.
-        workers: at most; None for as many as there is room for.
-        watcher: who is told.
+    ``resources`` are a worker's; there are at most so many ``workers``, None for as many as there is room for.
     """
 
     def __init__(
@@ -86,9 +81,7 @@ class Driver:
     def run(self) -> None:
         """Trains the runs to their end.
 
-        Raises:
-            EnvironmentFault: workers cannot be started, or a file cannot be written.
-            Interrupted: the watcher asked for it.
+        EnvironmentFault: workers cannot be started, or a file cannot be written. Interrupted: the watcher asked for it.
         """
         try:
             while self.shares.left:
@@ -227,17 +220,10 @@ class Driver:
 
 
 def train(trainer: Trainer, machines: Machines, watcher: Watcher | None = None) -> list[History]:
-    """Trains what is not in the store on a cluster, and returns all of the study; as Trainer.train.
+    """Trains what is not in the store on a cluster, and returns all of the study; as Trainer.train, with its errors.
 
-    Args:
-        trainer: its folder is the driver's; workers need not see it.
-        machines: the cluster's address, and what a worker takes.
-        watcher: who is told of the progress.
-
-    Raises:
-        InputError: the address or the number of cores cannot be used.
-        EnvironmentFault: the cluster, the work directory or a file in it cannot be used.
-        Interrupted: the watcher asked for it.
+    The trainer's folder is the driver's; workers need not see it. InputError: the address or the number of cores cannot
+    be used. EnvironmentFault, too: the cluster cannot be used.
     """
     watcher = watcher or Watcher()
     with trainer.opened(watcher) as pending:

@@ -23,13 +23,8 @@ from jaxopt_study.storage import workdir
 def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
     """Joins the processes of a job; to be called before JAX first touches a device.
 
-    Args:
-        coordinator: ``HOST:PORT`` of the first process; None where JAX finds it (Slurm, Cloud TPU, Open MPI).
-        processes: how many there are; None as above.
-        process: number of this one; None as above.
-
-    Raises:
-        EnvironmentFault: they cannot be found or do not answer.
+    ``coordinator`` is ``HOST:PORT`` of the first of ``processes``, of which this is number ``process``; all None where
+    JAX finds them (Slurm, Cloud TPU, Open MPI). EnvironmentFault: they cannot be found or do not answer.
     """
     if jax.distributed.is_initialized():
         return
@@ -43,14 +38,8 @@ def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:
     """Trains this process's part and waits for the others; as Trainer.train, called by all of them alike.
 
     Only the first process holds the work directory and writes its tables; the others leave runs and checkpoints there.
-
-    Returns:
-        All runs of the study.
-
-    Raises:
-        InputError: successive halving, which compares all runs.
-        EnvironmentFault: another job holds the work directory, or a file in it cannot be used.
-        Interrupted: the watcher asked for it.
+    Returns all runs of the study. The errors are Trainer.train's, and InputError for successive halving, which compares
+    all runs.
     """
     if trainer.settings.halving:
         raise InputError("--halving", trainer.settings.halving, "not allowed with --distributed")
@@ -65,12 +54,7 @@ def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:
 
 
 def _hold(folder: Path, held: contextlib.ExitStack) -> None:
-    """Lets the first process hold the work directory for all of them.
-
-    Raises:
-        InputError: it cannot be written.
-        EnvironmentFault: another job holds it.
-    """
+    """Lets the first process hold the work directory for all; InputError or EnvironmentFault where it cannot."""
     refused: Exception | None = None
     if jax.process_index() == 0:
         try:

@@ -117,12 +117,7 @@ class Shares:
         self.in_hand[worker].remove(run)
 
     def lost(self, worker: int, *, blame: bool) -> list[Run]:
-        """What a worker had goes back; those of its runs that are given up.
-
-        Args:
-            worker: that died or could not go on; it has nothing in its hands then.
-            blame: whether one of its runs may be the cause.
-        """
+        """What a worker had goes back; returns its runs that are given up. ``blame``: one of them may be the cause."""
         held = self.in_hand[worker]
         self.in_hand[worker] = []
         self.apart.discard(worker)

@@ -114,12 +114,7 @@ class Reply(NamedTuple):
 
 
 class Worker:
-    """Trains the runs that it is given; to be made a Ray actor.
-
-    Args:
-        recipe: of the driver's study.
-        dataset: its data; views of the machine's object store.
-    """
+    """Trains runs of the driver's study, on views of the machine's object store; to be made a Ray actor."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset) -> None:
         self.recipe = recipe
@@ -139,21 +134,14 @@ class Worker:
         self.thread.start()
 
     def hello(self) -> Hello:
-        """Waits until the study is made.
-
-        Raises:
-            Exception: it could not be.
-        """
+        """Waits until the study is made; raises what kept it from being made."""
         capacity = self.capacity.result()
         return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), capacity)
 
     def work(self, runs: list[Run], more: bool, seconds: float) -> Reply:
         """Takes runs in, waits until there is something to tell, at most ``seconds``, and tells it.
 
-        Args:
-            runs: of one group, of that under way if there is one.
-            more: whether more of the group may come.
-            seconds: to wait.
+        The runs are of one group, of that under way if there is one; ``more``: others of it may come.
         """
         with self.change:
             if not self.halted:

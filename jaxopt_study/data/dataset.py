@@ -80,8 +80,7 @@ def assemble(
 ) -> Dataset:
     """Cuts a source down to the classes and sizes asked for; the arguments are those of `load`.
 
-    Raises:
-        InputError: an unknown class, fewer than two classes, or more examples than there are.
+    InputError: an unknown class, fewer than two classes, or more examples than there are.
     """
     kept = choose_classes(source.classes, classes)
     relabel = np.full(len(source.classes), -1, np.int32)
@@ -103,8 +102,7 @@ def assemble(
 def choose_classes(available: Sequence[str], names: Sequence[str] | None) -> tuple[str, ...]:
     """The classes to keep: those named, in their order, or all (None or "all").
 
-    Raises:
-        InputError: a name that is not available, given twice, or fewer than two classes left.
+    InputError: a name that is not available, given twice, or fewer than two classes left.
     """
     chosen = tuple(available) if names is None or tuple(names) == ("all",) else tuple(names)
     unknown = [label for label in chosen if label not in available]

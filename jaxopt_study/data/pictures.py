@@ -103,11 +103,7 @@ def in_threads(count: int, work: Callable[[range], None], *, title: str, progres
 
 
 def cache_key(source: str, folder: Path, files: list[Path], image_size: int | None) -> dict[str, object]:
-    """All that the decoded pictures of a folder depend on; each file counts by its name, size and time of change.
-
-    Raises:
-        OSError: a file is not there or cannot be looked at.
-    """
+    """What a folder's decoded pictures depend on; files count by name, size and time of change; OSError: no access."""
     stamps = [(str(file.relative_to(folder)), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files]
     decoder = {"image_size": image_size, "decoder": VERSION, "pillow": PIL.__version__}
     return {"source": source, "path": str(folder.resolve()), "files": stamps, **decoder}

@@ -70,9 +70,8 @@ def _find(wanted: re.Match[str], root: Path) -> Path | None:
 def _prepare(name: str, root: Path, *, progress: bool) -> None:
     """Downloads a set and writes it as array_record; that takes TensorFlow, reading it from then on does not.
 
-    Raises:
-        InputError: TFDS knows no such set; close matches are named.
-        EnvironmentFault: TensorFlow is not installed, or the download or the disk failed.
+    InputError: TFDS knows no such set; close matches are named. EnvironmentFault: no TensorFlow, or download or disk
+    failed.
     """
     import tensorflow_datasets as tfds  # slow to import
 

@@ -44,11 +44,7 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True,
 
 
 def choose(count: int | None) -> Sequence[jax.Device]:
-    """The first ``count`` of this process's devices of the default platform; all of them if None.
-
-    Raises:
-        InputError: there are not that many.
-    """
+    """The first ``count`` of this process's devices of the default platform, all if None; InputError: too few."""
     devices: Sequence[jax.Device] = jax.local_devices()
     if count is None:
         return devices

@@ -9,12 +9,9 @@ from jaxopt_study.grids.run import Run
 
 
 class Rungs:
-    """The epochs at which runs are compared; the last is where all end.
+    """The epochs at which the ``total`` runs are compared, the last of which ends all.
 
-    Args:
-        max_epochs: of every run.
-        factor: the best 1 / factor go on at every rung; None compares nothing, so that there is the last only.
-        total: runs of the whole grid.
+    The best 1 / ``factor`` go on at every rung; None compares nothing, so that there is the last only.
     """
 
     def __init__(self, max_epochs: int, factor: int | None, total: int) -> None:

@@ -51,16 +51,9 @@ class Flight(NamedTuple):
 class Scheduler:
     """Trains runs of one group in a number of slots.
 
-    Args:
-        sweep: compiled for the group.
-        runs: those to train, in this order; those that the checkpoints hold go on from there, before the others.
-        slots: how many at once.
-        total: runs of the whole grid, those that are not to be trained any more too.
-        settings: of the study.
-        checkpoints: where what is under way is saved,
-        checkpoint_minutes: every so many minutes.
-        keep: ``(run, history, best)``, puts a finished run away; ``best`` is its best variables or None.
-        watcher: who is told.
+    They go in their order, after those that the checkpoints hold, which go on from there; ``total`` counts the whole
+    grid, those not to be trained any more too. What is under way is saved every ``checkpoint_minutes``. ``keep(run,
+    history, best)`` puts a finished run away; ``best`` is its best variables or None.
     """
 
     def __init__(
@@ -112,9 +105,8 @@ class Scheduler:
     def train(self) -> None:
         """Trains all runs to their end; where memory runs out, goes on from the last checkpoint in half the slots.
 
-        Raises:
-            EnvironmentFault: not even one run a device fits, or a checkpoint cannot be written or read.
-            Interrupted: the watcher asked for it.
+        EnvironmentFault: not even one run a device fits, or a checkpoint cannot be used. Interrupted: the watcher
+        asked.
         """
         begin, compiled = time.perf_counter(), self.sweep.compile_seconds
         while self._more() or self.pending or self.active or self.waiting:
@@ -268,11 +260,7 @@ class Scheduler:
 
 
 def fewer(slots: int, error: Exception) -> int:
-    """Half the slots, with a warning.
-
-    Raises:
-        EnvironmentFault: there was but one.
-    """
+    """Half the slots, with a warning; EnvironmentFault if there was but one."""
     if slots == 1:
         raise EnvironmentFault("the device has not enough memory for a single run") from error
     message = f"out of memory with {slots} slots; going on with {slots // 2} from the last checkpoint"

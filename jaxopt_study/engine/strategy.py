@@ -102,11 +102,7 @@ def timed(names: Sequence[str], timer_of: Callable[[str], Callable[[], float]]) 
 
 
 def epoch_timer(sweep: Sweep, run: Run, slots: int) -> Callable[[], float]:
-    """Compiles the epoch for so many slots and fills them all with one run.
-
-    Returns:
-        A function that trains all slots for an epoch and returns the seconds that it took.
-    """
+    """Compiles the epoch, fills all slots with one run; returns what trains them for an epoch and tells its seconds."""
     padded = sweep.padded(slots)
     numbers, seeds = stack([run] * padded), np.zeros(padded, np.uint32)
     bounds = np.full(padded, 1_000_000, np.int32)

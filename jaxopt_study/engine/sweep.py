@@ -41,13 +41,7 @@ class Calls(NamedTuple):
 
 
 class Sweep:
-    """K slots on the given devices.
-
-    Args:
-        program: what an epoch is made of.
-        batches: the data, on the host.
-        devices: of one platform; each holds the data.
-    """
+    """K slots on devices of one platform, each of which holds the data; ``batches`` are on the host."""
 
     def __init__(self, program: Program, batches: Batches, devices: Sequence[jax.Device]) -> None:
         self.program = program

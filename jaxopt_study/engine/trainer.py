@@ -166,8 +166,7 @@ class Trainer:
     def opened(self, watcher: Watcher, process: int = 0, processes: int = 1) -> Iterator[list[Run]]:
         """Holds the work directory, unless it is one process of several, and gives the pending runs of its part.
 
-        Raises:
-            EnvironmentFault: another process holds it, or a file in it cannot be used.
+        EnvironmentFault: another process holds it, or a file in it cannot be used.
         """
         with workdir.locked(self.folder) if processes == 1 else contextlib.nullcontext():
             mine = part(self.computations, process, processes)

@@ -85,11 +85,7 @@ def _specs(axes: Mapping[str, Spec], known: Mapping[str, Hyperparameter | None])
 
 
 def check_size(configurations: int, seeds: int) -> None:
-    """Refuses what would keep the machine busy with counting.
-
-    Raises:
-        InputError: more than ``MOST_POINTS`` runs.
-    """
+    """Refuses what would keep the machine busy with counting: InputError for more than ``MOST_POINTS`` runs."""
     if configurations * seeds > MOST_POINTS:
         allowed = f"{configurations} configurations with as many seeds each are more than {MOST_POINTS} runs"
         raise InputError("seeds", seeds, allowed)
@@ -143,8 +139,7 @@ def _paired(groups: list[list[str]], specs: Mapping[str, list[float] | Range]) -
 def _drawn(specs: Mapping[str, list[float] | Range], samples: int | None, sampler: str, seed: int) -> list[list[Point]]:
     """The samples of all ranges without a step, as one block of points; no block if there is no such range.
 
-    Raises:
-        InputError: ranges without samples or the reverse, or one of the arguments is not what it must be.
+    InputError: ranges without samples or the reverse, or one of the arguments is not what it must be.
     """
     ranges = {name: spec for name, spec in specs.items() if isinstance(spec, Range)}
     if not isinstance(sampler, str) or sampler not in SAMPLERS:

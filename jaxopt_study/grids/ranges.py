@@ -24,13 +24,7 @@ _SAME = 1e-9
 
 
 class Range(NamedTuple):
-    """Everything between two numbers, to be sampled.
-
-    Attributes:
-        low: the lowest.
-        high: the highest.
-        log: whether each factor, and not each difference, is equally likely.
-    """
+    """All between two numbers, to be sampled; with ``log`` each factor, not each difference, is equally likely."""
 
     low: float
     high: float
@@ -75,11 +69,7 @@ def values(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: st
 
 
 def parsed(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: str) -> list[float] | Range:
-    """As :func:`values`, but for a range without a step (``1e-4:1:log``, ``0:0.99:linear``), which is returned as such.
-
-    Raises:
-        InputError: as :func:`values`.
-    """
+    """As :func:`values`, but a range without a step (``1e-4:1:log``, ``0:0.99:linear``) is returned as such."""
     items: list[object] = list(spec.split(",")) if isinstance(spec, str) else _listed(spec)
     one = hyperparameter.allowed if hyperparameter else "a finite number"
     allowed = f"allowed is a comma-separated list, each {one}, or {RANGES}"

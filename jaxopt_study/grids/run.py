@@ -47,11 +47,7 @@ def group(run: Run) -> Group:
 
 
 def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) -> Run:
-    """A checked run, with the defaults filled in.
-
-    Raises:
-        InputError: the rule or a hyperparameter is unknown, or a value is out of its range.
-    """
+    """A checked run, defaults filled in; InputError: rule or hyperparameter unknown, or a value out of its range."""
     checked = registry.check(registry.family(optimizer), hyperparameters)
     return Run(optimizer, tuple(checked.items()), seed)
 

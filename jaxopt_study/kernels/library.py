@@ -50,11 +50,7 @@ def lanes() -> int:
 
 
 def target(handler: str) -> str:
-    """The name that XLA knows a handler by; another version of the sources has another name.
-
-    Raises:
-        RuntimeError: there are no kernels here.
-    """
+    """The name that XLA knows a handler by, another for other sources; RuntimeError: there are no kernels here."""
     if not available():
         raise RuntimeError("the kernels in C++ cannot be had here; ask library.available() first")
     return _name(handler)

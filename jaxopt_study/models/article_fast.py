@@ -15,7 +15,6 @@ from jaxopt_study.kernels.calls import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
 from jaxopt_study.layers.conv_pool import conv_pool, input_shift, shared_columns, shared_conv_pool
 from jaxopt_study.layers.convolution import conv
-from jaxopt_study.layers.dense import dense
 from jaxopt_study.layers.dropout import dropout
 from jaxopt_study.layers.pooling import max_pool
 from jaxopt_study.models import article
@@ -196,3 +195,26 @@ def _moved(stats: dict[str, Any], name: str, mean: jax.Array, var: jax.Array) ->
     """The statistics with those of one batch norm moved towards the batch's."""
     old, m = stats[name], article.MOMENTUM
     return {**stats, name: {"mean": m * old["mean"] + (1 - m) * mean, "var": m * old["var"] + (1 - m) * var}}
+
+
+@jax.custom_vjp
+def dense(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Maps x [I, B] and kernel [I, O] to [O, B], every product in its fastest order; as ``(x.T @ kernel).T``."""
+    return _dense_forward(x, kernel)[0]
+
+
+def _dense_forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    # The barriers keep XLA from turning this into kernel.T @ x, which transposes the kernel: up to 4 times slower.
+    batch_first = lax.optimization_barrier(x.T)
+    product = lax.dot_general(batch_first, kernel, (((1,), (0,)), ((), ())))
+    return lax.optimization_barrier(product).T, (x, kernel)
+
+
+def _dense_backward(residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    d_x = lax.dot_general(kernel, gradient, (((1,), (0,)), ((), ())))
+    d_kernel = lax.dot_general(x, gradient, (((1,), (1,)), ((), ())))
+    return d_x, d_kernel
+
+
+dense.defvjp(_dense_forward, _dense_backward)

@@ -59,11 +59,7 @@ def scale(images: jax.Array, train: bool) -> jax.Array:
 
 
 def check_output(network: Network, image_shape: tuple[int, ...], name: str) -> None:
-    """Refuses a network whose output is not [B, O].
-
-    Raises:
-        InputError: naming the shape.
-    """
+    """Refuses a network whose output is not [B, O] with an InputError that names the shape."""
 
     def logits(key: jax.Array) -> jax.Array:
         images = jnp.zeros((2, *image_shape), jnp.uint8)

@@ -49,12 +49,13 @@ def model_of(model: Any) -> Model:
     raise InputError("model", repr(model), ALLOWED)
 
 
-def nnx_model(factory: "Callable[[nnx.Rngs], nnx.Module]", name: str | None = None) -> Model:
+def nnx_model(factory: "Callable[[nnx.Rngs], nnx.Module]", name: str | None = None, *, code: object = None) -> Model:
     """A network of a function that makes an NNX module from its random streams.
 
     Args:
         factory: ``rngs -> module``.
         name: what errors and config call it; the function's name if not given.
+        code: what its identity is taken of; the factory if not given.
 
     Raises:
         InputError: it is no function.
@@ -62,7 +63,8 @@ def nnx_model(factory: "Callable[[nnx.Rngs], nnx.Module]", name: str | None = No
     if not callable(factory):
         raise InputError("model", repr(factory), "allowed is a function of rngs that returns an NNX module")
     text = name or str(getattr(factory, "__qualname__", type(factory).__name__))
-    return _of_nnx(text, factory, factory, functools.partial(nnx_model, factory, name))
+    again = functools.partial(nnx_model, factory, name, code=code)
+    return _of_nnx(text, code or factory, factory, again)
 
 
 def _of_nnx(name: str, code: object, factory: "Callable[[nnx.Rngs], nnx.Module]", again: Callable[[], Model]) -> Model:

@@ -107,11 +107,7 @@ def scheduled(
 
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:
-    """What a function takes.
-
-    Raises:
-        InputError: it is no function, or cannot be called by names.
-    """
+    """What a function takes; InputError if it is no function, or cannot be called by names."""
     if not callable(function):
         allowed = "allowed is a name of the registry or a function that returns an optax.GradientTransformation"
         raise InputError("optimizer", repr(function), allowed)

@@ -24,11 +24,7 @@ OPTIMIZERS: dict[str, Family] = {
 
 
 def check_name(what: str, name: str, known: Iterable[str], owner: str = "") -> None:
-    """Refuses a name that is none of those known.
-
-    Raises:
-        InputError: with the nearest of them.
-    """
+    """Refuses a name that is none of those known: InputError with the nearest of them."""
     names = list(known)
     if name not in names:
         nearest = get_close_matches(str(name), names, n=1, cutoff=0.5)
@@ -37,11 +33,7 @@ def check_name(what: str, name: str, known: Iterable[str], owner: str = "") -> N
 
 
 def family(name: str) -> Family:
-    """Returns the optimizer of that name.
-
-    Raises:
-        InputError: if there is none, with the nearest name.
-    """
+    """Returns the optimizer of that name; InputError, with the nearest name, if there is none."""
     check_name("optimizer", name, OPTIMIZERS)
     return OPTIMIZERS[name]
 

@@ -14,11 +14,7 @@ class NotDrawable(ValueError):
 
 
 def value_of(history: History, name: str) -> float | str:
-    """A hyperparameter of a run, as it is trained, so that float32 groups; or its ``"optimizer"``.
-
-    Raises:
-        NotDrawable: if the run has no such hyperparameter.
-    """
+    """A hyperparameter of a run as trained, so that float32 groups, or its ``"optimizer"``; NotDrawable without it."""
     if name == "optimizer":
         return history.optimizer
     if name not in history.hyperparameters:
@@ -27,11 +23,7 @@ def value_of(history: History, name: str) -> float | str:
 
 
 def matching(histories: Sequence[History], where: Mapping[str, float]) -> list[History]:
-    """The runs with these hyperparameters.
-
-    Raises:
-        NotDrawable: if there are none.
-    """
+    """The runs with these hyperparameters; NotDrawable if there are none."""
     kept = [h for h in histories if has(h.hyperparameters, where)]
     if not kept:
         wanted = labels.listing(f"{labels.hyperparameter(n)} {labels.number(v)}" for n, v in where.items())

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from jaxopt_study.layers.batch_norm import batch_norm
 from jaxopt_study.layers.conv_pool import conv_pool, input_shift, shared_columns, shared_conv_pool
-from jaxopt_study.layers.dense import dense
+from jaxopt_study.models.article_fast import dense
 
 
 def normal(*shape, seed=0):
