@@ -154,13 +154,8 @@ def share_of_rates(losses: Sequence[Sequence[float]]) -> float:
 
     The rate's variance is that over the rates near each optimizer's best one, the mean over the optimizers; the
     optimizer's is that between the optimizers, each at its best rate. A plain two-way analysis of one table does not
-    answer the question: at a common rate it compares optimizers at rates that suit only some.
-
-    Args:
-        losses: by optimizer, of at least two, then by rate, of at least two near its best one.
-
-    Returns:
-        NaN where there is no variance.
+    answer the question: at a common rate it compares optimizers at rates that suit only some. ``losses`` are by
+    optimizer, of at least two, then by rate, of at least two near its best one. NaN where there is no variance.
     """
     of_rates = float(np.mean([np.var(by_rate, ddof=1) for by_rate in losses]))
     of_optimizers = float(np.var([min(by_rate) for by_rate in losses], ddof=1))

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from experiments.article import facts, figures, ratios, trajectories
+from experiments.article import facts, figures, ratios
 from experiments.article.claim import Claim
 from experiments.article.find import cell, common_seeds, family, horizon, require_learning
-from experiments.article.ratios import AFTER as RATIO_EPOCHS
-from experiments.article.ratios import FASTER, NEITHER, TOO_SHORT, Ratio, convergence_ratio, convergence_table
+from experiments.article.ratios import AFTER, FASTER, NEITHER, TOO_SHORT, Ratio, convergence_ratio, convergence_table
 from experiments.article.verdict import Part, Undecided, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
@@ -97,7 +96,7 @@ def _bowl(source: plots.picture.Source) -> plots.picture.Picture:
         "Nesterov's look-ahead damps the swings."
     )
     alt = "Two panels: the ways of both over the bowl's contours, and their losses by step; Nesterov's falls faster."
-    return plots.picture.Picture("fig22_bowl_trajectories", trajectories.bowl(), caption, alt)
+    return plots.picture.Picture("fig22_bowl_trajectories", figures.bowl(), caption, alt)
 
 
 def _against_momentum(number: int, momentum: float) -> figures.Row:
@@ -109,8 +108,8 @@ def _against_momentum(number: int, momentum: float) -> figures.Row:
 
 def _ratios(source: plots.picture.Source) -> plots.picture.Picture:
     nesterov, plain = (selection.of_rule(source.histories, rule) for rule in ("nesterov", "momentum"))
-    epochs = min(RATIO_EPOCHS, max(h.epochs for h in plain))
-    after = labels.counted(epochs, "epoch") + ("" if epochs == RATIO_EPOCHS else f" (in the article {RATIO_EPOCHS})")
+    epochs = min(AFTER, max(h.epochs for h in plain))
+    after = labels.counted(epochs, "epoch") + ("" if epochs == AFTER else f" (in the article {AFTER})")
     runs = Runs([*nesterov, *plain], chance=source.chance)
     tables = {curve: convergence_table(runs, curve, after=epochs) for curve in labels.LOSSES}
     title = f"Convergence ratio of Nesterov momentum against plain momentum after {after}"

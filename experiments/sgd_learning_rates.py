@@ -25,8 +25,6 @@ AXES = {"learning_rates": Axis("sgd", "learning_rate", facts.SGD_RATES)}
 # What the article claims.
 
 _LOW, _HIGH = facts.SGD_RATES[0], facts.SGD_RATES[-1]
-OFTEN = 0.25
-"""Share of the epochs above which something happens often."""
 
 
 def s1(runs: Runs) -> Verdict:
@@ -52,7 +50,7 @@ def s4(runs: Runs) -> Verdict:
         raise Undecided("grid does not cover it: no run of sgd at the article's rates")
     horizon(cells)
     meaning = f"share of epochs with the validation loss below the training loss, sgd, mean of {len(cells)} rates"
-    return decide([Part(meaning, by_seed(cells, _below).mean(axis=1).tolist(), low=OFTEN)])
+    return decide([Part(meaning, by_seed(cells, _below).mean(axis=1).tolist(), low=0.25)])
 
 
 def _below(history: History) -> float:

@@ -223,9 +223,8 @@ def _rate(cell: Cell) -> float:
 def sign_apart(runs: Runs) -> tuple[Estimate, Estimate]:
     """How far RMSprop with rho 0 is from sign descent at the same rate and seed, mean over the rates.
 
-    Returns:
-        The mean absolute difference of the first epoch's training loss, and that of the smallest validation loss.
-        NaN if there are no such two.
+    The mean absolute difference of the first epoch's training loss, and that of the smallest validation loss; NaN if
+    there are no such two.
     """
     courses = by_course(runs)
     zero, sign = (courses.get((name, 0.0), []) for name in (CONSTANT, SIGN))

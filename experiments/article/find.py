@@ -20,10 +20,8 @@ SPEED_EPOCHS = 50
 class ArticleRuns(Runs):
     """Runs as the claims read them: numbers that a grid leaves alone are the article's.
 
-    Args:
-        histories: in any order.
-        chance: loss of guessing, the natural logarithm of the number of classes.
-        article_setup: whether data, image size and model are the article's, so that absolute losses compare with it.
+    ``chance`` is the loss of guessing, the natural logarithm of the number of classes; ``article_setup`` is whether
+    data, image size and model are the article's, so that absolute losses compare with it.
     """
 
     def __init__(

@@ -95,12 +95,7 @@ class _Outcome(NamedTuple):
 
 
 def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
-    """Applies the rule to the parts of a claim.
-
-    Args:
-        parts: at least one.
-        some: whether one part that holds is enough; by default every part must hold.
-    """
+    """Applies the rule to the parts of a claim, at least one; with ``some`` one that holds is enough, else all must."""
     strict = 1 - (1 - LEVEL) / len(parts)
     levels = (strict, LEVEL) if some else (LEVEL, strict)
     outcomes = [_judge(part, *levels) for part in parts]

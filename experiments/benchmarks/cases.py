@@ -142,11 +142,7 @@ def steps_for(peer: Peer, image_size: int, configs: int) -> int:
 def operations(model: str, size: int) -> float:
     """Multiplications and additions of an example, forward and backward, without the gradient of the image.
 
-    Counts convolutions and dense layers, which take three products each, the first layer two.
-
-    Args:
-        model: as in Case.
-        size: of the image in pixels.
+    Counts convolutions and dense layers, which take three products each, the first layer two; ``size`` is in pixels.
     """
     layers = []  # products of each layer: pixels x weights
     if model == "article":

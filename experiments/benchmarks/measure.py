@@ -154,13 +154,9 @@ def missing(peer: Peer) -> list[str]:
 
 
 def measure(peers: Sequence[Peer], works: Sequence[Case], plan: Plan, tell: Callable[[str], None] = print) -> list[Row]:
-    """All programs on all cases, in turns.
+    """All programs, each in a process of its own, on all cases, in turns; ``tell`` is given lines on the progress.
 
-    Args:
-        peers: the programs, each in a process of its own.
-        works: the cases, fewest configurations first; their ``steps`` are chosen for each program where they are 0.
-        plan: how long.
-        tell: is given lines on the progress.
+    Cases come with the fewest configurations first; their ``steps`` are chosen for each program where they are 0.
 
     Raises:
         RuntimeError: two programs have different numbers of weights, so that they do not do the same work.

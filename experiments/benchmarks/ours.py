@@ -11,7 +11,6 @@ from experiments.benchmarks import cases
 from experiments.benchmarks.cases import Case, Ready
 from experiments.benchmarks.peers_jax import ResNet
 from jaxopt_study.data import Dataset
-from jaxopt_study.data.dataset import Batches
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer
@@ -56,7 +55,10 @@ def build(case: Case, *, diagnostics: bool, kernels: str = "auto", strategy: str
     begin = time.perf_counter()
     study.strategy  # noqa: B018  # found here, so that its seconds are known
     choosing = time.perf_counter() - begin
-    sweep = study.sweep(study.groups[0], training_only(study.batches(case.batch_size)))
+    batches = study.batches(case.batch_size)
+    images, labels, example_weights = batches.val
+    training_only = batches._replace(val=(images[:0], labels[:0], example_weights[:0]))
+    sweep = study.sweep(study.groups[0], training_only)
     slots = sweep.padded(case.configs)
     padded = [*study.runs, *[study.runs[-1]] * (slots - case.configs)]
     bounds = np.full(slots, FOREVER, np.int32)
@@ -79,9 +81,3 @@ def build(case: Case, *, diagnostics: bool, kernels: str = "auto", strategy: str
     data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     memory = (memory - data) * len(sweep.devices) // slots if memory else 0
     return Ready(run, weights, memory, choosing_seconds=choosing)
-
-
-def training_only(batches: Batches) -> Batches:
-    """The same without validation batches."""
-    images, labels, weights = batches.val
-    return batches._replace(val=(images[:0], labels[:0], weights[:0]))

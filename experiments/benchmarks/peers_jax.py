@@ -17,8 +17,6 @@ from experiments.benchmarks.cases import Case, Ready
 from jaxopt_study.engine.sweep import memory_of
 
 PyTree = Any
-GEMM_SIZE = {"cpu": 2048}
-GEMM_SIZE_ELSEWHERE = 8192
 
 
 def configure() -> None:
@@ -166,7 +164,7 @@ def loop(
 
 def gemm() -> Ready:
     """A product of two square matrices in full float32 precision."""
-    size = GEMM_SIZE.get(jax.default_backend(), GEMM_SIZE_ELSEWHERE)
+    size = 2048 if jax.default_backend() == "cpu" else 8192
     rng = np.random.default_rng(0)
     a, b = (jnp.asarray(rng.normal(size=(size, size)), jnp.float32) for _ in range(2))
     product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST))

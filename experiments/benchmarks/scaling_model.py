@@ -83,13 +83,7 @@ def simulate(epochs: Sequence[int], workers: int, capacity: Capacity, costs: Cos
     """Hands runs out as the driver does and trains them at the given speed.
 
     A worker's runs share its devices: with ``n`` runs in its hands, each goes on at the speed that ``n`` allow. All are
-    of one group.
-
-    Args:
-        epochs: that each run trains until it stops, in the order in which they are handed out.
-        workers: how many.
-        capacity: of a worker.
-        costs: in seconds.
+    of one group; ``epochs`` are those that each trains until it stops, in the order in which they are handed out.
     """
     pending, unfinished = deque(map(float, epochs)), len(epochs)
     held: list[list[float]] = [[] for _ in range(workers)]  # epochs left of each of a worker's runs ..

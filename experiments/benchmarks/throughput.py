@@ -153,12 +153,9 @@ def write(rows: Sequence[Row], plan: Plan, begin: float, load: Sequence[float]) 
 
 
 def figure(rows: Sequence[Row], ceilings: Mapping[int, float], title: str) -> Figure:
-    """Medians with their range, both axes logarithmic.
+    """Medians with their range, of one model, batch size and number of devices, both axes logarithmic.
 
-    Args:
-        rows: of one model, batch size and number of devices.
-        ceilings: examples x configurations a second that the matrix products of a step allow, by image size.
-        title: above it.
+    ``ceilings`` are examples x configurations a second that the matrix products of a step allow, by image size.
     """
     sizes = sorted({row.case.image_size for row in rows})
     measured = {row.name for row in rows}

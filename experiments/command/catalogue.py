@@ -82,13 +82,10 @@ def pictures(
     chance: float = math.log(2),
     on_absent: Callable[[str], None] | None = None,
 ) -> "Iterator[Picture]":
-    """A chapter's figures that these runs can show, in the article's order.
+    """A chapter's figures that these runs can show, in the article's order; runs of other rules are passed over.
 
-    Args:
-        name: of the chapter.
-        histories: runs; those of rules that the chapter does not compare are passed over.
-        chance: loss of guessing, nats: the natural logarithm of the number of classes.
-        on_absent: is called with a sentence for each figure that is left out, e.g. ``notes.append``.
+    ``chance`` is the loss of guessing, nats: the natural logarithm of the number of classes. ``on_absent`` is called
+    with a sentence for each figure that is left out.
     """
     source = plots.picture.Source(histories, chance)
     for number, recipe in chapters()[name].figures:

@@ -55,10 +55,8 @@ def further_tables(results: Results) -> dict[str, tables.Table]:
 def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
     """Draws the figures of the directories' experiments, or all that can be drawn where these are not known.
 
-    Figures of earlier runs that are not drawn any more are removed.
-
-    Returns:
-        What was written, and a sentence for each figure that was left out.
+    Figures of earlier runs that are not drawn any more are removed. Returns what was written, and a sentence for each
+    figure that was left out.
     """
     saved, notes = list[SavedFigure](), list[str]()
     for name in catalogue.NAMES:

@@ -23,9 +23,6 @@ from jaxopt_study.storage import workdir
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
 
-MOST_ROWS = 60
-"""Configurations up to which each has its row; of more, the best of each optimizer is shown."""
-
 
 def show(
     histories: Sequence[History],
@@ -37,7 +34,8 @@ def show(
     """Prints it all to stdout."""
     console = wide_console()
     grouped = by_configuration(histories)
-    console.print(table(grouped) if len(grouped) <= MOST_ROWS else best_table(best_runs))
+    # Of many configurations the best of each optimizer is shown.
+    console.print(table(grouped) if len(grouped) <= 60 else best_table(best_runs))
     for note in notes:
         console.print(note)
     console.print(f"claims: {counted(judgements)}")

@@ -8,9 +8,8 @@ import pytest
 from plot_runs import everything, momentum_grid, run
 
 from experiments.article import figures, ratios
-from experiments.article.figures import constant_gradient, velocity
+from experiments.article.figures import CURVATURES, START, bowl, constant_gradient, descend, velocity
 from experiments.article.ratios import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio, convergence_ratios
-from experiments.article.trajectories import CURVATURES, START, bowl, descend
 from experiments.command import catalogue
 from jaxopt_study.plots.selection import NotDrawable
 
