@@ -13,11 +13,7 @@ STRATEGIES = ("auto", "vmap", "map")
 
 
 def check_whole(name: str, value: object, least: int) -> None:
-    """Refuses what is not a whole number from ``least``.
-
-    Raises:
-        InputError: it is not.
-    """
+    """Refuses what is not a whole number from ``least``, with an InputError."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(name, repr(value), f"allowed is a whole number from {least}")
 

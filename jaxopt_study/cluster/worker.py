@@ -222,7 +222,7 @@ class Worker:
             settings=self.recipe.settings,
             checkpoints=checkpoints,
             checkpoint_minutes=self.recipe.execution.checkpoint_minutes,
-            keep=self._keep,
+            keep=lambda run, history, best: self._tell(Ended(run, history, best)),
             watcher=watcher,
         )
         scheduler.train()
@@ -240,9 +240,6 @@ class Worker:
 
     def _epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
         self._tell(Epoch(run, number, tuple(metrics[name] for name in CURVES)))
-
-    def _keep(self, run: Run, history: History, best: Any) -> None:
-        self._tell(Ended(run, history, best))
 
     def _tick(self, scheduler: AtWork) -> None:
         assert isinstance(scheduler, Scheduler)  # here and nowhere else the driver is another process

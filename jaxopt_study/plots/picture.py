@@ -68,11 +68,7 @@ class SavedFigure(NamedTuple):
 
 
 def save_pictures(pictures: Iterable[Picture], folder: str | os.PathLike[str]) -> list[SavedFigure]:
-    """Writes figures with :func:`save`, one after the other.
-
-    Raises:
-        EnvironmentFault: the folder cannot be written or the disk is full.
-    """
+    """Writes figures with :func:`save`, one after the other; EnvironmentFault as there."""
     saved = []
     for picture in pictures:
         png, svg = save(picture.figure, folder, picture.name)

@@ -12,13 +12,7 @@ VERDICTS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{MULTIPLICATION SI
 
 
 class Origin(NamedTuple):
-    """A work directory that runs came from.
-
-    Attributes:
-        name: what to call it.
-        config: its config.json.
-        stats: its stats.json; empty if nothing was trained.
-    """
+    """A work directory that runs came from: its name, config.json and stats.json (empty if nothing was trained)."""
 
     name: str
     config: Mapping[str, Any]

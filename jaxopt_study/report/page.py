@@ -23,11 +23,7 @@ LARGEST_SVG = 400_000
 
 
 def address(figure: "SavedFigure") -> str:
-    """A written figure as a ``data:`` address.
-
-    Raises:
-        EnvironmentFault: its file cannot be read.
-    """
+    """A written figure as a ``data:`` address; EnvironmentFault: its file cannot be read."""
     try:
         large = figure.svg.stat().st_size > LARGEST_SVG
         content = (figure.png if large else figure.svg).read_bytes()

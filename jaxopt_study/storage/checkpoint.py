@@ -97,12 +97,8 @@ class Checkpoints:
     def load(self, of: Group, template: RunState) -> dict[Run, Parked]:
         """The runs of the newest checkpoint that can be read; empty if there is none, or it is of another group.
 
-        Args:
-            of: the group.
-            template: the structure of a run's state.
-
-        Raises:
-            EnvironmentFault: the checkpoint is of another study, or none of them can be read.
+        ``template`` has the structure of a run's state. EnvironmentFault: the checkpoint is of another study, or none
+        of them can be read.
         """
         if not self.exist():
             return {}
@@ -121,11 +117,7 @@ class Checkpoints:
         )
 
     def check_study(self) -> None:
-        """Refuses checkpoints of another study, before anything in the work directory is changed.
-
-        Raises:
-            EnvironmentFault: the newest that can be read is of another study.
-        """
+        """Refuses, before anything in the work directory is changed, checkpoints of another study: EnvironmentFault."""
         for step in sorted(self.manager.all_steps(), reverse=True) if self.exist() else []:
             try:
                 self._table(step)
@@ -177,11 +169,7 @@ class Checkpoints:
                 self.manager.delete(step)
 
     def wait(self) -> None:
-        """Until what was begun is on disk.
-
-        Raises:
-            EnvironmentFault: it could not be written.
-        """
+        """Until what was begun is on disk; EnvironmentFault: it could not be written."""
         if self._manager is not None:
             try:
                 self._manager.wait_until_finished()

@@ -26,15 +26,9 @@ _CHECKPOINTS = "checkpoints"
 
 
 class Objects:
-    """The objects under a URL, with a folder that mirrors them.
+    """The objects under a URL, with a folder that mirrors them, made at the first fetch.
 
-    Args:
-        url: such as ``s3://BUCKET/FOLDER``.
-        folder: the mirror; made at the first fetch.
-
-    Raises:
-        InputError: no storage has such a URL.
-        EnvironmentFault: the package for it is missing.
+    InputError: no storage has such a URL (as ``s3://BUCKET/FOLDER``). EnvironmentFault: the package for it is missing.
     """
 
     def __init__(self, url: str, folder: Path) -> None:

@@ -17,11 +17,7 @@ _METADATA = b"jaxopt_study"
 
 
 class Store:
-    """``folder/FINGERPRINT.parquet``, a row an epoch.
-
-    Args:
-        folder: made when the first run is written.
-    """
+    """``folder/FINGERPRINT.parquet``, a row an epoch; the folder is made when the first run is written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -34,20 +30,12 @@ class Store:
         return self.path(fingerprint).exists()
 
     def write(self, fingerprint: str, history: History) -> None:
-        """Adds a finished run.
-
-        Raises:
-            EnvironmentFault: it cannot be written; nothing is left half-written.
-        """
+        """Adds a finished run; EnvironmentFault: it cannot be written; nothing is left half-written."""
         table = to_table(fingerprint, history)
         write_atomically(self.path(fingerprint), lambda path: pq.write_table(table, path, compression="zstd"))
 
     def read(self, fingerprint: str) -> History:
-        """The run with this fingerprint.
-
-        Raises:
-            EnvironmentFault: its file is damaged.
-        """
+        """The run with this fingerprint; EnvironmentFault: its file is damaged."""
         return read_run(self.path(fingerprint))
 
 
@@ -74,11 +62,7 @@ def to_table(fingerprint: str, history: History) -> pa.Table:
 
 
 def read_run(path: Path) -> History:
-    """One run from its file.
-
-    Raises:
-        EnvironmentFault: the file is damaged or not a run's.
-    """
+    """One run from its file; EnvironmentFault: the file is damaged or not a run's."""
     try:
         # From a buffer: one file is one record here, never a dataset of partitions.
         table = pq.read_table(pa.BufferReader(path.read_bytes()))
@@ -99,11 +83,7 @@ def read_run(path: Path) -> History:
 
 
 def read_runs(workdir: str | Path) -> dict[str, History]:
-    """All finished runs of a work directory by their fingerprints.
-
-    Raises:
-        EnvironmentFault: there are none, or a file is damaged.
-    """
+    """All finished runs of a work directory by their fingerprints; EnvironmentFault: none, or a damaged file."""
     paths = sorted((Path(workdir) / "runs").glob("*.parquet"))
     if not paths:
         raise EnvironmentFault(f"{workdir} holds no finished runs (looked for runs/*.parquet)")

@@ -48,11 +48,7 @@ class Predictor(NamedTuple):
 
 
 def write(folder: Path, variables: Variables) -> None:
-    """Writes a run's variables, replacing what a run that was cut off left there.
-
-    Raises:
-        EnvironmentFault: they cannot be written.
-    """
+    """Writes a run's variables, replacing what a cut-off run left there; EnvironmentFault: they cannot be written."""
     from orbax import checkpoint as ocp  # takes seconds to import
 
     try:

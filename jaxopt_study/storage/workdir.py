@@ -57,11 +57,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON.
-
-    Raises:
-        EnvironmentFault: the file cannot be read as JSON.
-    """
+    """Reads JSON; EnvironmentFault: the file cannot be read as JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
