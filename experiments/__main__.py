@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from experiments.command import catalogue
+from experiments.command.experiment import NAMES
 
 
 def questions() -> dict[str, str]:
@@ -12,7 +12,7 @@ def questions() -> dict[str, str]:
     docs = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for name, path in paths.items()}
     return {
         name: docs[name].partition("\n")[0]
-        for name in dict.fromkeys((*catalogue.NAMES, *docs))
+        for name in dict.fromkeys((*NAMES, *docs))
         if f"python -m experiments.{name}" in docs[name]
     }
 

@@ -22,7 +22,7 @@ import jax
 from absl import flags
 
 from experiments.article import facts as article
-from experiments.command import start as command
+from experiments.command import flags as command
 from jaxopt_study import files
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.minima import minimum

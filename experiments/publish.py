@@ -18,7 +18,7 @@ from absl import flags
 from experiments import report
 from experiments.article import tables as article
 from experiments.article.claim import counted, judge
-from experiments.command import start as command
+from experiments.command import flags as command
 from jaxopt_study import files
 from jaxopt_study.errors import InputError
 from jaxopt_study.report import tables
@@ -51,7 +51,7 @@ def body() -> None:
 
 def publish(results: "Results", into: Path) -> None:
     """Writes what is made of work directories into a folder, of which only the figures are removed before."""
-    from experiments.command import catalogue, outputs  # takes its time to import
+    from experiments.command import experiment, outputs  # takes its time to import
 
     with tempfile.TemporaryDirectory() as made:
         outputs.write(results, Path(made))
@@ -61,7 +61,7 @@ def publish(results: "Results", into: Path) -> None:
             shutil.copy(path, into / "figures")
         for path in [*Path(made).glob("*.csv"), *Path(made).glob("tables/*.csv")]:
             shutil.copy(path, into)
-    judgements = judge(catalogue.claims(), results.runs)
+    judgements = judge(experiment.claims(), results.runs)
     workdir.write_json(into / "config.json", [config for _, config, _ in results.origins])
     workdir.write_json(into / "stats.json", [stats for _, _, stats in results.origins])
     parts = [

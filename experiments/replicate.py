@@ -7,16 +7,14 @@ A configuration that several experiments share is trained once, and so is moment
 with about forty figures and 43 verdicts; with few seeds and epochs many of them are undecided.
 """
 
-from experiments.command import catalogue, flags
-from experiments.command.experiment import Experiment, Values, first_as_momentum
+from experiments.command import flags
+from experiments.command.experiment import Experiment, Values, first_as_momentum, grids
 from jaxopt_study.grids.run import Run
 
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """The runs of all grids."""
-    return first_as_momentum(
-        [run for chapter in catalogue.grids() for run in chapter.make_runs(chapter.defaults, seeds)]
-    )
+    return first_as_momentum([run for chapter in grids() for run in chapter.make_runs(chapter.defaults, seeds)])
 
 
 EXPERIMENT = Experiment(
@@ -25,7 +23,7 @@ EXPERIMENT = Experiment(
     {},
     make_runs,
     presets={"quick": {"seeds": 3}},
-    parts={**{chapter.name: chapter.defaults for chapter in catalogue.grids()}, "compare": None},
+    parts={**{chapter.name: chapter.defaults for chapter in grids()}, "compare": None},
 )
 
 main = flags.command(EXPERIMENT)

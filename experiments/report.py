@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments.command import start as command
+from experiments.command import flags as command
 from jaxopt_study.errors import InputError
 from jaxopt_study.storage import remote, workdir
 

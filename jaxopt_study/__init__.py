@@ -7,14 +7,14 @@ from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.history import History
 
 if TYPE_CHECKING:  # each named twice: only so type checkers let others import it from here
-    from jaxopt_study.api import Grid as Grid
     from jaxopt_study.api import Study as Study
-    from jaxopt_study.api import make_grid as make_grid
     from jaxopt_study.api import make_study as make_study
     from jaxopt_study.data import Dataset as Dataset
     from jaxopt_study.data.arrays import arrays as arrays
     from jaxopt_study.data.load import load as load
     from jaxopt_study.engine.watcher import Interrupted as Interrupted
+    from jaxopt_study.grids.grid import Grid as Grid
+    from jaxopt_study.grids.grid import make_grid as make_grid
     from jaxopt_study.layers.convolution import conv as conv
     from jaxopt_study.layers.pooling import max_pool as max_pool
     from jaxopt_study.models.build import article_model as article_model
@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # each named twice: only so type checkers let others import i
 _LATER = {
     "Dataset": "data",
     "Execution": "settings",
-    "Grid": "api",
+    "Grid": "grids.grid",
     "Hyperparameter": "optimizers.family",
     "Interrupted": "engine.watcher",
     "Study": "api",
@@ -45,7 +45,7 @@ _LATER = {
     "load": "data",
     "load_model": "storage.weights",
     "load_runs": "storage.store",
-    "make_grid": "api",
+    "make_grid": "grids.grid",
     "make_study": "api",
     "max_pool": "layers.pooling",
     "nnx": "models.own:nnx_model",

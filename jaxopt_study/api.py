@@ -1,12 +1,11 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import optax
 
 from jaxopt_study.cluster import hosts
 from jaxopt_study.data import Dataset, load
@@ -14,15 +13,10 @@ from jaxopt_study.engine import devices
 from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids import points as space
-from jaxopt_study.grids.points import Point, When
-from jaxopt_study.grids.ranges import Spec
+from jaxopt_study.grids.grid import Grid
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
 from jaxopt_study.models.own import model_of
-from jaxopt_study.optimizers import foreign as rules
-from jaxopt_study.optimizers import registry
-from jaxopt_study.optimizers.family import Family
 from jaxopt_study.report import outcome
 from jaxopt_study.settings import Execution, Machines, Settings, check_whole
 from jaxopt_study.storage import remote
@@ -30,83 +24,6 @@ from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
 from jaxopt_study.watch.callbacks import Callback, TensorBoard
 from jaxopt_study.watch.interrupts import watched
-
-Optimizer = str | Family | Callable[..., optax.GradientTransformation]
-
-
-class Grid(NamedTuple):
-    """Configurations of one rule: its name in the registry, and the numbers of each that are not its defaults."""
-
-    optimizer: str
-    points: tuple[Point, ...]
-
-
-def make_grid(
-    optimizer: Optimizer,
-    *,
-    points: Sequence[Mapping[str, float]] = (),
-    paired: Sequence[str] | Sequence[Sequence[str]] = (),
-    when: Mapping[str, When] | None = None,
-    where: When | None = None,
-    samples: int | None = None,
-    sampler: str = "random",
-    sampler_seed: int = 0,
-    **axes: Spec,
-) -> Grid:
-    """A grid of one rule.
-
-    >>> len(make_grid("momentum", learning_rate="1e-3:1e-1:half_decade", momentum=[0, 0.9]).points)
-    10
-    >>> make_grid(optax.adamw, learning_rate=0.001, weight_decay=[0, 0.01]).optimizer
-    'optax.adamw'
-
-    Besides the rule's own numbers any grid may have ``weight_decay`` (L2: added to the gradient, unless the rule has a
-    number of that name), ``max_norm`` (of the gradient; larger ones are scaled down) and ``batch_size``.
-
-    Args:
-        optimizer: a name of the registry such as ``"momentum"``, an alias of Optax such as ``optax.adamw``, a function
-            of numbers that returns an Optax transformation, or what :func:`jaxopt_study.optimizers.foreign.rule` or
-            :func:`jaxopt_study.optimizers.foreign.scheduled` returned.
-        points: configurations besides those of the axes.
-        paired: names of axes that go together, value by value.
-        when: axes that a configuration has only where a condition holds.
-        where: a condition that leaves configurations out.
-        samples: number of configurations drawn from ranges without a step.
-        sampler: ``random`` or ``sobol``.
-        sampler_seed: of the sampler.
-        **axes: values by the names of hyperparameters; see :func:`jaxopt_study.grids.ranges.values`.
-
-    Raises:
-        InputError: the message says what was given and what is allowed.
-    """
-    family = family_of(optimizer)
-    if when is not None and not isinstance(when, Mapping):
-        raise InputError("when", repr(when), "allowed is a table of conditions by the names of axes")
-    if isinstance(points, str) or not isinstance(points, Sequence):
-        raise InputError("points", repr(points), "allowed is a list of tables of numbers by their names")
-    for name, value in axes.items():
-        if name not in family.known():
-            registry.check(family, {name: value})  # which says why
-    found = space.points(
-        axes, paired=paired, when=when, where=where, listed=points, samples=samples, sampler=sampler, seed=sampler_seed,
-        hyperparameters=family.known(), context={"optimizer": family.name},
-    )  # fmt: skip
-    if points and not axes:  # the configurations and nothing else
-        found = [each for each in found if each]
-    for each in found:
-        registry.check(family, each)
-    return Grid(family.name, tuple(found))
-
-
-def family_of(optimizer: Optimizer) -> Family:
-    """The rule that ``optimizer`` stands for.
-
-    Raises:
-        InputError: there is none of that name, or the function cannot be used.
-    """
-    if isinstance(optimizer, str):
-        return registry.family(optimizer)
-    return registry.add(optimizer) if isinstance(optimizer, Family) else rules.rule(optimizer)
 
 
 def make_study(
@@ -151,7 +68,7 @@ def make_study(
             apply)``; ``js.article_model()``. It maps float32 examples [B, ..] to logits [B, O].
         data: ``digits``, ``tfds:NAME``, ``folder:PATH``, what ``js.load`` returned with more to say, or ``js.arrays``;
             or a function that returns one of the latter, called when all else is known to be good.
-        grid: one or several of :func:`make_grid`; runs, which have seeds of their own, may be among them.
+        grid: one or several of :func:`~jaxopt_study.grids.grid.make_grid`; also runs, with their own seeds.
         seeds: 0 to this less 1 for every configuration.
         batch_size: training examples a step; several are an axis, each compiled by itself.
         max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision: see

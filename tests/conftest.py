@@ -9,8 +9,13 @@ import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MPLBACKEND", "agg")
-# What commands keep between runs - compiled programs, decoded images - is for these tests alone.
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="jaxopt_study-tests-")
+# What commands keep between runs - compiled programs, decoded images - is for these tests alone, one for all workers
+# of pytest-xdist, who inherit it: what one has compiled, the others need not.
+os.environ["XDG_CACHE_HOME"] = (
+    os.environ["XDG_CACHE_HOME"]
+    if "PYTEST_XDIST_WORKER" in os.environ
+    else tempfile.mkdtemp(prefix="jaxopt_study-tests-")
+)
 
 import hypothesis
 import jax  # after the environment is set
@@ -27,7 +32,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,7 @@ def test_examples_in_docstrings_give_what_they_say(module):
 
 def test_the_main_public_functions_have_examples():
     assert {
-        "jaxopt_study.api",
+        "jaxopt_study.grids.grid",
         "jaxopt_study.grids.points",
         "jaxopt_study.grids.ranges",
         "jaxopt_study.grids.conditions",

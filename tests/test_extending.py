@@ -118,7 +118,7 @@ def test_one_of_each_is_one_file_and_at_most_a_name_in_a_list(tmp_path):
     (tmp_path / "jaxopt_study" / "data" / "noise.py").write_text(DATA)
     (tmp_path / "jaxopt_study" / "models" / "line.py").write_text(NETWORK)
     (tmp_path / "experiments" / "sign_rates.py").write_text(EXPERIMENT)
-    listed(tmp_path / "experiments" / "command" / "catalogue.py", "lr_range_test", "sign_rates")
+    listed(tmp_path / "experiments" / "command" / "experiment.py", "lr_range_test", "sign_rates")
 
     def python(*arguments: str) -> str:
         paths = {"PYTHONPATH": str(tmp_path)}

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks import common
-from experiments.command import start as command
+from experiments.command import flags as command
 
 KILLS = flags.DEFINE_integer("kills", 50, "Trials, at least 1.", 1)
 SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks import common
-from experiments.command import start as command
+from experiments.command import flags as command
 from jaxopt_study.analysis.intervals import paired_differences, seed_estimate
 from jaxopt_study.analysis.minima import lowest_loss
 from jaxopt_study.data import Dataset, load

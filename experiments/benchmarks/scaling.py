@@ -29,7 +29,7 @@ from rich.table import Table
 
 from experiments.benchmarks import common
 from experiments.benchmarks.kill_and_resume import identical
-from experiments.command import start as command
+from experiments.command import flags as command
 from jaxopt_study import files
 from jaxopt_study.data import load
 from jaxopt_study.engine import devices

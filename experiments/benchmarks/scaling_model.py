@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from rich.table import Table
 
 from experiments.benchmarks import common
-from experiments.command import start as command
+from experiments.command import flags as command
 from experiments.command import terminal
 from jaxopt_study import files
 from jaxopt_study.cluster.shares import Capacity, room, seconds_between

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks import common
-from experiments.command import start as command
+from experiments.command import flags as command
 from jaxopt_study.data import load
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.trainer import Trainer

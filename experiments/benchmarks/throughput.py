@@ -30,7 +30,7 @@ from rich.table import Table
 from experiments.benchmarks import cases, common
 from experiments.benchmarks.cases import Case, Peer
 from experiments.benchmarks.measure import Plan, Row, measure, missing
-from experiments.command import start as command
+from experiments.command import flags as command
 from jaxopt_study.errors import InputError
 from jaxopt_study.files import write_text
 from jaxopt_study.plots import picture, style

@@ -1,18 +1,21 @@
-"""What every experiment's command shares: its flags, and the way from them to the work directory."""
+"""What every command shares: its flags, the way from them to the work directory, and what it ends with."""
 
+import contextlib
 import dataclasses
 import functools
+import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
 from absl import app, flags
 
-from experiments.command import grid_flags, start
+from experiments.command import grid_flags
 from experiments.command.experiment import Experiment
 from jaxopt_study.engine.watcher import Interrupted
+from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.settings import PRECISIONS, STRATEGIES, Execution, Machines, Settings
 from jaxopt_study.storage import remote
 
@@ -85,18 +88,14 @@ def define(experiment: Experiment) -> None:
 
 def command(experiment: Experiment) -> Callable[..., None]:
     """An experiment's ``main``: from a command line, the program's if none is given, to files and the exit status."""
-    body = start.exit_status()(functools.partial(run, experiment))
-    main: Callable[..., None] = functools.partial(app.run, body, flags_parser=functools.partial(parse, experiment))
+
+    def main(argv: Sequence[str] | None = None) -> None:
+        start(functools.partial(run, experiment), argv, functools.partial(define, experiment))
+
     return main
 
 
-def parse(experiment: Experiment, arguments: Sequence[str]) -> list[str]:
-    """Defines and parses the flags of an experiment's command."""
-    define(experiment)
-    return start.parse(arguments)
-
-
-def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
+def run(experiment: Experiment) -> None:
     """Everything between the flags and the exit status: the study, then its tables, figures and report."""
     asked = grid_flags.asked(experiment, value("seeds", experiment))
     place = FLAGS.workdir or str(Path("workdir") / experiment.name)
@@ -111,7 +110,7 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
             study.run()
         except Interrupted:
             kept = "what was begun is saved" if FLAGS.cluster is None else "finished runs are kept"
-            raise start.Stopped(f"interrupted; {kept}, the same command goes on from here") from None
+            raise Stopped(f"interrupted; {kept}, the same command goes on from here") from None
         if jax.process_index() > 0:  # the first process writes for all
             return
         from experiments.command import (  # Matplotlib takes a second: the first epoch does not wait for it
@@ -158,3 +157,55 @@ def value(name: str, experiment: Experiment) -> Any:
     """A flag's value, or the preset's where it is not given."""
     given = FLAGS[name].value
     return experiment.preset(FLAGS.preset).get(name) if given is None else given
+
+
+class Stopped(Exception):  # not an error: the person asked for it
+    """The command was asked to stop; the message says what is kept."""
+
+
+@contextlib.contextmanager
+def exit_status() -> Iterator[None]:
+    """What a command's work raises, as its exit status: 0 if nothing.
+
+    2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
+    try:
+        yield
+    except InputError as error:
+        flag = f"--{error.name}" if error.name in FLAGS else error.name  # the library's name of its argument
+        leave(2, f"error: {InputError(flag, error.given, error.allowed)}")
+    except EnvironmentFault as error:
+        leave(1, f"error: {error}")
+    except Stopped as stopped:
+        leave(130, str(stopped))
+
+
+def start(
+    body: Callable[[], None], argv: Sequence[str] | None = None, define_flags: Callable[[], None] = lambda: None
+) -> None:
+    """Parses the flags (of the program's own command line if None), runs ``body`` and ends the program."""
+
+    def flags_parser(arguments: Sequence[str]) -> list[str]:
+        define_flags()
+        return parse(arguments)
+
+    with exit_status():
+        app.run(lambda _: body(), argv=None if argv is None else list(argv), flags_parser=flags_parser)
+
+
+def parse(arguments: Sequence[str]) -> list[str]:
+    """Parses flags; what cannot be parsed ends the program with one line and exit status 2."""
+    try:
+        rest: list[str] = FLAGS(arguments)
+        if len(rest) > 1:
+            raise flags.Error(f"{rest[1]!r} is not a flag")
+    except flags.Error as error:
+        leave(2, "error: " + " ".join(str(error).split()))
+    return rest
+
+
+def leave(status: int, line: str) -> NoReturn:
+    """Ends the program with one line on stderr."""
+    print(" ".join(line.splitlines()), file=sys.stderr)
+    sys.exit(status)

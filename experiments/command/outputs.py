@@ -5,8 +5,8 @@ from pathlib import Path
 
 from experiments.article import tables as article
 from experiments.article.claim import judge
-from experiments.command import catalogue, terminal
-from experiments.command.results import Results
+from experiments.command import experiment, terminal
+from experiments.command.results import Results, configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
@@ -22,7 +22,7 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
     if not results.of_article:
         print(outcome.write(results.histories, output, results.origins[0][1], results.origins[0][2]))
         return
-    judgements = judge(catalogue.claims(), results.runs)
+    judgements = judge(experiment.claims(), results.runs)
     best_runs = article.best_runs(results.runs)
     saved, notes = draw(results, output / "figures")
     if results.foreign:
@@ -35,7 +35,7 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         title=title(results),
         where=results.where,
         best_runs=best_runs,
-        reference=article.reference(judgements, catalogue.sections()),
+        reference=article.reference(judgements, experiment.sections()),
         further=further_tables(results),
         notes=notes,
     )
@@ -46,9 +46,9 @@ def further_tables(results: Results) -> dict[str, tables.Table]:
     """The tables that some of the directories' chapters have of their own, by the names of their files."""
     made = {}
     for name in results.drawn:
-        make_table = catalogue.chapters()[name].table if name in catalogue.NAMES else None
+        make_table = experiment.chapters()[name].table if name in experiment.NAMES else None
         if make_table:
-            made[name] = tables.Table(*make_table(Source(catalogue.runs_of(name, results), results.chance)))
+            made[name] = tables.Table(*make_table(Source(runs_of(name, results), results.chance)))
     return made
 
 
@@ -59,13 +59,11 @@ def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
     figure that was left out.
     """
     saved, notes = list[SavedFigure](), list[str]()
-    for name in catalogue.NAMES:
+    for name in experiment.NAMES:
         if results.drawn and name not in results.drawn:
             continue
         absent = list[str]()
-        pictures = catalogue.pictures(
-            name, catalogue.runs_of(name, results), chance=results.chance, on_absent=absent.append
-        )
+        pictures = experiment.pictures(name, runs_of(name, results), chance=results.chance, on_absent=absent.append)
         drawn = save_pictures(pictures, folder)
         saved += drawn
         notes += absent if drawn or results.drawn else []
@@ -79,5 +77,15 @@ def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
 def title(results: Results) -> str:
     """Of the report: what was run, on what data."""
     names = list(results.drawn)
-    what = catalogue.title(names[0]) if len(names) == 1 else "Optimizers and their hyperparameters"
+    what = experiment.title(names[0]) if len(names) == 1 else "Optimizers and their hyperparameters"
     return f"{what} on {results.where}" if results.where else what
+
+
+def runs_of(name: str, results: Results) -> list[History]:
+    """The runs that a chapter's figures are drawn from: those of its grid, with all seeds that there are."""
+    values = results.drawn.get(name)
+    if values is None:
+        return list(results.histories)
+    runs = experiment.chapters()[name].make_runs(values, 1)
+    wanted = {configuration(run.optimizer, dict(run.hyperparameters)) for run in runs}
+    return [run for run in results.histories if configuration(run.optimizer, run.hyperparameters) in wanted]

@@ -24,10 +24,9 @@ from jaxopt_study.grids.run import Run, group, stack
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
-from jaxopt_study.training.batching import STRATEGIES
 from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.training.epoch import EpochReport
-from jaxopt_study.training.step import shapes
+from jaxopt_study.training.step import STRATEGIES, shapes
 
 PyTree = Any
 

@@ -22,8 +22,8 @@ from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import write_text
 from jaxopt_study.grids.run import Run, stack
 from jaxopt_study.storage import workdir
-from jaxopt_study.training.batching import STRATEGIES
 from jaxopt_study.training.early_stopping import Limits
+from jaxopt_study.training.step import STRATEGIES
 
 STEPS, STEPS_OF_RUNS = 16, 256
 """Of each run, two chunks at least, and of all runs together, so that what a call costs hides no difference."""

@@ -32,9 +32,8 @@ from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
-from jaxopt_study.training.batching import STRATEGIES
 from jaxopt_study.training.losses import LOSSES, loss_of
-from jaxopt_study.training.step import Hyperparameters, MakeOptimizer, Program
+from jaxopt_study.training.step import STRATEGIES, Hyperparameters, MakeOptimizer, Program
 
 # On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels); elsewhere chosen, not measured.
 VAL_BATCH = {"cpu": 64}

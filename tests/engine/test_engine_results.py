@@ -13,8 +13,7 @@ from jaxopt_study.grids.run import make_run
 from jaxopt_study.settings import Settings
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training import epoch as engine
-from jaxopt_study.training.batching import STRATEGIES
-from jaxopt_study.training.step import dropout_key
+from jaxopt_study.training.step import STRATEGIES, dropout_key
 
 
 def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) -> dict[str, list[float]]:

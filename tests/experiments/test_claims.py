@@ -14,7 +14,7 @@ from experiments.article import facts as article
 from experiments.article import tables as article_tables
 from experiments.article.claim import judge, judgement
 from experiments.article.find import ArticleRuns
-from experiments.command import catalogue
+from experiments.command import experiment as catalogue
 from jaxopt_study.report import tables
 
 CLAIMS = catalogue.claims()

@@ -14,7 +14,8 @@ from made_runs import GRIDS
 from experiments import __main__ as listing
 from experiments import compare, momentum_grid, replicate, sgd_learning_rates
 from experiments.article import facts as article
-from experiments.command import catalogue, results
+from experiments.command import experiment as catalogue
+from experiments.command import results
 from experiments.command.results import configuration
 from jaxopt_study.grids.run import product
 
@@ -165,7 +166,7 @@ def test_a_chapter_waits_neither_for_matplotlib_nor_for_the_statistics_and_impor
         text = Path(importlib.import_module(f"experiments.{name}").__file__).read_text()
         assert not re.findall(rf"^from experiments import|^from experiments\.({'|'.join(catalogue.NAMES)})", text, re.M)
     code = (
-        "import sys; from experiments.command import catalogue; catalogue.chapters(); "
+        "import sys; from experiments.command import experiment; experiment.chapters(); "
         "sys.exit(bool({'matplotlib', 'scipy.stats'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -95,10 +95,10 @@ def test_a_directory_whose_command_was_cut_off_is_reported_on(made, tmp_path):
 
 
 def test_a_cut_off_command_does_not_forget_what_others_drew(made, tmp_path, monkeypatch):
-    from experiments.command import results, start
+    from experiments.command import flags, results
 
     workdir = copied(made, tmp_path, "momentum") / "momentum"
-    monkeypatch.setattr(results, "record", lambda *_: start.leave(130, "killed"))
+    monkeypatch.setattr(results, "record", lambda *_: flags.leave(130, "killed"))
     assert commands.run(nesterov_grid, *commands.TINY, *GRID, f"--workdir={workdir}") == 130
     assert list(json.loads((workdir / "config.json").read_text())["experiments"]) == ["momentum_grid"]
 

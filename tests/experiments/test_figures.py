@@ -10,7 +10,7 @@ from plot_runs import everything, momentum_grid, run
 from experiments.article import figures, ratios
 from experiments.article.figures import CURVATURES, START, bowl, constant_gradient, descend, velocity
 from experiments.article.ratios import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio, convergence_ratios
-from experiments.command import catalogue
+from experiments.command import experiment as catalogue
 from jaxopt_study.plots.selection import NotDrawable
 
 NUMBERS = {

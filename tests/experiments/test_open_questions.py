@@ -9,7 +9,7 @@ from made_runs import history
 from experiments import effective_rate, nesterov_gain, sign_descent
 from experiments.article import facts as article
 from experiments.article.rates import effective_rate as effective
-from experiments.command import catalogue
+from experiments.command import experiment as catalogue
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.plots.picture import Source

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import compare, lr_range_test, replicate
-from experiments.command import catalogue, grid_flags
+from experiments.command import experiment as catalogue
 from experiments.command import flags as common
+from experiments.command import grid_flags
 from experiments.command.experiment import Experiment
 from jaxopt_study import data
 from jaxopt_study.errors import EnvironmentFault, InputError

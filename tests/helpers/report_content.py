@@ -5,7 +5,7 @@ from plot_runs import run
 from experiments.article import tables as article
 from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
-from experiments.command import catalogue
+from experiments.command import experiment as catalogue
 from jaxopt_study.report import tables
 from jaxopt_study.report.facts import Origin
 

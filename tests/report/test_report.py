@@ -6,7 +6,7 @@ import pytest
 from plot_runs import everything
 from report_content import HOSTILE, ORIGIN, content, runs
 
-from experiments.command import catalogue
+from experiments.command import experiment as catalogue
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.plots.picture import SavedFigure, save_pictures
 from jaxopt_study.report import page, tables, wording

@@ -10,7 +10,7 @@ import pytest
 from plot_runs import everything
 from report_content import HOSTILE, content, runs
 
-from experiments.command import catalogue
+from experiments.command import experiment as catalogue
 from jaxopt_study.plots.picture import save_pictures
 from jaxopt_study.report.facts import Origin
 from jaxopt_study.report.page import render

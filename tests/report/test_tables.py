@@ -11,7 +11,7 @@ from experiments.article import facts as article
 from experiments.article import tables as article_tables
 from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
-from experiments.command import catalogue
+from experiments.command import experiment as catalogue
 from jaxopt_study.report import tables
 from jaxopt_study.report.tables import Table
 
