@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.errors import EnvironmentFault, InputError
 
 
 def cache_folder() -> Path:
@@ -46,3 +46,23 @@ def write_text(path: Path, text: str) -> None:
 def reason(error: OSError) -> str:
     """Why, in the system's words; a full disk said plainly."""
     return "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+
+
+def path_of(name: str, text: str) -> Path:
+    """A path as a person gives it, its ``~`` filled in; InputError, under this name: it can be no path here."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # no such user, or a user without a home
+        raise InputError(name, text, f"allowed is a path; {error}") from None
+    if "\0" in text or not is_utf8(text):
+        raise InputError(name, ascii(text)[1:-1], "allowed is a path in UTF-8 and without zeros")
+    return path
+
+
+def is_utf8(text: str) -> bool:
+    """Whether it can be written; names of files may hold other bytes, which Python carries along as surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

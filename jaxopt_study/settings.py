@@ -10,12 +10,15 @@ RESULTS_VERSION = 1
 # How exactly float32 products are computed, where a device has faster, coarser units: names of JAX's.
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 STRATEGIES = ("auto", "vmap", "map")
+MOST_WHOLE = 2**31 - 1  # devices count in int32
+MOST_MINUTES = 525_600.0  # a year
 
 
-def check_whole(name: str, value: object, least: int) -> None:
-    """Refuses what is not a whole number from ``least``, with an InputError."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(name, repr(value), f"allowed is a whole number from {least}")
+def check_whole(name: str, value: object, least: int, most: int = MOST_WHOLE) -> None:
+    """Refuses what is not a whole number from ``least`` to ``most``, with an InputError."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        upper = f" to {most}" if most < MOST_WHOLE or (isinstance(value, int) and value > most) else ""
+        raise InputError(name, repr(value), f"allowed is a whole number from {least}{upper}")
 
 
 def _check_fields(settings: Any, least: dict[str, int]) -> None:
@@ -61,8 +64,9 @@ class Settings:
     matmul_precision: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "max_epochs", "patience", "data_seed"):
-            check_whole(name, getattr(self, name), 0 if name == "data_seed" else 1)
+        for name in ("batch_size", "max_epochs", "patience"):
+            check_whole(name, getattr(self, name), 1)
+        check_whole("data_seed", self.data_seed, 0, 2**63 - 1)
         _check_fields(self, {"halving": 2})
         _check_one_of("matmul_precision", self.matmul_precision, PRECISIONS)
 
@@ -99,8 +103,10 @@ class Execution:
     def __post_init__(self) -> None:
         _check_fields(self, {"slots": 1, "devices": 1})
         _check_one_of("strategy", self.strategy, STRATEGIES)
-        if not isinstance(self.checkpoint_minutes, int | float) or not self.checkpoint_minutes > 0:
-            raise InputError("checkpoint_minutes", repr(self.checkpoint_minutes), "allowed is a number above 0")
+        minutes = self.checkpoint_minutes
+        if not isinstance(minutes, int | float) or isinstance(minutes, bool) or not 0 < minutes <= MOST_MINUTES:
+            allowed = f"allowed is a number above 0, up to {MOST_MINUTES:.0f}"
+            raise InputError("checkpoint_minutes", repr(minutes), allowed)
 
 
 @dataclasses.dataclass(frozen=True)

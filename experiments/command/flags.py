@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import logging
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -170,6 +171,8 @@ def exit_status() -> Iterator[None]:
     2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop.
     """
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
     try:
         yield
     except InputError as error:
@@ -179,6 +182,8 @@ def exit_status() -> Iterator[None]:
         leave(1, f"error: {error}")
     except Stopped as stopped:
         leave(130, str(stopped))
+    finally:
+        warnings.formatwarning = before
 
 
 def start(

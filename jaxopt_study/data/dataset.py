@@ -1,6 +1,7 @@
 """From the pictures of a source to a data set, split and cut down, and to the batches that are trained on."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxopt_study.errors import InputError
+from jaxopt_study.settings import check_whole
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int32]
@@ -15,6 +17,7 @@ Indices = NDArray[np.int64]
 Array = Any  # numpy before it is put on a device, jax after
 
 TRAIN_SHARE = 0.8  # the article's train[:80%]
+_NAMED = 10
 
 
 class Dataset(NamedTuple):
@@ -94,9 +97,22 @@ def assemble(
         if train_examples is not None:
             raise InputError("--train_examples", train_examples, "must leave at least two classes in the training part")
         raise InputError("--dataset", name, "the training part must hold at least two classes")
+    warn_of_classes(labels[train], labels[val], kept)
     fingerprint = _fingerprint(source.digest, kept, labels, train, val)
     train_images, val_images = _take(source.images, train), _take(source.images, val)
     return Dataset(name, train_images, labels[train], val_images, labels[val], kept, fingerprint)
+
+
+def warn_of_classes(train: Labels, val: Labels, classes: Sequence[str]) -> None:
+    """Warns where the labels ``[N]`` and ``[M]`` leave classes without an example to train on, or one to validate."""
+    without = np.flatnonzero(np.bincount(train, minlength=len(classes)) == 0)
+    if len(without):
+        listed = ", ".join(classes[label] for label in without[:_NAMED]) + (", .." if len(without) > _NAMED else "")
+        told = f"no training example of {len(without)} of the {len(classes)} classes {classes[0]} to {classes[-1]}"
+        warnings.warn(f"{told}: {listed}", stacklevel=3)
+    if len(validated := np.unique(val)) == 1:
+        told = f"all {len(val)} validation examples are of one class, {classes[validated[0]]}"
+        warnings.warn(f"{told}: the validation loss says nothing of the others", stacklevel=3)
 
 
 def choose_classes(available: Sequence[str], names: Sequence[str] | None) -> tuple[str, ...]:
@@ -124,8 +140,8 @@ def digest_of(images: Images) -> str:
 
 
 def _first(indices: Indices, count: int | None, flag: str) -> Indices:
-    if count is not None and not 1 <= count <= len(indices):
-        raise InputError(flag, count, f"a whole number from 1 to {len(indices)}")
+    if count is not None:
+        check_whole(flag, count, 1, len(indices))
     return indices[:count]
 
 

@@ -1,17 +1,23 @@
-"""The user's own pictures: PATH/CLASS/*.jpg, *.jpeg, *.png."""
+"""The user's own pictures: PATH/CLASS/.., of every kind that Pillow reads, in subfolders of a class too."""
 
-from collections.abc import Sequence
+import os
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from jaxopt_study import files
 from jaxopt_study.data import pictures
 from jaxopt_study.data.cache import Allocate, Decode, Decoded
 from jaxopt_study.data.dataset import choose_classes
 from jaxopt_study.errors import InputError
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+PARTS = {"train", "training"}, {"val", "valid", "validation", "test", "testing", "dev", "eval"}
+"""Names of folders, one of each, that are not taken for classes: the split is made here."""
 _CHANNELS = 3
+_NAMED = 10
 
 
 def open_folder(
@@ -20,56 +26,105 @@ def open_folder(
     """The pictures [N, S, S, 3] below a folder, by its subfolders: their key in the cache, and what decodes them.
 
     Grey pictures become RGB, transparency is dropped, orientation marks of cameras are obeyed, hidden names ignored.
-    The arguments are those of `load`; only the chosen classes are read.
+    Other files are left out with a warning that counts them. The arguments are those of `load`; only the chosen classes
+    are read.
 
     Raises:
-        InputError: no such folder, no classes, a class without pictures or with one only, an unreadable picture.
+        InputError: no such folder, no classes, a class without pictures or with one only, unreadable pictures.
     """
     size = image_size or pictures.DEFAULT_SIZE
     try:
         members = _list(path, classes)
-        files = [file for group in members.values() for file in group]
-        key = pictures.cache_key("folder", path, files, size)
+        chosen = [file for group in members.values() for file in group]
+        key = pictures.cache_key("folder", path, chosen, size)
     except OSError as error:
         raise _refused(path, f"cannot be read ({error.strerror}: {error.filename})") from error
     labels = np.repeat(np.arange(len(members), dtype=np.int32), [len(group) for group in members.values()])
 
     def decode(allocate: Allocate) -> Decoded:
-        images = allocate((len(files), size, size, _CHANNELS))
+        images = allocate((len(chosen), size, size, _CHANNELS))
+        broken: dict[int, str] = {}
 
         def work(chunk: range) -> None:
             for i in chunk:
                 try:
-                    images[i] = pictures.decode(files[i], size, size, _CHANNELS)
+                    images[i] = pictures.decode(chosen[i], size, size, _CHANNELS)
                 except pictures.UnreadableImage as error:
-                    raise _refused(path, f"cannot read image {files[i]} ({error})") from error
+                    broken[i] = f"{chosen[i]} ({error})"
 
-        pictures.in_threads(len(files), work, title=f"Decoding {path.resolve().name}", progress=progress)
+        pictures.in_threads(len(chosen), work, title=f"Decoding {path.resolve().name}", progress=progress)
+        if broken:
+            named = ", ".join(broken[i] for i in sorted(broken)[:_NAMED])
+            more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+            raise _refused(path, f"cannot read {len(broken)} of {len(chosen)} pictures: {named}{more}")
         return Decoded(images, labels, tuple(members), 0)
 
     return key, decode
 
 
 def _list(path: Path, classes: Sequence[str] | None) -> dict[str, list[Path]]:
-    """Class name -> its files, both sorted."""
+    """Class name -> its pictures, both sorted; warns of files that are none."""
     if not path.is_dir():
         raise _refused(path, "must be an existing folder with one subfolder a class")
-    names = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    visible = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    names = sorted(entry.name for entry in visible if entry.is_dir())
+    if not set(classes or ("all",)) <= set(names):
+        _refuse_parts(path, names)
     if len(names) < 2:
         only = f"one only, {names[0]!r}" if names else "none"
         raise _refused(path, f"must hold at least two subfolders, one a class; found {only}")
-    members = {name: _pictures(path / name) for name in sorted(choose_classes(names, classes))}
-    for name, files in members.items():
-        if not files:
-            raise _refused(path, f"class {name!r} has no {', '.join(SUFFIXES)} image")
-        if len(files) < 2:
-            raise _refused(path, f"class {name!r} has one image, at least two are needed to split it")
+    members: dict[str, list[Path]] = {name: [] for name in sorted(choose_classes(names, classes))}
+    left = [entry for entry in visible if _is_picture(entry) and entry.is_file()]
+    for name, pictures_of in members.items():
+        if not files.is_utf8(name):
+            raise _refused(path, f"class {name!a} has a name that is not UTF-8")
+        for file in _files(path / name):
+            (pictures_of if _is_picture(file) else left).append(file)
+        pictures_of.sort()
+    told = f"; {_counted(left)}" if left else ""
+    for name, found in members.items():
+        if len(found) < 2:
+            what = "one picture, at least two are needed to split it" if found else "no picture"
+            raise _refused(path, f"class {name!r} has {what}{told}")
+    if left:
+        warnings.warn(f"folder:{path}: {_counted(left)}", stacklevel=2)
     return members
 
 
-def _pictures(folder: Path) -> list[Path]:
-    visible = (file for file in folder.iterdir() if not file.name.startswith("."))
-    return sorted(file for file in visible if file.suffix.lower() in SUFFIXES and file.is_file())
+def _refuse_parts(path: Path, names: Sequence[str]) -> None:
+    parts = [[name for name in names if name.lower() in of] for of in PARTS]
+    if all(parts):
+        listed = " and ".join(parts[0] + parts[1])
+        allowed = f"allowed is the folder of the classes alone, such as folder:{path / parts[0][0]}; it is split here"
+        raise _refused(path, f"{listed} are parts of a data set and no classes, {allowed}")
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in pictures.suffixes()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder that are not hidden; links are followed, each folder once."""
+    seen = set()
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=fail):
+        known = os.stat(place)
+        fresh = (known.st_dev, known.st_ino) not in seen
+        seen.add((known.st_dev, known.st_ino))
+        folders[:] = sorted(name for name in folders if fresh and not name.startswith("."))
+        visible = (Path(place, name) for name in names if fresh and not name.startswith("."))
+        yield from (file for file in visible if file.is_file())
+
+
+def _counted(left: Sequence[Path]) -> str:
+    """How many files are left out, by suffix: ``3 files are left out: .txt 2, no suffix 1``."""
+    suffixes = Counter(ascii(file.suffix.lower())[1:-1] or "no suffix" for file in left)
+    listed = [f"{suffix} {count}" for suffix, count in sorted(suffixes.items(), key=lambda item: (-item[1], item[0]))]
+    more = [f"{len(listed) - _NAMED} other suffixes"] if len(listed) > _NAMED else []
+    return f"{len(left)} {'file is' if len(left) == 1 else 'files are'} left out: {', '.join(listed[:_NAMED] + more)}"
 
 
 def _refused(path: Path, allowed: str) -> InputError:

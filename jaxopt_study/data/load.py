@@ -9,8 +9,11 @@ from jaxopt_study import files
 from jaxopt_study.data.cache import Decoded, through_cache
 from jaxopt_study.data.dataset import Dataset, Source, assemble, digest_of, stratified_split
 from jaxopt_study.errors import InputError
+from jaxopt_study.settings import check_whole
 
 PARITY = ("even", "odd")
+_LARGEST = {"digits": 256}
+_LARGEST_OF_PICTURES = 4096
 _BRIGHTEST = 16  # the scans of the digits count the set pixels of 4 x 4 blocks
 
 
@@ -30,9 +33,9 @@ def load(
 
     Args:
         name: "digits" (scikit-learn's, 8 x 8, embedded), "tfds:NAME" (a set of TFDS) or "folder:PATH" (pictures
-            ``PATH/CLASS/*.jpg``, ``*.jpeg``, ``*.png``).
-        image_size: height and width in pixels; resized bilinearly without keeping the aspect ratio. None: 8 for digits,
-            the set's own size for a TFDS set that has one, else 128.
+            of any kind that Pillow reads, in ``PATH/CLASS`` and its subfolders).
+        image_size: height and width in pixels, up to 4096 (256 for digits); resized bilinearly without keeping the
+            aspect ratio. None: 8 for digits, the set's own size for a TFDS set that has one, else 128.
         data_dir: where prepared TFDS sets lie; None is TFDS's own folder. Other sources do not use it.
         cache_dir: where decoded images are kept; None is the user's cache folder. The digits are not cached.
         classes: names of the classes to keep, in the order of their labels; None or ("all",) keeps all, but None means
@@ -50,8 +53,8 @@ def load(
         InputError: an argument cannot be used; one line names the flag, the value and what is allowed.
         EnvironmentFault: the machine cannot do it, such as preparing a TFDS set without TensorFlow.
     """
-    if image_size is not None and image_size < 1:
-        raise InputError("--image_size", image_size, "a whole number of pixels, at least 1")
+    if image_size is not None:
+        check_whole("--image_size", image_size, 1, _LARGEST.get(name, _LARGEST_OF_PICTURES))
     kind, _, rest = name.partition(":")
     if name == "digits":
         source = _read_digits(image_size, classes, split_seed)
@@ -61,8 +64,8 @@ def load(
         if kind == "tfds":
             key, decode = tfds.open_tfds(rest, image_size, data_dir, classes, progress=progress)
         else:
-            key, decode = folder.open_folder(Path(rest).expanduser(), image_size, classes, progress=progress)
-        cache = Path(cache_dir).expanduser() if cache_dir else files.cache_folder() / "data"
+            key, decode = folder.open_folder(files.path_of("--dataset", rest), image_size, classes, progress=progress)
+        cache = files.path_of("--cache_dir", cache_dir) if cache_dir else files.cache_folder() / "data"
         source = _split(*through_cache(cache, key, decode), split_seed)
     else:
         raise InputError("--dataset", name, "one of digits, tfds:NAME, folder:PATH")

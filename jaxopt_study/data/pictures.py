@@ -1,8 +1,11 @@
 """From encoded pictures to pixels of one size, many at a time."""
 
+import contextlib
 import functools
 import io
 import os
+import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +23,11 @@ DEFAULT_SIZE = 128  # the article's
 _CHUNK = 256
 _MOST_THREADS = 16  # beyond, they wait for the interpreter's lock
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_STRANGE = {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow runs Ghostscript, or knows the name alone
+MOST_PIXELS = 89_478_485
+"""Of one picture: from there on Pillow warns of files that are made to fill the memory."""
+_LARGE = 1 << 24
+_one_large_picture = threading.Lock()
 
 
 class UnreadableImage(Exception):
@@ -29,24 +37,45 @@ class UnreadableImage(Exception):
 def decode(encoded: bytes | Path, height: int, width: int, channels: int) -> Images:
     """One picture, decoded and resized: uint8 ``[height, width, channels]``.
 
-    It is JPEG or PNG, of 1 (grey), 3 (RGB) or 4 (RGBA) channels. Of a file the orientation in its EXIF data is applied.
+    It is of any kind in :func:`suffixes`, of 1 (grey), 3 (RGB) or 4 (RGBA) channels; of several frames the first is
+    taken. Of a file the orientation in its EXIF data is applied.
 
     Raises:
-        UnreadableImage: not a picture, cut short, or too large to be one.
+        UnreadableImage: not a picture, cut short, or of more than ``MOST_PIXELS``, which is known before it is decoded.
     """
     try:
-        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded) as picture:
-            upright = ImageOps.exif_transpose(picture) if isinstance(encoded, Path) else picture
-            pixels = np.asarray(_eight_bits(upright).convert(_MODES[channels]))
+        with Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded, formats=_formats()) as picture:
+            count = picture.width * picture.height
+            if count > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            with _one_large_picture if count > _LARGE else contextlib.nullcontext():
+                upright = ImageOps.exif_transpose(picture) if isinstance(encoded, Path) else picture
+                pixels = np.asarray(_eight_bits(upright).convert(_MODES[channels]))
     except UnidentifiedImageError as error:
         raise UnreadableImage("not an image") from error
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(f"more than {MOST_PIXELS} pixels") from error
     except Exception as error:  # Pillow's readers fail in many types: OSError, SyntaxError, ValueError, struct.error
         raise UnreadableImage(getattr(error, "strerror", None) or one_line(error)) from error
     return resize(pixels.reshape(*pixels.shape[:2], channels), height, width)
 
 
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _STRANGE)
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """Of the files that are read as pictures, such as ``.jpg``, in lower case."""
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in _formats())
+
+
 def _eight_bits(picture: Image.Image) -> Image.Image:
     # Pillow's conversion of 16-bit greys clips at 255 instead of scaling, which leaves a white picture.
+    if picture.mode == "F":
+        raise UnreadableImage("its pixels are floats, and nothing says which of them is white")
     if not picture.mode.startswith("I"):
         return picture
     return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
@@ -94,9 +123,11 @@ def in_threads(count: int, work: Callable[[range], None], *, title: str, progres
 
     chunks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with (
+        warnings.catch_warnings(),
         Progress(console=Console(stderr=True, quiet=not progress), disable=not progress) as bar,
         ThreadPoolExecutor(min(max(2, os.cpu_count() or 1), _MOST_THREADS)) as pool,
     ):
+        warnings.filterwarnings("ignore", module="PIL")  # of what is decoded nonetheless, or refused by its size
         task = bar.add_task(title, total=count)
         for chunk, _ in zip(chunks, pool.map(work, chunks), strict=True):  # a failure cancels what has not begun
             bar.advance(task, len(chunk))

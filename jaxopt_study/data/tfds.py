@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxopt_study import files
 from jaxopt_study.data import pictures
 from jaxopt_study.data.cache import Allocate, Decode, Decoded
 from jaxopt_study.data.dataset import choose_classes
@@ -36,7 +37,8 @@ def open_tfds(
     wanted = _NAME.fullmatch(name)
     if wanted is None:
         raise InputError("--dataset", f"tfds:{name}", "tfds:NAME, tfds:NAME/CONFIG or tfds:NAME:1.2.3")
-    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    given = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    root = files.path_of("--data_dir", given)
     try:
         prepared = _find(wanted, root)
         if prepared is None:

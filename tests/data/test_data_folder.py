@@ -1,5 +1,7 @@
 import os
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,10 @@ def test_suffixes_in_any_case_count_and_other_files_do_not(photos: Path) -> None
     picture.save(photos / "green" / ".hidden.png")
     (photos / "green" / "notes.txt").write_text("no picture")
     (photos / ".git").mkdir()
-    data = _load(photos)
+    (photos / "green" / "README").write_text("no picture")
+    picture.save(photos / "beside.png")
+    with pytest.warns(UserWarning, match=r"photos: 3 files are left out: \.png 1, \.txt 1, no suffix 1$"):
+        data = _load(photos)
     assert data.classes == ("blue", "green", "red")
     assert len(data.train_labels) + len(data.val_labels) == 18
 
@@ -71,6 +76,55 @@ def test_every_kind_of_picture_becomes_eight_bit_rgb(photos: Path) -> None:
     greys = np.concatenate([data.train_images[data.train_labels == 0], data.val_images[data.val_labels == 0]])
     assert greys.shape == (5, 4, 4, 3)
     assert np.abs(greys.astype(int) - 128).max() <= 5
+
+
+@pytest.mark.parametrize("suffix", ["webp", "bmp", "gif", "tiff", "jfif", "ppm", "avif"])
+def test_what_pillow_reads_is_read_and_subfolders_of_a_class_too(photos: Path, suffix: str) -> None:
+    deep = photos / "red" / "dark" / "wine"
+    deep.mkdir(parents=True)
+    (deep / "again").symlink_to(photos / "red")  # a circle
+    for i in range(5):
+        Image.new("RGB", (9, 9), RED).save(deep / f"{i}.{suffix}")
+    data = _load(photos)
+    reds = np.concatenate([data.train_images[data.train_labels == 1], data.val_images[data.val_labels == 1]])
+    assert len(reds) == 15
+    assert np.abs(reds.astype(int) - RED).max() <= 5
+
+
+def test_pictures_that_would_fill_the_memory_are_refused_by_name_before_they_are_decoded(photos: Path) -> None:
+    for name, side in (("a", 13_300), ("b", 9_460), ("c", 20_000)):
+        head = struct.pack(">4sIIBBBBB", b"IHDR", side, side, 1, 0, 0, 0, 0)
+        png = b"\x89PNG\r\n\x1a\n\0\0\0\r" + head + struct.pack(">I", zlib.crc32(head)) + b"\0\0\3\0IDAT" + b"\0" * 999
+        (photos / "red" / f"{name}.png").write_bytes(png)
+    refused = _refusal(photos)
+    assert "cannot read 3 of 18 pictures" in refused
+    assert all(f"{name}.png (more than" in refused for name in "abc")
+    assert "pixels" in refused
+
+
+def test_all_that_is_broken_is_named_at_once(photos: Path) -> None:
+    for i in range(12):
+        (photos / "blue" / f"broken{i:02}.gif").write_bytes(b"no picture")
+    refused = _refusal(photos)
+    assert "cannot read 12 of 27 pictures" in refused
+    assert "broken09.gif (not an image) and 2 more" in refused
+
+
+@pytest.mark.parametrize(("first", "second"), [("train", "val"), ("Training", "TEST"), ("train", "validation")])
+def test_parts_of_a_data_set_are_not_taken_for_classes(tmp_path: Path, first: str, second: str) -> None:
+    for part in (first, second):
+        for colour in ("red", "blue"):
+            (tmp_path / "set" / part / colour).mkdir(parents=True)
+    for asked in ({}, {"classes": ("red", "blue")}):
+        assert f"{first} and {second} are parts of a data set and no classes" in _refusal(tmp_path / "set", **asked)
+        assert f"such as folder:{tmp_path / 'set' / first}" in _refusal(tmp_path / "set", **asked)
+
+
+def test_a_class_whose_name_is_not_utf_8_is_refused_and_such_a_file_is_read(photos: Path) -> None:
+    (photos / "red" / "0.png").rename(photos / "red" / "caf\udce9.png")
+    assert len(_load(photos).train_labels) == 12
+    (photos / "red").rename(photos / "roug\udce9")
+    assert "class 'roug\\udce9' has a name that is not UTF-8" in _refusal(photos)
 
 
 def test_the_orientation_mark_of_a_camera_is_obeyed(tmp_path: Path) -> None:
@@ -141,13 +195,13 @@ def test_one_class_only(tmp_path: Path) -> None:
 
 def test_class_without_pictures(photos: Path) -> None:
     (photos / "void").mkdir()
-    assert "class 'void' has no .jpg, .jpeg, .png image" in _refusal(photos)
+    assert "class 'void' has no picture" in _refusal(photos)
 
 
 def test_class_too_small_to_split(photos: Path) -> None:
     (photos / "lonely").mkdir()
     Image.new("RGB", (5, 5), RED).save(photos / "lonely" / "1.png")
-    assert "class 'lonely' has one image, at least two are needed to split it" in _refusal(photos)
+    assert "class 'lonely' has one picture, at least two are needed to split it" in _refusal(photos)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\nbut no more", b"cut"])
@@ -156,7 +210,7 @@ def test_unreadable_picture_is_named_and_nothing_is_left(photos: Path, content: 
     noise = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file)
     file.write_bytes(file.read_bytes()[:1500] if content == b"cut" else content)
-    assert re.search(rf"folder:{photos}: cannot read image {file} \(.+\)$", _refusal(photos))
+    assert re.search(rf"folder:{photos}: cannot read 1 of 15 pictures: {file} \(.+\)$", _refusal(photos))
     assert list((photos.parent / "cache").iterdir()) == []
 
 

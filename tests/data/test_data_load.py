@@ -83,16 +83,25 @@ def test_fingerprint_tells_data_apart_and_nothing_else() -> None:
     [
         ({"name": "digit"}, "--dataset=digit: one of digits, tfds:NAME, folder:PATH"),
         ({"name": "tfds:"}, "--dataset=tfds:: one of digits, tfds:NAME, folder:PATH"),
-        ({"image_size": 0}, "--image_size=0: a whole number of pixels, at least 1"),
+        ({"image_size": 0}, "--image_size=0: allowed is a whole number from 1 to 256"),
+        ({"image_size": 100_000}, "--image_size=100000: allowed is a whole number from 1 to 256"),
+        ({"name": "folder:x", "image_size": 100_000}, "--image_size=100000: allowed is a whole number from 1 to 4096"),
+        ({"image_size": 8.0}, "--image_size=8.0: allowed is a whole number from 1 to 256"),
+        (
+            {"name": "folder:~no-such-user/x"},
+            "--dataset=~no-such-user/x: allowed is a path; Could not determine home directory.",
+        ),
+        ({"name": "folder:a\0b"}, "--dataset=a\\x00b: allowed is a path in UTF-8 and without zeros"),
+        ({"name": "tfds:x", "data_dir": "\udce9"}, "--data_dir=\\udce9: allowed is a path in UTF-8 and without zeros"),
         ({"classes": ("3",)}, "--classes=3: at least two classes of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ({"classes": ("even",)}, "--classes=even: at least two classes of even, odd"),
         ({"classes": ()}, "--classes=: at least two classes of even, odd"),
         ({"classes": ("3", "cat")}, "--classes=3,cat: no class 'cat'; there are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
         ({"classes": ("3", "8", "3")}, "--classes=3,8,3: each class may be named once"),
-        ({"train_examples": 0}, "--train_examples=0: a whole number from 1 to 1438"),
-        ({"train_examples": 1439}, "--train_examples=1439: a whole number from 1 to 1438"),
+        ({"train_examples": 0}, "--train_examples=0: allowed is a whole number from 1 to 1438"),
+        ({"train_examples": 1439}, "--train_examples=1439: allowed is a whole number from 1 to 1438"),
         ({"train_examples": 1}, "--train_examples=1: must leave at least two classes in the training part"),
-        ({"val_examples": 360}, "--val_examples=360: a whole number from 1 to 359"),
+        ({"val_examples": 360}, "--val_examples=360: allowed is a whole number from 1 to 359"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, message: str) -> None:
@@ -108,3 +117,8 @@ def test_digits_load_without_importing_the_slow_packages() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def test_a_validation_part_of_one_class_is_said() -> None:
+    with pytest.warns(UserWarning, match="all 1 validation examples are of one class, (odd|even): the validation loss"):
+        load("digits", val_examples=1)

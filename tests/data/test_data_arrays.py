@@ -1,0 +1,47 @@
+"""Arrays of the user's own: labels are the classes that they name, or are refused, and never others."""
+
+import numpy as np
+import pytest
+
+from jaxopt_study.data.arrays import MOST_CLASSES, arrays
+from jaxopt_study.errors import InputError
+
+IMAGES = np.zeros((4, 2, 2, 1), np.uint8)
+
+
+def of(labels, **options):
+    return arrays(IMAGES, labels, IMAGES, [0, 1, 0, 1], **options)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.int64, np.uint64])
+def test_whole_numbers_of_every_type_are_classes(dtype):
+    data = of(np.array([0, 1, 1, 0], dtype))
+    assert data.train_labels.dtype == np.int32
+    assert data.train_labels.tolist() == [0, 1, 1, 0]
+    assert data.classes == ("0", "1")
+
+
+@pytest.mark.parametrize("largest", [MOST_CLASSES, 10**9, 2**31 - 1, 2**31, 2**32 + 1, 2**63 - 1, 2**63, 2**64, -1])
+@pytest.mark.parametrize("names", [None, ["a", "b"]])
+def test_labels_that_do_not_fit_are_refused_and_never_wrapped(largest, names):
+    with pytest.raises(InputError) as refused:
+        of([0, 1, 1, largest], classes=names)
+    assert len(str(refused.value)) < 250
+    assert str(refused.value).startswith(("train_labels=", "classes="))
+
+
+def test_floats_are_no_classes():
+    with pytest.raises(InputError, match=r"labels that are floats have none; .* labels.astype\(int\)"):
+        arrays(IMAGES, [0.0, 1.0, 1.0, 0.5], IMAGES, [0.0, 1.0, 1.0, 0.5], classes=["a", "b"])
+    with pytest.warns(UserWarning, match="taken as numbers to predict"):
+        arrays(IMAGES, [0.0, 1.0, 1.0, 0.0], IMAGES, [0.0, 1.0, 1.0, 0.0])
+
+
+def test_labels_from_one_are_said_to_leave_a_class_without_an_example():
+    with pytest.warns(UserWarning, match="no training example of 1 of the 4 classes 0 to 3: 0$"):
+        assert len(of([1, 2, 3, 1]).classes) == 4
+
+
+def test_a_validation_part_of_one_class_is_said():
+    with pytest.warns(UserWarning, match="all 4 validation examples are of one class, dog: "):
+        arrays(IMAGES, [0, 1, 1, 0], IMAGES, [1, 1, 1, 1], classes=["cat", "dog"])
