@@ -88,7 +88,8 @@ def _built(
             examples = f"{name} on examples of shape {image_shape}"
             raise InputError("model", examples, f"it fails with {type(error).__name__}: {one_line(error)}") from error
 
-    return Model(f"{name} {identity(*code)}", build, factory)
+    of_code = identity(*code, of="model")
+    return Model(f"{name} {of_code}", build, factory)
 
 
 def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name: str | None = None) -> Model:

@@ -173,7 +173,7 @@ def _family(
             hyperparameters=tuple(ranges.get(number.name) or ranged(number) for number in traced),
             title=name,
             optional=tuple(ranges.get(number.name) or ranged(number) for number in optional),
-            identity=identity(name, code, dict(static), sorted(fixed)),
+            identity=identity(name, code, dict(static), sorted(fixed), of="optimizer"),
             fixed=tuple(reasons.items()),
         )
     )
