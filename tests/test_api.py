@@ -15,7 +15,7 @@ import own_studies
 import pytest
 from flax import nnx
 
-import jaxopt_study.api as js
+import jaxopt_study as js
 from experiments.command import outputs, results
 from jaxopt_study.data.arrays import arrays
 from jaxopt_study.errors import InputError
@@ -68,6 +68,10 @@ def test_a_regression_with_an_nnx_module_and_batch_sizes_as_an_axis(tmp_path):
     page = study.report().read_text(encoding="utf-8")
     assert "squared_error" in page
     assert 'id="claims"' not in page
+    assert np.isnan(table["val_accuracy"]).all()
+    assert "accuracy" not in page.partition('id="settings"')[0]
+    constant = np.square(asked["data"].val_labels - asked["data"].train_labels.mean(0)).mean()
+    assert f"<dt>Loss of guessing</dt><dd>{constant:.4f}</dd>" in page
     outputs.write(results.read([tmp_path]), tmp_path / "again")
     assert (tmp_path / "again" / "report.html").read_text(encoding="utf-8").count("<figure") == page.count("<figure")
     assert not (tmp_path / "again" / "claims.csv").exists()

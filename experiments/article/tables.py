@@ -30,8 +30,8 @@ def _best_row(runs: Runs, row: facts.BestRun) -> tuple[Value, ...]:
     theirs = (row.title, row.val_loss, row.train_loss, row.epoch, tables.numbers(row.hyperparameters))
     cells = runs.family(row.optimizer)
     if not cells:
-        return (*theirs, None, None, None, None, None, "", 0, "not run")
-    return (*theirs, *tables.measured(best_cell(cells).histories))
+        return (*theirs, *[None] * 6, "", 0, "not run")
+    return (*theirs, *tables.measured(best_cell(cells).histories, runs.chance))
 
 
 def claims(judgements: Sequence[Judgement]) -> Table:

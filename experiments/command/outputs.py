@@ -33,13 +33,15 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         [Origin(folder.name, config, stats) for folder, config, stats in results.origins],
         saved,
         title=title(results),
+        chance=results.chance,
         where=results.where,
         best_runs=best_runs,
         reference=article.reference(judgements, experiment.sections()),
         further=further_tables(results),
         notes=notes,
     )
-    terminal.show(results.histories if histories is None else histories, best_runs, judgements, notes, output)
+    shown = results.histories if histories is None else histories
+    terminal.show(shown, best_runs, judgements, notes, output, results.chance)
 
 
 def further_tables(results: Results) -> dict[str, tables.Table]:

@@ -1,7 +1,6 @@
 """What work directories hold: finished runs of one set of data, network and settings, and which figures they give."""
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +10,7 @@ import numpy as np
 
 from experiments.article.find import ArticleRuns
 from experiments.command.experiment import Values
+from jaxopt_study.analysis.guessing import guessing_in
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import Run, fingerprint, make_run
@@ -48,11 +48,8 @@ class Results(NamedTuple):
 
     @property
     def chance(self) -> float:
-        """Loss of guessing, nats."""
-        classes = [config["dataset"]["classes"] for _, config, _ in self.origins if "dataset" in config]
-        if classes and not classes[0]:  # a regression, which nobody can guess
-            return math.inf
-        return math.log(len(classes[0])) if classes else math.log(2)
+        """Loss of guessing."""
+        return guessing_in(next((config for _, config, _ in self.origins if "dataset" in config), {}))
 
     @property
     def of_article(self) -> bool:
@@ -138,7 +135,7 @@ def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, Histo
 def finished(study: "Study") -> Runs:
     """The runs in a study's store that have its data, network and settings, whatever their numbers."""
     histories, _ = of_folder(study.folder, {"identity": study.identity}, study.trained)
-    return Runs(histories.values(), chance=math.log(len(study.dataset.classes)))
+    return Runs(histories.values(), chance=study.guessing)
 
 
 def record(study: "Study", drawn: Drawn) -> None:

@@ -1,5 +1,6 @@
 """What the person at the terminal gets at the end: a table, what was left out, where everything is."""
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.article.claim import Judgement, counted
-from jaxopt_study.analysis.best import best_first
+from jaxopt_study.analysis.best import best_places
+from jaxopt_study.analysis.guessing import WORSE, status
 from jaxopt_study.analysis.minima import seed_minima
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.grids.run import Run
@@ -30,12 +32,13 @@ def show(
     judgements: Sequence[Judgement],
     notes: Sequence[str],
     folder: Path,
+    chance: float,
 ) -> None:
-    """Prints it all to stdout."""
+    """Prints it all to stdout; ``chance`` is the loss of guessing."""
     console = wide_console()
     grouped = by_configuration(histories)
     # Of many configurations the best of each optimizer is shown.
-    console.print(table(grouped) if len(grouped) <= 60 else best_table(best_runs))
+    console.print(table(grouped, chance) if len(grouped) <= 60 else best_table(best_runs))
     for note in notes:
         console.print(note)
     console.print(f"claims: {counted(judgements)}")
@@ -63,15 +66,24 @@ def closing_line(folder: Path) -> str:
 def best_table(best_runs: tables.Table) -> Table:
     """The best configuration of each optimizer, beside the article's best run."""
     result = Table(title="Best configuration of each optimizer, by its lowest validation loss (mean over seeds)")
-    for name in ("optimizer", "min val loss", "95% interval", "at epoch", "hyperparameters", "the article's"):
+    for name in (
+        "optimizer",
+        "min val loss",
+        "95% interval",
+        "accuracy",
+        "at epoch",
+        "hyperparameters",
+        "the article's",
+    ):
         result.add_column(name, justify="left" if name in ("optimizer", "hyperparameters") else "right")
     for row in best_runs.records():
         result.add_row(
             str(row["optimizer"]),
             _number(row["val_loss"], ".4f") or str(row["note"]),
             " - ".join(filter(None, (_number(row[end], ".4f") for end in ("val_low", "val_high")))),
+            _number(row["val_accuracy"], ".1%"),
             _number(row["epoch"], ".0f"),
-            str(row["hyperparameters"]),
+            f"{row['hyperparameters']}{f' ({WORSE})' if WORSE in row['note'] else ''}",
             _number(row["article_val_loss"], ".4f"),
         )
     return result
@@ -81,28 +93,29 @@ def _number(value: tables.Value, digits: str) -> str:
     return f"{value:{digits}}" if isinstance(value, int | float) and np.isfinite(value) else ""
 
 
-def table(grouped: Sequence[Sequence[History]]) -> Table:
+def table(grouped: Sequence[Sequence[History]], chance: float = math.inf) -> Table:
     """A row a configuration, over its seeds: lowest validation loss, its epoch, how the runs ended."""
     names = varied([history for group in grouped for history in group])
     result = Table(title="Lowest validation loss of each configuration (mean over seeds, lowest to highest)")
     for name in names:
         result.add_column(name, justify="right")
-    for name in ("min val loss", "range", "at epoch", "train loss there", "epochs", "status"):
+    for name in ("min val loss", "range", "accuracy", "at epoch", "train loss", "epochs", "status"):
         result.add_column(name, justify="left" if name == "status" else "right")
-    best = next(iter(best_first(grouped)), None)
-    for group in grouped:
+    best = best_places([seed_minima(group, chance=chance) for group in grouped])[:1]
+    for place, group in enumerate(grouped):
         optimizer, numbers = group[0].optimizer, group[0].hyperparameters
         values = {"optimizer": registry.family(optimizer).title, **{n: f"{v:.4g}" for n, v in numbers.items()}}
-        loss, low, high, epoch, train, *_ = seed_minima(group)
-        mark = " *" if group is best and np.isfinite(loss) else ""
+        loss, low, high, epoch, train, accuracy, *_ = seed_minima(group, chance=chance)
+        mark = " *" if place in best else ""
         result.add_row(
             *(values.get(name, "") for name in names),
             f"{loss:.4f}{mark}" if np.isfinite(loss) else "none",
             f"{low:.4f} - {high:.4f}" if len(group) > 1 and np.isfinite(loss) else "",
+            _number(accuracy, ".1%"),
             f"{epoch:.0f}" if np.isfinite(loss) else "",
             f"{train:.4f}" if np.isfinite(loss) else "",
             "-".join(dict.fromkeys(str(f(h.epochs for h in group)) for f in (min, max))),
-            endings(group),
+            endings(group, chance),
             style="bold" if mark else None,
         )
     result.caption = "* the lowest"
@@ -117,9 +130,9 @@ def varied(histories: Sequence[History]) -> list[str]:
     return (["optimizer"] if len(optimizers) > 1 or not several else []) + several
 
 
-def endings(group: Sequence[History]) -> str:
+def endings(group: Sequence[History], chance: float) -> str:
     """How the runs of a configuration ended; divergence with its epoch."""
-    words = [f"diverged in epoch {h.diverged_epoch}" if h.status == "diverged" else h.status for h in group]
+    words = [f"diverged in epoch {h.diverged_epoch}" if h.status == "diverged" else status(h, chance) for h in group]
     return ", ".join(f"{words.count(w)} x {w}" if len(set(words)) > 1 else w for w in dict.fromkeys(words))
 
 

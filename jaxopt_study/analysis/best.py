@@ -2,16 +2,20 @@
 
 The best has the smallest mean over its seeds of the run's smallest loss. A run that diverged or failed has no loss that
 counts: its configuration is the best only where none is whose runs all ended otherwise. Neither is one of fewer seeds
-than half of those compared have, as in a study that was interrupted, while there are others.
+than half of those compared have, as in a study that was interrupted, while there are others. What is no better than
+guessing is starred nowhere.
 """
 
 import functools
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from jaxopt_study.analysis.guessing import WORSE
+from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.minima import Minima, lowest, lowest_loss, seed_minima
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
@@ -29,12 +33,61 @@ def ranked(candidates: Sequence[Minima]) -> list[int]:
 
 
 def best_places(candidates: Sequence[Minima]) -> list[int]:
-    """Places of the best configuration and of its equals; none where each has a run without a loss that counts."""
+    """Places of the best configuration and of its equals.
+
+    None where each has a run without a loss that counts, or the best has not learnt.
+    """
     order = ranked(candidates)
-    if not order or not candidates[order[0]].is_whole:
+    best = candidates[order[0]] if order else None
+    if best is None or not best.is_whole or not best.learnt:
         return []
-    best = candidates[order[0]]
     return sorted(place for place in order if candidates[place].is_whole and candidates[place].value == best.value)
+
+
+class Best(NamedTuple):
+    """A configuration and what its seeds say of it: means, with the 95% interval of the validation loss.
+
+    Attributes:
+        optimizer: name of the rule.
+        hyperparameters: its numbers.
+        val_loss: mean of the smallest validation losses of the seeds that have one that counts.
+        val_low, val_high: its interval; NaN of one seed.
+        val_accuracy: mean accuracy in the epochs of these losses; NaN where none was measured.
+        train_loss: mean of the smallest training losses, with dropout on.
+        epoch: mean of the epochs of the smallest validation losses.
+        seeds: how many there are.
+        note: what a reader must know: seeds that diverged, or are no better than guessing.
+    """
+
+    optimizer: str
+    hyperparameters: Mapping[str, float]
+    val_loss: float
+    val_low: float
+    val_high: float
+    val_accuracy: float
+    train_loss: float
+    epoch: float
+    seeds: int
+    note: str
+
+
+def estimated(histories: Sequence[History], chance: float = math.inf) -> Best:
+    """What the runs of one configuration, one a seed, say of it; ``chance`` is the loss of guessing."""
+    minima = seed_minima(histories, chance=chance)
+    val, train = (
+        seed_estimate([loss for loss in (lowest_loss(run, curve) for run in histories) if math.isfinite(loss)])
+        for curve in ("val_loss", "train_loss")
+    )
+    first, count, lost = histories[0], len(histories), len(minima.diverged)
+    notes = [
+        val.note if minima.seeds or not lost else "",
+        f"{lost} of {count} seeds diverged" if lost else "",
+        f"{minima.worse} of {count} seeds {WORSE}" if minima.worse else "",
+    ]
+    return Best(
+        first.optimizer, first.hyperparameters, val.value, val.low, val.high, minima.accuracy, train.value,
+        minima.epoch, count, "; ".join(filter(None, notes)),
+    )  # fmt: skip
 
 
 def best_first(configurations: Sequence[Sequence[History]]) -> list[Sequence[History]]:

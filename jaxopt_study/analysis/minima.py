@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxopt_study.analysis import guessing
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
@@ -16,10 +17,12 @@ PATIENCE = 50
 
 
 class Summary(NamedTuple):
-    """What is said of a run in a table of all; NaN and None where there is no finite loss."""
+    """What is said of a run in a table of all; NaN and None where there is no finite loss or no accuracy."""
 
     min_val_loss: float
     min_val_epoch: int | None
+    val_accuracy_at_min_val: float
+    max_val_accuracy: float
     train_loss_at_min_val: float
     min_train_loss: float
     min_train_epoch: int | None
@@ -45,11 +48,23 @@ def minimum(curve: ArrayLike) -> Minimum:
     return Minimum(float(values[at]), at + 1)
 
 
-def summary(history: History) -> Summary:
-    """The numbers of one run."""
+def summary(history: History, chance: float = math.inf) -> Summary:
+    """The numbers of one run; its status as :func:`jaxopt_study.analysis.guessing.status` tells it."""
     val, train = (minimum(history.curves[curve]) for curve in ("val_loss", "train_loss"))
-    beside = float(history.curves["train_loss"][val.epoch - 1]) if val.epoch else math.nan
-    return Summary(*val, beside, *train, history.epochs, history.status, history.diverged_epoch)
+    shares = accuracy(history)
+    at_val, beside = (
+        float(curve[val.epoch - 1]) if val.epoch else math.nan for curve in (shares, history.curves["train_loss"])
+    )
+    status = guessing.status(history, chance)
+    return Summary(
+        *val, at_val, -minimum(-shares).value, beside, *train, history.epochs, status, history.diverged_epoch
+    )
+
+
+def accuracy(history: History) -> np.ndarray:
+    """The validation accuracy ``[E]``; NaN where none was measured, which older stores of regressions have as 0."""
+    curve = np.asarray(history.curves["val_accuracy"], np.float64)
+    return curve if (curve > 0).any() else np.full(len(curve), math.nan)
 
 
 def lowest_loss(history: History, curve: str = "val_loss") -> float:
@@ -72,9 +87,12 @@ class Minima(NamedTuple):
         high: largest of them.
         epoch: mean of the epochs that have them.
         train_loss: mean training loss in these epochs.
+        accuracy: mean validation accuracy in these epochs; NaN where none was measured.
         seeds: how many have one.
         runs: how many there are.
         diverged: epochs in which runs diverged, ascending (0 where it is not known).
+        worse: how many runs are no better than guessing.
+        learnt: whether the mean is below the loss of guessing and not all runs are worse than it.
     """
 
     value: float
@@ -82,9 +100,12 @@ class Minima(NamedTuple):
     high: float
     epoch: float
     train_loss: float
+    accuracy: float
     seeds: int
     runs: int
     diverged: tuple[int, ...]
+    worse: int = 0
+    learnt: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -92,17 +113,23 @@ class Minima(NamedTuple):
         return 0 < self.seeds == self.runs
 
 
-def seed_minima(histories: Sequence[History], curve: str = "val_loss") -> Minima:
-    """Sums up the seeds of one configuration, perhaps none."""
+def seed_minima(histories: Sequence[History], curve: str = "val_loss", chance: float = math.inf) -> Minima:
+    """Sums up the seeds of one configuration, perhaps none; ``chance`` is the loss of guessing."""
     lost = tuple(sorted(h.diverged_epoch or 0 for h in histories if h.status == "diverged"))
     kept = [history for history in histories if math.isfinite(lowest_loss(history, curve))]
     if not kept:
         none = math.nan
-        return Minima(none, none, none, none, none, 0, len(histories), lost)
+        return Minima(none, none, none, none, none, none, 0, len(histories), lost, 0, False)
     values, epochs = zip(*(minimum(history.curves[curve]) for history in kept), strict=True)
-    beside = [history.curves["train_loss"][epoch - 1] for history, epoch in zip(kept, epochs, strict=True)]
-    value, epoch, train_loss = (float(np.mean(numbers, dtype=np.float64)) for numbers in (values, epochs, beside))
-    return Minima(value, min(values), max(values), epoch, train_loss, len(kept), len(histories), lost)
+    both = [(h.curves["train_loss"][epoch - 1], accuracy(h)[epoch - 1]) for h, epoch in zip(kept, epochs, strict=True)]
+    train_losses, shares = zip(*both, strict=True)
+    means = (float(np.mean(numbers, dtype=np.float64)) for numbers in (values, epochs, train_losses, shares))
+    value, epoch, train_loss, share = means
+    worse = guessing.count_worse(kept, chance)
+    return Minima(
+        value, min(values), max(values), epoch, train_loss, share, len(kept), len(histories), lost, worse,
+        value < chance and worse < len(kept),
+    )  # fmt: skip
 
 
 def losses(history: History, curve: str = "val_loss") -> np.ndarray:

@@ -13,6 +13,7 @@ import jax
 import optax
 
 from jaxopt_study import files
+from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of
 from jaxopt_study.engine import devices, memory, stats, strategy
@@ -192,6 +193,7 @@ class Trainer:
             "identity": self.identity,
             "own": self.own,
             "loss": self.loss,
+            "guessing": self.guessing,
             "settings": dataclasses.asdict(self.settings),
             "execution": dataclasses.asdict(self.execution),
             "dataset": {
@@ -209,6 +211,12 @@ class Trainer:
             "versions": workdir.versions(),
             "git_commit": workdir.git_commit(),
         }
+
+    @functools.cached_property
+    def guessing(self) -> float:
+        """The validation loss of guessing."""
+        labels = self.dataset.train_labels, self.dataset.val_labels
+        return loss_of_guessing(self.loss, len(self.dataset.classes), *labels)
 
     def write_config(self) -> None:
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""

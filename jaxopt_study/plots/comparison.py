@@ -16,11 +16,11 @@ from jaxopt_study.plots import estimates, labels, selection, style
 _LOOKS = {"train_loss": style.Look("#0072b2", (0, (5, 1.6)), "s"), "val_loss": style.Look("#000000", "-", "o")}
 
 
-def minimum_by(histories: Sequence[History], *, by: str, title: str = "", ceiling: float = np.inf) -> Figure:
+def minimum_by(histories: Sequence[History], *, by: str, title: str = "", chance: float = np.inf) -> Figure:
     """Minimum losses against a hyperparameter: means over the seeds, bars from the lowest to the highest of them.
 
     The best of each line is ringed. Crosses at the upper edge mark values at which runs diverged; those runs are
-    not in the means. Losses above ``ceiling`` are cut off.
+    not in the means. A dotted line is at ``chance``, the loss of guessing; losses far above it are cut off.
 
     Raises:
         NotDrawable: if no run is left, or runs would be averaged that differ in more than their seed.
@@ -29,9 +29,11 @@ def minimum_by(histories: Sequence[History], *, by: str, title: str = "", ceilin
     places = np.array([float(key[0]) for key in groups])
     with style.applied():
         figure, (axes,) = style.panels(1, title, width=5.2, height=3.2, right=2.6)
-        ends = np.concatenate([_series(axes, places, list(groups.values()), curve) for curve in labels.LOSSES])
+        members = list(groups.values())
+        ends = np.concatenate([_series(axes, places, members, curve, chance) for curve in labels.LOSSES])
         if ends.size:
-            style.cut_note(axes, ends, style.scale(axes, ends, ceiling))
+            style.cut_note(axes, ends, style.scale(axes, ends, style.SHOWN_LOSS * chance))
+        style.guessing_line(axes, chance)
         lost = [place for place, runs in zip(places, groups.values(), strict=True) if selection.diverged(runs)]
         estimates.crosses(axes, lost, "runs diverged here")
         estimates.positions(axes, places, labels.hyperparameter(by))
@@ -43,9 +45,11 @@ def minimum_by(histories: Sequence[History], *, by: str, title: str = "", ceilin
     return figure
 
 
-def _series(axes: Axes, places: np.ndarray, groups: Sequence[Sequence[History]], curve: str) -> np.ndarray:
+def _series(
+    axes: Axes, places: np.ndarray, groups: Sequence[Sequence[History]], curve: str, chance: float
+) -> np.ndarray:
     """Draws the line of a loss and returns the finite ends of its bars."""
-    cells = [seed_minima(runs, curve) for runs in groups]
+    cells = [seed_minima(runs, curve, chance) for runs in groups]
     estimates.marks(axes, places, cells, label=labels.minimum(curve), **_LOOKS[curve]._asdict())
     best = best_places(cells)
     if best:

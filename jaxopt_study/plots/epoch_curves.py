@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jaxopt_study.analysis.guessing import WORSE, count_worse
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection, style
 
@@ -54,7 +55,7 @@ def lines(
     title: str = "",
     looks: Sequence[style.Look] | None = None,
     events: Sequence[float] = (),
-    ceiling: float = np.inf,
+    chance: float = np.inf,
     rest: Sequence[Sequence[History]] = (),
 ) -> Figure:
     """A line a configuration: the mean over its seeds, with a band from minimum to maximum.
@@ -69,18 +70,23 @@ def lines(
         title: of the figure.
         looks: one a group.
         events: epochs that a dotted vertical line marks.
-        ceiling: losses above it are cut off, so that a run that explodes does not flatten the others.
+        chance: the loss of guessing, where a dotted line is; losses far above it are cut off.
         rest: further configurations, whose means are drawn thin and grey and have no place in the legend.
     """
     chosen = looks or [style.named_look("", i) for i in range(len(groups))]
     with style.applied():
         figure, axes = style.panels(len(metrics), title)
-        drawn = {metric: _panel(panel, groups, metric, chosen) for panel, metric in zip(axes, metrics, strict=True)}
+        drawn = {
+            metric: _panel(panel, groups, metric, chosen, chance) for panel, metric in zip(axes, metrics, strict=True)
+        }
         losses = [metric for metric in metrics if metric.endswith("_loss")]
         for panel, (metric, values) in zip(axes, drawn.items(), strict=True):
             is_loss = metric in losses
             shared = np.concatenate([drawn[loss] for loss in losses]) if is_loss else values
-            _limits(panel, values, shared, ceiling if is_loss else np.inf, may_be_log=metric not in SHARES)
+            ceiling = style.SHOWN_LOSS * chance if is_loss else np.inf
+            _limits(panel, values, shared, ceiling, may_be_log=metric not in SHARES)
+            if is_loss:
+                style.guessing_line(panel, chance)
             for runs in rest:
                 mean = band([h for h in runs if h.status != "diverged"], metric).mean
                 panel.plot(np.arange(1, len(mean) + 1), mean, color="#b8b8b8", linewidth=0.6, zorder=0.5)
@@ -90,13 +96,15 @@ def lines(
     return figure
 
 
-def _panel(axes: Axes, groups: Mapping[str, Sequence[History]], metric: str, looks: Sequence[style.Look]) -> np.ndarray:
+def _panel(
+    axes: Axes, groups: Mapping[str, Sequence[History]], metric: str, looks: Sequence[style.Look], chance: float
+) -> np.ndarray:
     """Draws a panel and returns all values that are in it."""
     drawn = []
     for i, (name, members) in enumerate(groups.items()):
         lost = [h for h in members if h.status == "diverged"]
         one = band([h for h in members if h.status != "diverged"], metric)
-        _line(axes, one, looks[i], _label(name, members), (i, len(groups)))
+        _line(axes, one, looks[i], _label(name, members, chance), (i, len(groups)))
         alone = [_lost(axes, h, metric, looks[i], 0.985 - 0.035 * (i % 6)) for h in lost]
         drawn += [one.low, one.high, *alone]
     style.epochs_axis(axes, max((h.epochs for members in groups.values() for h in members), default=1) or 1)
@@ -104,12 +112,15 @@ def _panel(axes: Axes, groups: Mapping[str, Sequence[History]], metric: str, loo
     return np.concatenate(drawn)
 
 
-def _label(name: str, members: Sequence[History]) -> str:
+def _label(name: str, members: Sequence[History], chance: float) -> str:
     name = "\n".join(textwrap.fill(line, 22) for line in name.split("\n"))
-    lost = len(selection.diverged(members))
-    if not lost:
-        return name
-    return f"{name} (diverged)" if lost == len(members) else f"{name} ({lost} of {len(members)} diverged)"
+    counts = {" (": len(selection.diverged(members)), "\n(": count_worse(members, chance)}
+    words = zip(counts.items(), ("diverged", WORSE), strict=True)
+    return name + "".join(
+        f"{before}{word})" if count == len(members) else f"{before}{count} of {len(members)} {word})"
+        for (before, count), word in words
+        if count
+    )
 
 
 def _line(axes: Axes, one: Band, look: style.Look, label: str, place: tuple[int, int]) -> None:

@@ -5,9 +5,11 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from jaxopt_study.analysis.best import best_first
+from jaxopt_study.analysis.minima import accuracy
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, picture, selection
@@ -20,21 +22,25 @@ MOST_CURVES = 8
 def general(
     histories: Sequence[History], *, unit: str = labels.LOSS_UNIT, chance: float = math.inf
 ) -> Iterator[Picture]:
-    """Loss curves of each rule, the lowest loss over each of its axes and each pair of them, and the rules compared.
+    """Curves of each rule, the lowest loss over each of its axes and each pair of them, and the rules compared.
+
+    The curves are those of the losses and, where it was measured, of the validation accuracy.
 
     Args:
         histories: runs of any rules; those that could not be trained are passed over.
         unit: of the loss.
-        chance: loss of guessing; values above it have the last colour of a heat map. Infinite where there is none.
+        chance: loss of guessing; infinite where it is not known.
     """
     trained = [h for h in histories if h.status != "failed" and h.epochs]
     rules: dict[str, list[History]] = {}
     for history in trained:
         rules.setdefault(history.optimizer, []).append(history)
-    pictures = [_compared(rules, chance)] if len(rules) > 1 else []
+    measured = any(np.isfinite(accuracy(h)).any() for h in trained)
+    curves = {"loss": labels.LOSSES} | ({"accuracy": ("val_accuracy",)} if measured else {})
+    pictures = [_compared(rules, chance, *one) for one in curves.items()] if len(rules) > 1 else []
     for rule, runs in rules.items():
         axes = varied(runs)
-        pictures += [_curves(rule, runs, axes, chance)]
+        pictures += [_curves(rule, runs, axes, chance, *one) for one in curves.items()]
         pictures += [_over(Source(runs, chance), rule, axis) for axis in axes]
         pictures += [_map(Source(runs, chance), rule, x, y) for y, x in itertools.combinations(axes, 2)]
     for made in pictures:
@@ -62,7 +68,9 @@ def _best_by(histories: Sequence[History], names: Sequence[str]) -> list[History
     return [h for members in kept.values() for h in members]
 
 
-def _curves(rule: str, histories: Sequence[History], axes: Sequence[str], chance: float) -> Picture:
+def _curves(
+    rule: str, histories: Sequence[History], axes: Sequence[str], chance: float, what: str, metrics: Sequence[str]
+) -> Picture:
     ranked = configurations(histories)
     best, rest = ranked[:MOST_CURVES], ranked[MOST_CURVES:]
     grey = f" Thin and grey: the other {len(rest)}." if rest else ""
@@ -71,8 +79,9 @@ def _curves(rule: str, histories: Sequence[History], axes: Sequence[str], chance
         {_name(runs[0], axes): runs for runs in best},
         f"{labels.sentence(labels.optimizer(rule))}, the best configuration first in the legend.{grey}",
         chance=chance,
-        shows=f"{_slug(rule)}_curves",
-        title=f"{labels.optimizer(rule)}: loss over the epochs",
+        shows=f"{_slug(rule)}_{'curves' if what == 'loss' else what}",
+        title=f"{labels.optimizer(rule)}: {what} over the epochs",
+        metrics=metrics,
         legend=", ".join(map(labels.short, axes)),
         rest=rest,
     )
@@ -95,15 +104,16 @@ def _map(source: Source, rule: str, x: str, y: str) -> Picture:
     )
 
 
-def _compared(rules: Mapping[str, Sequence[History]], chance: float) -> Picture:
+def _compared(rules: Mapping[str, Sequence[History]], chance: float, what: str, metrics: Sequence[str]) -> Picture:
     groups = {}
     for runs in best_first([configurations(of_rule)[0] for of_rule in rules.values()])[:MOST_CURVES]:
         rule = runs[0].optimizer
         groups[f"{labels.optimizer(rule)}\n{_name(runs[0], varied(rules[rule]))}"] = runs
     title = "The best configuration of each optimizer"
     lead = f"{title}, by its lowest validation loss."
+    shows = f"{'' if what == 'loss' else f'{what}_'}best_of_each_optimizer"
     return picture.groups_picture(
-        0, groups, lead, chance=chance, shows="best_of_each_optimizer", title=title, legend="optimizer"
+        0, groups, lead, chance=chance, shows=shows, title=title, legend="optimizer", metrics=metrics
     )
 
 

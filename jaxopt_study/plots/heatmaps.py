@@ -21,38 +21,39 @@ SMALL = 0.75
 """Where cells are drawn smaller than this share of their full size, the line with the range is left out."""
 
 
-def table(histories: Sequence[History], *, x: str, y: str, curve: str) -> list[list[Minima]]:
+def table(histories: Sequence[History], *, x: str, y: str, curve: str, chance: float = np.inf) -> list[list[Minima]]:
     """Cells ``[y][x]`` over all values of the two hyperparameters, ascending."""
     groups = selection.grouped(histories, (y, x))
     columns = selection.values(histories, x)
     return [
-        [seed_minima(groups.get((row, column), ()), curve) for column in columns]
+        [seed_minima(groups.get((row, column), ()), curve, chance) for column in columns]
         for row in selection.values(histories, y)
     ]
 
 
 def heat_map(
-    histories: Sequence[History], *, x: str, y: str, best: str = "row", title: str = "", ceiling: float = np.inf
+    histories: Sequence[History], *, x: str, y: str, best: str = "row", title: str = "", chance: float = np.inf
 ) -> Figure:
     """Minimum losses over two hyperparameters, a panel a loss, all on one scale of colours.
 
     A cell gives the mean over the seeds and, below it, their range. The best of each row is framed and starred.
-    Diverged cells are hatched and name the epoch; cells that were not run stay empty and say so.
+    Diverged cells are hatched and name the epoch, those with a run that is worse than guessing are dotted; cells that
+    were not run stay empty and say so.
 
     Args:
         histories: runs of one rule.
         x: hyperparameter of the columns; ``y``: of the rows.
         best: ``"row"`` or ``"all"``: among which cells the best is marked.
         title: of the figure.
-        ceiling: all values above it have the last colour; the loss of guessing is a good choice.
+        chance: the loss of guessing; all values above it have the last colour.
 
     Raises:
         NotDrawable: if there are no runs or they differ in more than ``x``, ``y`` and their seed.
     """
     selection.matching(histories, {})
-    tables = {curve: table(histories, x=x, y=y, curve=curve) for curve in labels.LOSSES}
+    tables = {curve: table(histories, x=x, y=y, curve=curve, chance=chance) for curve in labels.LOSSES}
     shown = np.array([cell.value for cells in tables.values() for row in cells for cell in row])
-    norm = _norm(shown[np.isfinite(shown)], ceiling)
+    norm = _norm(shown[np.isfinite(shown)], chance)
     colours = ScalarMappable(norm, colormaps[style.HEAT].with_extremes(bad=style.MISSING))
     across, down = selection.values(histories, x), selection.values(histories, y)
     with style.applied():
@@ -88,7 +89,7 @@ def _best(cells: list[list[Minima]], among: str) -> set[tuple[int, int]]:
 def _cell(axes: Axes, at: tuple[int, int], cell: Minima, colours: ScalarMappable, is_best: bool, scale: float) -> None:
     r, c = at
     colour = tuple(map(float, colours.to_rgba(np.array(cell.value))))
-    hatch = "////" if cell.diverged else None
+    hatch = "////" if cell.diverged else "..." if cell.worse else None
     axes.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="white", hatch=hatch))
     if is_best:
         axes.add_patch(Rectangle((c + 0.04, r + 0.05), 0.92, 0.9, fill=False, edgecolor=style.BEST, linewidth=2.2))
@@ -96,7 +97,7 @@ def _cell(axes: Axes, at: tuple[int, int], cell: Minima, colours: ScalarMappable
     foot = foot if scale > SMALL or not head else ""
     bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.5
     look: dict[str, Any] = {"ha": "center", "va": "center", "color": style.INK if bright else "white"}
-    if cell.diverged:
+    if hatch:
         look["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 0.6}
     weight = "bold" if is_best else "normal"
     axes.text(c + 0.5, r + (0.4 if foot else 0.5), head, fontsize=8.5 * scale, fontweight=weight, **look)

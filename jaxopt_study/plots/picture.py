@@ -16,9 +16,6 @@ from jaxopt_study.history import History
 from jaxopt_study.plots import captions, comparison, epoch_curves, heatmaps, labels, selection, style
 from jaxopt_study.plots.selection import NotDrawable
 
-SHOWN_LOSS = 3.0
-"""Curves are cut off above this multiple of the loss of guessing."""
-
 
 class Picture(NamedTuple):
     """A figure with its words."""
@@ -35,7 +32,7 @@ class Source(NamedTuple):
 
     histories: Sequence[History]
     chance: float = math.log(2)
-    """Loss of guessing, nats."""
+    """Loss of guessing."""
 
     @property
     def runs(self) -> Runs:
@@ -130,10 +127,9 @@ def curve_picture(
         what += f" by {labels.listing(map(labels.hyperparameter, names))}"
     title = _title(f"{labels.listing(map(labels.optimizer, rules))}: {what}", held)
     legend = ", ".join(map(labels.hyperparameter, names))
-    ceiling = SHOWN_LOSS * source.chance
-    figure = epoch_curves.lines(groups, metrics, legend=legend, title=title, looks=looks, ceiling=ceiling)
-    alt = captions.curves_alt(groups, metrics)
-    return Picture(_file_name(number, shows, held), figure, captions.curves(lead, runs), alt)
+    figure = epoch_curves.lines(groups, metrics, legend=legend, title=title, looks=looks, chance=source.chance)
+    alt = captions.curves_alt(groups, metrics, source.chance)
+    return Picture(_file_name(number, shows, held), figure, captions.curves(lead, runs, source.chance), alt)
 
 
 def groups_picture(
@@ -145,19 +141,20 @@ def groups_picture(
     shows: str,
     title: str,
     legend: str = "",
+    metrics: Sequence[str] = labels.LOSSES,
     events: Sequence[float] = (),
     rest: Sequence[Sequence[History]] = (),
 ) -> Picture:
-    """Losses over the epochs of named groups, each the seeds of one configuration, and of ``rest`` thin and grey."""
+    """Curves over the epochs of named groups, each the seeds of one configuration, and of ``rest`` thin and grey."""
     runs = [h for members in groups.values() for h in members]
     rules = [members[0].optimizer for members in groups.values()]
     told_apart = len(set(rules)) == len(rules) and labels.OPTIMIZERS.keys() >= set(rules)
     looks = [style.named_look(rule) for rule in rules] if told_apart else None
     figure = epoch_curves.lines(
-        groups, legend=legend, title=title, looks=looks, events=events, ceiling=SHOWN_LOSS * chance, rest=rest
+        groups, metrics, legend=legend, title=title, looks=looks, events=events, chance=chance, rest=rest
     )
-    alt = captions.curves_alt(groups, labels.LOSSES)
-    return Picture(_file_name(number, shows), figure, captions.curves(lead, runs), alt)
+    alt = captions.curves_alt(groups, metrics, chance)
+    return Picture(_file_name(number, shows), figure, captions.curves(lead, runs, chance), alt)
 
 
 def _file_name(number: int, shows: str, held: Sequence[Held] = ()) -> str:
@@ -172,8 +169,9 @@ def minimum_picture(number: int, source: Source, lead: str, *, shows: str, by: s
     """The minimum losses against one hyperparameter."""
     runs = selection.matching(source.histories, {})
     title = _title(f"{labels.optimizer(runs[0].optimizer)}: minimum losses by {labels.hyperparameter(by)}")
-    figure = comparison.minimum_by(runs, by=by, title=title, ceiling=SHOWN_LOSS * source.chance)
-    return Picture(_file_name(number, shows), figure, captions.minima(lead, runs), captions.minima_alt(runs, by))
+    figure = comparison.minimum_by(runs, by=by, title=title, chance=source.chance)
+    alt = captions.minima_alt(runs, by)
+    return Picture(_file_name(number, shows), figure, captions.minima(lead, runs, source.chance), alt)
 
 
 def table_picture(
@@ -191,9 +189,9 @@ def table_picture(
     runs = selection.matching(source.histories, {h.name: h.used for h in held})
     over = f"{labels.hyperparameter(y)} and {labels.hyperparameter(x)}"
     title = _title(f"{labels.optimizer(runs[0].optimizer)}: minimum losses over {over}", held)
-    figure = heatmaps.heat_map(runs, x=x, y=y, best=best, title=title, ceiling=source.chance)
-    alt = captions.table_alt(runs, x=x, y=y)
-    return Picture(_file_name(number, shows, held), figure, captions.table(lead, runs, best), alt)
+    figure = heatmaps.heat_map(runs, x=x, y=y, best=best, title=title, chance=source.chance)
+    alt = captions.table_alt(runs, x=x, y=y, chance=source.chance)
+    return Picture(_file_name(number, shows, held), figure, captions.table(lead, runs, best, source.chance), alt)
 
 
 def best(source: Source, rule: str) -> Cell:

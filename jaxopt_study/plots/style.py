@@ -29,6 +29,8 @@ GOOD, BAD, NEITHER = "#9ad1b3", "#f2a58e", "#f6e08a"
 HEAT = "cividis_r"
 LOG_FROM = 6.0
 """An axis or a scale of colours is logarithmic where the largest value is more than this multiple of the smallest."""
+SHOWN_LOSS = 3.0
+"""Losses are cut off above this multiple of that of guessing, so that one that explodes does not flatten the others."""
 _DASHES = ("-", (0, (5, 1.6)), (0, (7, 1.6, 1.4, 1.6)), (0, (1.4, 1.4)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _OKABE_ITO = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
@@ -133,6 +135,13 @@ def scale(axes: Axes, values: np.ndarray, ceiling: float = np.inf, *, may_be_log
         room = (high - low) or abs(high) or 1.0
         axes.set_ylim(low - 0.05 * room, high + 0.08 * room)
     return high
+
+
+def guessing_line(axes: Axes, chance: float) -> None:
+    """A dotted line at the loss of guessing, where it is known and within the panel, with its name in the legend."""
+    low, high = axes.get_ylim()
+    if low < chance < high:
+        axes.axhline(chance, color=MUTED, linewidth=0.8, linestyle=":", zorder=1, label="guessing")
 
 
 def cut_note(axes: Axes, drawn: np.ndarray, high: float) -> None:

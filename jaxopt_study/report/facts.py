@@ -1,9 +1,11 @@
 """What the report's summary says: what was run, on what, how long, and what came out."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxopt_study.analysis.guessing import WORSE
 from jaxopt_study.report import wording
 from jaxopt_study.report.tables import Table
 
@@ -37,12 +39,17 @@ class Reference(NamedTuple):
 
 
 def facts(
-    origins: Sequence[Origin], runs: Table, best: Table, reference: Reference | None = None
+    origins: Sequence[Origin],
+    runs: Table,
+    best: Table,
+    reference: Reference | None = None,
+    chance: float = math.inf,
 ) -> list[tuple[str, str]]:
     """What the summary says, as pairs of a heading and a sentence."""
     parts = [
         ("Claims", _verdict_counts(reference)),
         ("Lowest validation loss", _lowest(best)),
+        ("Loss of guessing", wording.loss(chance) if math.isfinite(chance) else ""),
         ("Runs", _run_counts(runs)),
         ("Data", _by_origin(origins, _data)),
         ("Time", _by_origin(origins, _time)),
@@ -68,7 +75,9 @@ def _lowest(best: Table) -> str:
     row = min(measured, key=lambda row: ("diverged" in (row["note"] or ""), row["val_loss"]))
     between = wording.interval(row["val_low"], row["val_high"])
     spread = f" (95% interval {between}, {row['seeds']} seeds)" if between else " (one seed, no interval)"
-    return f"{wording.loss(row['val_loss'])}{spread}: {row['optimizer']}, {row['hyperparameters']}"
+    accuracy = wording.cell(row["val_accuracy"], "val_accuracy")
+    told = "".join([f"; accuracy {accuracy}" if accuracy else "", f"; {row['note']}" if WORSE in row["note"] else ""])
+    return f"{wording.loss(row['val_loss'])}{spread}: {row['optimizer']}, {row['hyperparameters']}{told}"
 
 
 def _run_counts(runs: Table) -> str:

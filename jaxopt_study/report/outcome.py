@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxopt_study.analysis.guessing import guessing_in
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
@@ -15,7 +16,7 @@ from jaxopt_study.report.tables import Table
 if TYPE_CHECKING:
     from jaxopt_study.plots.picture import SavedFigure
 
-_BEST_IN_PRINT = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds")
+_BEST_IN_PRINT = ("val_loss", "val_low", "val_high", "val_accuracy", "train_loss", "epoch", "hyperparameters", "seeds")
 _CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning")
 UNITS = {"squared_error": "mean squared error"}
 
@@ -29,9 +30,8 @@ def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) 
     from jaxopt_study.plots.general import general  # Matplotlib is slow to import; no epoch waits for it
     from jaxopt_study.plots.picture import save_pictures
 
-    classes = len(config["dataset"]["classes"])
-    chance = math.log(classes) if classes else math.inf
-    pictures = general(histories, unit=UNITS.get(config["loss"], labels.LOSS_UNIT), chance=chance)
+    unit = UNITS.get(config["loss"], labels.LOSS_UNIT)
+    pictures = general(histories, unit=unit, chance=guessing_in(config))
     return save_pictures(pictures, folder / "figures")
 
 
@@ -45,7 +45,8 @@ def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any],
     """
     title = f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
     origins = [Origin(folder.name, config, stats)]
-    return write_report(histories, folder, origins, draw(histories, folder, config), title=title)
+    figures = draw(histories, folder, config)
+    return write_report(histories, folder, origins, figures, title=title, chance=guessing_in(config))
 
 
 def write_report(
@@ -55,6 +56,7 @@ def write_report(
     figures: Sequence["SavedFigure"],
     *,
     title: str,
+    chance: float = math.inf,
     where: str = "",
     best_runs: Table | None = None,
     reference: Reference | None = None,
@@ -69,6 +71,7 @@ def write_report(
         origins: what was run, on what, how long.
         figures: as they were written.
         title: of the page.
+        chance: the loss of guessing; infinite where it is not known.
         where: on what the runs were trained, for the titles of tables.
         best_runs: the best configurations; those of ``tables.best_configurations`` if None. Beside a reference, each
             column of its own begins with its name.
@@ -82,8 +85,8 @@ def write_report(
     Raises:
         EnvironmentFault: a file cannot be written.
     """
-    runs = tables.summary(histories)
-    best = best_runs or tables.best_configurations(histories)
+    runs = tables.summary(histories, chance)
+    best = best_runs or tables.best_configurations(histories, chance)
     beside = (f"{reference.name}_val_loss",) if reference else ()
     on = f" ({where})" if where else ""
     printed = {
@@ -103,8 +106,8 @@ def write_report(
     for name, (table, caption) in printed.items():
         write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
     html = page.render(
-        title=title, where=where, origins=origins, best_runs=best, reference=reference, runs=runs, figures=figures,
-        notes=notes,
+        title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
+        figures=figures, notes=notes,
     )  # fmt: skip
     write_text(folder / "report.html", html)
     return folder / "report.html"

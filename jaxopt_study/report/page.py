@@ -4,6 +4,7 @@ import base64
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ def render(
     origins: Sequence[Origin],
     best_runs: Table,
     runs: Table,
+    chance: float = math.inf,
     where: str = "",
     reference: Reference | None = None,
     figures: Sequence["SavedFigure"] = (),
@@ -48,6 +50,7 @@ def render(
     Args:
         title: of the page.
         origins: what was run, on what, how long; one or several work directories.
+        chance: the loss of guessing; infinite where it is not known.
         where: on what the runs were trained, for the tables' titles.
         best_runs: as ``tables.best_configurations`` gives it, with the columns of the reference where there is one.
         runs: as ``tables.summary`` gives it.
@@ -60,6 +63,7 @@ def render(
     """
     numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
     listed = _with_configuration(runs)
+    has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     script = _source("report.js")
     return _environment().get_template("report.html.j2").render(
         title=title,
@@ -68,8 +72,9 @@ def render(
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         reference=reference,
-        facts=facts(origins, runs, best_runs, reference),
+        facts=facts(origins, runs, best_runs, reference, chance),
         best=best_runs.records(),
+        measures=("val loss", *(["accuracy"] if has_accuracy else []), "train loss", "epoch"),
         claims=reference.claims.records() if reference else [],
         verdicts=VERDICTS,
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
@@ -112,8 +117,12 @@ def _sections(
 
 
 def _with_configuration(runs: Table) -> Table:
-    """The runs with their hyperparameters in one column in front, and each again at the end, to be sorted by."""
-    fixed = [name for name in runs.columns if name in wording.FIXED_COLUMNS]
+    """The runs with their hyperparameters in one column in front, and each again at the end, to be sorted by.
+
+    What was measured of no run has no column.
+    """
+    filled = {name for name in runs.columns if not all(map(wording.empty, runs.column(name)))}
+    fixed = [name for name in wording.FIXED_COLUMNS if name in filled]
     hyperparameters = [name for name in runs.columns if name not in wording.FIXED_COLUMNS]
     rows = []
     for row in runs.records():

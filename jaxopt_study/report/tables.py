@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_study.analysis import minima
-from jaxopt_study.analysis.best import best_first
-from jaxopt_study.analysis.intervals import seed_estimate
+from jaxopt_study.analysis.best import best_first, estimated
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import wording
 
 Value = str | int | float | None
-MEASURED = ("val_loss", "val_low", "val_high", "train_loss", "epoch", "hyperparameters", "seeds", "note")
+MEASURED = (
+    "val_loss", "val_low", "val_high", "val_accuracy", "train_loss", "epoch", "hyperparameters", "seeds", "note",
+)  # fmt: skip
 """Columns of what :func:`measured` gives for a configuration."""
 
 
@@ -45,8 +46,8 @@ class Table(NamedTuple):
         ]
 
 
-def summary(histories: Iterable[History]) -> Table:
-    """One row a run, in the order given, labelled as the histories are.
+def summary(histories: Iterable[History], chance: float = math.inf) -> Table:
+    """One row a run, in the order given, labelled as the histories are; ``chance`` is the loss of guessing.
 
     Columns: optimizer, each hyperparameter by its name (empty where the rule has none of it), seed, the fields of
     :class:`jaxopt_study.analysis.minima.Summary`; where a run failed, also reason.
@@ -57,11 +58,11 @@ def summary(histories: Iterable[History]) -> Table:
     rows: list[tuple[Value, ...]] = []
     for run in runs:
         point = (run.hyperparameters.get(name) for name in names)
-        rows.append((run.optimizer, *point, run.seed, *minima.summary(run), *([run.reason] if failed else [])))
+        rows.append((run.optimizer, *point, run.seed, *minima.summary(run, chance), *([run.reason] if failed else [])))
     return Table(("optimizer", *names, "seed", *minima.Summary._fields, *(["reason"] if failed else [])), rows)
 
 
-def best_configurations(histories: Iterable[History]) -> Table:
+def best_configurations(histories: Iterable[History], chance: float = math.inf) -> Table:
     """The configuration of each optimizer with the lowest mean of the smallest validation losses over its seeds.
 
     Columns: optimizer and :data:`MEASURED`.
@@ -69,29 +70,15 @@ def best_configurations(histories: Iterable[History]) -> Table:
     by_rule: dict[str, list[list[History]]] = {}
     for runs in by_configuration(histories):
         by_rule.setdefault(runs[0].optimizer, []).append(runs)
-    rows = [(rule, *measured(best_first(configurations)[0])) for rule, configurations in by_rule.items()]
+    rows = [(rule, *measured(best_first(configurations)[0], chance)) for rule, configurations in by_rule.items()]
     return Table(("optimizer", *MEASURED), rows)
 
 
-def measured(histories: Sequence[History]) -> tuple[Value, ...]:
-    """The columns :data:`MEASURED` of the runs of one configuration.
-
-    Losses are means over the seeds with a 95% interval for the validation loss, the epoch is the mean epoch of the
-    smallest validation loss, and the training loss is the smallest, with dropout on. A run that diverged has none.
-    """
-    over_seeds = minima.seed_minima(histories)
-    val, train = (
-        seed_estimate([loss for loss in (minima.lowest_loss(run, curve) for run in histories) if math.isfinite(loss)])
-        for curve in ("val_loss", "train_loss")
-    )
-    lost = len(over_seeds.diverged)
-    notes = [
-        val.note if over_seeds.seeds or not lost else "",
-        f"{lost} of {len(histories)} seeds diverged" if lost else "",
-    ]
-    shown = numbers(labels.shown(histories[0].hyperparameters))
-    note = "; ".join(filter(None, notes))
-    return (val.value, val.low, val.high, train.value, over_seeds.epoch, shown, len(histories), note)
+def measured(histories: Sequence[History], chance: float = math.inf) -> tuple[Value, ...]:
+    """The columns :data:`MEASURED` of the runs of one configuration; see :class:`jaxopt_study.analysis.best.Best`."""
+    found = estimated(histories, chance)
+    told = found._asdict() | {"hyperparameters": numbers(labels.shown(found.hyperparameters))}
+    return tuple(told[name] for name in MEASURED)
 
 
 def numbers(hyperparameters: Mapping[str, float]) -> str:
@@ -99,13 +86,36 @@ def numbers(hyperparameters: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in hyperparameters.items())
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula; the last four are the full-width forms of the first."""
+
+
 def to_csv(table: Table) -> str:
-    """The table as CSV with a header; numbers with all the digits that tell them apart."""
+    """The table as CSV with a header; numbers with all the digits that tell them apart.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front, and is then a text there too.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([["" if wording.empty(value) else value for value in row] for row in table.rows])
+    writer.writerows([[_defused(value) for value in row] for row in (table.columns, *table.rows)])
     return text.getvalue()
+
+
+def _defused(value: Value) -> Value:
+    if wording.empty(value):
+        return ""
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r\n", "\n").replace("\r", "\n")  # the writer does not quote a carriage return
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def to_markdown(table: Table) -> str:

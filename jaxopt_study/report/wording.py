@@ -7,10 +7,14 @@ from typing import Any
 from jaxopt_study.analysis.minima import Summary
 from jaxopt_study.plots import labels
 
-FIXED_COLUMNS = ("optimizer", "seed", *Summary._fields)
-"""Of the table of runs; every other column is a hyperparameter."""
+FIXED_COLUMNS = tuple(
+    dict.fromkeys(("optimizer", "seed", "status", "min_val_loss", "val_accuracy_at_min_val", *Summary._fields))
+)
+"""Of the table of runs, in the page's order; every other column is a hyperparameter."""
 COLUMNS: Mapping[str, str] = {
     "min_val_epoch": "at epoch",
+    "val_accuracy_at_min_val": "accuracy there",
+    "max_val_accuracy": "highest accuracy",
     "train_loss_at_min_val": "train loss there",
     "min_train_epoch": "at epoch (train)",
     "diverged_epoch": "diverged at",
@@ -28,6 +32,8 @@ def cell(value: object, name: str = "") -> str:
     """A value for a table, of the column ``name``; an empty one is empty."""
     if empty(value):
         return ""
+    if "accuracy" in name and isinstance(value, float):
+        return f"{value:.1%}"
     if name.endswith("_loss") and isinstance(value, float) and 0.001 <= value < 1000:
         return loss(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -17,7 +17,8 @@ class Loss(NamedTuple):
 
     Attributes:
         per_example: ``(logits [B, O], labels [B]) -> loss float32 [B]``.
-        correct: ``(logits [B, O], labels [B]) -> 1.0 where the prediction is right, else 0.0, float32 [B]``.
+        correct: ``(logits [B, O], labels [B]) -> 1.0 where the prediction is right, else 0.0, float32 [B]``; NaN where
+            that means nothing.
     """
 
     per_example: Callable[[jax.Array, jax.Array], jax.Array]
@@ -60,16 +61,16 @@ def mean_squared_error(logits: jax.Array, labels: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(errors), axis=-1)
 
 
-def never_correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Returns zeros, float32 [B]: accuracy means nothing in a regression."""
+def no_accuracy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns NaN, float32 [B]: accuracy means nothing in a regression."""
     del labels
-    return jnp.zeros(logits.shape[0], jnp.float32)
+    return jnp.full(logits.shape[0], jnp.nan, jnp.float32)
 
 
 LOSSES: dict[str, Loss] = {
     "sigmoid": Loss(sigmoid_cross_entropy, sigmoid_correct),
     "softmax": Loss(softmax_cross_entropy, softmax_correct),
-    "squared_error": Loss(mean_squared_error, never_correct),
+    "squared_error": Loss(mean_squared_error, no_accuracy),
 }
 
 

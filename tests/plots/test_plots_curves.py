@@ -9,9 +9,7 @@ from jaxopt_study.plots.selection import NotDrawable
 
 def curves(runs, *, by, ceiling=np.inf):
     """The figure with losses above ``ceiling`` cut off."""
-    return picture.curve_picture(
-        0, picture.Source(runs, ceiling / picture.SHOWN_LOSS), "", shows="curves", by=by
-    ).figure
+    return picture.curve_picture(0, picture.Source(runs, ceiling / style.SHOWN_LOSS), "", shows="curves", by=by).figure
 
 
 def drawn(axes, label):

@@ -1,5 +1,8 @@
 """The figures of any study: their names, their words, what is left of many configurations."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
@@ -10,13 +13,30 @@ def test_each_rule_has_its_curves_its_axes_and_their_pairs_and_the_rules_are_com
     runs = [*momentum_grid(), *(run("sgd", seed=seed, learning_rate=rate) for rate in (0.1, 0.2) for seed in (0, 1))]
     assert [picture.name for picture in general(runs)] == [
         "best_of_each_optimizer",
+        "accuracy_best_of_each_optimizer",
         "momentum_curves",
+        "momentum_accuracy",
         "momentum_by_learning_rate",
         "momentum_by_momentum",
         "momentum_by_learning_rate_and_momentum",
         "sgd_curves",
+        "sgd_accuracy",
         "sgd_by_learning_rate",
     ]
+
+
+def without_accuracy(runs):
+    """The runs of a regression."""
+    return [replace(run, curves={**run.curves, "val_accuracy": run.curves["val_loss"] * np.nan}) for run in runs]
+
+
+def test_accuracy_has_curves_where_it_was_measured():
+    runs = [run(learning_rate=rate) for rate in (0.1, 0.2)]
+    (figure,) = (each.figure for each in general(runs) if each.name == "momentum_accuracy")
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "validation accuracy\n(share of examples)"
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), runs[0].curves["val_accuracy"])
+    assert not any("accuracy" in each.name for each in general(without_accuracy(runs)))
 
 
 def test_only_the_best_of_many_configurations_have_a_place_in_the_legend():
@@ -37,7 +57,7 @@ def test_a_heat_map_marks_one_best_and_says_so():
 
 @pytest.mark.parametrize("unit", ["mean squared error", "cross-entropy, nats"])
 def test_the_losses_have_their_unit(unit):
-    for picture in general(momentum_grid(), unit=unit):
+    for picture in general(without_accuracy(momentum_grid()), unit=unit):
         assert any(unit in axes.get_ylabel() for axes in picture.figure.axes), picture.name
 
 

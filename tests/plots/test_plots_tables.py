@@ -68,7 +68,7 @@ def test_a_heat_map_of_diverged_runs_alone_is_drawn():
 def test_a_loss_beyond_the_ceiling_keeps_its_number_and_leaves_the_colours_to_the_others():
     runs = [run(learning_rate=0.1, momentum=m, low=low) for m, low in ((0.0, 0.2), (0.5, 0.4), (0.9, 0.6))]
     runs[2].curves["val_loss"][:] = 17.0
-    figure = heat_map(runs, x="momentum", y="learning_rate", ceiling=0.693)
+    figure = heat_map(runs, x="momentum", y="learning_rate", chance=0.693)
     assert "17.000" in texts(figure)
     assert figure.axes[-1].get_ylim()[1] == pytest.approx(0.693)
     assert "0.693 or more" in figure.axes[-1].get_ylabel()

@@ -1,9 +1,11 @@
 """Tables as CSV and LaTeX: what is in them, and that nothing in them breaks the format."""
 
 import csv
+import dataclasses
 import io
 import math
 
+import numpy as np
 import pytest
 from made_runs import history, world
 
@@ -28,12 +30,15 @@ def test_summary_has_a_row_a_run_with_the_agreed_columns():
         history("adam", 1, status="diverged", val=[NAN], diverged_epoch=1, learning_rate=0.1, b1=0.5),
     ]
     table = tables.summary(runs)
-    measured = ("min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch")
+    measured = (
+        "min_val_loss", "min_val_epoch", "val_accuracy_at_min_val", "max_val_accuracy", "train_loss_at_min_val",
+        "min_train_loss", "min_train_epoch",
+    )  # fmt: skip
     numbers = ("learning_rate", "momentum", "b1", "seed")
     assert table.columns == ("optimizer", *numbers, *measured, "epochs", "status", "diverged_epoch")
     assert tables.to_csv(table).splitlines()[1:] == [
-        "momentum,0.1,0.0,,0,0.25,2,0.5,0.375,3,3,stopped,",
-        "adam,0.1,,0.5,1,,,,,,1,diverged,1",
+        "momentum,0.1,0.0,,0,0.25,2,1.0,1.0,0.5,0.375,3,3,stopped,",
+        "adam,0.1,,0.5,1,,,,1.0,,,,1,diverged,1",
     ]
 
 
@@ -70,6 +75,40 @@ def test_best_runs_do_not_credit_momentum_with_plain_sgd():
 def test_csv_quotes_text_and_keeps_all_digits():
     text = tables.to_csv(Table(("a", "b"), [('x, "y"', 0.1 + 0.2), (None, NAN)]))
     assert text == 'a,b\n"x, ""y""",0.30000000000000004\n,\n'
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1"])
+def test_csv_has_no_formulas_in_cells_or_headings(text):
+    columns, row = csv.reader(io.StringIO(tables.to_csv(Table((text, "b"), [(text, 1)])), newline=""))
+    defused = "'" + text.replace("\r", "\n")
+    assert (columns, row) == ([defused, "b"], [defused, "1"])
+
+
+@pytest.mark.parametrize("value", [-1.5, -math.inf, "-1.5", "+2e3", "a=b", "momentum-ema"])
+def test_csv_leaves_numbers_and_other_texts_alone(value):
+    assert tables.to_csv(Table(("a",), [(value,)])) == f"a\n{value}\n"
+
+
+def test_accuracy_is_that_of_the_epoch_of_the_lowest_validation_loss():
+    curves = {"val_loss": [0.5, 0.25, 0.375], "val_accuracy": [0.5, 0.75, 0.875]}
+    runs = [accurate(seed, **curves) for seed in (0, 1)]
+    (row, _) = rows(tables.summary(runs))
+    assert (row["val_accuracy_at_min_val"], row["max_val_accuracy"]) == ("0.75", "0.875")
+    (best,) = tables.best_configurations([runs[0], accurate(1, **curves | {"val_accuracy": [0.5, 0.25, 0]})]).records()
+    assert best["val_accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("measured", [NAN, 0.0])
+def test_a_regression_has_no_accuracy_nor_has_an_older_store_of_one(measured):
+    runs = [accurate(0, val_loss=[0.5, 0.25], val_accuracy=[measured] * 2)]
+    (row,) = rows(tables.summary(runs))
+    assert row["val_accuracy_at_min_val"] == row["max_val_accuracy"] == ""
+    assert math.isnan(tables.best_configurations(runs).records()[0]["val_accuracy"])
+
+
+def accurate(seed, **curves):
+    run = history(val=curves["val_loss"], seed=seed, learning_rate=0.1)
+    return dataclasses.replace(run, curves={**run.curves, **{name: np.array(c) for name, c in curves.items()}})
 
 
 def test_latex_uses_booktabs_aligns_numbers_right_and_escapes_text():

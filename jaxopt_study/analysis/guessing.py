@@ -1,0 +1,54 @@
+"""The loss of guessing, and which runs are no better: this alone decides it, for tables, figures and the terminal.
+
+Guessing is what knows nothing of an example: of classes the same probability for each, of numbers their mean in the
+training part. A run whose lowest validation loss is not below that has learnt nothing, however it ended.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxopt_study.history import History
+
+WORSE = "worse than guessing"
+"""What is said of such a run in the place of ``finished`` or ``stopped``; the store keeps those."""
+
+
+def loss_of_guessing(loss: str, classes: int, train_labels: np.ndarray, val_labels: np.ndarray) -> float:
+    """The validation loss of a constant: ``log(classes)``; of a squared error that of the mean training label."""
+    if loss != "squared_error":
+        return math.log(classes)
+    errors = np.asarray(val_labels, np.float64) - np.mean(train_labels, axis=0, dtype=np.float64)
+    return float(np.mean(np.square(errors)))
+
+
+def guessing_in(config: Mapping[str, Any]) -> float:
+    """The loss of guessing by a config.json; infinite where that does not say it, as of a regression it once did not.
+
+    A file without data set is of two classes.
+    """
+    if "guessing" in config:
+        return float(config["guessing"])
+    if "dataset" not in config:
+        return math.log(2)
+    classes = len(config["dataset"]["classes"])
+    return math.log(classes) if classes and config.get("loss") != "squared_error" else math.inf
+
+
+def is_worse(history: History, chance: float) -> bool:
+    """Whether a run was trained to its end and its lowest validation loss is not below ``chance``, that of guessing."""
+    if history.status not in ("finished", "stopped") or math.isinf(chance):
+        return False
+    return not bool(np.any(np.asarray(history.curves["val_loss"], np.float64) < chance))
+
+
+def count_worse(histories: Sequence[History], chance: float) -> int:
+    """How many of some runs are no better than guessing."""
+    return sum(is_worse(history, chance) for history in histories)
+
+
+def status(history: History, chance: float) -> str:
+    """How a run ended, as it is told: its status, or :data:`WORSE`."""
+    return WORSE if is_worse(history, chance) else history.status
