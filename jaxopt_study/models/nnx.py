@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxopt_study.models.linen import check_output, scale
+from jaxopt_study.models import switches
+from jaxopt_study.models.check import check_network
+from jaxopt_study.models.linen import scale
 from jaxopt_study.models.network import Network, PyTree, Variables
 
 
@@ -15,8 +17,8 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, 
     """Wraps an NNX module that maps float images [B, H, W, K] (or examples of another rank) to logits [B, O].
 
     It is made anew from the run's seed, so that seeds differ in their weights. Dropout is on and batch norm uses the
-    batch in training (``module.train()``); the random streams are given anew in every step. Everything but
-    ``nnx.Param`` and random streams is statistics.
+    batch in training (``module.train()``, and whatever of :data:`~jaxopt_study.models.switches.TRAINING` it takes or
+    has); random streams are given anew in every step. All but ``nnx.Param`` and random streams is statistics.
 
     Args:
         factory: ``rngs -> module``, such as the module's class.
@@ -24,9 +26,11 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, 
         name: of the network, for errors.
 
     Raises:
-        InputError: if the output is not of shape [B, O].
+        InputError: as :func:`~jaxopt_study.models.check.check_network`, or it takes a switch that is not known.
     """
-    graph, *_ = _split(nnx.eval_shape(lambda: factory(nnx.Rngs(0))))
+    abstract = nnx.eval_shape(lambda: factory(nnx.Rngs(0)))
+    graph, *_ = _split(abstract)
+    taken = switches.taken_by(type(abstract).__call__, name)
 
     def arrays(module: nnx.Module) -> Variables:
         _, params, _, stats = _split(module)
@@ -44,19 +48,28 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, 
 
     def train(variables: Variables, prepared: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]:
         module = merge(variables, key)
-        module.train()
-        logits = module(prepared)
+        _switch(module, True)
+        logits = module(prepared, **switches.set_to(taken, True))
         return logits, arrays(module).stats
 
     def evaluate(variables: Variables, prepared: PyTree) -> jax.Array:
         module = merge(variables, jax.random.key(0))
-        module.eval()
-        logits: jax.Array = module(prepared)
+        _switch(module, False)
+        logits: jax.Array = module(prepared, **switches.set_to(taken, False))
         return logits
 
     network = Network(init, scale, train, evaluate)
-    check_output(network, image_shape, name)
+    check_network(network, image_shape, name)
     return network
+
+
+def _switch(module: Any, train: bool) -> None:
+    """Sets the switches of a module and of those within it."""
+    module.train() if train else module.eval()  # which may be the user's own
+    for _, each in nnx.iter_modules(module):
+        for name, value in switches.set_to(list(switches.TRAINING), train).items():
+            if isinstance(getattr(each, name, None), bool):
+                setattr(each, name, value)
 
 
 def _split(module: nnx.Module) -> Any:

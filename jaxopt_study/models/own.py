@@ -11,8 +11,10 @@ from flax import linen
 
 from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.identity import identity
+from jaxopt_study.models import switches
 from jaxopt_study.models.build import Model
-from jaxopt_study.models.linen import check_output, from_linen, scale
+from jaxopt_study.models.check import check_network
+from jaxopt_study.models.linen import from_linen, scale
 from jaxopt_study.models.network import Network, PyTree, Variables
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name
     Args:
         init: ``(key, x) -> params``, the weights drawn with a key for examples like ``x``, float32 ``[1, ..]``.
         apply: ``(params, x) -> logits [B, O]``. It may take ``key``, which is None in validation (for dropout), and
-            ``train``.
+            ``train`` or another of :data:`~jaxopt_study.models.switches.TRAINING`.
         name: what errors and config call it; that of ``apply`` if not given.
 
     Raises:
@@ -115,10 +117,13 @@ def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name
 def _of_functions(
     init: Callable[..., PyTree], apply: Callable[..., jax.Array], image_shape: tuple[int, ...], name: str
 ) -> Network:
-    taken = inspect.signature(apply).parameters
+    of_linen = isinstance(getattr(apply, "__self__", None), linen.Module)  # whose apply passes on what it is given
+    called = type(apply.__self__).__call__ if of_linen else apply  # type: ignore[attr-defined]
+    taken = switches.taken_by(called, name)
+    takes_key = not of_linen and "key" in inspect.signature(apply).parameters
 
     def flags(key: jax.Array | None) -> dict[str, Any]:
-        return {n: v for n, v in {"key": key, "train": key is not None}.items() if n in taken}
+        return {**({"key": key} if takes_key else {}), **switches.set_to(taken, key is not None)}
 
     def start(key: jax.Array) -> Variables:
         return Variables(init(key, jnp.zeros((1, *image_shape), jnp.float32)), ())
@@ -130,5 +135,5 @@ def _of_functions(
         return apply(variables.params, prepared, **flags(None))
 
     network = Network(start, scale, train, evaluate)
-    check_output(network, image_shape, name)
+    check_network(network, image_shape, name)
     return network
