@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import jaxopt_study.api as js
+import jaxopt_study as js
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import Execution
