@@ -42,8 +42,8 @@ def body() -> None:
 
 
 @contextlib.contextmanager
-def read() -> "Iterator[tuple[Results, Path]]":
-    """What the work directories of the flags hold, and the folder to write into.
+def read(inside: str = "") -> "Iterator[tuple[Results, Path]]":
+    """What the work directories of the flags hold, and the folder to write into, else ``inside`` the first of them.
 
     Raises:
         InputError: no finished runs there, or not of one study, or nothing can be written.
@@ -56,7 +56,7 @@ def read() -> "Iterator[tuple[Results, Path]]":
         folder = remote.place(name).expanduser()
         if not remote.is_url(name) and not folder.is_dir():
             raise InputError("--workdir", folder, "there is no such folder")
-    into = workdir.check(Path(flags.FLAGS.output) if flags.FLAGS.output else remote.place(names[0]))
+    into = workdir.check(Path(flags.FLAGS.output) if flags.FLAGS.output else remote.place(names[0]) / inside)
     from experiments.command import results  # takes its time to import: not before the flags are known to be good
 
     with contextlib.ExitStack() as kept:

@@ -1,5 +1,6 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,7 +80,7 @@ def make_study(
             :class:`~jaxopt_study.settings.Execution`.
         cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id: on which machines; see
             :class:`~jaxopt_study.settings.Machines`.
-        tensorboard: write TensorBoard event files, a run each, into the work directory.
+        tensorboard: write TensorBoard event files, a run each, into the work directory; also of runs in its store.
         callbacks: who else wants to hear of epochs and runs; see jaxopt_study.watch.callbacks.
         own: whether config.json calls it somebody's own: a report is then made of it as :meth:`Study.report` does.
 
@@ -175,7 +176,12 @@ class Study(Trainer):
                 hosts.train(self, watcher)
             else:
                 self.train(watcher)
-        return tidy((self.fingerprints[run], history) for run, history in self.finished.items())
+            finished = self.finished
+            for board in (each for each in (*self.callbacks, *callbacks) if isinstance(each, TensorBoard)):
+                missing = {run: finished[run] for run in self.computations if run in finished}
+                if jax.process_index() == 0 and (count := board.fill(missing)):
+                    print(f"{count} runs that were trained before are now in {board.folder}", file=sys.stderr)
+        return tidy((self.fingerprints[run], history) for run, history in finished.items())
 
     def figures(self) -> list[Path]:
         """Draws the finished runs into figures/, PNG and SVG: curves, the lowest loss over each axis and pair of axes.

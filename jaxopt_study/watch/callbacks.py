@@ -26,11 +26,15 @@ own name, is a few lines::
     study.run(WeightsAndBiases("optimizers"))
 
 MLflow, trackio and others go the same way. A callback runs between two epochs of all runs: it should not take long.
+Of finished runs it hears by :func:`replay`: ``replay(WeightsAndBiases("optimizers"), study.finished)``, or without a
+study ``replay(.., by_run(read_runs("workdir/momentum_grid").values()))`` (``read_runs`` is of
+``jaxopt_study.storage.store``). ``python -m experiments.export`` does so for TensorBoard.
 """
 
 import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,7 +44,7 @@ from jaxopt_study.analysis.minima import summary
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run
-from jaxopt_study.history import History
+from jaxopt_study.history import CURVES, History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.plots.labels import GUARDS
 
@@ -61,23 +65,46 @@ class Callback(Protocol):
         """A run has ended, one way or another, and is in the store."""
 
 
-def run_name(run: Run) -> str:
+def replay(callback: Callback, runs: Mapping[Run, History]) -> None:
+    """Tells a callback of finished runs, one after the other, as it would have heard of them while they trained."""
+    for run, history in runs.items():
+        for at in range(history.epochs):
+            callback.on_epoch(run, at + 1, {name: float(history.curves[name][at]) for name in CURVES})
+        callback.on_run_end(run, history)
+
+
+def by_run(histories: Iterable[History]) -> dict[Run, History]:
+    """Finished runs of a store by what they are called, for :func:`replay`."""
+    return {Run(each.optimizer, tuple(each.hyperparameters.items()), each.seed): each for each in histories}
+
+
+def run_name(run: Run, usual: Mapping[str, float] | None = None) -> str:
     """``momentum/learning_rate=0.01,momentum=0.9,seed=0``: one name a run, fit for a path.
 
     Numbers are written as the float32 they are computed with; those that only guard a division are left out where they
-    are the default.
+    are ``usual``, the defaults of a rule of the registry if not given.
     """
-    usual = {h.name: h.default for h in registry.family(run.optimizer).hyperparameters}
-    shown = {n: v for n, v in run.hyperparameters if n not in GUARDS or v != usual[n]}
+    if usual is None:
+        usual = {h.name: h.default for h in registry.family(run.optimizer).hyperparameters}
+    shown = {n: v for n, v in run.hyperparameters if n not in GUARDS or v != usual.get(n)}
     numbers = [f"{name}={np.float32(value)!s}" for name, value in shown.items()]
-    return "/".join([run.optimizer, ",".join([*numbers, f"seed={run.seed}"])])
+    rule = re.sub(r"[/\\]|^\.+", "_", run.optimizer)  # one folder, and not the one above
+    return "/".join([rule, ",".join([*numbers, f"seed={run.seed}"])])
+
+
+def _usual(rule: str, runs: Iterable[Run]) -> dict[str, float]:
+    """The defaults of a rule, or of one that is not of this process what all of its runs share."""
+    if rule in registry.OPTIMIZERS:
+        return {h.name: h.default for h in registry.family(rule).hyperparameters}
+    first, *others = [dict(run.hyperparameters) for run in runs if run.optimizer == rule]
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
 class TensorBoard:
     """Writes event files, a folder a run, with the curves as scalars and the numbers for the HParams tab.
 
-    ``tensorboard --logdir=FOLDER`` shows them. Runs that were finished before are not written again; an interrupted
-    run goes on in its folder.
+    ``tensorboard --logdir=FOLDER`` shows them. An interrupted run goes on in its folder; :meth:`fill` writes what was
+    trained when nobody listened.
 
     Args:
         folder: of all runs; made with the first epoch.
@@ -101,30 +128,68 @@ class TensorBoard:
         self._writer = event_file_writer.EventsWriter
         self._hparams, self._events, self._summaries = hparams, event_pb2, summary_pb2
         self._open: dict[Run, Any] = {}
+        self._names: dict[Run, str] = {}
         self._flushed = time.monotonic()
 
     def on_epoch(self, run: Run, epoch: int, metrics: Mapping[str, float]) -> None:
         """Writes the epoch's scalars; see Callback."""
         if run not in self._open:
             self._begin(run, epoch)
-        self._write(run, epoch, summary=self._scalars(metrics))
+        # A loss that is NaN has diverged; any other curve was not measured.
+        measured = {n: value for n, value in metrics.items() if n.endswith("_loss") or not math.isnan(value)}
+        self._write(run, epoch, summary=self._scalars(measured))
         if time.monotonic() - self._flushed > self.FLUSH_SECONDS:
             self._flushed = time.monotonic()
             for writer in self._open.values():
                 writer.flush()
 
     def on_run_end(self, run: Run, history: History) -> None:
-        """Writes the lowest losses and closes the run's file; see Callback."""
-        row = summary(history)
-        both = {"min_val_loss": row.min_val_loss, "min_train_loss": row.min_train_loss}
-        lowest = {name: loss for name, loss in both.items() if math.isfinite(loss)}
+        """Writes the best values and closes the run's file; see Callback."""
+        if run not in self._open:  # it failed before its first epoch
+            return
+        row = summary(history)._asdict()
+        best = {name: row[name] for name in ("min_val_loss", "min_train_loss", "max_val_accuracy")}
         _, _, end = self._hparams({}, {})
-        self._write(run, history.epochs, summary=self._scalars(lowest))
+        finite = {name: value for name, value in best.items() if math.isfinite(value)}
+        self._write(run, history.epochs, summary=self._scalars(finite))
         self._write(run, history.epochs, summary=end)
         self._open.pop(run).close()
 
+    def fill(self, runs: Mapping[Run, History]) -> int:
+        """Writes those of some finished runs whose files are missing or not whole, and returns how many these are."""
+        usual = {rule: _usual(rule, runs) for rule in {run.optimizer for run in runs}}
+        self._names |= {run: run_name(run, usual[run.optimizer]) for run in runs}
+        missing = {run: history for run, history in runs.items() if history.epochs and not self._is_whole(run, history)}
+        for run in missing:
+            for path in self._files(run):
+                path.unlink()
+        replay(self, missing)
+        return len(missing)
+
+    def _files(self, run: Run) -> list[Path]:
+        return sorted(self._folder(run).glob("events.*"))
+
+    def _folder(self, run: Run) -> Path:
+        return self.folder / (self._names.get(run) or run_name(run))
+
+    def _is_whole(self, run: Run, history: History) -> bool:
+        """Whether the files of a run have all of its epochs and its end."""
+        values = [(e.step, v.tag) for path in self._files(run) for e in self._read(path) for v in e.summary.value]
+        epochs = {step for step, tag in values if tag == "val_loss"}
+        return any("session_end" in tag for _, tag in values) and epochs >= set(range(1, history.epochs + 1))
+
+    def _read(self, path: Path) -> Iterator[Any]:
+        """The events of a file up to where it was cut off: each after its length and a checksum, and before another."""
+        data, at = path.read_bytes(), 0
+        while at + 12 <= len(data):
+            begin = at + 12
+            at = begin + int.from_bytes(data[at : at + 8], "little") + 4
+            if at > len(data):
+                return
+            yield self._events.Event.FromString(data[begin : at - 4])
+
     def _begin(self, run: Run, epoch: int) -> None:
-        folder = self.folder / run_name(run)
+        folder = self._folder(run)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._open[run] = self._writer(str(folder / "events"))
@@ -145,4 +210,4 @@ class TensorBoard:
         try:
             self._open[run].write_event(event)
         except OSError as error:
-            raise EnvironmentFault(f"cannot write {self.folder / run_name(run)}: {reason(error)}") from error
+            raise EnvironmentFault(f"cannot write {self._folder(run)}: {reason(error)}") from error

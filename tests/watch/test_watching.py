@@ -3,11 +3,15 @@ import os
 import signal
 import struct
 
+import commands
 import numpy as np
+import own_studies
 import pytest
 import small
 from plot_runs import run as made_run
 
+import jaxopt_study as js
+from experiments import export
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
 from jaxopt_study.watch import callbacks as watching
@@ -93,6 +97,52 @@ def test_an_event_file_a_run_has_its_curves_and_hyperparameters(tmp_path):
     assert begin["optimizer"].string_value == "momentum"
     assert begin["momentum"].number_value == 0.9
     assert begin["seed"].number_value == 3
+
+
+@needs_writer
+def test_what_is_missing_of_finished_runs_is_filled_in_and_nothing_else(tmp_path):
+    rates, folder = (0.1, 0.2, 0.3), tmp_path / watching.run_name(RUN)
+    runs = {RUN._replace(seed=s): made_run(seed=s, learning_rate=r, epochs=8) for s, r in enumerate(rates)}
+    runs |= {RUN: made_run(learning_rate=0.4, epochs=8), RUN._replace(seed=9): made_run(status="failed", epochs=0)}
+    late = watching.TensorBoard(tmp_path)
+    late.on_epoch(RUN, 5, {"val_loss": 0.5})  # nobody listened before
+    late.on_run_end(RUN, runs[RUN])
+    assert watching.TensorBoard(tmp_path).fill(runs) == 4
+    told = scalars(events(folder))
+    curve = runs[RUN].curves["val_loss"]
+    assert [(step, np.float32(v)) for step, tag, v in told if tag == "val_loss"] == list(enumerate(curve, 1))
+    (path,) = folder.iterdir()
+    assert watching.TensorBoard(tmp_path).fill(runs) == 0
+    path.write_bytes(path.read_bytes()[:-30])  # killed while it was written
+    assert watching.TensorBoard(tmp_path).fill(runs) == 1
+    assert scalars(events(folder)) == told
+
+
+@needs_writer
+def test_a_rule_of_another_process_has_the_name_that_it_had_there(tmp_path):
+    runs = watching.by_run([made_run("mine", learning_rate=rate, eps=1e-8) for rate in (0.1, 0.2)])
+    watching.TensorBoard(tmp_path).fill(runs)
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "learning_rate=0.1,seed=0", "learning_rate=0.2,seed=0"
+    ]  # fmt: skip
+    watching.TensorBoard(tmp_path / "inner").fill(watching.by_run([made_run("../../above/x", learning_rate=0.1)]))
+    assert [path.name for path in (tmp_path / "inner").iterdir()] == ["__.._above_x"]
+
+
+@needs_writer
+def test_a_finished_study_is_written_when_it_is_asked_for_again_and_by_the_command(tmp_path, capsys):
+    asked = {"model": own_studies.Net(), "data": own_studies.data(), "grid": js.make_grid("sgd", learning_rate=0.1)}
+    study = js.make_study(**asked, batch_size=8, workdir=tmp_path / "w", tensorboard=True, seeds=2)
+    for run in study.runs:
+        study.store.write(study.fingerprints[run], made_run("sgd", seed=run.seed, learning_rate=0.1, epochs=3))
+    study.run()
+    assert "2 runs that were trained before are now in" in capsys.readouterr().err
+    names = ["learning_rate=0.1,seed=0", "learning_rate=0.1,seed=1"]
+    assert sorted(path.name for path in (tmp_path / "w" / "tensorboard" / "sgd").iterdir()) == names
+    steps = [step for step, tag, _ in scalars(events(tmp_path / "w" / "tensorboard" / "sgd" / names[0]))]
+    assert set(steps) == {1, 2, 3}
+    assert commands.run(export, f"--workdir={tmp_path / 'w'}") == 0
+    assert "2 runs, 0 of them written now" in capsys.readouterr().out
 
 
 @needs_writer
