@@ -1,5 +1,7 @@
 """The two ways in which a command can be refused, told apart by who can mend it."""
 
+_LONGEST = 400
+
 
 class InputError(ValueError):
     """The user's input cannot be used: exit status 2.
@@ -11,7 +13,7 @@ class InputError(ValueError):
         self.name = name
         self.given = given
         self.allowed = allowed
-        super().__init__(" ".join(f"{name}={given}: {allowed}".splitlines()))
+        super().__init__(" ".join(f"{name}={_short(given)}: {allowed}".splitlines()))
 
 
 class EnvironmentFault(RuntimeError):
@@ -21,3 +23,12 @@ class EnvironmentFault(RuntimeError):
 def one_line(error: Exception, *, most: int = 200) -> str:
     """What an exception says, as one line of at most so many characters; its type where it says nothing."""
     return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def _short(given: object) -> str:
+    """As text of one screen line or two."""
+    try:
+        text = str(given)
+    except Exception:  # whole numbers of more digits than Python writes, lists in themselves
+        return f"something of type {type(given).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} .. {text[-_LONGEST // 4 :]}"

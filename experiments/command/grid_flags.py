@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments.command.experiment import Axis, Experiment, Values
+from jaxopt_study import files
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import file as grid_file
 from jaxopt_study.grids import points as space
-from jaxopt_study.grids.conditions import condition
+from jaxopt_study.grids.conditions import condition, unmet
 from jaxopt_study.grids.points import SAMPLERS
 from jaxopt_study.grids.ranges import RANGES, Range, parsed
 from jaxopt_study.grids.run import Run
@@ -59,7 +60,7 @@ def define() -> None:
 def asked(experiment: Experiment, seeds: int) -> Asked:
     """The runs that the flags ask for. Raises InputError: a flag cannot be used."""
     if FLAGS.grid is not None:
-        return _of_file(experiment, Path(FLAGS.grid), seeds)
+        return _of_file(experiment, files.path_of("--grid", FLAGS.grid), seeds)
     return _of_axes(experiment, seeds)
 
 
@@ -105,10 +106,13 @@ def where(runs: list[Run]) -> list[Run]:
     if FLAGS.where is None:
         return runs
     names = dict.fromkeys(name for run in runs for name, _ in run.hyperparameters)
-    test = condition(FLAGS.where, ["optimizer", *names], name="--where")
-    kept = [run for run in runs if test({"optimizer": run.optimizer, **dict(run.hyperparameters)}) is not False]
+    points: list[dict[str, Any]] = [{"optimizer": run.optimizer, **dict(run.hyperparameters)} for run in runs]
+    there = {name: {point[name] for point in points if name in point} for name in names}
+    test = condition(FLAGS.where, ["optimizer", *names], name="--where", values=there)
+    kept = [run for run, point in zip(runs, points, strict=True) if test(point) is not False]
     if not kept:
-        raise InputError("--where", FLAGS.where, f"none of the {len(runs)} runs is left")
+        allowed = f"none of the {len(runs)} runs is left; {unmet(FLAGS.where, points)}"
+        raise InputError("--where", FLAGS.where, allowed)
     return kept
 
 

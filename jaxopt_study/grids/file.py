@@ -1,7 +1,8 @@
 """A grid in a TOML file: for what lists of values cannot say. See :func:`read` for its tables."""
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ KINDS: Mapping[str, tuple[type, ...]] = {
 }
 """What a table may hold; TOML's types as Python has them."""
 
+MOST_BYTES = 1 << 20
+_DEEPEST = 32  # what tomllib takes to read a key goes with the square of its parts
+_DEEP = re.compile(
+    rb"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]{0,99}+"|'[^'\n]{0,99}+')[ \t]*+\.[ \t]*+){%d}""" % _DEEPEST,
+)
 _IN_WORDS = {str: "text", list: "a list", dict: "a table", int: "a whole number"}
 
 
@@ -58,10 +64,12 @@ def read(path: Path, seeds: int, *, name: str = "--grid") -> list[Run]:
     Raises:
         InputError: the file cannot be read, or a table in it is not a grid; with the number of the table.
     """
-    runs = []
+    runs: list[Run] = []
     for number, table in enumerate(_tables(path, name), 1):
         try:
-            runs += _runs(table, seeds)
+            for part in _runs(table, seeds):
+                space.check_size((len(runs) + len(part)) // seeds, seeds)
+                runs += part
         except InputError as error:
             raise InputError(name, path, f"[[grid]] number {number}: {error}") from None
     return list(dict.fromkeys(runs))
@@ -70,7 +78,11 @@ def read(path: Path, seeds: int, *, name: str = "--grid") -> list[Run]:
 def _tables(path: Path, name: str) -> list[dict[str, Any]]:
     allowed = "allowed is a TOML file with one or several [[grid]] tables"
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES or _DEEP.search(text):
+            raise ValueError(f"it has more than {MOST_BYTES} bytes, or keys of more than {_DEEPEST} parts")
+        content = tomllib.loads(text.decode("utf-8-sig").replace("\r\n", "\n"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(name, path, f"{allowed}; {getattr(error, 'strerror', None) or one_line(error)}") from None
     for key in content:
@@ -82,7 +94,8 @@ def _tables(path: Path, name: str) -> list[dict[str, Any]]:
     return tables
 
 
-def _runs(table: Mapping[str, Any], seeds: int) -> list[Run]:
+def _runs(table: Mapping[str, Any], seeds: int) -> Iterator[list[Run]]:
+    """Those of each optimizer of a table."""
     for key, value in table.items():
         registry.check_name("key", key, KINDS)
         if not isinstance(value, KINDS[key]) or isinstance(value, bool):
@@ -93,15 +106,21 @@ def _runs(table: Mapping[str, Any], seeds: int) -> list[Run]:
     names = table["optimizer"] if isinstance(table["optimizer"], list) else [table["optimizer"]]
     if not names or not all(isinstance(name, str) for name in names):
         raise InputError("optimizer", names, "allowed is a name or a list of names")
-    runs = []
-    for optimizer in names:
-        points = space.points(
-            table.get("axes", {}),
-            listed=table.get("points", ()),
-            hyperparameters=registry.family(optimizer).known(),
-            context={"optimizer": optimizer},
-            **rest,
-        )
+    unmet: list[space.NoneLeft] = []
+    optimizers = dict.fromkeys(names)
+    for optimizer in optimizers:
+        try:
+            points = space.points(
+                table.get("axes", {}),
+                listed=table.get("points", ()),
+                hyperparameters=registry.family(optimizer).known(),
+                context={"optimizer": optimizer},
+                **rest,
+            )
+        except space.NoneLeft as none:
+            unmet.append(none)
+            if len(unmet) < len(optimizers):  # for one of several that may be what is meant
+                continue
+            raise
         space.check_size(len(points), seeds)
-        runs += [grid.make_run(optimizer, point, seed) for point in points for seed in range(seeds)]
-    return runs
+        yield grid.with_seeds(optimizer, points, seeds)

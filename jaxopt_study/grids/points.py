@@ -2,12 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids.conditions import Condition, Value, condition
+from jaxopt_study.grids.conditions import Condition, Value, condition, unmet
 from jaxopt_study.grids.ranges import Range, Spec, parsed, values
 from jaxopt_study.optimizers.family import Hyperparameter
 from jaxopt_study.optimizers.registry import check_name
@@ -19,6 +20,10 @@ When = str | Callable[[Mapping[str, Value]], bool]
 SAMPLERS = ("random", "sobol")
 MOST_POINTS = 100_000
 """Of one grid, and runs: more is a slip of the keyboard."""
+
+
+class NoneLeft(InputError):
+    """No point meets the condition; the message says which values there are."""
 
 
 def points(
@@ -61,20 +66,25 @@ def points(
 
     Raises:
         InputError: an unknown name, with the nearest one; an illegal value; axes that cannot be paired; ranges without
-            samples or the reverse; more than ``MOST_POINTS`` points.
+            samples or the reverse; more than ``MOST_POINTS`` points; :class:`NoneLeft`.
     """
     when, context = when or {}, context or {}
     known = hyperparameters if hyperparameters is not None else dict.fromkeys(axes)
     defaults = {name: number.default for name, number in known.items() if number and math.isfinite(number.default)}
     facts = {**context, **defaults}
     names = [*known, *axes, *facts]
-    conditions = _when(when, axes, names)
-    never = {name for name, test in conditions.items() if isinstance(when[name], str) and test(context) is False}
+    fixed = _when(when, axes, names, {})
+    never = {name for name, test in fixed.items() if isinstance(when[name], str) and test(context) is False}
     specs = _specs({name: spec for name, spec in axes.items() if name not in never}, known)
-    chosen = _condition(where, names, "where")
-    blocks = [*_paired(_groups(paired), specs), *_drawn(specs, samples, sampler, seed)]
-    product = [_conditional(point, facts, conditions) for point in _product(_blocks(specs, blocks))]
+    joint = [*_paired(_groups(paired), specs), *_drawn(specs, samples, sampler, seed)]
+    blocks = _blocks(specs, joint)
+    there = {name: {point[name] for point in block} for block in blocks for name in block[0]}
+    conditions, chosen = _when(when, axes, names, there), _condition(where, names, "where", there)
+    product = [_conditional(point, facts, conditions) for point in _product(blocks)]
     kept = [point for point in product if chosen(facts | point) is not False] if axes or not listed else []
+    if isinstance(where, str) and product and not kept and not listed:
+        allowed = f"it leaves none of {len(product)} points; {unmet(where, [facts | point for point in product])}"
+        raise NoneLeft("where", where, allowed)
     return _once(kept + [_listed(point, known) for point in listed])
 
 
@@ -91,27 +101,30 @@ def check_size(configurations: int, seeds: int) -> None:
         raise InputError("seeds", seeds, allowed)
 
 
-def _when(when: Mapping[str, When], axes: Mapping[str, Spec], names: Sequence[str]) -> dict[str, Condition]:
+def _when(
+    when: Mapping[str, When], axes: Mapping[str, Spec], names: Sequence[str], values: Mapping[str, Collection[float]]
+) -> dict[str, Condition]:
     for name in when:
         check_name("when", name, axes)
-    return {name: _condition(test, names, f"when {name}") for name, test in when.items()}
+    return {name: _condition(test, names, f"when {name}", values) for name, test in when.items()}
 
 
-def _condition(test: When | None, names: Sequence[str], name: str) -> Condition:
+def _condition(
+    test: When | None, names: Sequence[str], name: str, values: Mapping[str, Collection[float]]
+) -> Condition:
     if test is None:
         return lambda point: True
     if callable(test):
         return test
-    return condition(test, dict.fromkeys(names), name=name)
+    return condition(test, dict.fromkeys(names), name=name, values=values)
 
 
 def _groups(paired: object) -> list[list[str]]:
     groups = [paired] if _are_names(paired) and paired else paired
     if not isinstance(groups, list | tuple) or not all(map(_are_names, groups)):
         raise InputError("paired", paired, "allowed is a list of names of axes, or several such lists")
-    names = [name for group in groups for name in group]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(name for group in groups for name in group).items():
+        if count > 1:
             raise InputError("paired", name, "an axis is paired once")
     return [list(group) for group in groups]
 

@@ -1,21 +1,22 @@
 """The values of one axis, as people write them: numbers, lists, and ranges in text such as ``1e-4:1:half_decade``."""
 
+import itertools
 import math
 import re
-from collections.abc import Sequence
-from numbers import Real
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxopt_study.errors import InputError
-from jaxopt_study.optimizers.family import Hyperparameter
+from jaxopt_study.optimizers.family import NOT_IN_FLOAT32, Hyperparameter, as_number, in_float32
 
-Spec = float | str | Sequence[float | str]
-"""A number, text, or a sequence of both."""
+Spec = float | str | Iterable[float | str] | Any
+"""A number, text, a sequence or an iterator of both, or an array ``[]`` or ``[N]`` of NumPy's or JAX's."""
 
 MOST_VALUES = 10_000
 """Of one range."""
+MOST_OF_AXIS = 100_000
 
 STEPS_A_DECADE = {"decade": 1, "half_decade": 2, "third_decade": 3}
 RANGES = "LOW:HIGH:STEP with decade, half_decade, third_decade, logN or linearN (N values) for STEP"
@@ -50,7 +51,8 @@ def values(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: st
     [0.0, 0.3, 0.6, 0.9, 0.99]
 
     Args:
-        spec: a number; text of numbers and ranges, separated by commas; or a sequence of them. A range is
+        spec: a number; text of numbers and ranges, separated by commas; a sequence, an iterator or an array of them, of
+            up to ``MOST_OF_AXIS`` values. A range is
             ``LOW:HIGH:STEP``. With ``decade``, ``half_decade`` or ``third_decade`` it goes up from LOW by that factor
             as far as HIGH; ``log5`` and ``linear5`` are five values from LOW to HIGH, both included, at equal factors
             or differences.
@@ -70,11 +72,13 @@ def values(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: st
 
 def parsed(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: str) -> list[float] | Range:
     """As :func:`values`, but a range without a step (``1e-4:1:log``, ``0:0.99:linear``) is returned as such."""
-    items: list[object] = list(spec.split(",")) if isinstance(spec, str) else _listed(spec)
+    items = _listed(spec)
     one = hyperparameter.allowed if hyperparameter else "a finite number"
     allowed = f"allowed is a comma-separated list, each {one}, or {RANGES}"
     result: list[float] = []
     for item in items:
+        if max(len(items), len(result)) > MOST_OF_AXIS:
+            raise InputError(name, f"{len(items)} values and ranges", f"allowed are up to {MOST_OF_AXIS} values")
         parsed_item = _item(item, name, allowed)
         numbers = parsed_item[:2] if isinstance(parsed_item, Range) else parsed_item
         legal = [_legal(number, item, hyperparameter, name, allowed) for number in numbers]
@@ -88,23 +92,25 @@ def parsed(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: st
     return list(dict.fromkeys(result))
 
 
-def _listed(spec: object) -> list[object]:
-    if isinstance(spec, Sequence) or (isinstance(spec, np.ndarray) and spec.ndim == 1):
-        return list(spec)
+def _listed(spec: Any) -> list[object]:
+    """The items of what an axis may be given as; one too many of an iterator without an end."""
+    if isinstance(spec, str):
+        return list(spec.split(","))
+    if not isinstance(spec, Sequence) and hasattr(spec, "__array__"):
+        array = np.asarray(spec)
+        return list(array) if array.ndim == 1 else [spec]
+    if isinstance(spec, Iterable) and not isinstance(spec, Mapping | bytes):
+        return list(itertools.islice(spec, MOST_OF_AXIS + 1))
     return [spec]
 
 
-def _item(item: object, name: str, allowed: str) -> list[float] | Range:
+def _item(item: Any, name: str, allowed: str) -> list[float] | Range:
     if isinstance(item, str) and ":" in item:
         return _range(item, name)
     try:
-        if isinstance(item, str):
-            return [float(item)]
-        if isinstance(item, Real) and not isinstance(item, bool | np.bool_):
-            return [float(item)]
-    except (ValueError, OverflowError):
-        pass
-    raise InputError(name, item, allowed)
+        return [float(item) if isinstance(item, str) else as_number(item)]
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(name, item, allowed) from None
 
 
 def _legal(value: float, item: object, hyperparameter: Hyperparameter | None, name: str, allowed: str) -> float:
@@ -113,8 +119,8 @@ def _legal(value: float, item: object, hyperparameter: Hyperparameter | None, na
             return hyperparameter.check(value)
         if math.isfinite(value):
             return value + 0.0  # -0.0 and 0.0 are one value
-    except InputError:
-        pass
+    except InputError as error:
+        allowed = error.allowed if error.allowed == NOT_IN_FLOAT32 else allowed
     raise InputError(name, item, allowed) from None
 
 
@@ -130,6 +136,8 @@ def _range(text: str, name: str) -> list[float] | Range:
     if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not log)):
         raise InputError(name, text, "LOW must be below HIGH, both finite" + (", and above 0" if log else ""))
     if not counted:
+        if not all(map(in_float32, (low, high))):
+            raise InputError(name, text, NOT_IN_FLOAT32)
         return _decades(low, high, steps)
     if counted[2] is None:
         return Range(low, high, log)

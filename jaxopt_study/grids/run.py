@@ -52,10 +52,16 @@ def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) ->
     return Run(optimizer, tuple(checked.items()), seed)
 
 
+def with_seeds(optimizer: str, points: Iterable[Mapping[str, float]], seeds: int) -> list[Run]:
+    """Each point with every seed ``0 .. seeds - 1``; the seed varies fastest."""
+    runs = (make_run(optimizer, point, 0) for point in points)
+    return [run._replace(seed=seed) for run in runs for seed in range(seeds)]
+
+
 def product(optimizer: str, axes: Mapping[str, Sequence[float]], seeds: int) -> list[Run]:
     """Every combination of the axes' values with every seed ``0 .. seeds - 1``; the seed varies fastest."""
     points = itertools.product(*axes.values())
-    return [make_run(optimizer, dict(zip(axes, point, strict=True)), seed) for point in points for seed in range(seeds)]
+    return with_seeds(optimizer, (dict(zip(axes, point, strict=True)) for point in points), seeds)
 
 
 def fingerprint(run: Run, study: Mapping[str, Any]) -> str:

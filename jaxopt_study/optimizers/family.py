@@ -1,9 +1,11 @@
 """What a rule says of itself: its name, its numbers, their defaults and legal ranges, and how it is built."""
 
+import ctypes
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import optax
@@ -11,11 +13,33 @@ import optax
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers.scalars import Scalar
 
+NOT_IN_FLOAT32 = "float32, which the training computes in, cannot hold it"
+
 
 def as_used(value: float) -> float:
     """Returns ``value`` as the float32 that the training uses."""
-    with np.errstate(over="ignore", under="ignore"):
-        return float(np.float32(value))
+    return ctypes.c_float(value).value
+
+
+def in_float32(value: float) -> bool:
+    """Whether float32 has a number for it that is neither infinite nor, unless it is 0, 0."""
+    return math.isfinite(used := as_used(value)) and (used != 0 or value == 0)
+
+
+def as_number(value: Any) -> float:
+    """A number of Python's, NumPy's or JAX's as a float; one of float32 as the shortest that is the same there: 0.1.
+
+    Raises:
+        TypeError: it is not one number.
+        OverflowError: it is more than a float can hold.
+    """
+    if isinstance(value, bool | str) or not (isinstance(value, Real) or hasattr(value, "__array__")):
+        raise TypeError
+    array = np.asarray(value)
+    if array.shape or array.dtype.kind not in "iufVO" or (array.dtype.kind == "O" and not isinstance(value, Real)):
+        raise TypeError
+    narrow = array.dtype.itemsize < 8 and array.dtype.kind in "fV"  # V: bfloat16
+    return float(str(array)) if narrow else float(value)
 
 
 @dataclass(frozen=True)
@@ -62,15 +86,19 @@ class Hyperparameter:
         Raises:
             InputError: if it is not a finite number in the range.
         """
-        if isinstance(value, bool) or not isinstance(value, Real) or not self._legal(float(value)):
-            raise InputError(self.name, value, f"allowed is {self.allowed}")
-        return float(value) + 0.0  # -0.0 and 0.0 are one value and must have one name
+        try:
+            number = value if type(value) is float else as_number(value)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(self.name, value, f"allowed is {self.allowed}") from None
+        if not self._legal(as_used(number)) or (self.whole and not number.is_integer()):
+            allowed = NOT_IN_FLOAT32 if self._legal(number) else f"allowed is {self.allowed}"
+            raise InputError(self.name, value, allowed)
+        return number + 0.0  # -0.0 and 0.0 are one value and must have one name
 
     def _legal(self, value: float) -> bool:
-        used = as_used(value)
-        above = used > self.low if self.low_open else used >= self.low
-        below = used < self.high if self.high_open else used <= self.high
-        return math.isfinite(used) and above and below and (value.is_integer() or not self.whole)
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return math.isfinite(value) and above and below and (value.is_integer() or not self.whole)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def check_name(what: str, name: str, known: Iterable[str], owner: str = "") -> N
     """Refuses a name that is none of those known: InputError with the nearest of them."""
     names = list(known)
     if name not in names:
-        nearest = get_close_matches(str(name), names, n=1, cutoff=0.5)
+        nearest = get_close_matches(str(name)[:99], names, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]}? " if nearest else ""
         raise InputError(what, name, f"{hint}allowed{owner} are {', '.join(names)}")
 

@@ -1,5 +1,7 @@
 """Grids of a file and of ranges in flags: what they train, and what is refused."""
 
+from pathlib import Path
+
 import commands
 import pytest
 from absl import flags
@@ -118,6 +120,46 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
             grid_file.read(path, 1)
 
 
+def test_a_byte_order_mark_and_other_ends_of_lines_are_read(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_bytes(b"\xef\xbb\xbf[[grid]]\r\noptimizer = 'sgd'\r\n")
+    assert len(grid_file.read(path, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[[grid]]\noptimizer='sgd'\naxes.learning_rate='1e-4:1:log9000'\n" * 20, "number 12: "),
+        ("[[grid]]\noptimizer='sgd'\n#" + "x" * 2**20, "more than 1048576 bytes"),
+        ("[[grid]]\n" + ".".join("a" * 20_000) + " = 1", "keys of more than 32 parts"),
+        ("[[grid]]\n'a" + "'.'".join("a" * 20_000) + "' = 1", "keys of more than 32 parts"),
+        ("[[grid]]\n" + "a" * 100_000 + " = 1", " .. "),
+    ],
+)
+def test_files_that_would_keep_the_machine_busy_are_refused_at_once(text, part, tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        grid_file.read(path, 1)
+    assert part in str(refused.value)
+    assert len(str(refused.value)) < 1000
+
+
+def test_a_file_without_an_end_is_refused():
+    with pytest.raises(InputError, match="--grid=/dev/zero"):
+        grid_file.read(Path("/dev/zero"), 1)
+
+
+def test_a_condition_may_leave_none_of_one_optimizer_but_not_of_all(tmp_path):
+    path = tmp_path / "grid.toml"
+    table = "[[grid]]\noptimizer = ['sgd', 'adam']\naxes.learning_rate = [0.1, 0.2]\n"
+    path.write_text(table + "where = 'optimizer == \"adam\"'")
+    assert {run.optimizer for run in grid_file.read(path, 1)} == {"adam"}
+    path.write_text(table + "where = 'learning_rate > 1'")
+    with pytest.raises(InputError, match=r"leaves none of 2 points; there are learning_rate 0\.1, 0\.2"):
+        grid_file.read(path, 1)
+
+
 def test_a_grid_of_too_many_runs_is_refused_before_it_is_made(tmp_path):
     path = tmp_path / "grid.toml"
     path.write_text("[[grid]]\noptimizer='sgd'\naxes.learning_rate='1e-9:1:log9000'")
@@ -156,7 +198,7 @@ def test_flags_take_ranges_pairs_samples_and_conditions(tmp_path):
         (momentum_grid, ("--paired=learning_rates,momentun",), "did you mean momenta"),
         (momentum_grid, ("--paired=learning_rates",), "--paired="),
         (momentum_grid, ("--where=momentun < 1",), "did you mean momentum"),
-        (momentum_grid, ("--where=momentum > 1",), "none of the 50 runs"),
+        (momentum_grid, ("--where=momentum > 1",), "none of the 50 runs is left; there are momentum 0, 0.5, 0.9"),
         (momentum_grid, ("--seeds=1000000000000",), "--seeds=1000000000000"),
         (momentum_grid, ("--learning_rates=0.1:1:log9999", "--momenta=0:0.9:linear9999"), "100000"),
         (replicate, ("--seeds=99999",), "--seeds=99999"),

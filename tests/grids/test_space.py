@@ -1,8 +1,10 @@
 """Axes become points; what cannot be read is refused in one line that says what is allowed."""
 
 import contextlib
+import itertools
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from experiments.article import facts as article
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.conditions import condition
 from jaxopt_study.grids.points import MOST_POINTS, points
-from jaxopt_study.grids.ranges import values
+from jaxopt_study.grids.ranges import parsed, values
 from jaxopt_study.optimizers import registry
 
 RATE, MOMENTUM = registry.OPTIMIZERS["momentum"].hyperparameters
@@ -37,6 +39,54 @@ RATE, MOMENTUM = registry.OPTIMIZERS["momentum"].hyperparameters
 )
 def test_values_are_numbers_lists_and_ranges(spec, expected):
     assert values(spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (jnp.logspace(-3, -1, 3), [0.001, 0.01, 0.1]),
+        (jnp.float32(0.1), [0.1]),
+        (np.array(0.1), [0.1]),
+        (np.float32(0.1), [0.1]),
+        (jnp.bfloat16(0.5), [0.5]),
+        ((10.0**-k for k in range(3)), [1.0, 0.1, 0.01]),
+        ([jnp.float32(0.3), np.float64(0.1), "1e-2:1e-1:decade"], [0.3, 0.1, 0.01]),
+        (range(1, 4), [1.0, 2.0, 3.0]),
+    ],
+)
+def test_arrays_scalars_and_iterators_are_values(spec, expected):
+    assert values(spec, RATE) == expected
+
+
+def test_jax_scalars_are_numbers_of_a_listed_point():
+    listed = [{"learning_rate": jnp.float32(0.1)}]
+    assert points({}, listed=listed, hyperparameters={"learning_rate": RATE}) == [{"learning_rate": 0.1}]
+    assert registry.check(registry.family("sgd"), {"learning_rate": np.array(0.1)}) == {"learning_rate": 0.1}
+
+
+@pytest.mark.parametrize("spec", [jnp.zeros((2, 2)), itertools.count(1), {0.1: 1}, b"1", np.array([1j]), object()])
+def test_what_has_no_end_or_is_no_list_of_numbers_is_refused(spec):
+    with pytest.raises(InputError, match="learning_rate="):
+        values(spec, RATE)
+
+
+@pytest.mark.parametrize(
+    ("spec", "number"),
+    [
+        (1e39, RATE), ("1e-46", RATE), ("1e-320:1e308:third_decade", RATE), ("1e-320:1e308:third_decade", None),
+        ("1e-320:1:log", RATE), (1 - 1e-9, MOMENTUM),
+    ],
+)  # fmt: skip
+def test_what_float32_cannot_hold_is_refused_with_that_reason(spec, number):
+    with pytest.raises(InputError, match="float32, which the training computes in, cannot hold it"):
+        parsed(spec, number, name="x")
+
+
+def test_lists_of_many_ranges_are_refused_before_they_are_made():
+    with pytest.raises(InputError, match="2000 values and ranges: allowed are up to 100000 values"):
+        values(["1e-9:1:log10000"] * 2000, RATE)
+    with pytest.raises(InputError, match="paired once"):
+        points({}, paired=[["a", "b"] * 50_000])
 
 
 def test_half_decades_are_the_same_floats_as_the_articles():
@@ -201,6 +251,53 @@ def test_anything_else_is_no_condition_and_is_never_run(text):
     with pytest.raises(InputError) as refused:
         condition(text, ["a", "b"])
     assert len(str(refused.value).splitlines()) == 1
+
+
+ROOT = 10**-0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("rate / (1 - momentum) <= 1", True),  # 1.0000000000000002 in binary numbers
+        ("rate / (1 - momentum) < 1", False),
+        ("1 - momentum - rate == 0", True),
+        ("root == 0.316", True),
+        ("root == 0.316228", True),
+        ("root != 0.316", False),
+        ("root < 0.316", False),
+        ("0.316 <= root", True),
+        ("root in (0.1, 0.316, 0.00316)", True),
+        ("root not in [0.316]", False),
+        ("root == 0.32", False),
+        ("root * 2 == 0.632456", True),
+        ("near == 1.000001", False),
+        ("near == 1.000002", True),
+        ("near > 1.000001", True),
+        ("near * 1 == 1.00001", False),
+        ("high < 1", True),
+    ],
+)
+def test_numbers_compare_as_they_are_written_and_shown(text, expected):
+    point = {"rate": 0.1, "momentum": 0.9, "root": ROOT, "near": 1.000002, "high": 0.9996}
+    there = {"root": [0.1, ROOT], "near": [1.000001, 1.000002], "high": [0.9, 0.9996]}
+    assert condition(text, point, values=there)(point) is expected
+
+
+def test_points_are_chosen_by_the_numbers_that_tables_show():
+    axes = {"learning_rate": "0.001:1:half_decade", "momentum": [0, 0.9]}
+    found = points(axes, where="learning_rate in (0.1, 0.316, 0.00316) and momentum == 0")
+    assert [point["learning_rate"] for point in found] == [10**-2.5, 0.1, ROOT]
+    with pytest.raises(InputError) as refused:
+        points(axes, where="learning_rate == 0.5")
+    shown = "it leaves none of 14 points; there are learning_rate 0.001, 0.00316, 0.01, 0.0316, 0.1, 0.316, 1"
+    assert str(refused.value) == f"where=learning_rate == 0.5: {shown}"
+
+
+def test_a_condition_of_many_parts_is_refused():
+    condition(" and ".join(["a < 1"] * 33), ["a"])
+    with pytest.raises(InputError, match="up to 100 names, numbers and operations"):
+        condition(" and ".join(["a < 1"] * 34), ["a"])
 
 
 @pytest.mark.parametrize("text", ["a / b < 1", "a < 'x'", "-name < 1", "name * 2 == 3"])
