@@ -1,7 +1,8 @@
 """One study over several processes that JAX joins: the hosts of a pod, each with accelerators of its own.
 
 Each process trains its part of the runs on its own devices and writes them to the work directory that all share.
-Nothing passes between them but the word that each has come to its end.
+Nothing passes between them but the word that each has come to its end. Where one ends early the others stop too: a file
+in the work directory is there as long as all are at work, and goes even where the disk is full.
 """
 
 import contextlib
@@ -14,8 +15,9 @@ from jax.experimental import multihost_utils
 
 from jaxopt_study.engine import stats
 from jaxopt_study.engine.trainer import Trainer
-from jaxopt_study.engine.watcher import Watcher
-from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.engine.watcher import Interrupted, Watcher
+from jaxopt_study.errors import EnvironmentFault, InputError, one_line
+from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir
 
@@ -38,27 +40,60 @@ def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:
     """Trains this process's part and waits for the others; as Trainer.train, called by all of them alike.
 
     Only the first process holds the work directory and writes its tables; the others leave runs and checkpoints there.
-    Returns all runs of the study. The errors are Trainer.train's, and InputError for successive halving, which compares
-    all runs.
+    Returns all runs of the study. The errors are Trainer.train's, InputError for successive halving, which compares all
+    runs, and EnvironmentFault where another process has ended with an error.
     """
     if trainer.settings.halving:
         raise InputError("--halving", trainer.settings.halving, "not allowed with --distributed")
     process, processes = jax.process_index(), jax.process_count()
+    all_at_work = trainer.folder / ".all_at_work"
+    asked = (watcher or Watcher()).interrupted
+    told = (watcher or Watcher())._replace(interrupted=lambda: asked() or not all_at_work.exists())
+    error: Exception | None = None
     with contextlib.ExitStack() as held:
-        _hold(trainer.folder, held)
-        trainer.train(watcher, process=process, processes=processes)
-        multihost_utils.sync_global_devices("all runs are trained")
+        _hold(trainer, all_at_work, held)
+        try:
+            trainer.train(told, process=process, processes=processes)
+        except Exception as raised:
+            error = raised
+        of_others = isinstance(error, Interrupted) and not asked()
+        if error is not None:
+            all_at_work.unlink(missing_ok=True)
+        reasons = _gathered("" if error is None or of_others else one_line(error))
+        if process == 0:
+            all_at_work.unlink(missing_ok=True)
+        if error is not None and not of_others:
+            raise error
+        for other, why in enumerate(reasons):
+            if why == Interrupted.__name__:  # a signal, which comes to all, one after the other
+                raise Interrupted
+            if why:
+                saved = "what was begun is saved, the same command goes on from there"
+                raise EnvironmentFault(f"--distributed: process {other} has ended ({why}); {saved}") from error
         if process == 0:
             gather(trainer.folder, processes)
         return trainer.histories
 
 
-def _hold(folder: Path, held: contextlib.ExitStack) -> None:
-    """Lets the first process hold the work directory for all; InputError or EnvironmentFault where it cannot."""
-    refused: Exception | None = None
+def _gathered(text: str) -> list[str]:
+    """What each process says, when all have come here."""
+    line = np.zeros(200, np.uint8)
+    said = text.encode()[: len(line)]
+    line[: len(said)] = np.frombuffer(said, np.uint8)
+    return [each.tobytes().rstrip(b"\0").decode(errors="replace") for each in multihost_utils.process_allgather(line)]
+
+
+def _hold(trainer: Trainer, all_at_work: Path, held: contextlib.ExitStack) -> None:
+    """Lets the first process hold the work directory for all, and mend what is in it.
+
+    InputError or EnvironmentFault: it cannot.
+    """
+    folder, refused = trainer.folder, None
     if jax.process_index() == 0:
         try:
             held.enter_context(workdir.locked(folder))
+            trainer.mend()
+            write_text(all_at_work, "")
         except (InputError, EnvironmentFault) as error:
             refused = error
     (free,) = multihost_utils.broadcast_one_to_all(np.array([refused is None]))
@@ -70,16 +105,15 @@ def _hold(folder: Path, held: contextlib.ExitStack) -> None:
 
 def gather(folder: Path, processes: int) -> None:
     """Makes one part of stats.json of what the processes have left: times of the slowest, sums of the work."""
-    paths = [path for process in range(processes) if (path := folder / f"stats_{process}.json").exists()]
-    if not paths:
+    paths = [folder / f"stats_{process}.json" for process in range(processes)]
+    found = [parts for path in paths if (parts := workdir.usable(workdir.read_stats, path).get("parts"))]
+    if not found:
         return
-    of_processes = [
-        _combined(workdir.read_json(path)["parts"], ("slots", "devices", "peak_memory_bytes")) for path in paths
-    ]
+    of_processes = [_combined(parts, ("slots", "devices", "peak_memory_bytes")) for parts in found]
     whole = _combined(of_processes, ("seconds", "compile_seconds", "training_seconds"))
     for path in paths:
-        path.unlink()
-    stats.add_part(folder / "stats.json", {**whole, "processes": len(paths)})
+        path.unlink(missing_ok=True)
+    stats.add_part(folder / "stats.json", {**whole, "processes": len(found)})
 
 
 def _combined(parts: Sequence[Mapping[str, float]], largest: Sequence[str]) -> dict[str, float]:

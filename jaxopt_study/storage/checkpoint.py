@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import json
 import logging
 import time
 import warnings
@@ -55,7 +56,7 @@ class Checkpoints:
         The arrays go as one: a few large writes instead of many small ones, and one place where damage shows.
 
         Raises:
-            EnvironmentFault: the checkpoint before this one could not be written.
+            EnvironmentFault: this checkpoint, or the one before it, could not be written.
         """
         from orbax import checkpoint as ocp
 
@@ -72,21 +73,23 @@ class Checkpoints:
             "bytes": packed.size,
             "sha256": hashlib.sha256(packed.data).hexdigest(),
         }
+        table["digest"] = _digest(table)
         try:
-            self.manager.save(
+            saved = self.manager.save(
                 self._next_step(),
-                args=ocp.args.Composite(
-                    arrays=ocp.args.StandardSave({"packed": packed}), table=ocp.args.JsonSave(table)
-                ),
+                args=ocp.args.Composite(arrays=self._args()[0]({"packed": packed}), table=ocp.args.JsonSave(table)),
             )
         except Exception as error:  # also what the writing of the one before ended with
             raise self._unwritten(error) from error
+        if not saved:
+            raise EnvironmentFault(f"cannot write a checkpoint to {self.folder}: Orbax passes it over")
 
     def _next_step(self) -> int:
-        if self.process is None:
-            return time.time_ns() // 1_000_000
-        # JAX, which is asked whether the job is about to be preempted, takes 32 bits.
-        return max(self.manager.all_steps(), default=0) + 1
+        """Above all that are there, also where the clock was set back."""
+        # Of several processes JAX, which is asked whether the job is about to be preempted, takes 32 bits.
+        least = time.time_ns() // 1_000_000 if self.process is None else 1
+        steps: list[int] = self.manager.all_steps()
+        return max([least, *(step + 1 for step in steps)])
 
     def _unwritten(self, error: Exception) -> EnvironmentFault:
         text = str(error)
@@ -131,6 +134,8 @@ class Checkpoints:
         from orbax import checkpoint as ocp
 
         table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
+        if "digest" in table and table.pop("digest") != _digest(table):
+            raise ValueError("its table is not what was written")
         if table["study"] != self.study:
             names = sorted(self.study | table["study"])
             both = [(name, table["study"].get(name), self.study.get(name)) for name in names]
@@ -152,7 +157,7 @@ class Checkpoints:
         if group(runs[0]) != of or table.get("rule", "") != registry.family(runs[0].optimizer).identity:
             return {}
         blank = {"packed": np.zeros(table["bytes"], np.uint8)}
-        restored = self.manager.restore(step, args=ocp.args.Composite(arrays=ocp.args.StandardRestore(blank)))
+        restored = self.manager.restore(step, args=ocp.args.Composite(arrays=self._args()[1](blank)))
         packed = np.asarray(restored.arrays["packed"])
         if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
             raise ValueError("its bytes are not those that were written")
@@ -183,6 +188,16 @@ class Checkpoints:
                 self._manager.close()
             self._manager = None
 
+    def _args(self) -> tuple[Any, Any, Any]:
+        """How the arrays are saved, restored, and by whom: Orbax's way, but for one of several processes."""
+        if self.process is None:
+            from orbax import checkpoint as ocp
+
+            return ocp.args.StandardSave, ocp.args.StandardRestore, None
+        from jaxopt_study.storage import block
+
+        return block.BlockSave, block.BlockRestore, block.BlockHandler()
+
     @property
     def manager(self) -> Any:
         """Orbax's manager, imported and made when it is first needed."""
@@ -191,7 +206,8 @@ class Checkpoints:
 
             # Orbax tells every step, and every failure with its traceback; what matters of it is raised here in a line.
             logging.getLogger("absl").addFilter(_not_orbax)
-            options: dict[str, Any] = {"max_to_keep": KEPT, "cleanup_tmp_directories": True}
+            options: Any = {"max_to_keep": KEPT, "cleanup_tmp_directories": True}
+            handlers: Any = None
             if self.process is not None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 alone = ocp.options.MultiprocessingOptions(
@@ -203,8 +219,15 @@ class Checkpoints:
                 # processes share: the one that is ready removes the signals that the other still waits for.
                 beforehand = ocp.options.AsyncOptions(create_directories_asynchronously=False)
                 options |= {"multiprocessing_options": alone, "async_options": beforehand, "create": False}
-            self._manager = ocp.CheckpointManager(self.folder, options=ocp.CheckpointManagerOptions(**options))
+                json_handler = ocp.JsonCheckpointHandler(multiprocessing_options=alone)
+                handlers = {"arrays": self._args()[2], "table": json_handler}
+            options = ocp.CheckpointManagerOptions(**options)
+            self._manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
         return self._manager
+
+
+def _digest(table: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
 def _not_orbax(record: logging.LogRecord) -> bool:

@@ -22,19 +22,54 @@ from jaxopt_study.cluster import hosts
 hosts.join("127.0.0.1:{port}", 2, {process})
 import small
 """
-TRAIN = """
-assert len(jax.devices()) == 4 and len(jax.local_devices()) == 2
-study = small.study(Path({folder!r}), small.grid(), epochs=5, checkpoint_minutes=0.0005)
-assert len(hosts.train(study)) == 6
-"""
 SAVE_OFTEN = """
 import numpy as np
+from jaxopt_study.grids.run import group
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
-parked = Parked(np.zeros((1, 2), np.float32), {{"w": np.ones(4, np.float32)}})
+run = small.grid()[0]
+parked = Parked(np.zeros((1, 2), np.float32), {{"w": np.full(4, {process}, np.float32)}})
 for _ in range(20):
-    checkpoints.save({{small.grid()[0]: parked}})
+    checkpoints.save({{run: parked}})
 checkpoints.wait()
+checkpoints.close()
+checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
+(found,) = checkpoints.load(group(run), parked.state).values()
+assert (found.rows == parked.rows).all() and (found.state["w"] == {process}).all(), found
+"""
+
+
+STOP = """
+assert len(jax.devices()) == 4 and len(jax.local_devices()) == 2
+from jaxopt_study.engine.watcher import Interrupted, Watcher
+ticks = []
+told = Watcher(tick=lambda _: ticks.append(1), interrupted=lambda: {process} == 1 and len(ticks) >= 2)
+try:
+    hosts.train(small.study(Path({folder!r}), small.grid(), epochs=5), told)
+except Interrupted:  # the first process too, though only the second has had a signal
+    sys.exit()
+sys.exit(3)
+"""
+RESUME = """
+from jaxopt_study.engine.watcher import Watcher
+numbers = []
+told = Watcher(epoch=lambda run, number, metrics: numbers.append(number))
+hosts.train(small.study(Path({folder!r}), small.grid(), epochs=5), told)
+assert numbers or not {process}
+assert 1 not in numbers, numbers  # no run was begun again
+"""
+FAIL = """
+from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.storage import store
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+store.pq.write_table = full if {process} == 1 else sys.exit
+try:
+    hosts.train(small.study(Path({folder!r}), small.grid(), epochs=2 if {process} == 1 else 10**6))
+except EnvironmentFault as error:
+    print(error, file=sys.stderr)
+    sys.exit()
+sys.exit(3)
 """
 
 
@@ -44,7 +79,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def start(folder: Path, port: int, process: int, does: str = TRAIN) -> subprocess.Popen:
+def start(folder: Path, port: int, process: int, does: str) -> subprocess.Popen:
     code = (JOIN + does).format(
         tests=str(Path(__file__).parents[1] / "helpers"), port=port, process=process, folder=str(folder)
     )
@@ -52,12 +87,12 @@ def start(folder: Path, port: int, process: int, does: str = TRAIN) -> subproces
     return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
 
 
-def together(folder: Path, does: str = TRAIN) -> list[str]:
+def together(folder: Path, does: str) -> list[str]:
     """What two processes that share a folder say on stderr; they must both end well."""
     port = free_port()
     processes = [start(folder, port, process, does) for process in (0, 1)]
     try:
-        told = [process.communicate(timeout=120)[1] for process in processes]
+        told = [process.communicate(timeout=300)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -65,11 +100,13 @@ def together(folder: Path, does: str = TRAIN) -> list[str]:
     return told
 
 
-def test_two_processes_of_two_devices_give_the_results_of_one(tmp_path):
-    together(tmp_path / "two")
+def test_two_processes_of_two_devices_stop_go_on_and_give_the_results_of_one_bit_for_bit(tmp_path):
+    together(tmp_path / "two", STOP)
+    assert list((tmp_path / "two" / "checkpoints" / "process_1").iterdir())
+    together(tmp_path / "two", RESUME)
     assert not list((tmp_path / "two").glob("stats_*.json"))
     stats = workdir.read_json(tmp_path / "two" / "stats.json")
-    assert (stats["epochs_trained"], stats["runs"], stats["devices"]) == (30, 6, 4)
+    assert (stats["runs"], stats["devices"]) == (6, 4)
     whole = by_run(small.study(tmp_path / "one", small.grid(), epochs=5, slots=3, devices=2).train())
     found = by_run(small.study(tmp_path / "two", small.grid(), epochs=5).histories)
     assert found.keys() == whole.keys()
@@ -82,12 +119,19 @@ def test_processes_that_save_at_the_same_time_do_not_wait_for_each_other(tmp_pat
     assert {path.name for path in tmp_path.glob("process_*/*")} == {"19", "20"}
 
 
+def test_an_error_in_one_process_ends_all_of_them(tmp_path):
+    first, second = (line.splitlines()[-1] for line in together(tmp_path, FAIL))
+    assert "the disk is full" in second
+    assert first.startswith("--distributed: process 1 has ended (cannot write ")
+    assert not (tmp_path / ".all_at_work").exists()
+
+
 @pytest.mark.slow
 def test_a_directory_that_another_job_holds_is_refused_by_all_processes(tmp_path):
     port = free_port()
     with workdir.locked(tmp_path):
-        processes = [start(tmp_path, port, process) for process in (0, 1)]
-        told = [process.communicate(timeout=120)[1] for process in processes]
+        processes = [start(tmp_path, port, process, RESUME) for process in (0, 1)]
+        told = [process.communicate(timeout=300)[1] for process in processes]
     assert "is at work there" in told[0]
     assert "the first process cannot use it" in told[1]
 
