@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import optax
 
 from jaxopt_study.errors import InputError
-from jaxopt_study.history import plain_name
+from jaxopt_study.history import TAKEN, plain_name
 from jaxopt_study.optimizers.family import COMMON, Family, as_used
 from jaxopt_study.optimizers.scalars import Scalar
 
@@ -45,8 +45,13 @@ def add(family: Family) -> Family:
         The rule that has the name now.
 
     Raises:
-        InputError: another rule has the name.
+        InputError: another rule has the name, or a hyperparameter that of what is measured of every run.
     """
+    common = {"batch_size"}  # of the runs and not of a rule, unlike weight_decay
+    for number in (*family.hyperparameters, *family.optional):
+        if number.name.lower() in TAKEN | common:
+            allowed = f"every run has this beside the numbers of {family.name}; allowed is another name, or one value"
+            raise InputError("hyperparameter", number.name, f"{allowed}, static={{{number.name!r}: ..}}")
     known = OPTIMIZERS.get(family.name)
     if known is not None and (not known.identity or known.identity != family.identity):
         raise InputError("name", family.name, "there is another rule of this name; allowed is any other name=")

@@ -1,13 +1,16 @@
+import dataclasses
+import inspect
 import math
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxopt_study.errors import InputError
-from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers import foreign, registry
 from jaxopt_study.optimizers.family import Hyperparameter
 from jaxopt_study.optimizers.registry import canonical, check, family
 
@@ -166,6 +169,24 @@ def test_the_canonical_run_makes_the_same_updates_to_the_bit(name, rate, share):
     mine = check(family(name), {k: v for k, v in numbers.items() if k in check(family(name), {})})
     other, theirs = canonical(name, mine)
     assert updates(other, theirs, 5) == updates(name, mine, 5)
+
+
+@pytest.mark.parametrize("name", ["grad_norm", "epoch", "status", "seed", "min_val_loss", "batch_size", "Val_Loss"])
+def test_a_number_that_is_named_as_what_every_run_has_is_refused(name):
+    def factory(learning_rate, **numbers):
+        return optax.chain(optax.clip_by_global_norm(numbers[name]), optax.sgd(learning_rate))
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    taken = [inspect.Parameter("learning_rate", kind), inspect.Parameter(name, kind, default=1.0)]
+    factory.__signature__ = inspect.Signature(taken)
+    with pytest.raises(
+        InputError, match=f"^hyperparameter={name}: every run has this beside .* allowed is another name"
+    ):
+        foreign.rule(factory)
+    fixed = foreign.rule(factory, "fixed", static={name: 2.0})
+    assert [number.name for number in fixed.hyperparameters] == ["learning_rate"]
+    with pytest.raises(InputError, match=f"^hyperparameter={name}: "):
+        registry.add(dataclasses.replace(fixed, name="other", optional=(Hyperparameter(name, 0.0, 0.0, 1.0),)))
 
 
 def test_a_negative_zero_becomes_zero():
