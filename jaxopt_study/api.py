@@ -209,8 +209,7 @@ class Study(Trainer):
         with remote.kept(self.workdir):
             histories = self._some_histories()
             self.write_config()
-            path = self.folder / "stats.json"
-            stats = folders.read_json(path) if path.exists() else {}
+            stats = folders.usable(folders.read_stats, self.folder / "stats.json")
             return outcome.write(histories, self.folder, self.describe(), stats)
 
     def _some_histories(self) -> list[History]:

@@ -1,5 +1,7 @@
 """The two ways in which a command can be refused, told apart by who can mend it."""
 
+from pathlib import Path
+
 _LONGEST = 400
 
 
@@ -18,6 +20,19 @@ class InputError(ValueError):
 
 class EnvironmentFault(RuntimeError):
     """The machine cannot do it (missing package, unwritable folder, full disk): exit status 1."""
+
+
+class Damaged(EnvironmentFault):
+    """A file is not what was written.
+
+    Attributes:
+        path: which.
+        why: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, why: str, advice: str) -> None:
+        self.path, self.why = path, why
+        super().__init__(f"{path} is damaged ({why}); {advice}")
 
 
 def one_line(error: Exception, *, most: int = 200) -> str:

@@ -1,14 +1,24 @@
 """Where the package keeps what it can make again, and writing a file so that it is there whole or not at all."""
 
+import contextlib
 import errno
+import itertools
 import os
-import tempfile
-from collections.abc import Callable
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
+import psutil
 
 from jaxopt_study.errors import EnvironmentFault, InputError
+
+_ABANDONED_S = 24 * 3600.0
+"""After which the temporary folder of another machine's process is taken for left behind."""
 
 
 def cache_folder() -> Path:
@@ -27,15 +37,64 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
-            temporary = Path(folder, f".{path.name}")  # a hidden name: what mirrors the folder leaves it alone
-            write(temporary)
+        with temporary_folder(path.parent) as folder:
+            write(temporary := folder / path.name)
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
-            temporary.chmod(0o644)
             temporary.replace(path)
     except OSError as error:
         raise EnvironmentFault(f"cannot write {path}: {reason(error)}") from error
+
+
+@contextlib.contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A folder in ``parent`` while the context lasts, hidden from what reads there; a killed process leaves it."""
+    folder = parent / f".building-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Removes the temporary folders in ``parent`` whose processes were killed."""
+    for left in parent.glob(".building-*"):
+        with contextlib.suppress(OSError):  # another process may be removing it too
+            if _is_abandoned(left.name, left.stat().st_mtime):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_abandoned(name: str, since: float) -> bool:
+    made = re.fullmatch(r"\.building-(.+)-(\d+)-\w+", name)
+    if made is None or made[1] != socket.gethostname():
+        return time.time() - since > _ABANDONED_S
+    try:
+        process = psutil.Process(int(made[2]))
+        anew = float(process.create_time()) > since + 1  # a younger process has been given the number
+        return anew or str(process.status()) == psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, OverflowError):
+        return True
+
+
+def set_aside(path: Path, workdir: Path) -> Path:
+    """Moves what is damaged to WORKDIR/damaged/NAME.damaged, or .damaged-2 and so on: it may be of use to somebody.
+
+    Not beside the others, since what reads a folder of Parquet files reads all that it holds.
+
+    Returns:
+        The new path.
+
+    Raises:
+        EnvironmentFault: it cannot be moved.
+    """
+    names = (workdir / "damaged" / f"{path.name}.damaged{f'-{n}' if n > 1 else ''}" for n in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
+    try:
+        aside.parent.mkdir(exist_ok=True)
+        return path.rename(aside)
+    except OSError as error:
+        raise EnvironmentFault(f"{path} is damaged and cannot be moved to {aside}: {reason(error)}") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -162,7 +162,7 @@ def observed(config: Any) -> tuple[float, list[int]]:
         if not (folder / "stats.json").exists():
             raise InputError("--from_workdir", folder, "allowed is a work directory with finished runs and stats.json")
         epochs = epochs or [history.epochs for history in read_runs(folder).values() if history.epochs]
-        seconds = seconds or epoch_seconds(workdir.read_json(folder / "stats.json"))
+        seconds = seconds or epoch_seconds(workdir.read_stats(folder / "stats.json"))
     if not seconds or not epochs:
         raise InputError("--from_workdir", config.from_workdir, "allowed is one, or --epoch_seconds and --epochs")
     return seconds, epochs

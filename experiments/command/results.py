@@ -1,7 +1,7 @@
 """What work directories hold: finished runs of one set of data, network and settings, and which figures they give."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,12 +12,12 @@ from experiments.article.find import ArticleRuns
 from experiments.command.experiment import Values
 from jaxopt_study.analysis.guessing import guessing_in
 from jaxopt_study.analysis.runs import Runs
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids.run import Run, fingerprint, make_run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.storage import workdir
-from jaxopt_study.storage.store import read_run
+from jaxopt_study.storage.store import read_run, run_files
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
@@ -80,7 +80,7 @@ def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyTyp
         InputError: a directory has no finished run, or they do not belong together.
         EnvironmentFault: a file is damaged.
     """
-    configs = [_json(folder / "config.json") for folder in folders]
+    configs: list[Mapping[str, Any]] = [workdir.read_config(folder / "config.json") for folder in folders]
     check_alike(folders, configs)
     histories: dict[str, History] = {}
     foreign = 0
@@ -91,13 +91,10 @@ def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyTyp
             raise InputError("--workdir", folder, f"{allowed}; {others} are of other settings" if others else allowed)
         histories = of_settings | histories
         foreign += others
-    origins = [(folder, config, _json(folder / "stats.json")) for folder, config in zip(folders, configs, strict=True)]
+    all_stats = [workdir.usable(workdir.read_stats, folder / "stats.json") for folder in folders]
+    origins = list(zip(folders, configs, all_stats, strict=True))
     drawn = {name: values for config in configs for name, values in config.get("experiments", {}).items()}
     return Results(origins, sorted(histories.values(), key=_place), foreign, drawn)
-
-
-def _json(path: Path) -> Mapping[str, Any]:
-    return workdir.read_json(path) if path.exists() else {}
 
 
 def check_alike(folders: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> None:
@@ -110,8 +107,15 @@ def check_alike(folders: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -
             raise InputError("--workdir", given, f"allowed are directories that do not differ in {', '.join(names)}")
 
 
-def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, History]) -> tuple[dict[str, History], int]:
+def of_folder(
+    folder: Path,
+    config: Mapping[str, Any],
+    known: Mapping[str, History],
+    read: Callable[[Path], History | None] = read_run,
+) -> tuple[dict[str, History], int]:
     """The runs in a directory by their fingerprints, under the names that the study had for them, and how many others.
+
+    What ``read`` gives nothing for is left out.
 
     Raises:
         EnvironmentFault: a file is damaged.
@@ -119,8 +123,10 @@ def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, Histo
     identity = config.get("identity")
     names = _names(config.get("grid", ()), identity) if identity else {}
     histories, foreign = {}, 0
-    for path in sorted((folder / "runs").glob("*.parquet")):
-        history = known.get(path.stem) or read_run(path)
+    for path in run_files(folder):
+        history = known.get(path.stem) or read(path)
+        if history is None:
+            continue
         run = _registered(history.optimizer, history.hyperparameters, history.seed) if identity else None
         if identity and run and fingerprint(run, identity) != path.stem:
             foreign += 1
@@ -133,15 +139,25 @@ def of_folder(folder: Path, config: Mapping[str, Any], known: Mapping[str, Histo
 
 
 def finished(study: "Study") -> Runs:
-    """The runs in a study's store that have its data, network and settings, whatever their numbers."""
-    histories, _ = of_folder(study.folder, {"identity": study.identity}, study.trained)
+    """The runs in a study's store that have its data, network and settings, whatever their numbers.
+
+    Damaged ones are left out: the study, when it begins, sets them aside and says so.
+    """
+    histories, _ = of_folder(study.folder, {"identity": study.identity}, study.trained, _read_if_whole)
     return Runs(histories.values(), chance=study.guessing)
+
+
+def _read_if_whole(path: Path) -> History | None:
+    try:
+        return read_run(path)
+    except Damaged:
+        return None
 
 
 def record(study: "Study", drawn: Drawn) -> None:
     """Brings config.json up to date after a study: what was run last, and whose figures the directory has."""
     path = study.folder / "config.json"
-    config = dict(_json(path))
+    config = workdir.usable(workdir.read_config, path)
     if config.get("identity") != study.identity:  # nothing had to be trained, and the file is of other settings
         config = study.describe()
     workdir.write_json(path, {**config, "experiments": {**config.get("experiments", {}), **drawn}})

@@ -52,10 +52,9 @@ def wide_console() -> Console:
 
 def closing_line(folder: Path) -> str:
     """Where it is and how fast it went."""
-    path = folder / "stats.json"
+    stats = workdir.usable(workdir.read_stats, folder / "stats.json")
     speed = ""
-    if path.exists():
-        stats = workdir.read_json(path)
+    if stats:
         speed = (
             f"; {stats['seconds']:.0f} s ({stats['compile_seconds']:.0f} s compiling), "
             f"{stats['examples_per_second']:,.0f} examples/s, goodput {stats['goodput']:.2f}"

@@ -10,9 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,8 +20,7 @@ import numpy as np
 
 from jaxopt_study.data.dataset import Images, Labels, digest_of
 from jaxopt_study.errors import EnvironmentFault
-
-_ABANDONED_S = 24 * 3600.0
+from jaxopt_study.files import sweep, temporary_folder
 
 
 class Decoded(NamedTuple):
@@ -59,6 +56,7 @@ def through_cache(folder: Path, key: Mapping[str, Any], decode: Decode) -> tuple
         What ``decode`` raises; nothing half-built is left.
     """
     entry = folder / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    sweep(folder)
     cached = _read(entry)
     if cached is not None:
         return cached
@@ -79,18 +77,18 @@ def _read(entry: Path) -> tuple[Decoded, str] | None:
         decoded = Decoded(images, labels, tuple(meta["classes"]), int(meta["train_count"]))
         whole = images.dtype == np.uint8 and images.ndim == 4 and digest_of(images) == meta["digest"]
         whole = whole and _seal(decoded, meta["digest"]) == meta["seal"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except Exception:  # NumPy, zip files and JSON raise many kinds for a damaged file
         return None
     return (decoded, meta["digest"]) if whole else None
 
 
 def _build(entry: Path, key: Mapping[str, Any], decode: Decode) -> tuple[Decoded, str]:
-    building = entry.parent / f".building-{os.getpid()}-{secrets.token_hex(4)}"
-    with _writing():
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(entry.parent)
-        building.mkdir()
-    try:
+    with contextlib.ExitStack() as stack:
+        with _writing():
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            # Where publishing was not needed or not possible the mapped file lives on without a name until it is
+            # closed.
+            building = stack.enter_context(temporary_folder(entry.parent))
         decoded = decode(lambda shape: _allocate(building / "images.npy", shape))
         digest = digest_of(decoded.images)
         meta = {
@@ -108,9 +106,6 @@ def _build(entry: Path, key: Mapping[str, Any], decode: Decode) -> tuple[Decoded
             images: Images = np.load(building / "images.npy", mmap_mode="r", allow_pickle=False)
         _publish(building, entry)
         return decoded._replace(images=images), digest
-    finally:
-        # Where publishing was not needed or not possible the mapped file lives on without a name until it is closed.
-        shutil.rmtree(building, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -148,15 +143,7 @@ def _publish(building: Path, entry: Path) -> None:
         with contextlib.suppress(OSError):
             os.rename(entry, building / "damaged")
             os.rename(building, entry)
-            shutil.rmtree(entry / "damaged", ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what killed processes left half-built."""
-    for left in folder.glob(".building-*"):
-        with contextlib.suppress(OSError):  # another process may be removing it too
-            if time.time() - left.stat().st_mtime > _ABANDONED_S:
-                shutil.rmtree(left, ignore_errors=True)
+            (entry / "damaged").unlink() if (entry / "damaged").is_file() else shutil.rmtree(entry / "damaged")
 
 
 def _seal(decoded: Decoded, digest: str) -> str:

@@ -28,8 +28,7 @@ def add(path: Path, scheduler: Scheduler, *, examples: int, runs: int, seconds: 
 
 def add_part(path: Path, part: Mapping[str, float]) -> None:
     """Adds a part, its names as above, and brings the totals up to date."""
-    parts = workdir.read_json(path)["parts"] if path.exists() else []
-    parts.append(part)
+    parts = [*workdir.usable(workdir.read_stats, path).get("parts", ()), part]
     workdir.write_json(path, {**totals(parts), "parts": parts})
 
 

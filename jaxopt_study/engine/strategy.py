@@ -19,7 +19,6 @@ import numpy as np
 from jaxopt_study.engine import memory
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.files import write_text
 from jaxopt_study.grids.run import Run, stack
 from jaxopt_study.storage import workdir
 from jaxopt_study.training.early_stopping import Limits
@@ -67,15 +66,16 @@ def fastest(
     """
     path = folder / f"{key(names, about)}.json"
     try:
-        return str(json.loads(path.read_text())["fastest"])
-    except (OSError, ValueError, KeyError, TypeError):
+        if (found := workdir.read_json(path)["fastest"]) in names:
+            return str(found)
+    except (EnvironmentFault, KeyError, TypeError):
         pass  # not there yet, or damaged: time them
     seconds = timed(names, timer_of)
     best = min(seconds, key=lambda name: seconds[name])
     table = {name: value for name, value in seconds.items() if math.isfinite(value)}
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_text(path, json.dumps({"fastest": best, "seconds": table, "about": {**about, **machine()}}, indent=1))
+        workdir.write_json(path, {"fastest": best, "seconds": table, "about": {**about, **machine()}})
     except (OSError, EnvironmentFault):
         return names[0]
     return best

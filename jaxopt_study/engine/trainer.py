@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from jaxopt_study.engine import devices, memory, stats, strategy
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Watcher
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Group, Run
 from jaxopt_study.history import History
@@ -99,8 +100,18 @@ class Trainer:
         return [run for run in self.runs if first[self.fingerprints[run]] == run]
 
     def pending(self) -> list[Run]:
-        """The runs that are not in the store, each computation once."""
-        return [run for run in self.computations if self.fingerprints[run] not in self.store]
+        """The runs that are not in the store, or not whole, each computation once."""
+        return [run for run in self.computations if not self._is_stored(self.fingerprints[run])]
+
+    def _is_stored(self, fingerprint: str) -> bool:
+        if fingerprint not in self.store:
+            return False
+        try:
+            self.store.read(fingerprint)
+        except Damaged as error:
+            warnings.warn(str(error), stacklevel=2)
+            return False
+        return True
 
     @property
     def finished(self) -> dict[Run, History]:
@@ -170,9 +181,15 @@ class Trainer:
         """
         with workdir.locked(self.folder) if processes == 1 else contextlib.nullcontext():
             mine = part(self.computations, process, processes)
-            pending = [run for run in mine if self.fingerprints[run] not in self.store]
+            self.mend()
+            pending = [run for run in mine if self.fingerprints[run] not in self.trained]
             watcher.begin(len(mine), len(mine) - len(pending), self.settings.max_epochs)
             yield pending
+
+    def mend(self) -> None:
+        """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""
+        stored = self.store.mend(name for run in self.runs for name, _ in run.hyperparameters)
+        self.trained = {known: stored[known] for known in self.fingerprints.values() if known in stored}
 
     @contextlib.contextmanager
     def checkpoints(self, process: int = 0, processes: int = 1) -> Iterator[Checkpoints]:
@@ -220,10 +237,9 @@ class Trainer:
 
     def write_config(self) -> None:
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
-        path = self.folder / "config.json"
-        old = workdir.read_json(path) if path.exists() else {}
+        old = workdir.usable(workdir.read_config, self.folder / "config.json")
         kept = old if old.get("identity") == json.loads(json.dumps(self.identity)) else {}
-        workdir.write_json(path, {**kept, **self.describe()})
+        workdir.write_json(self.folder / "config.json", {**kept, **self.describe()})
 
     def batch_size(self, group: Group) -> int:
         """Training examples in a step of a group's runs."""

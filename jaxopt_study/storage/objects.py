@@ -9,14 +9,13 @@ import json
 import logging
 import shutil
 import tarfile
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from jaxopt_study.errors import EnvironmentFault, InputError, one_line
-from jaxopt_study.files import write_atomically, write_text
+from jaxopt_study.files import temporary_folder, write_atomically, write_text
 
 T = TypeVar("T")
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
@@ -71,7 +70,8 @@ class Objects:
         it there. What somebody has removed there goes here too, unless nothing at all is left there.
 
         Raises:
-            EnvironmentFault: the storage does not answer, or a file cannot be written.
+            EnvironmentFault: the storage does not answer, has what is none of a work directory, or a file cannot be
+                written.
         """
         known, here, there = self._known(), self._here(), self._there()
         for name in sorted(there):
@@ -124,7 +124,21 @@ class Objects:
         start = len(self._root.lstrip("/")) + 1
         infos: dict[str, Any] = self._ask(lambda: self._storage.find(self._root, detail=True)) or {}
         named = {path.lstrip("/")[start:]: info for path, info in infos.items()}
-        return {name: _stamp(info) for name, info in named.items() if not Path(name).name.startswith(".")}
+        # Some tools leave an empty object with a slash at the end where there is a folder.
+        files = {
+            name: _stamp(info) for name, info in named.items() if not _is_hidden(name) and name.rstrip("/") == name
+        }
+        for name in files:
+            self._check(name)
+        return files
+
+    def _check(self, name: str) -> None:
+        """Refuses a name that leads out of the mirror, or is another way to write a file's: EnvironmentFault."""
+        path = PurePosixPath(name)
+        inside = (self.folder / name).resolve().is_relative_to(self.folder.resolve())
+        if not inside or path.as_posix() != name or ".." in path.parts or "\0" in name:
+            what = f"the object {name!r} there is no file of a work directory; remove it"
+            raise EnvironmentFault(f"--workdir={self.url}: {what}")
 
     def _here(self) -> dict[str, str]:
         """The stamps of what is to be kept, by the objects' names."""
@@ -138,8 +152,9 @@ class Objects:
                         yield f"{_CHECKPOINTS}/{step.name}.tar", sorted(x for x in step.rglob("*") if x.is_file())
             else:
                 for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                    if file.is_file() and not file.name.startswith("."):
-                        yield file.relative_to(self.folder).as_posix(), [file]
+                    name = file.relative_to(self.folder).as_posix()
+                    if not _is_hidden(name) and file.is_file():
+                        yield name, [file]
 
     def _read(self, name: str) -> bytes | None:
         """What to send; None if it is gone by now."""
@@ -160,11 +175,11 @@ class Objects:
             return
         target = target.with_suffix("")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as unpacked:
+        with temporary_folder(self.folder) as unpacked:
             try:
-                with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+                with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
                     tar.extractall(unpacked, filter="data")
-            except tarfile.TarError as error:
+            except (tarfile.TarError, ValueError, EOFError) as error:
                 warnings.warn(f"{self.url}/{name} is damaged ({error}); it is left out", stacklevel=2)
                 return
             shutil.rmtree(target, ignore_errors=True)
@@ -179,12 +194,17 @@ class Objects:
     def _known(self) -> dict[str, list[str]]:
         """Both stamps of everything, as they were when both sides last were equal."""
         try:
-            return dict(json.loads((self.folder / _KNOWN).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            known = json.loads((self.folder / _KNOWN).read_bytes())
+            return {str(name): [str(here), str(there)] for name, (here, there) in known.items()}
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
     def _remember(self, known: dict[str, list[str]]) -> None:
         write_text(self.folder / _KNOWN, json.dumps(known))
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") and part != ".." for part in name.split("/"))
 
 
 def _stamp(info: dict[str, Any]) -> str:

@@ -1,7 +1,9 @@
-"""The finished runs of a work directory: one Parquet file a run, written once."""
+"""The finished runs of a work directory: one Parquet file a run, written once, all with the same columns."""
 
+import hashlib
 import json
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +11,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxopt_study.errors import EnvironmentFault, one_line
-from jaxopt_study.files import write_atomically
+from jaxopt_study.errors import Damaged, EnvironmentFault, one_line
+from jaxopt_study.files import reason, set_aside, write_atomically
 from jaxopt_study.history import CURVES, History
 
 _METADATA = b"jaxopt_study"
 
 
 class Store:
-    """``folder/FINGERPRINT.parquet``, a row an epoch; the folder is made when the first run is written."""
+    """``folder/FINGERPRINT.parquet``, a row an epoch; the folder is made when the first run is written.
+
+    All files have the columns of all hyperparameters that any of the runs has, empty where a rule has none of that
+    name, so that whatever reads Parquet reads the folder as one table.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.numbers: tuple[str, ...] = ()
 
     def path(self, fingerprint: str) -> Path:
         """Where the run with this fingerprint is or would be."""
@@ -31,60 +38,151 @@ class Store:
 
     def write(self, fingerprint: str, history: History) -> None:
         """Adds a finished run; EnvironmentFault: it cannot be written; nothing is left half-written."""
-        table = to_table(fingerprint, history)
+        if not set(history.hyperparameters) <= set(self.numbers):
+            self.mend(history.hyperparameters)
+        table = to_table(fingerprint, history, self.numbers)
         write_atomically(self.path(fingerprint), lambda path: pq.write_table(table, path, compression="zstd"))
 
     def read(self, fingerprint: str) -> History:
-        """The run with this fingerprint; EnvironmentFault: its file is damaged."""
+        """The run with this fingerprint; Damaged: its file is not what was written."""
         return read_run(self.path(fingerprint))
 
+    def mend(self, numbers: Iterable[str] = ()) -> dict[str, History]:
+        """Reads all files, sets those aside that are damaged, and gives all the columns of all, and of ``numbers`` too.
 
-def to_table(fingerprint: str, history: History) -> pa.Table:
-    """A run as a tidy table: epoch, curves, then what describes the run, the same in every row."""
-    epochs = history.epochs
-    columns: dict[str, Any] = {"epoch": pa.array(np.arange(1, epochs + 1, dtype=np.int32))}
-    columns |= {name: pa.array(np.asarray(history.curves[name], np.float32)) for name in CURVES}
-    columns["optimizer"] = pa.array([history.optimizer] * epochs)
-    columns |= {name: pa.array(np.full(epochs, value, np.float64)) for name, value in history.hyperparameters.items()}
-    columns["seed"] = pa.array(np.full(epochs, history.seed, np.int64))
-    columns["status"] = pa.array([history.status] * epochs)
+        For who holds the work directory.
+
+        Returns:
+            The runs by their fingerprints.
+
+        Raises:
+            EnvironmentFault: a file cannot be read, renamed or written.
+        """
+        read = {}
+        for path in run_files(self.folder.parent):
+            try:
+                read[path.stem] = _read(path)
+            except Damaged as error:
+                aside = set_aside(path, self.folder.parent)
+                what = f"{path} is damaged ({error.why}); it is now {aside}, and the run is trained again"
+                warnings.warn(what, stacklevel=2)
+        held = [name for _, table in read.values() for name in _numbers(table)]
+        self.numbers = tuple(dict.fromkeys([*held, *numbers]))
+        for fingerprint, (history, table) in read.items():
+            if table.schema != _schema(self.numbers):
+                self.write(fingerprint, history)
+        return {fingerprint: history for fingerprint, (history, _) in read.items()}
+
+
+def to_table(fingerprint: str, history: History, numbers: Sequence[str] | None = None) -> pa.Table:
+    """A run as a tidy table: epoch, curves, then what describes the run, the same in every row.
+
+    ``numbers`` are the names of the columns for hyperparameters; the run's own if None. The metadata hold what
+    describes the run and a digest of all.
+    """
+    epochs, own = history.epochs, dict(history.hyperparameters)
+    numbers = list(own if numbers is None else numbers)
+    curves = [np.asarray(history.curves[name], np.float32) for name in CURVES]
+    same = [history.optimizer, *(own.get(name) for name in numbers), history.seed, history.status]
+    columns = [np.arange(1, epochs + 1, dtype=np.int32), *curves, *([value] * epochs for value in same)]
+    schema = _schema(numbers)
+    table = pa.table([pa.array(*each) for each in zip(columns, schema.types, strict=True)], schema)
     described = {
         "fingerprint": fingerprint,
         "optimizer": history.optimizer,
-        "hyperparameters": dict(history.hyperparameters),
+        "hyperparameters": own,
         "seed": history.seed,
         "status": history.status,
         "diverged_epoch": history.diverged_epoch,
     }
     if history.reason:
         described["reason"] = history.reason
-    return pa.table(columns, metadata={_METADATA: json.dumps(described).encode()})
+    described["digest"] = _digest(described, table)
+    return table.replace_schema_metadata({_METADATA: json.dumps(described).encode()})
+
+
+def _digest(described: dict[str, Any], table: pa.Table) -> str:
+    """Of what describes a run, the names of the columns and the curves; the other columns follow from these."""
+    digest = hashlib.sha256(json.dumps([described, table.column_names]).encode())
+    for name in CURVES:
+        digest.update(np.ascontiguousarray(table[name].to_numpy(), "<f4").data)
+    return digest.hexdigest()
+
+
+def _numbers(table: pa.Table) -> list[str]:
+    """The hyperparameters that a run's table has columns for: those between the rule and the seed."""
+    names: list[str] = table.column_names
+    return names[len(CURVES) + 2 : -2]
+
+
+def _schema(numbers: Sequence[str]) -> pa.Schema:
+    """The columns of a run, in their order."""
+    curves, own = [(name, pa.float32()) for name in CURVES], [(name, pa.float64()) for name in numbers]
+    end = [("seed", pa.int64()), ("status", pa.string())]
+    return pa.schema([("epoch", pa.int32()), *curves, ("optimizer", pa.string()), *own, *end])
+
+
+def run_files(workdir: Path) -> list[Path]:
+    """The files of a work directory's finished runs; not those that a killed process left under a hidden name."""
+    return sorted((workdir / "runs").glob("[!.]*.parquet"))
 
 
 def read_run(path: Path) -> History:
-    """One run from its file; EnvironmentFault: the file is damaged or not a run's."""
+    """One run from its file.
+
+    Raises:
+        Damaged: the file is not as it was written, or not a run's, or another run's.
+        EnvironmentFault: it cannot be read.
+    """
+    return _read(path)[0]
+
+
+def _read(path: Path) -> tuple[History, pa.Table]:
     try:
-        # From a buffer: one file is one record here, never a dataset of partitions.
-        table = pq.read_table(pa.BufferReader(path.read_bytes()))
-        described = json.loads(table.schema.metadata[_METADATA])
-        curves = {name: table[name].to_numpy() for name in CURVES}
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        what = f"{path} is damaged ({one_line(error)}); remove it and the run is trained again"
-        raise EnvironmentFault(what) from error
-    return History(
+        content = path.read_bytes()
+    except OSError as error:
+        raise EnvironmentFault(f"cannot read {path}: {reason(error)}") from error
+    try:
+        table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False)
+        return _checked(table, path.stem), table.replace_schema_metadata()
+    except Exception as error:  # Arrow, JSON and NumPy raise many kinds for bytes that are not what was written
+        advice = "the command of its study sets it aside and trains the run again"
+        raise Damaged(path, one_line(error), advice) from error
+
+
+def _checked(table: pa.Table, fingerprint: str) -> History:
+    """The run that a file's table holds; ValueError, or whatever fails, if it contradicts itself.
+
+    Files of earlier versions have no digest: what describes the run is there twice, and must be the same.
+    """
+    described = json.loads(table.schema.metadata[_METADATA])
+    digest = described.pop("digest", None)
+    if described["fingerprint"] != fingerprint:
+        raise ValueError(f"it holds another run, {described['fingerprint']}")
+    if digest is not None and digest != _digest(described, table):
+        raise ValueError("its content is not what was written")
+    history = History(
         optimizer=described["optimizer"],
         hyperparameters=described["hyperparameters"],
         seed=described["seed"],
         status=described["status"],
-        curves=curves,
+        curves={name: table[name].to_numpy() for name in CURVES},
         diverged_epoch=described["diverged_epoch"],
         reason=described.get("reason", ""),
     )
+    again = to_table(fingerprint, history, _numbers(table))
+    if not table.cast(again.schema).drop_columns(CURVES).equals(again.drop_columns(CURVES)):
+        raise ValueError("its columns are not those of its run")
+    return history
 
 
 def read_runs(workdir: str | Path) -> dict[str, History]:
-    """All finished runs of a work directory by their fingerprints; EnvironmentFault: none, or a damaged file."""
-    paths = sorted((Path(workdir) / "runs").glob("*.parquet"))
+    """All finished runs of a work directory by their fingerprints.
+
+    Raises:
+        EnvironmentFault: there are none; as Damaged: a file is not what was written.
+    """
+    paths = run_files(Path(workdir))
     if not paths:
         raise EnvironmentFault(f"{workdir} holds no finished runs (looked for runs/*.parquet)")
     return {path.stem: read_run(path) for path in paths}
@@ -93,7 +191,8 @@ def read_runs(workdir: str | Path) -> dict[str, History]:
 def load_runs(workdir: str | Path) -> pa.Table:
     """All finished runs of a work directory as one tidy pyarrow table, a row an epoch.
 
-    ``.to_pandas()`` makes a pandas data frame of it, ``polars.from_arrow(..)`` one of polars.
+    ``.to_pandas()`` makes a pandas data frame of it, ``polars.from_arrow(..)`` one of polars. The content of every file
+    is checked, which what reads the folder by itself does not do.
 
     Raises:
         EnvironmentFault: there are no runs, or a file is damaged.

@@ -1,5 +1,6 @@
 """Best weights: written with Orbax, read back as a function that predicts."""
 
+import hashlib
 import itertools
 import shutil
 from collections.abc import Mapping
@@ -11,12 +12,15 @@ import numpy as np
 
 from jaxopt_study.analysis.best import best_run
 from jaxopt_study.analysis.runs import same_value
-from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
+from jaxopt_study.files import reason
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.models.own import model_of
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import read_runs
+
+_DIGEST = "digest.json"
 
 
 class Predictor(NamedTuple):
@@ -52,11 +56,37 @@ def write(folder: Path, variables: Variables) -> None:
     from orbax import checkpoint as ocp  # takes seconds to import
 
     try:
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in (folder, *folder.parent.glob(f"{folder.name}.orbax-checkpoint-tmp*")):
+            shutil.rmtree(left, ignore_errors=True)
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(folder.absolute(), variables._asdict())
     except OSError as error:
-        raise EnvironmentFault(f"cannot write {folder}: {error.strerror}") from error
+        raise EnvironmentFault(f"cannot write {folder}: {reason(error)}") from error
+    workdir.write_json(folder / _DIGEST, {"sha256": _digest(variables)})
+
+
+def _read(folder: Path, wanted: Any) -> Variables:
+    """Variables of the shapes ``wanted``; Damaged: they are not those that were written."""
+    from orbax import checkpoint as ocp  # takes seconds to import
+
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            variables = Variables(**checkpointer.restore(folder, wanted))
+        # Those of earlier versions have no digest.
+        if (folder / _DIGEST).exists() and workdir.read_json(folder / _DIGEST)["sha256"] != _digest(variables):
+            raise ValueError("its content is not what was written")
+    except Exception as error:  # Orbax and its storage raise many kinds for a damaged file
+        run = folder.parents[1] / "runs" / f"{folder.name}.parquet"
+        advice = f"without {run} the command of its study trains the run again"
+        raise Damaged(folder, one_line(error), advice) from error
+    return variables
+
+
+def _digest(variables: Variables) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(variables._asdict()):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()
 
 
 def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None, *, model: Any = None) -> Predictor:
@@ -69,13 +99,13 @@ def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None,
         model: the network as it was given to the study, where it is not the article's.
 
     Raises:
-        EnvironmentFault: the directory holds no weights of that run.
+        EnvironmentFault: the directory holds no weights of that run, or they are damaged.
         InputError: no run, or more than one, fits; or the network is another.
     """
-    from orbax import checkpoint as ocp  # takes seconds to import
-
     folder = Path(folder)
-    config = workdir.read_json(folder / "config.json")
+    config = workdir.read_config(folder / "config.json")
+    if not config.keys() >= {"dataset", "identity"}:
+        raise EnvironmentFault(f"{folder / 'config.json'} does not say what network was trained")
     fingerprint = run if isinstance(run, str) else _find(folder, run)
     saved = (folder / "weights" / fingerprint).absolute()
     if not saved.is_dir():
@@ -89,9 +119,7 @@ def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None,
     shapes: Any = jax.eval_shape(network.init, jax.random.key(0))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes._asdict())
-    with ocp.StandardCheckpointer() as checkpointer:
-        variables = checkpointer.restore(saved, wanted)
-    return Predictor(network, Variables(**variables), tuple(data["classes"]))
+    return Predictor(network, _read(saved, wanted), tuple(data["classes"]))
 
 
 def _of_article(identity: str) -> Model:

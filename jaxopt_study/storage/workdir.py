@@ -1,19 +1,21 @@
 """A work directory: one process at a time, and the small files that say what was run and how it went."""
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from jaxopt_study.errors import EnvironmentFault, InputError
-from jaxopt_study.files import reason, write_text
+from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
+from jaxopt_study.files import reason, set_aside, sweep, write_text
 
 PACKAGES = ("jaxopt-study", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pyarrow", "matplotlib")
 
@@ -21,6 +23,8 @@ PACKAGES = ("jaxopt-study", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint"
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
     """Makes the directory and holds it; the lock goes with the process, however it ends.
+
+    What killed processes left half-written there is removed.
 
     Raises:
         InputError: it cannot be a directory that this user writes to, on a file system with locks.
@@ -41,6 +45,10 @@ def locked(workdir: Path) -> Iterator[None]:
         allowed = f"allowed is a folder that can be written and locked ({reason(error)})"
         raise InputError("--workdir", workdir, allowed) from error
     try:
+        for folder in (workdir, *(path for path in workdir.iterdir() if path.is_dir())):
+            sweep(folder)
+        for left in workdir.glob("runs/.*.parquet"):  # of earlier versions, which had no folder for it
+            left.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
@@ -52,16 +60,110 @@ def _sign(lock_file: int) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes JSON atomically."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, default=str) + "\n")
+    """Writes JSON atomically, a table with a digest of its content."""
+    value = json.loads(json.dumps(value, allow_nan=False, default=str))
+    if isinstance(value, dict):
+        value["digest"] = _digest(value)
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON; EnvironmentFault: the file cannot be read as JSON."""
+    """Reads JSON; the digest of a table, which files of earlier versions do not have, is checked and left out.
+
+    Raises:
+        EnvironmentFault: the file cannot be read.
+        Damaged: it is not JSON, or not what was written.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise EnvironmentFault(f"{path} cannot be read ({error})") from error
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise EnvironmentFault(f"{path} cannot be read ({reason(error)})") from error
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, one_line(error), _REBUILT) from error
+    digest = value.pop("digest", None) if isinstance(value, dict) else None
+    if digest is not None and digest != _digest(value):
+        raise Damaged(path, "its content is not what was written", _REBUILT)
+    return value
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """config.json, empty if there is none; with the errors of :func:`read_json`."""
+    return _read_table(path, lambda config: {name: _CONFIG[name] for name in config if name in _CONFIG})
+
+
+def read_stats(path: Path) -> dict[str, Any]:
+    """stats.json, empty if there is none; with the errors of :func:`read_json`."""
+    return _read_table(path, lambda stats: {**dict.fromkeys(stats, _is_number), **_STATS} if stats else {})
+
+
+def usable(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
+    """What ``read`` finds there; if that is damaged it is set aside with a warning, and nothing is found."""
+    try:
+        return read(path)
+    except Damaged as error:
+        with contextlib.suppress(EnvironmentFault):  # of a directory that is only read
+            set_aside(path, path.parent)
+        warnings.warn(f"{path} is damaged ({error.why}); it is left out, and made anew", stacklevel=3)
+        return {}
+
+
+def _read_table(path: Path, kinds_of: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
+    value = read_json(path) if path.exists() else {}
+    if not isinstance(value, dict):
+        raise Damaged(path, "it is no table", _REBUILT)
+    for name, kind in kinds_of(value).items():
+        if not _fits(value.get(name), kind):
+            raise Damaged(path, f"it has no {name} as a study writes it", _REBUILT)
+    return value
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value of JSON is of a kind: a type, a test, a list of one kind, or a table with at least such names."""
+    match kind:
+        case dict():
+            return isinstance(value, dict) and all(_fits(value.get(name), of) for name, of in kind.items())
+        case [of]:
+            return isinstance(value, list) and all(_fits(each, of) for each in value)
+        case type():
+            return type(value) is kind
+        case _:
+            return bool(kind(value))
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e300
+
+
+def _has_numbers(value: Any) -> bool:
+    """Whether all of a table is numbers, but for what names a rule."""
+    return isinstance(value, dict) and all(_is_number(value[name]) for name in value if name != "optimizer")
+
+
+def _is_drawn(value: Any) -> bool:
+    """Whether experiments have values of axes, or none."""
+    axes = [axes for axes in value.values() if axes is not None] if isinstance(value, dict) else [value]
+    return all(isinstance(of, dict) and all(_fits(each, [_is_number]) for each in of.values()) for of in axes)
+
+
+_REBUILT = "the command of its study makes it anew"
+_CONFIG: Mapping[str, Any] = {
+    "identity": {"data": str, "model": str, "outputs": int, "batch_size": int, "max_epochs": int},
+    "dataset": {"name": str, "classes": [str], "image_shape": [int], "train_examples": int, "val_examples": int},
+    "grid": [lambda run: _has_numbers(run) and _fits(run, {"optimizer": str, "seed": int})],
+    "devices": [str],
+    "versions": {},
+    "own": bool,
+    "experiments": _is_drawn,
+}
+_PART = ("seconds", "compile_seconds", "training_seconds", "examples", "epochs_trained", "epochs_computed", "runs")
+_STATS: Mapping[str, Any] = {
+    **dict.fromkeys(("seconds", "compile_seconds", "examples_per_second", "goodput"), _is_number),
+    "parts": [lambda part: _has_numbers(part) and _fits(part, dict.fromkeys(_PART, _is_number))],
+}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:

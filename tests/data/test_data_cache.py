@@ -1,6 +1,10 @@
 import json
 import multiprocessing
 import os
+import random
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +111,55 @@ def test_a_damaged_entry_is_rebuilt(tmp_path: Path, damage: Callable[[Path], Non
         assert decoded.classes == ("a", "b")
     assert decode.calls == 2
     assert sorted(file.name for file in _entry(tmp_path).iterdir()) == ["images.npy", "labels.npy", "meta.json"]
+
+
+def test_whatever_becomes_of_an_entrys_files_the_pictures_are_those_that_were_decoded(tmp_path: Path) -> None:
+    rng, decode = random.Random(0), Decoder()
+    through_cache(tmp_path, KEY, decode)
+    for turn in range(120):
+        path = rng.choice(sorted(_entry(tmp_path).iterdir()))
+        content = bytearray(path.read_bytes())
+        at = rng.randrange(len(content) if path.suffix == ".json" else 96)  # the header
+        content[at : at + 1] = [b"", bytes([content[at] ^ 1 << turn % 8]), b"PK\x03\x04", b"(" * 5000][turn % 4]
+        path.write_bytes(content)
+        if turn % 40 == 39:
+            path.unlink()
+            path.mkdir()
+        decoded, _ = through_cache(tmp_path, KEY, decode)
+        assert (decoded.images == 7).all()
+        assert (decoded.labels.tolist(), *decoded[2:]) == ([0, 1, 0, 1, 0, 1], ("a", "b"), 5)
+    assert decode.calls > 80
+
+
+def test_an_entry_that_is_a_file_is_replaced(tmp_path: Path) -> None:
+    through_cache(tmp_path, KEY, Decoder())
+    entry = _entry(tmp_path)
+    shutil.rmtree(entry)
+    entry.write_text("in the way")
+    through_cache(tmp_path, KEY, Decoder())
+    decode = Decoder()
+    through_cache(tmp_path, KEY, decode)
+    assert decode.calls == 0
+    assert len(list(entry.iterdir())) == 3
+
+
+KILLED_WHILE_DECODING = """
+import os, signal, sys
+from pathlib import Path
+from jaxopt_study.data.cache import through_cache
+def decode(allocate):
+    allocate((6, 4, 4, 3))
+    os.kill(os.getpid(), signal.SIGKILL)
+through_cache(Path(sys.argv[1]), {}, decode)
+"""
+
+
+def test_what_a_killed_process_had_half_built_goes_with_the_next_start(tmp_path: Path) -> None:
+    through_cache(tmp_path, KEY, Decoder())
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_DECODING, tmp_path], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    through_cache(tmp_path, KEY, Decoder())
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_failed_decode_leaves_nothing(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from jaxopt_study.engine import sweep
 from jaxopt_study.engine.devices import choose
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.watcher import Watcher
+from jaxopt_study.errors import Damaged
 from jaxopt_study.storage import workdir
 from jaxopt_study.training import step
 
@@ -213,3 +214,6 @@ def test_best_weights_are_those_of_the_lowest_validation_loss_and_predict(tmp_pa
         load_model(tmp_path, {"momentum": 0.5}, model=small.MODEL)
     with pytest.raises(ValueError, match="0 of 2 fit"):
         load_model(tmp_path, {"learning_rate": 7.0}, model=small.MODEL)
+    workdir.write_json(tmp_path / "weights" / study.fingerprints[study.runs[0]] / "digest.json", {"sha256": "another"})
+    with pytest.raises(Damaged, match="its content is not what was written"):
+        load_model(tmp_path, {"learning_rate": 0.01}, model=small.MODEL)

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import small
@@ -19,9 +18,8 @@ from jaxopt_study import files
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import EnvironmentFault, InputError
-from jaxopt_study.history import History
-from jaxopt_study.storage import workdir
-from jaxopt_study.storage.store import Store, load_runs, read_runs
+from jaxopt_study.storage import checkpoint, workdir
+from jaxopt_study.storage.store import load_runs, run_files
 
 
 def interrupt(study: Trainer, ticks: int) -> None:
@@ -105,15 +103,41 @@ def test_when_no_checkpoint_can_be_read_the_error_says_what_to_do(tmp_path):
     assert "\n" not in str(refused.value)
 
 
-def test_a_damaged_store_file_is_named_and_not_overwritten(tmp_path):
-    study = small.study(tmp_path, small.grid((0.01,)))
-    study.train()
-    path = next((tmp_path / "runs").glob("*.parquet"))
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(EnvironmentFault, match=rf"{path.name} is damaged .*; remove it and the run is trained again"):
-        small.study(tmp_path, small.grid((0.01,))).train()
-    path.unlink()
-    assert len(small.study(tmp_path, small.grid((0.01,))).train()) == 2
+def test_a_damaged_run_is_named_set_aside_and_trained_again(tmp_path):
+    whole = by_run(small.study(tmp_path, small.grid((0.01,)), epochs=2).train())
+    first, second = run_files(tmp_path)
+    damaged = first.read_bytes()[:100]
+    first.write_bytes(damaged)
+    with pytest.raises(EnvironmentFault, match=rf"{first.name} is damaged .*; the command of its study sets it aside"):
+        load_runs(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    (tmp_path / "stats.json").write_bytes((tmp_path / "stats.json").read_bytes()[:50])
+    with pytest.warns(UserWarning, match="is damaged") as told:
+        again = by_run(small.study(tmp_path, small.grid((0.01,)), epochs=2).train())
+    (line,) = (str(warning.message) for warning in told if first.name in str(warning.message))
+    assert line.endswith(f"/damaged/{first.name}.damaged, and the run is trained again")
+    assert (tmp_path / "damaged" / f"{first.name}.damaged").read_bytes() == damaged
+    assert {path.name for path in (tmp_path / "damaged").glob("*.json.*")} == {
+        f"{n}.json.damaged" for n in ("config", "stats")
+    }
+    assert run_files(tmp_path) == [first, second]
+    assert again.keys() == whole.keys()
+    for key, history in whole.items():
+        assert_identical(history, again[key])
+    assert workdir.read_config(tmp_path / "config.json")["settings"]["max_epochs"] == 2
+    assert workdir.read_stats(tmp_path / "stats.json")["runs"] == 1
+
+
+def test_after_the_clock_was_set_back_a_study_is_saved_and_goes_on(tmp_path, monkeypatch):
+    tomorrow = time.time_ns() + 86_400_000_000_000
+    with monkeypatch.context() as ahead:
+        ahead.setattr(checkpoint.time, "time_ns", lambda: tomorrow)
+        interrupt(small.study(tmp_path, small.grid((0.01,)), epochs=8), 2)
+    interrupt(small.study(tmp_path, small.grid((0.01,)), epochs=8), 3)
+    numbers = []
+    told = Watcher(epoch=lambda run, number, metrics: numbers.append(number))
+    small.study(tmp_path, small.grid((0.01,)), epochs=8).train(told)
+    assert min(numbers) == 1 + 2 + 3
 
 
 def test_a_second_process_on_the_work_directory_is_refused(tmp_path):
@@ -153,43 +177,6 @@ def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path):
         files.write_atomically(path, half)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def history(**changes: object) -> History:
-    from jaxopt_study.history import CURVES
-
-    curves = {name: np.array([1.5, np.nan, 0.25], np.float32) for name in CURVES}
-    fields = {
-        "optimizer": "adam",
-        "hyperparameters": {"learning_rate": 0.1, "b1": 0.9},
-        "seed": 3,
-        "status": "diverged",
-        "curves": curves,
-        "diverged_epoch": 2,
-    }
-    return History(**fields | changes)
-
-
-def test_the_store_gives_back_what_it_was_given(tmp_path):
-    store = Store(tmp_path / "runs")
-    assert "abc" not in store
-    store.write("abc", history())
-    assert "abc" in store
-    assert_identical(store.read("abc"), history())
-    assert list(read_runs(tmp_path)) == ["abc"]
-
-
-def test_runs_load_as_one_tidy_table(tmp_path):
-    store = Store(tmp_path / "runs")
-    store.write("a", history())
-    store.write("b", history(optimizer="sgd", hyperparameters={"learning_rate": 0.2}, seed=4))
-    table = load_runs(tmp_path)
-    assert isinstance(table, pa.Table)
-    assert {"epoch", "val_loss", "optimizer", "learning_rate", "b1", "seed", "status"} <= set(table.column_names)
-    assert len(table) == 6
-    assert table["b1"].null_count == 3  # the other rule has none
-    with pytest.raises(EnvironmentFault, match="no finished runs"):
-        load_runs(tmp_path / "elsewhere")
 
 
 COMMAND = """

@@ -7,6 +7,7 @@ import time
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFile
 
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.storage import remote
@@ -184,6 +185,36 @@ def test_a_damaged_checkpoint_is_left_out(empty):
     empty.pipe_file("/bucket/study/checkpoints/3.tar", b"no tar")
     with pytest.warns(UserWarning, match=r"3\.tar is damaged"), remote.kept(URL) as folder:
         assert not (folder / "checkpoints" / "3").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "runs/../../x", "/{out}/x", "runs/../config.json", "runs//a.parquet", "checkpoints/../../3.tar"]
+)
+def test_an_object_that_is_no_file_of_a_work_directory_is_refused(name, tmp_path, empty):
+    name = name.format(out=tmp_path)
+    empty.store[f"/bucket/study/{name}"] = MemoryFile(empty, f"/bucket/study/{name}", b"hostile")
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(EnvironmentFault, match="is no file of a work directory; remove it") as told, remote.kept(URL):
+        pass
+    assert "\n" not in str(told.value)
+    assert not [path for path in set(tmp_path.rglob("*")) - before if path.is_file()]
+
+
+def test_marks_of_folders_and_hidden_objects_are_passed_over(empty):
+    for name in ("runs/", ".cache/x"):
+        empty.store[f"/bucket/study/{name}"] = MemoryFile(empty, f"/bucket/study/{name}", b"")
+    with remote.kept(URL) as folder:
+        assert [path.name for path in folder.iterdir()] == [".known.json"]
+
+
+@pytest.mark.parametrize("known", ["[]", "3", '{"config.json": 1}', '{"config.json": ["a"]}', "{"])
+def test_a_damaged_list_of_what_was_sent_is_made_anew(known, empty):
+    with remote.kept(URL) as folder:
+        fill(folder)
+    (folder / ".known.json").write_text(known)
+    with remote.kept(URL):
+        assert (folder / "runs" / "a.parquet").read_bytes() == b"run a"
+    assert json.loads((folder / ".known.json").read_text()).keys() >= {"runs/a.parquet", "config.json"}
 
 
 @pytest.mark.parametrize(("url", "error"), [("nowhere://a/b", InputError), ("memory://", InputError)])

@@ -1,0 +1,93 @@
+"""What a work directory says of its runs is used, or refused in a line, whatever shape it has."""
+
+import copy
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_runs import history
+
+from experiments.command import results, terminal
+from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.grids.run import fingerprint, make_run
+from jaxopt_study.report import facts, wording
+from jaxopt_study.report.tables import Table
+from jaxopt_study.storage.store import Store
+
+CONFIG: dict[str, Any] = {
+    "identity": {"data": "d", "model": "m", "outputs": 1, "batch_size": 8, "max_epochs": 2},
+    "dataset": {
+        "name": "made",
+        "classes": ["a", "b"],
+        "image_shape": [4, 4, 1],
+        "train_examples": 9,
+        "val_examples": 3,
+    },
+    "grid": [{"optimizer": "sgd", "learning_rate": 0.01, "seed": 0}],
+    "devices": ["cpu"],
+    "versions": {"jax": "1"},
+    "own": True,
+    "experiments": {"sgd_learning_rates": {"learning_rate": [0.01]}, "momentum_grid": None},
+}
+STATS: dict[str, Any] = {
+    **{"seconds": 2.0, "compile_seconds": 1.0, "examples_per_second": 9.0, "goodput": 1.0, "peak_memory_bytes": 5},
+    "parts": [
+        {
+            **{"seconds": 2.0, "compile_seconds": 1.0, "training_seconds": 1.0, "examples": 9, "epochs_trained": 1},
+            **{"epochs_computed": 1, "runs": 1, "slots": 1, "devices": 2},
+        }
+    ],
+}
+OTHERS = (None, -1.5, "text", [1], {}, True, 10**400)
+
+
+def places(value: Any) -> list[list[Any]]:
+    """The way to every value in a nest of tables and lists."""
+    names = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [[], *([name, *rest] for name in names for rest in places(value[name]))]
+
+
+def put(value: Any, place: list[Any], other: Any) -> Any:
+    if not place:
+        return other
+    value = copy.deepcopy(value)
+    value[place[0]] = put(value[place[0]], place[1:], other)
+    return value
+
+
+def use(folder: Path) -> None:
+    """What a report asks for."""
+    found = results.read([folder])
+    origins = [facts.Origin(path.name, config, stats) for path, config, stats in found.origins]
+    assert isinstance(found.where, str)
+    assert found.chance >= 0
+    assert found.runs is not None
+    assert found.of_article in (True, False)
+    empty = Table(("optimizer", "val_loss", "status", "seed"), [])
+    assert facts.facts(origins, empty, empty)
+    assert list(wording.flat(origins[0].config)) is not None
+    assert str(folder) in terminal.closing_line(folder)
+
+
+@pytest.mark.parametrize(("name", "whole"), [("config.json", CONFIG), ("stats.json", STATS)])
+def test_json_of_any_shape_is_used_or_refused_in_a_line(name: str, whole: dict[str, Any], tmp_path: Path) -> None:
+    run = make_run("sgd", {"learning_rate": 0.01}, 0)
+    Store(tmp_path / "runs").write(fingerprint(run, CONFIG["identity"]), history())
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / name).write_text(json.dumps(whole))  # without a digest, as earlier versions wrote it
+    use(tmp_path)
+    refused = 0
+    for place in places(whole):
+        for other in OTHERS:
+            (tmp_path / name).write_text(json.dumps(put(whole, place, other)))
+            with warnings.catch_warnings(record=True) as told:
+                try:
+                    use(tmp_path)
+                except (EnvironmentFault, InputError):
+                    refused += 1
+            refused += any("is damaged" in str(warning.message) for warning in told)
+            shutil.rmtree(tmp_path / "damaged", ignore_errors=True)
+    assert refused > 3 * len(places(whole))

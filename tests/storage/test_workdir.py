@@ -1,0 +1,34 @@
+"""What the small files of a work directory say is what was written, or is left out."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from jaxopt_study.errors import Damaged
+from jaxopt_study.storage import workdir
+
+
+def test_a_bit_that_flips_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    content = {"own": True, "devices": ["cpu"], "settings": {"max_epochs": 1000}}
+    workdir.write_json(path, content)
+    assert workdir.read_config(path) == content
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with contextlib.suppress(Damaged):
+            found = workdir.read_config(path)
+            assert found | content == found  # a space, or the name of the digest, that became another
+
+
+def test_what_is_damaged_is_set_aside_and_nothing_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "stats.json"
+    assert workdir.usable(workdir.read_stats, path) == {}
+    path.write_text("[]")
+    with pytest.warns(UserWarning, match=r"stats\.json is damaged \(it is no table\)"):
+        assert workdir.usable(workdir.read_stats, path) == {}
+    assert [str(file.relative_to(tmp_path)) for file in tmp_path.glob("*/*")] == ["damaged/stats.json.damaged"]
+    assert not path.exists()
