@@ -171,6 +171,9 @@ def _checked(table: pa.Table, fingerprint: str) -> History:
         reason=described.get("reason", ""),
     )
     again = to_table(fingerprint, history, _numbers(table))
+    # A number that earlier versions let be named as a curve has taken its column, and the measurement is lost.
+    if not history.hyperparameters.keys() <= set(_numbers(table)):
+        raise ValueError("its columns are not those of its run")
     if not table.cast(again.schema).drop_columns(CURVES).equals(again.drop_columns(CURVES)):
         raise ValueError("its columns are not those of its run")
     return history
