@@ -22,11 +22,17 @@ from jaxopt_study.storage import checkpoint, workdir
 from jaxopt_study.storage.store import load_runs, run_files
 
 
-def interrupt(study: Trainer, ticks: int) -> None:
-    """Lets the study go on for some ticks, then stops it as a signal would."""
-    seen = []
+def interrupt(study: Trainer, ticks: int) -> list[int]:
+    """Lets the study go on for some ticks, then stops it as a signal would; the epochs that it has trained."""
+    seen, numbers = [], []
+    told = Watcher(
+        epoch=lambda run, number, metrics: numbers.append(number),
+        tick=lambda _: seen.append(1),
+        interrupted=lambda: len(seen) >= ticks,
+    )
     with pytest.raises(Interrupted):
-        study.train(Watcher(tick=lambda _: seen.append(1), interrupted=lambda: len(seen) >= ticks))
+        study.train(told)
+    return numbers
 
 
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
@@ -132,12 +138,9 @@ def test_after_the_clock_was_set_back_a_study_is_saved_and_goes_on(tmp_path, mon
     tomorrow = time.time_ns() + 86_400_000_000_000
     with monkeypatch.context() as ahead:
         ahead.setattr(checkpoint.time, "time_ns", lambda: tomorrow)
-        interrupt(small.study(tmp_path, small.grid((0.01,)), epochs=8), 2)
-    interrupt(small.study(tmp_path, small.grid((0.01,)), epochs=8), 3)
-    numbers = []
-    told = Watcher(epoch=lambda run, number, metrics: numbers.append(number))
-    small.study(tmp_path, small.grid((0.01,)), epochs=8).train(told)
-    assert min(numbers) == 1 + 2 + 3
+        interrupt(small.study(tmp_path, small.grid((0.01,)), epochs=40), 2)
+    before = interrupt(small.study(tmp_path, small.grid((0.01,)), epochs=40), 3)
+    assert min(interrupt(small.study(tmp_path, small.grid((0.01,)), epochs=40), 1)) == max(before) + 1
 
 
 def test_a_second_process_on_the_work_directory_is_refused(tmp_path):
