@@ -16,9 +16,6 @@ CURVES = (
     "update_norm",
     "param_norm",
 )
-TAKEN = {"epoch", *CURVES, "optimizer", "seed", "status", "reason", "fingerprint", "epochs", "diverged_epoch"}
-TAKEN |= {"min_val_loss", "min_val_epoch", "train_loss_at_min_val", "min_train_loss", "min_train_epoch"}
-"""What all runs have columns for, in their files or in summary.csv: no hyperparameter may have such a name."""
 MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 """Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""
 

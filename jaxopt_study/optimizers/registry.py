@@ -7,13 +7,17 @@ from difflib import get_close_matches
 
 import optax
 
+from jaxopt_study.analysis.minima import Summary
 from jaxopt_study.errors import InputError
-from jaxopt_study.history import TAKEN, plain_name
+from jaxopt_study.history import CURVES, plain_name
 from jaxopt_study.optimizers.family import COMMON, Family, as_used
 from jaxopt_study.optimizers.scalars import Scalar
 
 MODULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adagrad", "cyclical")
 """Of this package; each says in ``FAMILIES`` which rules it has. Tables and figures follow this order."""
+
+TAKEN = {"epoch", *CURVES, "optimizer", "seed", "reason", "fingerprint", "batch_size", *Summary._fields}
+"""What every run has in its file, in summary.csv or in config.json: no number of a rule may have such a name."""
 
 # Defaults are Keras's, but for momentum, which is off there and would make three families plain SGD.
 OPTIMIZERS: dict[str, Family] = {
@@ -47,9 +51,8 @@ def add(family: Family) -> Family:
     Raises:
         InputError: another rule has the name, or a hyperparameter that of what is measured of every run.
     """
-    common = {"batch_size"}  # of the runs and not of a rule, unlike weight_decay
     for number in (*family.hyperparameters, *family.optional):
-        if number.name.lower() in TAKEN | common:
+        if number.name.lower() in TAKEN:
             allowed = f"every run has this beside the numbers of {family.name}; allowed is another name, or one value"
             raise InputError("hyperparameter", number.name, f"{allowed}, static={{{number.name!r}: ..}}")
     known = OPTIMIZERS.get(family.name)

@@ -153,6 +153,8 @@ _CONFIG: Mapping[str, Any] = {
     "devices": [str],
     "versions": {},
     "own": bool,
+    "loss": str,
+    "guessing": _is_number,
     "experiments": _is_drawn,
 }
 _PART = ("seconds", "compile_seconds", "training_seconds", "examples", "epochs_trained", "epochs_computed", "runs")

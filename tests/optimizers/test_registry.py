@@ -1,5 +1,6 @@
 import dataclasses
 import inspect
+import json
 import math
 
 import jax.numpy as jnp
@@ -10,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxopt_study.errors import InputError
+from jaxopt_study.history import CURVES, History
 from jaxopt_study.optimizers import foreign, registry
 from jaxopt_study.optimizers.family import Hyperparameter
-from jaxopt_study.optimizers.registry import canonical, check, family
+from jaxopt_study.optimizers.registry import TAKEN, canonical, check, family
+from jaxopt_study.report.tables import summary
+from jaxopt_study.storage.store import to_table
 
 NAMES = ["sgd", "momentum", "momentum_ema", "nesterov", "rmsprop", "adam", "adagrad", "cyclical"]
 
@@ -187,6 +191,12 @@ def test_a_number_that_is_named_as_what_every_run_has_is_refused(name):
     assert [number.name for number in fixed.hyperparameters] == ["learning_rate"]
     with pytest.raises(InputError, match=f"^hyperparameter={name}: "):
         registry.add(dataclasses.replace(fixed, name="other", optional=(Hyperparameter(name, 0.0, 0.0, 1.0),)))
+
+
+def test_all_columns_of_runs_and_of_their_summary_are_taken():
+    run = to_table("f", History("sgd", {}, 0, "failed", {name: np.zeros(0) for name in CURVES}, reason="why"))
+    columns = {*run.column_names, *summary([]).columns, *json.loads(run.schema.metadata[b"jaxopt_study"])}
+    assert columns - {"hyperparameters", "digest"} <= TAKEN
 
 
 def test_a_negative_zero_becomes_zero():
