@@ -1,13 +1,18 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
+import html
 import sys
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from jaxopt_study.analysis.best import Best, best_first, estimated
+from jaxopt_study.analysis.guessing import status
+from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.cluster import hosts
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import devices
@@ -18,7 +23,8 @@ from jaxopt_study.grids.grid import Grid
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
 from jaxopt_study.models.own import model_of
-from jaxopt_study.report import outcome
+from jaxopt_study.optimizers import registry
+from jaxopt_study.report import outcome, tables
 from jaxopt_study.settings import Execution, Machines, Settings, check_whole
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
@@ -182,6 +188,32 @@ class Study(Trainer):
                 if jax.process_index() == 0 and (count := board.fill(missing)):
                     print(f"{count} runs that were trained before are now in {board.folder}", file=sys.stderr)
         return tidy((self.fingerprints[run], history) for run, history in finished.items())
+
+    def best(self, optimizer: str | None = None) -> Best:
+        """The best configuration of what is finished, with means over its seeds and an interval.
+
+        Args:
+            optimizer: name of a rule of the study, to choose among its configurations alone.
+
+        Raises:
+            InputError: no run is finished, or none of that rule.
+        """
+        histories = self._some_histories()
+        rules = dict.fromkeys(history.optimizer for history in histories)
+        if optimizer is not None:
+            registry.check_name("optimizer", optimizer, rules)
+        chosen = [history for history in histories if optimizer in (None, history.optimizer)]
+        return estimated(best_first(by_configuration(chosen))[0], self.guessing)
+
+    def __repr__(self) -> str:
+        ended = Counter(status(history, self.guessing) for history in self.histories)
+        counts = ", ".join(f"{count} {name}" for name, count in ended.items()) or "none trained yet"
+        of = f"{self.model.identity.split()[0]} on {self.dataset.name}"
+        return f"<{of}, {len(self.runs)} runs: {counts}; {self.workdir}>"
+
+    def _repr_html_(self) -> str:
+        best = tables.best_configurations(self.histories, self.guessing)
+        return f"<p>{html.escape(repr(self))}</p>" + (tables.to_html(best) if best.rows else "")
 
     def figures(self) -> list[Path]:
         """Draws the finished runs into figures/, PNG and SVG: curves, the lowest loss over each axis and pair of axes.

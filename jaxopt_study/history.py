@@ -34,7 +34,7 @@ def plain_name(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple[st
     return optimizer, numbers
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class History:
     """One finished run.
 
@@ -68,6 +68,12 @@ class History:
         bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
         diverged = int(bad[0]) + 1 if len(bad) else None
         return cls(optimizer, hyperparameters, seed, status, curves, diverged_epoch=diverged)
+
+    def __repr__(self) -> str:
+        numbers = ", ".join([f"{name} {value:.6g}" for name, value in self.hyperparameters.items()])
+        finite = [float(loss) for loss in self.curves["val_loss"] if np.isfinite(loss)]
+        lowest = f", lowest validation loss {min(finite):.4f}" if finite else ""
+        return f"<{self.optimizer}, {numbers}, seed {self.seed}: {self.status}, {self.epochs} epochs{lowest}>"
 
     @property
     def epochs(self) -> int:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import optax
 import own_studies
+import plot_runs
 import pytest
 from flax import nnx
 
@@ -97,6 +98,37 @@ def test_runs_may_be_listed_and_what_was_trained_is_not_read_again(tmp_path, mon
     assert [history.seed for history in study.histories] == [0, 1]
     assert study.plan()[0].stored == 2
     assert json.loads((tmp_path / "config.json").read_text())["own"] is False
+
+
+def test_a_study_says_which_configuration_is_best_and_shows_it(tmp_path):
+    grids = [js.make_grid("sgd", learning_rate=[0.1, 0.2]), js.make_grid("adam", learning_rate=0.1)]
+    asked = {"model": own_studies.Net(), "data": own_studies.data(), "batch_size": 8, "seeds": 2}
+    study = js.make_study(**asked, grid=grids, workdir=tmp_path)
+    assert "6 runs: none trained yet" in repr(study)
+    assert study._repr_html_().startswith("<p>&lt;Net on arrays")
+    with pytest.raises(InputError, match="call run"):
+        study.best()
+    for run in study.runs:  # a better rate, a worse one, and a rule that has learnt nothing
+        numbers = dict(run.hyperparameters)
+        history = plot_runs.run(run.optimizer, seed=run.seed, low=numbers["learning_rate"], **numbers)
+        history.curves["val_loss"][:] += 2.0 * (run.optimizer == "adam")
+        study.store.write(study.fingerprints[run], history)
+    best = study.best()
+    assert (best.optimizer, dict(best.hyperparameters), best.seeds) == ("sgd", {"learning_rate": 0.1}, 2)
+    losses = [0.12 + 0.01 * seed + 0.6 * 0.5**5 for seed in (0, 1)]
+    assert best.val_loss == pytest.approx(np.mean(losses), rel=1e-6)
+    assert best.val_low < best.val_loss < best.val_high
+    assert best.epoch == 6
+    assert "sgd (learning_rate 0.1): validation loss 0.1438 (95% interval" in repr(best)
+    assert "<td>sgd (learning_rate 0.1)</td>" in best._repr_html_()
+    assert study.best("adam").note == "2 of 2 seeds worse than guessing"
+    with pytest.raises(InputError, match="did you mean sgd"):
+        study.best("sgdd")
+    assert "6 runs: 4 finished, 2 worse than guessing" in repr(study)
+    assert "<td>sgd</td>" in study._repr_html_()
+    assert repr(study.histories[0]).startswith(
+        "<sgd, learning_rate 0.1, seed 0: finished, 6 epochs, lowest validation loss"
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,19 @@ WITH_EXAMPLES = sorted(
 def test_the_tutorial_runs_from_its_first_cell_to_its_last(tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", 4)
-    assert all(not cell.get("outputs") for cell in notebook.cells)
+    stored = [[kinds(output) for output in cell.get("outputs", ())] for cell in notebook.cells]
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert (tmp_path / "workdir" / "tutorial" / "report.html").exists()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("did you mean learning_rate" in output.get("text", "") for output in shown)
     assert any("image/png" in output.get("data", {}) for output in shown)
+    assert any('<progress value="252" max="252"' in output.get("data", {}).get("text/html", "") for output in shown)
+    assert stored == [[kinds(output) for output in cell.get("outputs", ())] for cell in notebook.cells]
+
+
+def kinds(output):
+    """What an output of a cell is: text on a stream, or data of some types."""
+    return output.output_type, sorted(output.get("data", {}))
 
 
 @pytest.mark.parametrize("module", WITH_EXAMPLES)

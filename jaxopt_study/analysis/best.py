@@ -7,6 +7,7 @@ guessing is starred nowhere.
 """
 
 import functools
+import html
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from jaxopt_study.analysis.guessing import WORSE
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.minima import Minima, lowest, lowest_loss, seed_minima
-from jaxopt_study.analysis.runs import Cell, Runs
+from jaxopt_study.analysis.runs import Cell, Runs, describe
 from jaxopt_study.history import History
 
 
@@ -69,6 +70,24 @@ class Best(NamedTuple):
     epoch: float
     seeds: int
     note: str
+
+    def facts(self) -> dict[str, str]:
+        """What a notebook shows of it: a text a heading; what was not measured is left out."""
+        numbers = {"validation loss": (self.val_loss, ".4f"), "accuracy": (self.val_accuracy, ".1%"),
+                   "training loss": (self.train_loss, ".4f"), "epoch": (self.epoch, ".0f")}  # fmt: skip
+        told = {name: f"{value:{digits}}" for name, (value, digits) in numbers.items() if not math.isnan(value)}
+        if not math.isnan(self.val_low):
+            told["validation loss"] += f" (95% interval {self.val_low:.4f} to {self.val_high:.4f})"
+        told["seeds"] = str(self.seeds) + (f" ({self.note})" if self.note else "")
+        return {"configuration": describe(self.optimizer, self.hyperparameters, {}), **told}
+
+    def __repr__(self) -> str:
+        configuration, *others = self.facts().items()
+        return f"<{configuration[1]}: {', '.join(f'{name} {text}' for name, text in others)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in self.facts().items()]
+        return f"<table>{''.join(rows)}</table>"
 
 
 def estimated(histories: Sequence[History], chance: float = math.inf) -> Best:

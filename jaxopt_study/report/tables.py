@@ -1,6 +1,7 @@
 """Tables of a study as CSV, Markdown and LaTeX (booktabs): every run, and the best configurations."""
 
 import csv
+import html
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -123,6 +124,14 @@ def to_markdown(table: Table) -> str:
     head = [[name.replace("_", " ") for name in table.columns], ["---"] * len(table.columns)]
     cells = [[" ".join(wording.cell(value).split()).replace("|", r"\|") for value in row] for row in table.rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in [*head, *cells])
+
+
+def to_html(table: Table) -> str:
+    """The table for a notebook, numbers as the page has them; every text is escaped."""
+    head = "".join(f"<th>{html.escape(wording.column(name))}</th>" for name in table.columns)
+    texts = [[wording.cell(v, n) for v, n in zip(row, table.columns, strict=True)] for row in table.rows]
+    rows = ["".join(f"<td>{html.escape(text)}</td>" for text in row) for row in texts]
+    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 def to_latex(table: Table, *, caption: str, label: str) -> str:

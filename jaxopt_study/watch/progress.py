@@ -13,13 +13,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from jaxopt_study.engine.watcher import AtWork
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
+from jaxopt_study.watch.notebook import NotebookBar
 
 
 class TrainingProgress:
     """A bar over epochs: done, runs active and finished, diverged, best validation loss, time left.
 
-    Where stderr is no terminal, a plain line every half minute. To be used as a context; ``begin``, ``epoch``, ``end``
-    and ``tick`` are a study's Watcher.
+    In a notebook an element of its own; where stderr is no terminal, a plain line every half minute. To be
+    used as a context; ``begin``, ``epoch``, ``end`` and ``tick`` are a study's Watcher.
     """
 
     PLAIN_SECONDS = 30.0
@@ -37,6 +38,7 @@ class TrainingProgress:
             console=self.console,
             refresh_per_second=4,
         )
+        self.notebook = NotebookBar() if stream is None and self.console.is_jupyter else None
         self.task = self.bar.add_task("training", total=1, runs="", visible=False)
         self.total_runs = self.finished = self.max_epochs = self.epochs = self.expected = 0
         self.ended: Counter[str] = Counter()
@@ -52,6 +54,8 @@ class TrainingProgress:
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+        if self.notebook:
+            self.notebook.draw()
 
     def begin(self, total: int, stored: int, max_epochs: int) -> None:
         """The study is known: how many runs, how many of them are in the store, the most epochs of a run."""
@@ -88,6 +92,8 @@ class TrainingProgress:
         best = f"best val loss {self.best:.4f}" if self.best < math.inf else "no finite loss yet"
         runs = ", ".join([*workers, *done, *lost, best])
         self.bar.update(self.task, completed=self.epochs, total=max(self.expected, 1), runs=runs)
-        if not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
+        if self.notebook:
+            self.notebook.show(self.epochs, max(self.expected, 1), runs)
+        elif not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
             self.spoke = time.monotonic()
             self.console.print(f"epoch {self.epochs}/{self.expected}: {runs}", highlight=False)
