@@ -216,7 +216,7 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
         f"{numbers} A cross marks where a seed diverged, the dotted line is guessing. "
         f"{plots.estimates.seeds(estimates)}"
     )
-    alt = f"Line chart in two panels, lines for momentum {labels.listing(map(labels.number, momenta))}. {numbers}"
+    alt = f"Line chart in two panels, lines for momentum {labels.listing(labels.numbers(momenta))}. {numbers}"
     return plots.picture.Picture("effective_rate", figure, caption, alt)
 
 

@@ -211,7 +211,7 @@ def table(source: plots.picture.Source) -> Answer:
     """One row a rule; see :class:`RangeTest`."""
     columns = ("optimizer", "hyperparameters", "falls_from", "suggested", "lowest", "diverges_from", "rates", "seeds")
     return columns, [
-        (test.optimizer, ", ".join(f"{name} {value:.3g}" for name, value in test.numbers), test.falls_from,
+        (test.optimizer, ", ".join(f"{name} {labels.number(value)}" for name, value in test.numbers), test.falls_from,
          test.suggested, test.lowest, test.diverges_from, len(test.rates), test.losses.shape[1])
         for test in range_tests(source.histories)
     ]  # fmt: skip

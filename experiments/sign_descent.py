@@ -271,7 +271,7 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
         f"course at its best rate, rho 0 and (grey) the largest rho at a constant rate. {_numbers(runs)} The dotted "
         f"line is guessing, a cross marks where a seed diverged. {plots.estimates.seeds(estimates)}"
     )
-    shown = labels.listing(map(labels.number, decays))
+    shown = labels.listing(labels.numbers(decays))
     alt = f"Line charts, a line a course of the rate, for rho {shown}. {_numbers(runs)}"
     return plots.picture.Picture("sign_descent", figure, caption, alt)
 

@@ -38,9 +38,9 @@ def at(
     used = nearest(present, wanted)
     for other in others:
         if nearest(present, other) == used and _distance(used, other) < _distance(used, wanted):
-            has = labels.listing(labels.number(v) for v in present)
+            *has, printed = labels.numbers([*present, wanted])
             raise NotDrawable(
-                f"the article draws it at {labels.hyperparameter(name)} {labels.number(wanted)}, the grid has {has}, "
+                f"the article draws it at {labels.hyperparameter(name)} {printed}, the grid has {labels.listing(has)}, "
                 f"and the nearest of these is shown in the figure for {labels.number(other)}"
             )
     near = stands_for(name, used, wanted)
@@ -135,7 +135,7 @@ def velocity_picture(source: plots.picture.Source, *, number: int, ema: bool) ->
     momenta = momenta if len(momenta) > 1 else list(facts.MOMENTA)
     grows = "tends to the gradient and never exceeds it" if ema else "grows to rate x gradient / (1 - momentum)"
     caption = f"Computed, no training: under a constant gradient the velocity {grows} (dotted)."
-    shown = labels.listing(map(labels.number, momenta))
+    shown = labels.listing(labels.numbers(momenta))
     alt = f"Line chart of the velocity over {STEPS} steps, momentum {shown}: it {grows}; "
     alt += "the higher the momentum, the later."
     name = f"fig{number:02d}_velocity_constant_gradient"

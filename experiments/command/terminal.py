@@ -15,6 +15,7 @@ from experiments.article.claim import Judgement, counted
 from jaxopt_study.analysis.best import best_places
 from jaxopt_study.analysis.guessing import WORSE, status
 from jaxopt_study.analysis.minima import seed_minima
+from jaxopt_study.analysis.numbers import listed
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
@@ -100,10 +101,13 @@ def table(grouped: Sequence[Sequence[History]], chance: float = math.inf) -> Tab
         result.add_column(name, justify="right")
     for name in ("min val loss", "range", "accuracy", "at epoch", "train loss", "epochs", "status"):
         result.add_column(name, justify="left" if name == "status" else "right")
+    several = {name: [group[0].hyperparameters.get(name) for group in grouped] for name in names}
+    texts = {name: wording.apart(values) for name, values in several.items()}
     best = best_places([seed_minima(group, chance=chance) for group in grouped])[:1]
     for place, group in enumerate(grouped):
-        optimizer, numbers = group[0].optimizer, group[0].hyperparameters
-        values = {"optimizer": registry.family(optimizer).title, **{n: f"{v:.4g}" for n, v in numbers.items()}}
+        values = {name: of[place] for name, of in texts.items()} | {
+            "optimizer": registry.family(group[0].optimizer).title
+        }
         loss, low, high, epoch, train, accuracy, *_ = seed_minima(group, chance=chance)
         mark = " *" if place in best else ""
         result.add_row(
@@ -173,14 +177,6 @@ def asked(runs: Sequence[Run]) -> list[str]:
         names = dict.fromkeys(name for point in points for name, _ in point)
         values = {name: sorted({dict(point)[name] for point in points if name in dict(point)}) for name in names}
         seeds = len({run.seed for run in of_rule})
-        told = "; ".join(f"{name} {listing(each)}" for name, each in values.items())
+        told = "; ".join(f"{name} {listed(each, SHOWN_VALUES)}" for name, each in values.items())
         lines.append(f"{optimizer}: {len(points)} configurations x {seeds} seeds: {told}")
     return lines
-
-
-def listing(values: Sequence[float]) -> str:
-    """Numbers, the middle of many left out."""
-    texts = [f"{value:.4g}" for value in values]
-    if len(texts) > SHOWN_VALUES:
-        texts = [*texts[: SHOWN_VALUES // 2], f"... ({len(texts)} values)", *texts[-2:]]
-    return ", ".join(texts)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxopt_study.analysis.numbers import number
 from jaxopt_study.history import MOMENTUM_RULES, History, plain_name
 
 PRINTED = 0.06
@@ -65,7 +66,7 @@ def by_configuration(histories: Iterable[History]) -> list[list[History]]:
 def describe(optimizer: str, hyperparameters: Mapping[str, float], defaults: Mapping[str, float]) -> str:
     """``momentum (learning_rate 0.01, momentum 0.9)``; numbers at their defaults are left out."""
     shown = [
-        f"{name} {value:.3g}"
+        f"{name} {number(value)}"
         for name, value in hyperparameters.items()
         if name in ("learning_rate", "decay") or name not in defaults or not same_value(value, defaults[name])
     ]
@@ -179,9 +180,9 @@ class Runs:
         A number that no value :func:`stands_for` is left as it is.
         """
         meant = dict(printed)
-        for name, number in printed.items():
-            near = [value for value in self.axis(optimizer, name) if stands_for(name, value, number)]
-            meant[name] = nearest(near, number) if near else number
+        for name, wanted in printed.items():
+            near = [value for value in self.axis(optimizer, name) if stands_for(name, value, wanted)]
+            meant[name] = nearest(near, wanted) if near else wanted
         return meant
 
     def printed(self, optimizer: str, **hyperparameters: float) -> list[Cell]:

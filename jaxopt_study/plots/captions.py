@@ -74,9 +74,11 @@ def curves_alt(groups: Mapping[str, Sequence[History]], metrics: Sequence[str], 
 def minima_alt(histories: Sequence[History], by: str) -> str:
     """Alternative text of minimum losses against one hyperparameter."""
     groups = selection.grouped(histories, (by,))
+    places = labels.values([key[0] for key in groups])
     return _alt("Line chart", {
         f"{labels.minimum(curve)} by {labels.hyperparameter(by)}": [
-            f"{_loss(seed_minima(runs, curve).value)} at {labels.value(value)}" for (value,), runs in groups.items()
+            f"{_loss(seed_minima(runs, curve).value)} at {place}"
+            for place, runs in zip(places, groups.values(), strict=True)
         ]
         for curve in labels.LOSSES
     })  # fmt: skip
@@ -87,8 +89,8 @@ def table_alt(histories: Sequence[History], *, x: str, y: str, chance: float) ->
     columns, rows = selection.values(histories, x), selection.values(histories, y)
     return _alt("Table in colour", {
         f"{labels.minimum(curve)}, best of each row": [
-            f"{labels.hyperparameter(y)} {labels.number(value)}: {_best(cells, columns, x)}"
-            for value, cells in zip(rows, table, strict=True)
+            f"{labels.hyperparameter(y)} {value}: {_best(cells, columns, x)}"
+            for value, cells in zip(labels.numbers(rows), table, strict=True)
         ]
         for curve in labels.LOSSES
         for table in [heatmaps.table(histories, x=x, y=y, curve=curve, chance=chance)]
@@ -125,5 +127,6 @@ def _best(row: Sequence[Minima], columns: Sequence[float], x: str) -> str:
     tail = f" ({', '.join(told)})" if told else ""
     if not best:
         return f"none{tail}"
-    where = labels.listing(labels.number(columns[i]) for i in best)
+    texts = labels.numbers(columns)
+    where = labels.listing(texts[i] for i in best)
     return f"{labels.loss(row[best[0]].value)} at {labels.hyperparameter(x)} {where}{tail}"

@@ -38,7 +38,7 @@ def minimum_by(histories: Sequence[History], *, by: str, title: str = "", chance
         estimates.crosses(axes, lost, "runs diverged here")
         estimates.positions(axes, places, labels.hyperparameter(by))
         if len(places) <= 10:
-            axes.set_xticks(places, [labels.number(v) for v in places])
+            axes.set_xticks(places, labels.numbers(places.tolist()))
             axes.minorticks_off()
         axes.set_ylabel(f"minimum loss\n({labels.LOSS_UNIT})")
         style.legend(figure, axes, "", width=2.55)
@@ -54,7 +54,8 @@ def _series(
     best = best_places(cells)
     if best:
         lowest = cells[best[0]].value
-        where = labels.listing(labels.number(places[i]) for i in best)
+        texts = labels.numbers(places.tolist())
+        where = labels.listing(texts[i] for i in best)
         axes.plot(
             places[best], np.full(len(best), lowest), "o", markersize=12, markerfacecolor="none",
             markeredgecolor=style.BEST, markeredgewidth=1.8, label=f"its best: {labels.loss(lowest)} at {where}",

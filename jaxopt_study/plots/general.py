@@ -1,5 +1,6 @@
 """The figures of any study, whatever its rules and hyperparameters."""
 
+import hashlib
 import itertools
 import math
 import re
@@ -17,6 +18,7 @@ from jaxopt_study.plots.picture import Picture, Source
 
 MOST_CURVES = 8
 """Configurations that have a line of their own; further ones are thin and grey."""
+_LONGEST_SLUG = 40
 
 
 def general(
@@ -76,7 +78,7 @@ def _curves(
     grey = f" Thin and grey: the other {len(rest)}." if rest else ""
     return picture.groups_picture(
         0,
-        {_name(runs[0], axes): runs for runs in best},
+        dict(zip(_names([runs[0] for runs in best], axes, ranked), best, strict=True)),
         f"{labels.sentence(labels.optimizer(rule))}, the best configuration first in the legend.{grey}",
         chance=chance,
         shows=f"{_slug(rule)}_{'curves' if what == 'loss' else what}",
@@ -108,7 +110,8 @@ def _compared(rules: Mapping[str, Sequence[History]], chance: float, what: str, 
     groups = {}
     for runs in best_first([configurations(of_rule)[0] for of_rule in rules.values()])[:MOST_CURVES]:
         rule = runs[0].optimizer
-        groups[f"{labels.optimizer(rule)}\n{_name(runs[0], varied(rules[rule]))}"] = runs
+        (name,) = _names([runs[0]], varied(rules[rule]), configurations(rules[rule]))
+        groups[f"{labels.optimizer(rule)}\n{name}"] = runs
     title = "The best configuration of each optimizer"
     lead = f"{title}, by its lowest validation loss."
     shows = f"{'' if what == 'loss' else f'{what}_'}best_of_each_optimizer"
@@ -117,13 +120,23 @@ def _compared(rules: Mapping[str, Sequence[History]], chance: float, what: str, 
     )
 
 
-def _name(history: History, axes: Sequence[str]) -> str:
-    values = [labels.value(selection.value_of(history, name)) for name in axes if name in history.hyperparameters]
-    return ", ".join(values) or labels.optimizer(history.optimizer)
+def _names(histories: Sequence[History], axes: Sequence[str], among: Sequence[Sequence[History]]) -> list[str]:
+    """The values of the axes of each run, with as many digits as tell those of all configurations apart."""
+    texts = {}
+    for name in axes:
+        there = selection.values([runs[0] for runs in among], name)
+        texts[name] = dict(zip(there, labels.numbers(there), strict=True))
+    return [
+        ", ".join(texts[name][float(selection.value_of(h, name))] for name in axes if name in h.hyperparameters)
+        or labels.optimizer(h.optimizer)
+        for h in histories
+    ]
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "_", name).strip("_")
+    """A name as a part of a file's; one that loses something by it, or that differs by case alone, gets a digest."""
+    plain = re.sub(r"[^a-z0-9.]+", "_", name.lower()).strip("_")[:_LONGEST_SLUG]
+    return plain if plain == name else f"{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("_")
 
 
 def _set_unit(figure: Figure, unit: str) -> None:

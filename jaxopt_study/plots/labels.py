@@ -1,6 +1,9 @@
 """Words and numbers as the figures write them: names of measures with their units, values, ranges."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+from jaxopt_study.analysis.numbers import number as number
+from jaxopt_study.analysis.numbers import numbers as numbers
 
 LOSSES = ("train_loss", "val_loss")
 LOSS_UNIT = "cross-entropy, nats"
@@ -88,14 +91,10 @@ def configuration(hyperparameters: Mapping[str, float]) -> str:
     return ", ".join(f"{short(name)} {number(value)}" for name, value in shown(hyperparameters).items())
 
 
-def number(value: float) -> str:
-    """A hyperparameter's or a tick's value, three significant digits: 0.0316, 0, 1e-07."""
-    return f"{value:.3g}"
-
-
-def value(value: float | str) -> str:
-    """As :func:`number`, or as :func:`optimizer`."""
-    return optimizer(value) if isinstance(value, str) else number(value)
+def values(values: Sequence[float | str]) -> list[str]:
+    """As :func:`numbers`, or as :func:`optimizer`."""
+    texts = iter(numbers([value for value in values if not isinstance(value, str)]))
+    return [optimizer(value) if isinstance(value, str) else next(texts) for value in values]
 
 
 def loss(value: float) -> str:

@@ -117,7 +117,9 @@ def curve_picture(
     """
     names = (by,) if isinstance(by, str) else tuple(by)
     runs = selection.matching(source.histories, {h.name: h.used for h in held})
-    groups = {", ".join(map(labels.value, key)): members for key, members in selection.grouped(runs, names).items()}
+    grouped = selection.grouped(runs, names)
+    texts = zip(*map(labels.values, zip(*grouped, strict=True)), strict=True)
+    groups = {", ".join(key): members for key, members in zip(texts, grouped.values(), strict=True)}
     rules = dict.fromkeys(h.optimizer for h in runs)
     what = labels.listing(map(labels.measure, metrics))
     if names == ("optimizer",):

@@ -148,7 +148,7 @@ def cut_note(axes: Axes, drawn: np.ndarray, high: float) -> None:
     """Says above the panel that values are cut off, and the largest of them, where any ``drawn`` exceeds ``high``."""
     largest = float(np.max(drawn, initial=-np.inf, where=np.isfinite(drawn)))
     if largest > high:
-        text = f"cut off above; largest value {labels.number(largest)}"
+        text = f"cut off above; largest value {largest:.3g}"
         axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", fontsize=7.5, color=MUTED)
 
 
@@ -157,8 +157,8 @@ def table_axes(axes: Axes, across: Sequence[float], down: Sequence[float], x: st
     axes.grid(False)
     axes.set_xlim(0, len(across))
     axes.set_ylim(len(down), 0)
-    axes.set_xticks(np.arange(len(across)) + 0.5, [labels.number(v) for v in across])
-    axes.set_yticks(np.arange(len(down)) + 0.5, [labels.number(v) for v in down])
+    axes.set_xticks(np.arange(len(across)) + 0.5, labels.numbers(across))
+    axes.set_yticks(np.arange(len(down)) + 0.5, labels.numbers(down))
     axes.tick_params(length=0)
     axes.set_xlabel(x)
     axes.set_ylabel(y)

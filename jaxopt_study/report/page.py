@@ -82,6 +82,7 @@ def render(
         notes=notes,
         runs=listed,
         numeric=listed.numeric(),
+        texts={name: wording.apart(listed.column(name)) for name in runs.columns if name not in wording.FIXED_COLUMNS},
         statuses=sorted(set(map(str, runs.column("status")))),
         origins=[_origin(origin) for origin in origins],
     )  # fmt: skip
@@ -124,9 +125,11 @@ def _with_configuration(runs: Table) -> Table:
     filled = {name for name in runs.columns if not all(map(wording.empty, runs.column(name)))}
     fixed = [name for name in wording.FIXED_COLUMNS if name in filled]
     hyperparameters = [name for name in runs.columns if name not in wording.FIXED_COLUMNS]
+    texts = [wording.apart(runs.column(name)) for name in hyperparameters]
     rows = []
-    for row in runs.records():
-        front = wording.numbers({name: row[name] for name in hyperparameters})
+    for at, row in enumerate(runs.records()):
+        named = [(name, of[at]) for name, of in zip(hyperparameters, texts, strict=True) if of[at]]
+        front = ", ".join(f"{wording.column(name)} {text}" for name, text in named)
         values = [row[name] for name in (*fixed, *hyperparameters)]
         rows.append((values[0], front, *values[1:]))
     return Table((*fixed[:1], "configuration", *fixed[1:], *hyperparameters), rows) if fixed else runs

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxopt_study.analysis import minima
 from jaxopt_study.analysis.best import best_first, estimated
+from jaxopt_study.analysis.numbers import number
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
@@ -84,7 +85,7 @@ def measured(histories: Sequence[History], chance: float = math.inf) -> tuple[Va
 
 def numbers(hyperparameters: Mapping[str, float]) -> str:
     """``learning_rate 0.01, momentum 0.9``."""
-    return ", ".join(f"{name} {value:.3g}" for name, value in hyperparameters.items())
+    return ", ".join(f"{name} {number(value)}" for name, value in hyperparameters.items())
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

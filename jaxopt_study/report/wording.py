@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxopt_study.analysis.minima import Summary
+from jaxopt_study.analysis.numbers import numbers
 from jaxopt_study.plots import labels
 
 FIXED_COLUMNS = tuple(
@@ -51,9 +52,10 @@ def interval(low: float | None, high: float | None, digits: str = ".4f") -> str:
     return f"{low:{digits}} to {high:{digits}}"
 
 
-def numbers(items: Mapping[str, object]) -> str:
-    """``learning rate 0.01, momentum 0.9``; empty ones are left out."""
-    return ", ".join(f"{column(name)} {cell(value)}" for name, value in items.items() if not empty(value))
+def apart(values: Sequence[object]) -> list[str]:
+    """The cells of a column of a hyperparameter, its numbers with as many digits as tell them apart."""
+    texts = iter(numbers([value for value in values if isinstance(value, float) and not empty(value)]))
+    return [next(texts) if isinstance(value, float) and not empty(value) else cell(value) for value in values]
 
 
 def column(name: str) -> str:

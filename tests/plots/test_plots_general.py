@@ -64,3 +64,28 @@ def test_the_losses_have_their_unit(unit):
 def test_rules_of_ones_own_have_looks_of_their_own():
     compared = next(general([run(name, learning_rate=0.1) for name in ("adamw", "lion")]))
     assert len({line.get_color() for line in compared.figure.axes[0].lines}) == 2
+
+
+def test_rates_that_are_nearly_alike_are_told_apart_wherever_they_are_written():
+    rates = (1.00001, 1.00002, 10**-0.5, 10**-0.5001, 1.000011)
+    texts = {"1.00001", "1.00002", "0.31623", "0.31615", "1.000011"}
+    runs = [run("sgd", learning_rate=rate, low=0.2 + 0.1 * k) for k, rate in enumerate(rates)]
+    curves, _, by_rate = general(runs)
+    assert {text.get_text() for text in curves.figure.legends[0].get_texts()} == texts
+    assert {text.get_text() for text in by_rate.figure.axes[0].get_xticklabels()} == texts
+    assert all(text in curves.alt_text and text in by_rate.alt_text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("\N{GREEK SMALL LETTER ALPHA}sgd", "\N{GREEK SMALL LETTER BETA}sgd", "sgd"), ("my rule", "my-rule", "my_rule"),
+        ("Rule", "rule", "RULE"), ("a" * 240, "a" * 241, "a" * 40), ("\N{CJK UNIFIED IDEOGRAPH-732B}", "-", "_"),
+    ],
+)  # fmt: skip
+def test_figures_of_rules_with_like_names_have_files_of_their_own(names):
+    found = [
+        each.name for name in names for each in general([run(name, **{f"{name} {k}": k} | {"x": k}) for k in (1, 2)])
+    ]
+    assert len({name.lower() for name in found}) == len(found)
+    assert all(name.isascii() and len(name) < 200 for name in found)
