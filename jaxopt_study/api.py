@@ -24,6 +24,7 @@ from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
 from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.foreign import check_weights
 from jaxopt_study.report import outcome, tables
 from jaxopt_study.settings import Execution, Machines, Settings, check_whole
 from jaxopt_study.storage import remote
@@ -255,6 +256,10 @@ def _runs(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
     parts = [grid] if isinstance(grid, Grid) else list(_sequence("grid", grid))
     if not all(isinstance(part, Grid | Run) for part in parts):
         raise InputError("grid", repr(grid), "allowed is what js.make_grid returned, or a list of that")
+    for part in parts:
+        if isinstance(part, Grid) and registry.family(part.optimizer).identity != part.identity:
+            allowed = "its rule was edited since it was made; allowed is a new one, of js.make_grid"
+            raise InputError("grid", part.optimizer, allowed)
     several = [{"batch_size": float(size)} for size in dict.fromkeys(sizes)] if len(sizes) > 1 else [{}]
     runs = []
     for part in parts:
@@ -319,10 +324,18 @@ def _use_all_cores(count: int | None) -> None:
 def _check_outputs(study: Study) -> None:
     network = study.network(study.batch_size(study.groups[0]))
     images = jax.ShapeDtypeStruct((2, *study.dataset.train_images.shape[1:]), study.dataset.train_images.dtype)
-    logits = jax.eval_shape(
-        lambda x: network.evaluate(network.init(jax.random.key(0)), network.prepare(x, False)), images
-    )
+
+    def evaluate(x: jax.Array) -> tuple[Any, jax.Array]:
+        variables = network.init(jax.random.key(0))
+        return variables.params, network.evaluate(variables, network.prepare(x, False))
+
+    params, logits = jax.eval_shape(evaluate, images)
     if logits.shape != (2, study.outputs):
         given = f"{study.model.identity.split()[0]} with output shape {logits.shape} for 2 examples"
         allowed = f"allowed is (2, {study.outputs}), for the loss {study.loss} on {study.dataset.name}"
         raise InputError("model", given, allowed)
+    usual = all(weight.dtype == "float32" for weight in jax.tree.leaves(params))
+    for group in study.groups:
+        family = registry.family(group.optimizer)
+        if family.untried or not usual:
+            check_weights(family, group.names, params)

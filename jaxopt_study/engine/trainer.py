@@ -75,6 +75,7 @@ class Trainer:
         self.model = model or article_model()
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
+        self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
         examples = len(dataset.train_labels)
         self.groups = list(by_group(self.runs))
         largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
@@ -177,8 +178,11 @@ class Trainer:
     def opened(self, watcher: Watcher, process: int = 0, processes: int = 1) -> Iterator[list[Run]]:
         """Holds the work directory, unless it is one process of several, and gives the pending runs of its part.
 
-        EnvironmentFault: another process holds it, or a file in it cannot be used.
+        EnvironmentFault: another process holds it, or a file in it cannot be used. InputError: a rule was edited.
         """
+        for name, known in self.rules.items():
+            if registry.family(name).identity != known:
+                raise InputError("optimizer", name, "it was edited since the study was made; allowed is a new study")
         with workdir.locked(self.folder) if processes == 1 else contextlib.nullcontext():
             mine = part(self.computations, process, processes)
             self.mend()

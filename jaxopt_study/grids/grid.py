@@ -17,10 +17,12 @@ Optimizer = str | Family | Callable[..., optax.GradientTransformation]
 
 
 class Grid(NamedTuple):
-    """Configurations of one rule: its name in the registry, and the numbers of each that are not its defaults."""
+    """Configurations of one rule: its name in the registry, the numbers of each that are not its defaults, and which
+    rule had the name when they were made."""
 
     optimizer: str
     points: tuple[Point, ...]
+    identity: str = ""
 
 
 def make_grid(
@@ -77,7 +79,7 @@ def make_grid(
         found = [each for each in found if each]
     for each in found:
         registry.check(family, each)
-    return Grid(family.name, tuple(found))
+    return Grid(family.name, tuple(found), family.identity)
 
 
 def family_of(optimizer: Optimizer) -> Family:

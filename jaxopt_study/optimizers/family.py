@@ -117,6 +117,9 @@ class Family:
         optional: numbers that ``make`` gets only where a run gives them, such as Optax's momentum of ``None``.
         identity: tells apart rules that have one name and not one code; empty for this project's own.
         fixed: what cannot vary in a grid, and why, by name; for errors.
+        made_of: what it is made of: what that is, its identity, and where a user's own function stands that may be
+            edited; tells what differs between two rules of one name.
+        untried: whether it was not tried yet, since it wants the weights of its own network.
     """
 
     name: str
@@ -127,6 +130,20 @@ class Family:
     optional: tuple[Hyperparameter, ...] = ()
     identity: str = ""
     fixed: tuple[tuple[str, str], ...] = ()
+    made_of: tuple[tuple[str, str, str], ...] = ()
+    untried: bool = False
+
+    def same_but_edited(self, other: "Family") -> bool:
+        """Whether all that differs from another rule is code that stands where the other's stood: a cell run again."""
+        mine, theirs = ({what: rest for what, *rest in each.made_of} for each in (self, other))
+        differing = [what for what in mine if mine[what] != theirs.get(what)]
+        return mine.keys() == theirs.keys() and all(mine[n][1] and mine[n][1] == theirs[n][1] for n in differing)
+
+    def differs_in(self, other: "Family") -> str:
+        """What differs from another rule of the name."""
+        mine, theirs = ({what: digest for what, digest, _ in each.made_of} for each in (self, other))
+        names = [what for what in {**mine, **theirs} if mine.get(what) != theirs.get(what)]
+        return ", ".join(names) if mine and theirs else "all, for it is one of this project's"
 
     def known(self) -> dict[str, Hyperparameter]:
         """All numbers that a run of it may give, :data:`COMMON` included, by name."""

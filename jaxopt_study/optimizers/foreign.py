@@ -1,22 +1,30 @@
 """Any optimizer as a rule of the registry: Optax's aliases or a user's own factory, with a schedule or without."""
 
+import functools
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter
 from numbers import Real
+from types import NoneType
 from typing import Any
 
+import numpy as np
 import optax
+import optax.contrib
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.identity import identity
+from jaxopt_study.identity.packages import version
 from jaxopt_study.optimizers import registry, tracing, triangular
 from jaxopt_study.optimizers.family import Family, Hyperparameter
 from jaxopt_study.optimizers.scalars import Scalar
 from jaxopt_study.optimizers.tracing import Call
 
 Factory = Callable[..., optax.GradientTransformation]
+
+MOST_LETTERS = 100
+"""Of a rule's name."""
 
 _SHARES = ("momentum", "decay", "b1", "b2", "b3", "rho")
 _NOT_NEGATIVE = ("weight_decay", "eps", "eps_root", "init_value", "end_value", "initial_accumulator_value")
@@ -54,8 +62,9 @@ def rule(
     taken = parameters(factory)
     ranges = {number.name: number for number in hyperparameters}
     _check_names("hyperparameters", ranges, taken, f" for {label(factory)}")
-    text = name or label(factory) + _listed(static or {})
-    return _family(text, taken, lambda numbers, steps: factory(**numbers), static or {}, ranges, factory)
+    text = _named(name, label(factory) + _listed(static or {}))
+    code = {"its code": factory}
+    return _family(text, taken, lambda numbers, steps: factory(**numbers), static or {}, ranges, code)
 
 
 def scheduled(
@@ -65,16 +74,22 @@ def scheduled(
     *,
     static: Mapping[str, Any] | None = None,
     in_epochs: Sequence[str] | None = None,
+    peak: str | None = None,
 ) -> Family:
     """Makes a rule whose learning rate follows a schedule; the schedule's numbers are hyperparameters too.
 
     Optax's cosine schedule branches on its length, so that this cannot be an axis. It is static then; several lengths
-    are several rules of one study.
+    are several rules of one study. A rate that it branches on is an axis as the ``peak``, or in a function of one's
+    own, whose parameters are axes.
 
     >>> cosine, length = optax.cosine_decay_schedule, {"decay_steps": 20}
     >>> family = scheduled(optax.adam, cosine, static=length, in_epochs=["decay_steps"])
     >>> [each.name for each in family.hyperparameters]
     ['init_value', 'alpha', 'exponent', 'b1', 'b2', 'eps', 'eps_root']
+    >>> numbers = {"init_value": 0.0, "warmup_steps": 2, "decay_steps": 20}
+    >>> warmup = optax.warmup_cosine_decay_schedule
+    >>> scheduled(optax.sgd, warmup, static=numbers, in_epochs=["warmup_steps", "decay_steps"], peak="peak_value").name
+    'optax.sgd+optax.warmup_cosine_decay_schedule(init_value=0.0, warmup_steps=2, decay_steps=20)'
 
     Args:
         optimizer: a factory that takes a ``learning_rate``, or the name of a rule of the registry that does.
@@ -84,12 +99,16 @@ def scheduled(
         static: as in :func:`rule`, of either.
         in_epochs: numbers of the schedule that are given in epochs where the schedule counts steps; ``step_size`` of
             ``triangular`` if not given.
+        peak: a rate of the schedule that ``learning_rate`` takes the place of: the schedule is made with 1 for it, so
+            that its other rates are shares of it, and multiplied.
 
     Raises:
         InputError: as :func:`rule`, and where the two share the name of a parameter.
     """
     rest, factory, rule_name = _rule_parameters(optimizer)
-    of_schedule = parameters(schedule)
+    of_schedule, unit = parameters(schedule), {peak: 1.0} if peak is not None else {}
+    _check_names("peak", unit, of_schedule)
+    of_schedule = [parameter for parameter in of_schedule if parameter.name not in unit]
     names = [parameter.name for parameter in of_schedule]
     for shared in (name for name in names if name in [parameter.name for parameter in rest]):
         raise InputError("schedule", label(schedule), f"it and {rule_name} both take {shared}; rename one of them")
@@ -98,12 +117,22 @@ def scheduled(
 
     def make(numbers: Mapping[str, Any], steps_per_epoch: int) -> optax.GradientTransformation:
         counted = {n: v * steps_per_epoch if n in epochs and v is not None else v for n, v in numbers.items()}
-        rate = schedule(**{n: v for n, v in counted.items() if n in names})
-        return factory(learning_rate=rate, **{n: v for n, v in numbers.items() if n not in names})
+        rate = schedule(**{n: v for n, v in counted.items() if n in names}, **unit)
+        others = {n: v for n, v in numbers.items() if n not in names}
+        if unit:
+            rate = _times(others.pop("learning_rate"), rate)
+        return factory(learning_rate=rate, **others)
 
-    text = name or f"{rule_name}+{label(schedule)}" + _listed(static or {})
+    if unit:
+        rest = [Parameter("learning_rate", Parameter.KEYWORD_ONLY), *rest]
+    text = _named(name, f"{rule_name}+{label(schedule)}" + _listed(static or {}))
     ranges = {parameter.name: ranged(parameter, "epochs") for parameter in of_schedule if parameter.name in epochs}
-    return _family(text, [*of_schedule, *rest], make, static or {}, ranges, (optimizer, schedule, epochs))
+    code = {"its optimizer": optimizer, "its schedule": schedule, "what is in epochs": epochs, "its peak": peak}
+    return _family(text, [*of_schedule, *rest], make, static or {}, ranges, code)
+
+
+def _times(peak: Scalar, rate: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda count: peak * rate(count)
 
 
 def parameters(function: Callable[..., Any]) -> list[Parameter]:
@@ -121,12 +150,17 @@ def parameters(function: Callable[..., Any]) -> list[Parameter]:
 
 
 def label(function: Callable[..., Any]) -> str:
-    """``optax.adamw``, ``optax.contrib.muon``, or a user's function by its own name."""
+    """``optax.adamw``, ``optax.contrib.muon``, or a user's function by its own name and what ``partial`` gave it."""
+    for prefix, members in (("optax", vars(optax)), ("optax.contrib", vars(optax.contrib))):
+        for public in (name for name, value in members.items() if value is function and name[0] != "_"):
+            return f"{prefix}.{public}"
+    if isinstance(function, functools.partial):
+        given = dict(zip(inspect.signature(function.func).parameters, function.args, strict=False))
+        return label(function.func) + _listed({**given, **function.keywords})
     name = getattr(function, "__name__", type(function).__name__)
-    module = getattr(function, "__module__", "") or ""
-    if module.partition(".")[0] == "optax":
-        return f"optax.contrib.{name}" if module.startswith("optax.contrib") else f"optax.{name}"
-    return "rule" if name == "<lambda>" else name
+    if (getattr(function, "__module__", "") or "").partition(".")[0] == "optax":
+        return f"optax.{name}"
+    return f"lambda-{identity(function, of='optimizer')[:4]}" if name == "<lambda>" else name
 
 
 def _rule_parameters(optimizer: Factory | str) -> tuple[list[Parameter], Factory, str]:
@@ -151,21 +185,23 @@ def _check_names(what: str, names: Iterable[str], taken: Sequence[Parameter], ow
 
 def _family(
     name: str, taken: Sequence[Parameter], make: Call, static: Mapping[str, Any],
-    ranges: Mapping[str, Hyperparameter], code: object,
+    ranges: Mapping[str, Hyperparameter], code: Mapping[str, object],
 ) -> Family:  # fmt: skip
     _check_names("static", static, taken, f" for {name}")
     free = [parameter for parameter in taken if parameter.name not in static]
-    numbers = [p for p in free if p.default is Parameter.empty or _is_number(p.default)]
+    off = [p for p in free if _is_number(p.default) and not math.isfinite(p.default)]  # as a clip of infinity is
+    numbers = [p for p in free if p.default is Parameter.empty or (_is_number(p.default) and p not in off)]
     blank = [p for p in free if p.default is None and not any(part in p.name.split("_") for part in _NO_NUMBERS)]
-    traced, optional, fixed = tracing.traceable(name, make, numbers, blank, static)
+    traced, optional, fixed, untried = tracing.traceable(name, make, numbers, [*off, *blank], static)
     constants = dict(static) | {number.name: number.default for number in numbers if number.name in fixed}
-    one_value = "it cannot be an axis of {0} ({1}); allowed is one value, static={{{2!r}: ..}}"
-    reasons = {number: one_value.format(name, why, number) for number, why in fixed.items()}
+    reasons = {n: f"it cannot be an axis of {name} ({why}); {tracing.one_value(n)}" for n, why in fixed.items()}
     reasons |= {p: f"it is static, {_short(value)} in all runs of {name}" for p, value in static.items()}
 
     def make_rule(values: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:
         return make({**constants, **values}, steps_per_epoch)
 
+    parts = {**code, **{f"static {n}": static[n] for n in sorted(static)}, "hyperparameters": sorted(ranges.items())}
+    made_of = tuple((what, identity(part, of="optimizer"), _origin(part)) for what, part in parts.items())
     return registry.add(
         Family(
             name=name,
@@ -173,8 +209,10 @@ def _family(
             hyperparameters=tuple(ranges.get(number.name) or ranged(number) for number in traced),
             title=name,
             optional=tuple(ranges.get(number.name) or ranged(number) for number in optional),
-            identity=identity(name, code, dict(static), sorted(fixed), of="optimizer"),
+            identity=identity(name, [digest for _, digest, _ in made_of], sorted(fixed)),
             fixed=tuple(reasons.items()),
+            made_of=made_of,
+            untried=untried,
         )
     )
 
@@ -200,9 +238,34 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def _origin(value: Any) -> str:
+    """Where a function of the user's own stands, so that another one there is the same one edited; empty for others."""
+    function = value.func if isinstance(value, functools.partial) else value
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "<")
+    return "" if "<" in name or module is None or version(module) is not None else f"{module}.{name}"
+
+
+def _named(given: object, made: str) -> str:
+    """The name of a rule: the one that is given, or one made of what it is; files and tables are named after it."""
+    if given is None:
+        return made if len(made) <= MOST_LETTERS else f"{made[: MOST_LETTERS - 5]}-{identity(made)[:4]}"
+    if not isinstance(given, str) or not given.strip() or not given.isprintable() or len(given) > MOST_LETTERS:
+        raise InputError("name", repr(given)[:150], f"allowed is text of up to {MOST_LETTERS} letters, in one line")
+    return given
+
+
 def _listed(static: Mapping[str, Any]) -> str:
     return "(" + ", ".join(f"{name}={_short(value)}" for name, value in static.items()) + ")" if static else ""
 
 
-def _short(value: object) -> str:
-    return label(value) if callable(value) else repr(value)
+def _short(value: Any) -> str:
+    if callable(value):
+        return label(value)
+    value = value.item() if isinstance(value, np.generic) else value
+    return repr(value) if isinstance(value, Real | str | NoneType) else type(value).__name__
+
+
+def check_weights(family: Family, numbers: Sequence[str], params: Any) -> None:
+    """Tries a rule with the weights of a network: InputError if it cannot update them."""
+    if reason := tracing.why(functools.partial(registry.build, family), numbers, params, 10):
+        raise InputError("optimizer", family.name, f"it cannot be used with this network: {reason}")

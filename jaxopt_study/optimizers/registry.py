@@ -43,22 +43,28 @@ def family(name: str) -> Family:
 
 
 def add(family: Family) -> Family:
-    """Makes a rule known under its name; adding the same one again changes nothing.
+    """Makes a rule known under its name; adding the same one again changes nothing, an edited one takes its place.
 
     Returns:
         The rule that has the name now.
 
     Raises:
-        InputError: another rule has the name, or a hyperparameter that of what is measured of every run.
+        InputError: another rule has the name, and what differs; or a hyperparameter has that of what is measured of
+            every run.
     """
     for number in (*family.hyperparameters, *family.optional):
         if number.name.lower() in TAKEN:
             allowed = f"every run has this beside the numbers of {family.name}; allowed is another name, or one value"
             raise InputError("hyperparameter", number.name, f"{allowed}, static={{{number.name!r}: ..}}")
     known = OPTIMIZERS.get(family.name)
-    if known is not None and (not known.identity or known.identity != family.identity):
-        raise InputError("name", family.name, "there is another rule of this name; allowed is any other name=")
-    return OPTIMIZERS.setdefault(family.name, family)
+    if known is None or (known.identity and known.identity == family.identity):
+        return OPTIMIZERS.setdefault(family.name, family)
+    if not known.identity or not family.same_but_edited(known):
+        allowed = 'allowed is another name: js.rule(.., name="..") or js.scheduled(..) makes what js.make_grid takes'
+        differing = f"there is another rule of this name, which differs in {family.differs_in(known)}"
+        raise InputError("name", family.name, f"{differing}; {allowed}")
+    OPTIMIZERS[family.name] = family
+    return family
 
 
 def build(family: Family, numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformationExtraArgs:

@@ -1,5 +1,6 @@
 """Which numbers of an optimizer can vary in a compiled program: found by tracing it, not from a list."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any
@@ -14,6 +15,8 @@ PyTree = Any
 Call = Callable[[Mapping[str, Any], int], optax.GradientTransformation]
 """``(values by name, steps per epoch) -> transformation``."""
 
+_WEIGHTS = {"w": jax.ShapeDtypeStruct((3, 4), jnp.float32), "b": jax.ShapeDtypeStruct((4,), jnp.float32)}
+_OF_OTHER_WEIGHTS = re.compile("KeyError|'dict' object|structure|mismatch|Expected")
 _UNTRACEABLE = {
     "TracerBoolConversionError": "it is branched on",
     "TracerIntegerConversionError": "it is used as an index or a size",
@@ -24,58 +27,78 @@ _UNTRACEABLE = {
 
 def traceable(
     name: str, make: Call, numbers: Sequence[Parameter], blank: Sequence[Parameter], static: Mapping[str, Any]
-) -> tuple[list[Parameter], list[Parameter], dict[str, str]]:
+) -> tuple[list[Parameter], list[Parameter], dict[str, str], bool]:
     """Tries an optimizer with its numbers traced, all at once, else one by one.
 
     Args:
         name: of the optimizer, for errors.
         make: builds it.
         numbers: parameters that are numbers, or have no default.
-        blank: parameters that are None unless they are given.
+        blank: parameters that are left out unless they are given.
         static: all other values that it is built with.
 
     Returns:
-        The numbers that may vary, those of ``blank`` that may, and why others cannot, by name.
+        The numbers that may vary, those of ``blank`` that may, why others cannot, by name, and whether it was built
+        only, since it wants the weights of a network that is not known yet (a mask or labels for them).
 
     Raises:
         InputError: it does not work even with plain numbers, or a number without a default cannot be traced.
     """
+
+    def fails(traced: Sequence[Parameter], built_only: bool) -> str:
+        plain = {number.name: _plain(number) for number in numbers if number not in traced}
+        with_static = lambda values, steps: make({**static, **plain, **values}, steps)  # noqa: E731
+        return why(with_static, [number.name for number in traced], _WEIGHTS, 10, built_only=built_only)
+
+    reason = fails((), False)
+    deferred = bool(_OF_OTHER_WEIGHTS.search(reason)) and not fails((), True)
     fixed: dict[str, str] = {}
-    if why(make, numbers, (), static):
-        fixed = {number.name: reason for number in numbers if (reason := why(make, [number], numbers, static))}
+    if fails(numbers, deferred):
+        fixed = {number.name: reason for number in numbers if (reason := fails([number], deferred))}
     traced = [number for number in numbers if number.name not in fixed]
-    reason = why(make, traced, numbers, static)
-    if reason:
+    if reason := fails(traced, deferred):
         raise InputError("optimizer", name, f"it cannot be used here: {reason}")
     for number in numbers:
         if number.default is Parameter.empty and number.name in fixed:
             reason = f"it cannot vary within a program ({fixed[number.name]})"
-            raise InputError(number.name, "nothing", f"{reason}; allowed is one value, static={{'{number.name}': ..}}")
-    optional = [number for number in blank if not why(make, [*traced, number], numbers, static)]
-    return traced, optional, fixed
+            raise InputError(number.name, "nothing", f"{reason}; {one_value(number.name)}")
+    return traced, [n for n in blank if not fails([*traced, n], deferred)], fixed, deferred
 
 
-def why(make: Call, traced: Sequence[Parameter], numbers: Sequence[Parameter], static: Mapping[str, Any]) -> str:
-    """Why the optimizer cannot take ``traced`` from a program, the other ``numbers`` plain; empty if it can."""
-    others = {number.name: _plain(number) for number in numbers if number not in traced}
+def one_value(number: str) -> str:
+    """What is allowed for a number that cannot vary."""
+    value = f'allowed is one value, static={{"{number}": ..}} of js.rule or js.scheduled'
+    if not number.endswith(("_value", "_rate")):
+        return value
+    return f'{value}; a schedule\'s rate varies with js.scheduled(.., peak="{number}") or in a function of your own'
+
+
+def why(make: Call, traced: Sequence[str], params: PyTree, steps: int, *, built_only: bool = False) -> str:
+    """Why an optimizer cannot take the numbers ``traced`` from a program and update such weights; empty if it can."""
 
     def one(values: Mapping[str, jax.Array]) -> PyTree:
-        params = {"w": jnp.ones((3, 4)), "b": jnp.ones(4)}
-        rule = optax.with_extra_args_support(make({**static, **others, **values}, 10))
-        state = rule.init(params)
-        updates, after = rule.update(params, state, params, value=jnp.float32(1), grad=params)
-        return state, after, params, updates
+        weights = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), params)
+        rule = optax.with_extra_args_support(make(values, steps))
+        if built_only:
+            return (), (), (), ()
+        state = rule.init(weights)
+        updates, after = rule.update(weights, state, weights, value=jnp.float32(1), grad=weights)
+        return state, after, weights, updates
 
-    arguments = {number.name: jax.ShapeDtypeStruct((2,), jnp.float32) for number in traced}
+    arguments = {name: jax.ShapeDtypeStruct((2,), jnp.float32) for name in traced}
     try:
-        before, after, params, updates = jax.eval_shape(jax.vmap(one, axis_size=2), arguments)
+        before, after, weights, updates = jax.eval_shape(jax.vmap(one, axis_size=2), arguments)
     except Exception as error:  # whatever a factory or Optax raises
         return _line(error)
     if any(jnp.issubdtype(x.dtype, jax.dtypes.extended) for x in jax.tree.leaves(before)):
         return "its state holds a random key, which is no array of numbers and cannot be kept in a checkpoint"
-    if _shapes(updates) != _shapes(params):
+    if [shape for shape, _ in _shapes(updates)[1]] != [shape for shape, _ in _shapes(weights)[1]]:
         return "its updates are not shaped like the weights"
-    return "" if _shapes(before) == _shapes(after) else "its state changes its shapes or types from step to step"
+    if _shapes(before) == _shapes(after):
+        return ""
+    types = sorted({str(x.dtype) for x in jax.tree.leaves(weights)} - {"float32"})
+    hint = f": weights of {', '.join(types)} want float32 here (in Flax param_dtype; dtype may be shorter)"
+    return "its state changes its shapes or types from step to step" + hint * bool(types)
 
 
 def _plain(parameter: Parameter) -> Any:
