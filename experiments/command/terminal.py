@@ -121,7 +121,7 @@ def table(grouped: Sequence[Sequence[History]], chance: float = math.inf) -> Tab
             endings(group, chance),
             style="bold" if mark else None,
         )
-    result.caption = "* the lowest"
+    result.caption = "* the lowest" if best else None
     return result
 
 

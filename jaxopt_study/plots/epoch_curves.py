@@ -116,11 +116,12 @@ def _label(name: str, members: Sequence[History], chance: float) -> str:
     name = "\n".join(textwrap.fill(line, 22) for line in name.split("\n"))
     counts = {" (": len(selection.diverged(members)), "\n(": count_worse(members, chance)}
     words = zip(counts.items(), ("diverged", WORSE), strict=True)
-    return name + "".join(
+    told = [
         f"{before}{word})" if count == len(members) else f"{before}{count} of {len(members)} {word})"
         for (before, count), word in words
         if count
-    )
+    ]
+    return name + "".join(text.replace("worse than", "worse\nthan") if " of " in text else text for text in told)
 
 
 def _line(axes: Axes, one: Band, look: style.Look, label: str, place: tuple[int, int]) -> None:

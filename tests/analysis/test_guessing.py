@@ -105,6 +105,6 @@ def test_figures_mark_them_and_say_so_in_words():
     curves = picture.curve_picture(0, source.of(grid()[:4]), "Lead.", shows="curves", by="momentum")
     (legend,) = curves.figure.legends
     named = [text.get_text() for text in legend.get_texts()]
-    assert named[:2] == [f"0.5\n(1 of 2 {WORSE})", f"0.99\n({WORSE})"]
+    assert named[:2] == ["0.5\n(1 of 2 worse\nthan guessing)", f"0.99\n({WORSE})"]
     assert f"3 runs of 4 are {WORSE}" in curves.caption
     assert f"0.5 from 0.5 to 0.45, 1 of 2 {WORSE}" in curves.alt_text.replace("0.500", "0.5").replace("0.450", "0.45")
