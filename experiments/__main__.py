@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 from experiments.command.experiment import NAMES
+from jaxopt_study.watch.terminal import lasting
 
 
 def questions() -> dict[str, str]:
@@ -21,8 +22,9 @@ def main() -> None:
     """Prints the list."""
     listed = questions()
     width = max(map(len, listed))
-    for name, question in listed.items():
-        print(f"python -m experiments.{name:{width}}  {question}")
+    with lasting():
+        for name, question in listed.items():
+            print(f"python -m experiments.{name:{width}}  {question}")
 
 
 if __name__ == "__main__":

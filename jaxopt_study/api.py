@@ -26,7 +26,7 @@ from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.foreign import check_weights
 from jaxopt_study.report import outcome, tables
-from jaxopt_study.settings import Execution, Machines, Settings, check_whole
+from jaxopt_study.settings import Execution, Machines, Settings, check_whole, own_switches
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
@@ -34,6 +34,7 @@ from jaxopt_study.watch.callbacks import Callback, TensorBoard
 from jaxopt_study.watch.interrupts import watched
 
 
+@own_switches()
 def make_study(
     *,
     model: Any,
@@ -157,10 +158,12 @@ class Study(Trainer):
         super().__init__(settings, dataset, runs, remote.place(workdir).expanduser(), **computed)
         self.workdir, self.machines, self.callbacks = workdir, machines, callbacks
 
+    @own_switches()
     def plan(self) -> list[Part]:
         """What would be trained, in how much memory and time: a part for every rule and batch size."""
         return plan(self)
 
+    @own_switches()
     def run(self, *callbacks: Callback) -> Any:
         """Trains what the work directory does not have yet.
 
@@ -306,9 +309,6 @@ def _prepare(execution: Execution, machines: Machines) -> None:
 
 def _use_all_cores(count: int | None) -> None:
     """Makes the cores devices, unless somebody chose or JAX has begun its work."""
-    config: Any = jax.config  # whose options have no types
-    if config.jax_num_cpu_devices >= 1:
-        return
     cores = devices.cpu_cores()
     try:
         devices.configure(cpu_devices=count)

@@ -1,13 +1,16 @@
 """Where the package keeps what it can make again, and writing a file so that it is there whole or not at all."""
 
+import atexit
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import re
 import secrets
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,9 +27,21 @@ _ABANDONED_S = 24 * 3600.0
 def cache_folder() -> Path:
     """The user's folder for compiled programs, decoded pictures and measured times: ~/.cache/jaxopt_study on Linux.
 
-    ``XDG_CACHE_HOME`` takes the place of ~/.cache. Whatever lies there may be deleted at any time.
+    ``XDG_CACHE_HOME`` takes the place of ~/.cache. Whatever lies there may be deleted at any time. Of a user without a
+    home, as containers have them, nothing is kept: the folder goes with the process.
     """
-    return platformdirs.user_cache_path("jaxopt_study")
+    with contextlib.suppress(RuntimeError):  # no home; an older platformdirs gives a relative path
+        folder = platformdirs.user_cache_path("jaxopt_study")
+        if folder.is_absolute():
+            return folder
+    return _passing_folder()
+
+
+@functools.cache
+def _passing_folder() -> Path:
+    folder = tempfile.mkdtemp(prefix="jaxopt_study-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,7 +1,11 @@
 """What is the same for every run of a study, how it is computed, and on which machines; every default is said here."""
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
+
+import jax
 
 from jaxopt_study.errors import InputError
 
@@ -12,6 +16,28 @@ PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 STRATEGIES = ("auto", "vmap", "map")
 MOST_WHOLE = 2**31 - 1  # devices count in int32
 MOST_MINUTES = 525_600.0  # a year
+
+
+@contextlib.contextmanager
+def own_switches() -> Iterator[None]:
+    """Within it JAX's switches are as training needs them, whatever the environment or the program set.
+
+    Results depend on types and random numbers, which a fingerprint does not name; divergence is data and stops nothing;
+    what is compiled is compiled. Also a decorator.
+    """
+    options: Any = jax  # which have no types
+    x64 = options.enable_x64 if hasattr(jax, "enable_x64") else options.experimental.enable_x64  # before jax 0.8
+    switches: Any = (
+        (x64, False), (jax.default_prng_impl, "threefry2x32"), (jax.threefry_partitionable, True),
+        (jax.debug_nans, False), (jax.debug_infs, False), (jax.debug_key_reuse, False), (jax.disable_jit, False),
+        (jax.check_tracer_leaks, False), (jax.transfer_guard, "allow"),
+    )  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        for switch, value in switches:
+            stack.enter_context(switch(value))
+        stack.callback(jax.config.update, "jax_random_seed_offset", options.config.jax_random_seed_offset)
+        jax.config.update("jax_random_seed_offset", 0)
+        yield
 
 
 def check_whole(name: str, value: object, least: int, most: int = MOST_WHOLE) -> None:

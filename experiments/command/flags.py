@@ -19,6 +19,7 @@ from jaxopt_study.engine.watcher import Interrupted
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.settings import PRECISIONS, STRATEGIES, Execution, Machines, Settings
 from jaxopt_study.storage import remote
+from jaxopt_study.watch import terminal
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
@@ -103,9 +104,9 @@ def run(experiment: Experiment) -> None:
     with remote.kept(place, shared=FLAGS.distributed):
         study = study_of(experiment, asked, place)
         if FLAGS.dry_run:
-            from experiments.command import terminal  # Rich is slow to import
+            from experiments.command import terminal as shown  # Rich is slow to import
 
-            terminal.show_plan(study)
+            shown.show_plan(study)
             return
         try:
             study.run()
@@ -182,8 +183,20 @@ def exit_status() -> Iterator[None]:
         leave(1, f"error: {error}")
     except Stopped as stopped:
         leave(130, str(stopped))
+    except KeyboardInterrupt:  # it was answered
+        sys.exit(130)
+    except Warning as warning:
+        leave(1, f"error: {type(warning).__name__}: {warning} (PYTHONWARNINGS or -W makes an error of a warning)")
     finally:
         warnings.formatwarning = before
+
+
+INTERRUPTED = "interrupted: finished runs are kept, and the same command goes on from there"
+
+
+def interrupt(_: int) -> NoReturn:
+    """What a signal to stop does where nothing is trained: whatever is half made is put in order."""
+    raise KeyboardInterrupt
 
 
 def start(
@@ -195,7 +208,7 @@ def start(
         define_flags()
         return parse(arguments)
 
-    with exit_status():
+    with terminal.lasting(), terminal.answered(INTERRUPTED, interrupt), exit_status():
         app.run(lambda _: body(), argv=None if argv is None else list(argv), flags_parser=flags_parser)
 
 

@@ -1,8 +1,7 @@
 """What the person at the terminal gets at the end: a table, what was left out, where everything is."""
 
 import math
-import os
-import sys
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,8 +46,8 @@ def show(
 
 
 def wide_console() -> Console:
-    """Stdout, wide enough for the tables where it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120")), highlight=False)
+    """Stdout, wide enough for the tables where it is no terminal; what is in brackets is text."""
+    return Console(width=shutil.get_terminal_size((120, 24)).columns, highlight=False, markup=False)
 
 
 def closing_line(folder: Path) -> str:

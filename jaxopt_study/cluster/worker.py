@@ -27,7 +27,7 @@ from jaxopt_study.history import CURVES, History
 from jaxopt_study.models.build import Model
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
-from jaxopt_study.settings import Execution, Settings
+from jaxopt_study.settings import Execution, Settings, own_switches
 from jaxopt_study.storage.checkpoint import Checkpoints
 
 
@@ -163,6 +163,7 @@ class Worker:
         """Removes what it has on its machine's disk; the driver ends the process then."""
         self.folder.cleanup()
 
+    @own_switches()
     def _live(self, dataset: Dataset) -> None:
         try:
             capacity = self._begin(dataset)

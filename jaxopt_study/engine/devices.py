@@ -3,11 +3,12 @@
 import logging
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 
 from jaxopt_study import files
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 
 
 def cpu_cores() -> int:
@@ -16,7 +17,7 @@ def cpu_cores() -> int:
 
 
 def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True, only_cpu: bool = False) -> None:
-    """Makes every core a device and keeps compiled programs; to be called before JAX first touches a device.
+    """Makes every core a device and keeps compiled programs, unless the user chose a number of devices or a cache.
 
     The cache is only for its owner to read and write: whoever can write there can run code as the user.
 
@@ -24,14 +25,23 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True,
         cpu_devices: host devices to make; one a core if None.
         compilation_cache: whether to keep compiled programs on disk.
         only_cpu: leave accelerators to other processes.
+
+    Raises:
+        RuntimeError: JAX has touched a device before, so that their number stays.
     """
+    config: Any = jax.config  # whose options have no types
     # JAX tells at INFO which platforms it did not find; absl's app.run would show it.
     logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
-    jax.config.update("jax_num_cpu_devices", cpu_devices or cpu_cores())
     if only_cpu:
-        jax.config.update("jax_platforms", "cpu")
-    if not compilation_cache:
-        return
+        config.update("jax_platforms", "cpu")
+    if compilation_cache and not config.jax_compilation_cache_dir:
+        _keep_compiled()
+    chosen = config.jax_num_cpu_devices >= 1 or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if not chosen:
+        config.update("jax_num_cpu_devices", cpu_devices or cpu_cores())
+
+
+def _keep_compiled() -> None:
     folder = files.cache_folder() / "xla"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,8 +54,18 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True,
 
 
 def choose(count: int | None) -> Sequence[jax.Device]:
-    """The first ``count`` of this process's devices of the default platform, all if None; InputError: too few."""
-    devices: Sequence[jax.Device] = jax.local_devices()
+    """The first ``count`` of this process's devices of the default platform, all if None.
+
+    Raises:
+        InputError: there are fewer.
+        EnvironmentFault: there is none of the kind that the user's environment asks for.
+    """
+    try:
+        devices: Sequence[jax.Device] = jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # the latter without a word
+        asked: Any = jax.config
+        given = f"JAX_PLATFORMS={asked.jax_platforms or ''}"
+        raise EnvironmentFault(f"{given}: JAX finds no such device here ({one_line(error)})") from error
     if count is None:
         return devices
     if not 1 <= count <= len(devices):

@@ -83,13 +83,16 @@ class Scheduler:
         saved = self.checkpoints.load(group(self.template), shapes(self.sweep.program)[0])
         self.parked = {run: saved[run] for run in self.left if run in saved}
         self.rungs = Rungs(self.settings.max_epochs, self.settings.halving, self.total)
-        self.waiting = self.rungs.resume({run: len(parked.rows) for run, parked in self.parked.items()})
+        trained = {run: len(parked.rows) for run, parked in self.parked.items()}
+        self.waiting = self.rungs.resume(trained)
         resumed_first = sorted(self.left, key=lambda run: run not in self.parked)
         self.pending = deque(run for run in resumed_first if run not in self.waiting)
         self.rows: dict[Run, list[np.ndarray]] = {}
         self.flight: Flight | None = None
         self.saved = time.monotonic()
         self._empty(slots)
+        if trained:
+            self.watcher.resumed(trained)
 
     def _empty(self, slots: int) -> None:
         self.most = slots

@@ -29,6 +29,7 @@ class Watcher(NamedTuple):
         tick: ``(scheduler or driver)``, whenever a report has been read.
         interrupted: asked before every epoch; if it says so, what is under way is saved and Interrupted raised.
         more: asked before every epoch for runs to add to those that wait; None when none will come any more.
+        resumed: ``{run: epochs that it has}`` of runs that go on from a checkpoint.
         workers: on a cluster, the number of those that are ready.
     """
 
@@ -38,4 +39,5 @@ class Watcher(NamedTuple):
     tick: Callable[[AtWork], None] = lambda at_work: None
     interrupted: Callable[[], bool] = lambda: False
     more: Callable[[], list[Run] | None] = lambda: None
+    resumed: Callable[[Mapping[Run, int]], None] = lambda epochs: None
     workers: Callable[[int], None] = lambda count: None

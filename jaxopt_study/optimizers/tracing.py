@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxopt_study.errors import InputError, one_line
+from jaxopt_study.settings import own_switches
 
 PyTree = Any
 Call = Callable[[Mapping[str, Any], int], optax.GradientTransformation]
@@ -25,6 +26,7 @@ _UNTRACEABLE = {
 }
 
 
+@own_switches()
 def traceable(
     name: str, make: Call, numbers: Sequence[Parameter], blank: Sequence[Parameter], static: Mapping[str, Any]
 ) -> tuple[list[Parameter], list[Parameter], dict[str, str], bool]:

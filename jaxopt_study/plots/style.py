@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -46,8 +45,8 @@ class Look(NamedTuple):
 
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
-    """Within it, figures are made and written in the project's style; afterwards all is as it was."""
-    with matplotlib.rc_context(fname=Path(__file__).with_name("figures.mplstyle")):
+    """Within it, figures are made and written in the project's style, whatever the user's; then all is as it was."""
+    with style.context(Path(__file__).with_name("figures.mplstyle"), after_reset=True):
         yield
 
 

@@ -17,6 +17,7 @@ from jaxopt_study.files import reason
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.models.own import model_of
+from jaxopt_study.settings import own_switches
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import read_runs
 
@@ -89,6 +90,7 @@ def _digest(variables: Variables) -> str:
     return digest.hexdigest()
 
 
+@own_switches()
 def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None, *, model: Any = None) -> Predictor:
     """The best weights of a run, ready to predict.
 

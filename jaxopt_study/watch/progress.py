@@ -4,16 +4,28 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Self, TextIO
+from collections.abc import Iterator, Mapping
+from typing import Self, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from jaxopt_study.engine.watcher import AtWork
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.watch.notebook import NotebookBar
+from jaxopt_study.watch.terminal import Lasting
+
+
+class _Bar(Progress):
+    """The bar of a task, and below it what becomes of the runs: both fit into 80 columns."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        for task in self.tasks:
+            if task.visible:
+                yield self.make_tasks_table([task])
+                yield Text(task.fields["runs"], no_wrap=True, overflow="ellipsis")
 
 
 class TrainingProgress:
@@ -26,12 +38,11 @@ class TrainingProgress:
     PLAIN_SECONDS = 30.0
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self.console = Console(file=stream or sys.stderr)
-        self.bar = Progress(
+        self.console = Console(file=cast(TextIO, Lasting(stream or sys.stderr)), highlight=False)
+        self.bar = _Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[runs]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -62,15 +73,26 @@ class TrainingProgress:
         self.total_runs, self.finished, self.max_epochs = total, stored, max_epochs
         self.expected = (total - stored) * max_epochs
         kept = f", {stored} of them already in the store" if stored else ""
-        self.console.print(f"{total} runs{kept}; compiling", highlight=False)
+        todo = "; compiling" if stored < total else "; nothing is left to train"
+        self.console.print(f"{total} runs{kept}{todo}")
         self.bar.update(self.task, total=max(self.expected, 1), visible=total > stored)
 
-    def epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
-        """A run has trained an epoch."""
-        # A run that goes on from a checkpoint begins with a higher number; one that goes back to it repeats some.
+    def resumed(self, trained: Mapping[Run, int]) -> None:
+        """Runs go on from a checkpoint, where they had so many epochs."""
+        first, last = min(trained.values()), max(trained.values())
+        at = f"epoch {first}" + (f" to {last}" if last > first else "")
+        self.console.print(f"{len(trained)} runs go on from {at}")
+        for run, epochs in trained.items():
+            self._reach(run, epochs)
+
+    def _reach(self, run: Run, number: int) -> None:
         before = self.reached.get(run, 0)
         self.reached[run] = max(number, before)
         self.epochs += self.reached[run] - before
+
+    def epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
+        """A run has trained an epoch."""
+        self._reach(run, number)  # a run that goes back to a checkpoint repeats some
         if metrics["val_loss"] < self.best:
             self.best = metrics["val_loss"]
 
@@ -96,4 +118,4 @@ class TrainingProgress:
             self.notebook.show(self.epochs, max(self.expected, 1), runs)
         elif not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
             self.spoke = time.monotonic()
-            self.console.print(f"epoch {self.epochs}/{self.expected}: {runs}", highlight=False)
+            self.console.print(f"epoch {self.epochs}/{self.expected}: {runs}")

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import small
 from made_runs import history
+from rich.console import Console
 
 from jaxopt_study.watch.progress import TrainingProgress
 
@@ -55,3 +56,42 @@ def test_a_run_that_stops_early_is_expected_no_longer():
         progress.end(FIRST, history(val=[0.5] * 4, status="diverged"))
 
     assert said(act) == "epoch 4/14: 1 active, 2/3 runs done, 1 diverged, best val loss 0.5000"
+
+
+def lines(act, **console) -> list[str]:
+    stream = io.StringIO()
+    progress = TrainingProgress(stream)
+    act(progress)
+    progress.console = Console(file=io.StringIO(), record=True, **console)
+    progress.console.print(progress.bar.get_renderable())
+    return stream.getvalue().splitlines() + progress.console.export_text().splitlines()
+
+
+def test_a_store_that_has_all_is_not_compiled_for():
+    assert lines(lambda progress: progress.begin(3, 3, 10)) == [
+        "3 runs, 3 of them already in the store; nothing is left to train"
+    ]
+
+
+def test_a_resumed_start_says_where_it_goes_on_and_the_bar_begins_there():
+    def act(progress):
+        progress.begin(3, 0, 10)
+        progress.resumed({FIRST: 4, SECOND: 7})
+        assert progress.epochs == 11
+        progress.epoch(FIRST, 5, LOSS)
+        assert progress.epochs == 12
+
+    assert lines(act)[:2] == ["3 runs; compiling", "2 runs go on from epoch 4 to 7"]
+
+
+def test_eighty_columns_show_the_bar_the_time_left_and_the_runs():
+    def act(progress):
+        progress.begin(2000, 0, 1000)
+        progress.epochs, progress.ended["diverged"], progress.best = 1234567, 321, 0.6931
+        progress.tick(SimpleNamespace(active=256))
+
+    _, bar, runs = lines(act, width=80)
+    assert bar.startswith("training " + "━" * 14)
+    assert "epoch 1234567/2000000" in bar
+    assert bar.split()[-2] == "left"
+    assert runs == "256 active, 0/2000 runs done, 321 diverged, best val loss 0.6931"
