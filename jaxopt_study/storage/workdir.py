@@ -1,6 +1,7 @@
 """A work directory: one process at a time, and the small files that say what was run and how it went."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -12,12 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
 from jaxopt_study.files import reason, set_aside, sweep, write_text
 
 PACKAGES = ("jaxopt-study", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pyarrow", "matplotlib")
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
@@ -27,17 +29,14 @@ def locked(workdir: Path) -> Iterator[None]:
     What killed processes left half-written there is removed.
 
     Raises:
-        InputError: it cannot be a directory that this user writes to, on a file system with locks.
+        InputError: it cannot be a directory that this user writes to.
         EnvironmentFault: another process holds it.
     """
-    path = workdir / ".lock"
-    # A file system without locks is refused: a mere marker file would outlive a process that is killed.
-    lock = FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=_sign)
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        lock = _acquired(workdir / ".lock")
     except Timeout as error:
-        holder = path.read_text(encoding="utf-8").strip() or "unknown"
+        holder = " ".join(Path(error.lock_file).read_text(encoding="utf-8").split()[:2]) or "unknown"
         raise EnvironmentFault(
             f"--workdir={workdir}: another process ({holder}) is at work there; wait for it or choose another"
         ) from error
@@ -52,6 +51,21 @@ def locked(workdir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _acquired(path: Path) -> BaseFileLock:
+    lock: BaseFileLock = FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=_sign)
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        # A file that names its process: one that is dead is known where it ran, nowhere else.
+        lock = SoftFileLock(path.with_name(".holder"), blocking=False)
+        lock.acquire()
+        told = f"its file system has no locks ({reason(error)}); of a process that dies on another machine, remove"
+        warnings.warn(f"--workdir={path.parent}: {told} {lock.lock_file}", stacklevel=3)
+    return lock
 
 
 def _sign(lock_file: int) -> None:
@@ -199,8 +213,9 @@ def check(workdir: Path) -> Path:
     """
     try:
         found = workdir.expanduser()
+        str(found).encode()  # as Parquet and the report write it
         nearest = next(path for path in (found.absolute(), *found.absolute().parents) if path.exists())
-    except (OSError, RuntimeError) as error:  # too long a name, no such user
+    except (OSError, RuntimeError, UnicodeEncodeError) as error:  # too long a name, no such user, not UTF-8
         raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({error})") from None
     if "\0" in str(found):
         raise InputError("--workdir", repr(str(workdir)), "allowed is a folder that can be written")

@@ -82,13 +82,29 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_file_system_without_locks_is_one_line(code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_gets_a_file_that_names_the_process(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def no_locks(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(InputError) as raised, workdir.locked(tmp_path):
+    with pytest.warns(UserWarning, match=rf"has no locks \({os.strerror(code)}\)"), workdir.locked(tmp_path):
+        assert f"another process ({os.getpid()} " in refused(tmp_path)
+    with pytest.warns(UserWarning, match="has no locks"), workdir.locked(tmp_path):
         pass
-    assert str(raised.value) == (
-        f"--workdir={tmp_path}: allowed is a folder that can be written and locked ({os.strerror(code)})"
-    )
+
+
+def test_a_file_system_without_locks_knows_a_holder_that_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = "import os, sys, filelock; x = filelock.SoftFileLock(sys.argv[1]); x.acquire(); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path / ".holder")], check=False, timeout=60)
+    assert (tmp_path / ".holder").exists()
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.warns(UserWarning, match="has no locks"), workdir.locked(tmp_path):
+        pass
