@@ -2,6 +2,7 @@
 
 import functools
 import math
+from pathlib import Path
 
 import identities
 import jax
@@ -158,3 +159,16 @@ def test_the_peak_of_a_schedule_is_a_learning_rate_that_varies():
         scheduled(optax.sgd, schedule, static=lengths, in_epochs=epochs)
     with pytest.raises(InputError, match=r"peak=peek_value: did you mean peak_value\?"):
         scheduled(optax.sgd, schedule, static=lengths, peak="peek_value")
+
+
+def test_the_example_of_the_documents_makes_grids_that_warm_up():
+    text = (Path(__file__).parents[2] / "docs" / "rules.md").read_text()
+    names = {}
+    exec(text.partition("```python\n")[2].partition("```")[0], names)
+    assert [len(names[grid].points) for grid in ("own", "cosine")] == [6, 4]
+    adam = names["warmed_adam"](jnp.float32(0.1), 4.0, 8.0)
+    state, sizes = adam.init(jnp.float32(0)), []
+    for _ in range(9):
+        update, state = adam.update(jnp.float32(-1), state)
+        sizes.append(round(float(update), 3))
+    np.testing.assert_allclose(sizes, [0, 0.025, 0.05, 0.075, 0.1, 0.085, 0.05, 0.015, 0], atol=1e-3)
