@@ -1,6 +1,7 @@
 """Whatever the library's functions are given, they accept it or refuse it in one line."""
 
 import numpy as np
+import optax
 import own_studies
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -73,6 +74,10 @@ def test_many_studies_are_made_or_refused_in_one_line(asked, labels, tmp_path_fa
     check_study(asked, labels, tmp_path_factory.mktemp("study"))
 
 
+def sampled(learning_rate, samples=2.0):
+    return optax.sgd(learning_rate * samples)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -84,6 +89,10 @@ def test_many_studies_are_made_or_refused_in_one_line(asked, labels, tmp_path_fa
         (lambda: js.make_grid("sgd", points=None), "points=None: allowed is a list of tables"),
         (lambda: js.make_grid(own_studies.mine), "learning_rate=nothing: mine has no default for it"),
         (lambda: js.make_grid(own_studies.mine, learning_rate=0.1, bold=0.5), "hyperparameter=bold"),
+        (
+            lambda: js.make_grid(js.rule(sampled), learning_rate=0.1),
+            "optimizer=sampled: make_grid itself takes samples",
+        ),
         (lambda: digits(model=3), "model=3: allowed are a Linen module"),
         (lambda: digits(model=3, grid=[]), "grid=[]: allowed is one, or a list"),
         (lambda: digits(model=3, seeds=0), "seeds=0: allowed is a whole number"),

@@ -64,6 +64,9 @@ def make_grid(
         InputError: the message says what was given and what is allowed.
     """
     family = family_of(optimizer)
+    for name in (make_grid.__kwdefaults__ or {}).keys() & family.known().keys():
+        allowed = f"make_grid itself takes {name}; allowed is another name for the number, or static={{{name!r}: ..}}"
+        raise InputError("optimizer", family.name, allowed)
     if when is not None and not isinstance(when, Mapping):
         raise InputError("when", repr(when), "allowed is a table of conditions by the names of axes")
     if isinstance(points, str) or not isinstance(points, Sequence):
