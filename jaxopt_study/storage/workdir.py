@@ -88,6 +88,13 @@ def read_json(path: Path) -> Any:
         EnvironmentFault: the file cannot be read.
         Damaged: it is not JSON, or not what was written.
     """
+    value, as_written = _parsed(path)
+    if not as_written:
+        raise Damaged(path, "its content is not what was written", _REBUILT)
+    return value
+
+
+def _parsed(path: Path) -> tuple[Any, bool]:
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
@@ -95,18 +102,19 @@ def read_json(path: Path) -> Any:
     except (ValueError, RecursionError) as error:
         raise Damaged(path, one_line(error), _REBUILT) from error
     digest = value.pop("digest", None) if isinstance(value, dict) else None
-    if digest is not None and digest != _digest(value):
-        raise Damaged(path, "its content is not what was written", _REBUILT)
-    return value
+    return value, digest is None or digest == _digest(value)
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """config.json, empty if there is none; with the errors of :func:`read_json`."""
+    """config.json, empty if there is none; with the errors of :func:`read_json`, but a warning where it was changed.
+
+    People may do so by hand.
+    """
     return _read_table(path, lambda config: {name: _CONFIG[name] for name in config if name in _CONFIG})
 
 
 def read_stats(path: Path) -> dict[str, Any]:
-    """stats.json, empty if there is none; with the errors of :func:`read_json`."""
+    """stats.json, as :func:`read_config`."""
     return _read_table(path, lambda stats: {**dict.fromkeys(stats, _is_number), **_STATS} if stats else {})
 
 
@@ -122,12 +130,16 @@ def usable(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]
 
 
 def _read_table(path: Path, kinds_of: Callable[[dict[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
-    value = read_json(path) if path.exists() else {}
+    value, as_written = _parsed(path) if path.exists() else ({}, True)
     if not isinstance(value, dict):
         raise Damaged(path, "it is no table", _REBUILT)
     for name, kind in kinds_of(value).items():
         if not _fits(value.get(name), kind):
             raise Damaged(path, f"it has no {name} as a study writes it", _REBUILT)
+    if not as_written:
+        warnings.warn(
+            f"{path} was changed since it was written (its digest is another); it is used as it is", stacklevel=3
+        )
     return value
 
 

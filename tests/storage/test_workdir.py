@@ -1,6 +1,7 @@
 """What the small files of a work directory say is what was written, or is left out."""
 
 import contextlib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,19 @@ def test_a_bit_that_flips_is_noticed(tmp_path: Path) -> None:
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
-        with contextlib.suppress(Damaged):
+        with warnings.catch_warnings(record=True) as told, contextlib.suppress(Damaged):
             found = workdir.read_config(path)
-            assert found | content == found  # a space, or the name of the digest, that became another
+            assert told or found | content == found  # a space, or the name of the digest, that became another
+        with contextlib.suppress(Damaged):
+            assert workdir.read_json(path) | content == workdir.read_json(path)
+
+
+def test_what_people_change_in_config_json_is_used_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    workdir.write_json(path, {"own": True})
+    path.write_text(path.read_text().replace("true", "false"))
+    with pytest.warns(UserWarning, match=r"config\.json was changed since it was written"):
+        assert workdir.read_config(path) == {"own": False}
 
 
 def test_what_is_damaged_is_set_aside_and_nothing_is_found(tmp_path: Path) -> None:
