@@ -204,8 +204,7 @@ class Checkpoints:
         if self._manager is None:
             from orbax import checkpoint as ocp
 
-            # Orbax tells every step, and every failure with its traceback; what matters of it is raised here in a line.
-            logging.getLogger("absl").addFilter(_not_orbax)
+            quieten_orbax()
             options: Any = {"max_to_keep": KEPT, "cleanup_tmp_directories": True}
             handlers: Any = None
             if self.process is not None:
@@ -230,8 +229,15 @@ def _digest(table: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
+def quieten_orbax() -> None:
+    """Keeps Orbax's steps, and its failures with their tracebacks, from the log: what matters is raised in a line."""
+    logging.getLogger("absl").addFilter(_not_orbax)
+    logging.getLogger("asyncio").addFilter(_not_orbax)  # of several parts that fail it waits for one only
+
+
 def _not_orbax(record: logging.LogRecord) -> bool:
-    return "orbax" not in record.pathname
+    text = record.pathname if record.name == "absl" else record.getMessage()
+    return "orbax" not in text and "tensorstore" not in text
 
 
 def _unpack(packed: np.ndarray, leaves: list[tuple[list[int], str]]) -> list[np.ndarray]:

@@ -19,6 +19,7 @@ from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.models.own import model_of
 from jaxopt_study.settings import own_switches
 from jaxopt_study.storage import workdir
+from jaxopt_study.storage.checkpoint import quieten_orbax
 from jaxopt_study.storage.store import read_runs
 
 _DIGEST = "digest.json"
@@ -70,6 +71,7 @@ def _read(folder: Path, wanted: Any) -> Variables:
     """Variables of the shapes ``wanted``; Damaged: they are not those that were written."""
     from orbax import checkpoint as ocp  # takes seconds to import
 
+    quieten_orbax()
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             variables = Variables(**checkpointer.restore(folder, wanted))
