@@ -66,7 +66,7 @@ def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, 
 def _switch(module: Any, train: bool) -> None:
     """Sets the switches of a module and of those within it."""
     module.train() if train else module.eval()  # which may be the user's own
-    for _, each in nnx.iter_modules(module):
+    for each in [part for _, part in nnx.iter_graph(module) if isinstance(part, nnx.Module)]:
         for name, value in switches.set_to(list(switches.TRAINING), train).items():
             if isinstance(getattr(each, name, None), bool):
                 setattr(each, name, value)
