@@ -108,7 +108,8 @@ class Trainer:
         if fingerprint not in self.store:
             return False
         try:
-            self.store.read(fingerprint)
+            if fingerprint not in self.trained:
+                self.trained[fingerprint] = self.store.read(fingerprint)
         except Damaged as error:
             warnings.warn(str(error), stacklevel=2)
             return False
