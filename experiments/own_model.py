@@ -1,5 +1,6 @@
 """Your own network, data and optimizers in a few lines: a small residual network on the ten digits; under a minute."""
 
+import argparse
 from functools import partial
 
 import jax
@@ -35,4 +36,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help; it has no flags
     main()

@@ -1,5 +1,6 @@
 """The two ways in which a command can be refused, told apart by who can mend it."""
 
+import re
 from pathlib import Path
 
 _LONGEST = 400
@@ -8,14 +9,19 @@ _LONGEST = 400
 class InputError(ValueError):
     """The user's input cannot be used: exit status 2.
 
-    The message is one line: the flag or argument, the value that was given, what is allowed.
+    The message is one line: the argument, the value that was given, what is allowed. A command says it of its flags,
+    which are the same names behind ``--``.
     """
 
     def __init__(self, name: str, given: object, allowed: str) -> None:
-        self.name = name
+        self.name = name.removeprefix("--")
         self.given = given
         self.allowed = allowed
-        super().__init__(" ".join(f"{name}={_short(given)}: {allowed}".splitlines()))
+        super().__init__(self.line(self.name, re.sub(r"--(?=[a-z])", "", allowed)))
+
+    def line(self, name: str, allowed: str) -> str:
+        """The message, with these spellings."""
+        return " ".join(f"{name}={_short(self.given)}: {allowed}".splitlines())
 
 
 class EnvironmentFault(RuntimeError):

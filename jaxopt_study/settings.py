@@ -5,8 +5,6 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import jax
-
 from jaxopt_study.errors import InputError
 
 # Raised when a change of the code changes what a run computes, so that stored runs are not mistaken for new ones.
@@ -25,6 +23,8 @@ def own_switches() -> Iterator[None]:
     Results depend on types and random numbers, which a fingerprint does not name; divergence is data and stops nothing;
     what is compiled is compiled. Also a decorator.
     """
+    import jax  # slow to import: data are read without it
+
     options: Any = jax  # which have no types
     x64 = options.enable_x64 if hasattr(jax, "enable_x64") else options.experimental.enable_x64  # before jax 0.8
     switches: Any = (

@@ -100,7 +100,7 @@ def sampled(learning_rate, samples=2.0):
         (lambda: digits(model=3, slots=0), "slots=0: allowed is a whole number from 1"),
         (lambda: digits(model=3, strategy="pmap"), "strategy=pmap: allowed are auto, vmap, map"),
         (lambda: digits(model=3, checkpoint_minutes=0), "checkpoint_minutes=0: allowed is a number above 0"),
-        (lambda: digits(model=3, workers=2), "--workers=2: allowed with --cluster only"),
+        (lambda: digits(model=3, workers=2), "workers=2: allowed with cluster only"),
         (lambda: digits(model=3, execution=Execution(slots=2), slots=2), "execution=Execution(slots=2"),
     ],
 )

@@ -177,8 +177,8 @@ def exit_status() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        flag = f"--{error.name}" if error.name in FLAGS else error.name  # the library's name of its argument
-        leave(2, f"error: {InputError(flag, error.given, error.allowed)}")
+        flag = f"--{error.name}" if error.name in FLAGS else error.name
+        leave(2, f"error: {error.line(flag, error.allowed)}")
     except EnvironmentFault as error:
         leave(1, f"error: {error}")
     except Stopped as stopped:

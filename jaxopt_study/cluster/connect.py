@@ -4,19 +4,25 @@ import contextlib
 import logging
 import os
 import re
+import secrets
+import socket
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jaxopt_study.engine import devices
 from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.files import reason
 
 try:
     import ray
+    from ray._private import ray_constants
 except ImportError as missing:
     raise EnvironmentFault(
         "a cluster needs Ray, which is not installed: run pip install 'jaxopt-study[cluster]'"
     ) from missing
 
+KNOCK_SECONDS = 5.0
 ALLOWED = "allowed are local, auto (a cluster that this machine is part of) and ray://HOST:PORT"
 
 
@@ -52,17 +58,43 @@ def connect(address: str) -> bool:
         return False
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
-        # A private instance tells nobody of its use.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        _keep_private()
         options |= {"include_dashboard": False, "num_cpus": devices.cpu_cores()}
+    else:
+        _knock(address)
     # Workers without a GPU see none: what Ray will do in time, and warns about until then.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
         ray.init(address=address, **options)
+    except KeyboardInterrupt:
+        ray.shutdown()  # of what it had started
+        raise
     except (ConnectionError, RuntimeError, ValueError, OSError, ImportError) as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)
         raise EnvironmentFault(f"--cluster={address}: no Ray cluster answers ({line[:200]})") from error
     return True
+
+
+def _keep_private() -> None:
+    """An instance of this command alone listens on this machine alone, has a token that no file holds, tells nobody."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's way to ask for the loopback, where that is not usual
+    ray_constants.ENABLE_RAY_CLUSTER = False  # as the variable says; read when Ray was imported
+
+
+def _knock(address: str) -> None:
+    """Refuses an address where nothing listens, which Ray tries for a minute or two; EnvironmentFault."""
+    given = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    place = urllib.parse.urlsplit(given if "://" in given else f"//{given}")
+    if not place.hostname or place.port is None:  # Ray looks for an instance of this machine's
+        return
+    told = f"--cluster={address}" + (f" (RAY_ADDRESS={given})" if address == "auto" else "")
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        raise EnvironmentFault(f"{told}: no Ray cluster answers ({reason(error)})") from error
 
 
 def resources(cpus_per_worker: int | None) -> Resources:

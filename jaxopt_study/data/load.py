@@ -68,7 +68,9 @@ def load(
         cache = files.path_of("--cache_dir", cache_dir) if cache_dir else files.cache_folder() / "data"
         source = _split(*through_cache(cache, key, decode), split_seed)
     else:
-        raise InputError("--dataset", name, "one of digits, tfds:NAME, folder:PATH")
+        perhaps = f"folder:{name}" if Path(name).is_dir() else f"tfds:{name}" if name.isidentifier() else ""
+        hint = f"did you mean {perhaps}? " if perhaps else ""
+        raise InputError("--dataset", name, f"{hint}allowed are digits, tfds:NAME, folder:PATH")
     return assemble(name, source, classes=classes, train_examples=train_examples, val_examples=val_examples)
 
 

@@ -20,7 +20,7 @@ from jaxopt_study.errors import one_line
 
 VERSION = 1  # raise it whenever the pixels of a picture would come out differently: it is part of the cache's key
 DEFAULT_SIZE = 128  # the article's
-_CHUNK = 256
+_CHUNK = 16  # of large pictures half a second or two, for which an interrupt waits
 _MOST_THREADS = 16  # beyond, they wait for the interpreter's lock
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _STRANGE = {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow runs Ghostscript, or knows the name alone
@@ -115,8 +115,8 @@ def _neighbours(size: int, out: int) -> tuple[NDArray[np.int64], NDArray[np.int6
 def in_threads(count: int, work: Callable[[range], None], *, title: str, progress: bool) -> None:
     """Calls ``work`` on consecutive ranges that make up 0..count-1, in threads (Pillow decodes without the lock).
 
-    With ``progress`` a bar under this title runs on stderr. Whatever the first failing call raises comes out; calls not
-    yet begun are dropped then.
+    With ``progress`` a bar under this title runs on stderr. Whatever the first failing call raises comes out, or an
+    interrupt; calls not yet begun are dropped then.
     """
     from rich.console import Console  # slow to import, and only needed here
     from rich.progress import Progress

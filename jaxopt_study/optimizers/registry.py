@@ -38,6 +38,9 @@ def check_name(what: str, name: str, known: Iterable[str], owner: str = "") -> N
 
 def family(name: str) -> Family:
     """Returns the optimizer of that name; InputError, with the nearest name, if there is none."""
+    if isinstance(name, str) and name not in OPTIMIZERS and callable(getattr(optax, name, None)):
+        allowed = f"did you mean Optax's function, optax.{name}? allowed by name are {', '.join(OPTIMIZERS)}"
+        raise InputError("optimizer", name, allowed)
     check_name("optimizer", name, OPTIMIZERS)
     return OPTIMIZERS[name]
 

@@ -46,9 +46,11 @@ class Objects:
         except ImportError as error:
             hint = f"pip install 'jaxopt-study[{extra}]'" if extra else " ".join(str(error).split())
             raise EnvironmentFault(f"--workdir={url}: the package for {protocol}:// is missing; {hint}") from None
-        except ValueError as error:
+        except OSError as error:
+            raise EnvironmentFault(f"--workdir={url}: the storage cannot be used ({one_line(error)})") from error
+        except Exception as error:  # no such storage, or one that wants more than a URL: each says it in its own way
             allowed = "allowed are a folder, s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, or what else fsspec knows"
-            raise InputError("--workdir", url, f"{allowed} ({error})") from None
+            raise InputError("--workdir", url, f"{allowed} ({one_line(error)})") from None
         self._root = root.rstrip("/")
 
     def get(self, name: str) -> bytes | None:

@@ -235,3 +235,24 @@ def test_a_killed_driver_started_again_finishes_the_study(undisturbed, tmp_path)
     assert start(tmp_path, 60).wait() == 0
     same(small.study(tmp_path, RUNS, **LONG).histories, undisturbed)
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+
+
+LISTENING = """
+import psutil, sys
+from jaxopt_study.cluster import connect
+connect.connect("local")
+mine = [psutil.Process(), *psutil.Process().children(recursive=True)]
+found = [c.laddr.ip for process in mine for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+print(len(found), *{ip.removeprefix("::ffff:") for ip in found})
+"""
+
+
+def test_a_private_instance_listens_on_this_machine_alone_and_leaves_no_token(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path), "RAY_ADDRESS": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTENING], env=environment, capture_output=True, text=True, timeout=110
+    )
+    count, *addresses = done.stdout.split()
+    assert int(count) > 3, done.stderr
+    assert addresses == ["127.0.0.1"]
+    assert not list(tmp_path.rglob("*token*"))

@@ -42,20 +42,20 @@ def test_a_run_of_examples_is_not_copied() -> None:
 
 def test_two_classes_must_be_left_for_training() -> None:
     source = _source([0, 0, 0, 0, 0, 0, 0, 1, 2, 0])
-    with pytest.raises(InputError, match=r"^--dataset=set: the training part must hold at least two classes$"):
+    with pytest.raises(InputError, match=r"^dataset=set: the training part must hold at least two classes$"):
         _assemble(source)
-    with pytest.raises(InputError, match=r"^--train_examples=2: must leave at least two classes in the training part$"):
+    with pytest.raises(InputError, match=r"^train_examples=2: must leave at least two classes in the training part$"):
         _assemble(_source([0, 0, 0, 1, 2, 0, 1, 1, 2, 0]), train_examples=2)
 
 
 def test_something_must_be_left_for_validation() -> None:
-    with pytest.raises(InputError, match=r"^--dataset=set: no example of the chosen classes is left for validation$"):
+    with pytest.raises(InputError, match=r"^dataset=set: no example of the chosen classes is left for validation$"):
         _assemble(_source([0, 1, 0, 1, 0, 1, 0, 2, 2, 2]), classes=("a", "b"))
 
 
 def test_long_lists_of_classes_are_cut_in_messages() -> None:
     source = _source([0] * 10, classes=tuple(f"c{i}" for i in range(100)))
-    with pytest.raises(InputError, match=r"^--classes=x,c1: no class 'x'; there are c0, .*, c11 and 88 more$"):
+    with pytest.raises(InputError, match=r"^classes=x,c1: no class 'x'; there are c0, .*, c11 and 88 more$"):
         _assemble(source, classes=("x", "c1"))
 
 

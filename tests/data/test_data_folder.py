@@ -179,7 +179,7 @@ def test_a_new_picture_is_seen(photos: Path) -> None:
 
 def test_missing_folder(tmp_path: Path) -> None:
     assert _refusal(tmp_path / "none") == (
-        f"--dataset=folder:{tmp_path / 'none'}: must be an existing folder with one subfolder a class"
+        f"dataset=folder:{tmp_path / 'none'}: must be an existing folder with one subfolder a class"
     )
 
 
@@ -215,7 +215,7 @@ def test_unreadable_picture_is_named_and_nothing_is_left(photos: Path, content: 
 
 
 def test_unknown_class(photos: Path) -> None:
-    assert _refusal(photos, classes=("red", "pink")) == "--classes=red,pink: no class 'pink'; there are blue, red"
+    assert _refusal(photos, classes=("red", "pink")) == "classes=red,pink: no class 'pink'; there are blue, red"
 
 
 def test_the_bar_goes_to_stderr_and_only_when_asked_for(photos: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -171,7 +171,7 @@ def test_configs_are_found_and_must_be_named_where_there_are_several(data_dir: P
     assert _load(data_dir).train_images[0, 0, 0, 0] == 0
     _write_set(data_dir, config="noisy", first=1)
     assert _load(data_dir, "tiny/noisy").train_images[0, 0, 0, 0] == 9
-    assert _refusal(data_dir) == ("--dataset=tfds:tiny: must name one of the prepared configs: tiny/noisy, tiny/plain")
+    assert _refusal(data_dir) == ("dataset=tfds:tiny: must name one of the prepared configs: tiny/noisy, tiny/plain")
 
 
 def test_tfds_own_folder_is_the_default(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +203,7 @@ def test_sets_that_are_not_for_image_classification_are_refused(
     data_dir: Path, features: dict[str, Any], reason: str
 ) -> None:
     _write_set(data_dir, features=features)
-    assert _refusal(data_dir) == f"--dataset=tfds:tiny: must be a set for image classification: it has {reason}"
+    assert _refusal(data_dir) == f"dataset=tfds:tiny: must be a set for image classification: it has {reason}"
 
 
 def test_a_set_without_a_train_split_is_refused(data_dir: Path) -> None:
@@ -216,7 +216,7 @@ def test_an_unknown_class_is_refused_before_anything_is_decoded(
 ) -> None:
     _write_set(data_dir)
     monkeypatch.setattr(pictures, "in_threads", lambda *_, **__: pytest.fail("decoded"))
-    assert _refusal(data_dir, classes=("ant", "elk")) == "--classes=ant,elk: no class 'elk'; there are ant, bee, cow"
+    assert _refusal(data_dir, classes=("ant", "elk")) == "classes=ant,elk: no class 'elk'; there are ant, bee, cow"
 
 
 @pytest.mark.parametrize("name", ["features.json", "dataset_info.json", "tiny-train.array_record-00001-of-00002"])
@@ -232,7 +232,7 @@ def test_damaged_files_are_refused_in_one_line(data_dir: Path, name: str, damage
     if name == "dataset_info.json" and damage == "gone":
         assert "no such set in TFDS and none prepared" in message
     else:
-        assert re.match(rf"--data_dir={file.parent}: holds damaged data, delete it and prepare it again \(", message)
+        assert re.match(rf"data_dir={file.parent}: holds damaged data, delete it and prepare it again \(", message)
     cache = data_dir.parent / "cache"
     assert not cache.exists() or list(cache.iterdir()) == []
 
@@ -240,7 +240,7 @@ def test_damaged_files_are_refused_in_one_line(data_dir: Path, name: str, damage
 def test_a_set_in_another_format_is_refused(data_dir: Path) -> None:
     folder = _write_set(data_dir, file_format="tfrecord")
     assert _refusal(data_dir) == (
-        f"--data_dir={folder}: is prepared as tfrecord, array_record is needed: prepare tiny in another folder"
+        f"data_dir={folder}: is prepared as tfrecord, array_record is needed: prepare tiny in another folder"
     )
 
 
@@ -255,7 +255,7 @@ def test_unprepared_without_tensorflow_names_the_two_commands(data_dir: Path, mo
 
 def test_unknown_name_suggests_close_ones(data_dir: Path) -> None:
     assert _refusal(data_dir, "cats_vs_dogz") == (
-        f"--dataset=tfds:cats_vs_dogz: no such set in TFDS and none prepared in {data_dir}; did you mean cats_vs_dogs?"
+        f"dataset=tfds:cats_vs_dogz: no such set in TFDS and none prepared in {data_dir}; did you mean cats_vs_dogs?"
     )
     assert "see tensorflow.org/datasets" in _refusal(data_dir, "qqqqqqqqqqq")
     assert "tfds:NAME, tfds:NAME/CONFIG" in _refusal(data_dir, "../tiny")
@@ -264,7 +264,7 @@ def test_unknown_name_suggests_close_ones(data_dir: Path) -> None:
 def test_data_dir_that_is_a_file_is_refused(data_dir: Path) -> None:
     file = data_dir / "file"
     file.write_text("")
-    assert _refusal(file) == f"--data_dir={file}: must be a readable folder (it is a file)"
+    assert _refusal(file) == f"data_dir={file}: must be a readable folder (it is a file)"
 
 
 def test_where_tensorflow_is_there_an_unprepared_set_is_prepared(

@@ -190,7 +190,7 @@ def test_the_stopping_rule_is_patience_on_the_validation_loss(seed):
 
 
 def test_batch_larger_than_the_set_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="--batch_size=71: allowed is a whole number from 1 to the 70 training"):
+    with pytest.raises(ValueError, match="batch_size=71: allowed is a whole number from 1 to the 70 training"):
         Trainer(Settings(batch_size=71), small.dataset(), small.grid(), tmp_path, model=small.MODEL)
 
 

@@ -1,7 +1,9 @@
 """The flags that say on which machines a study trains."""
 
+import socket
 import subprocess
 import sys
+import time
 
 import commands
 import pytest
@@ -27,6 +29,22 @@ def test_flags_that_cannot_be_used_are_refused_in_one_line(flags, message, tmp_p
     assert told.startswith(f"error: {message}")
     assert told.count("\n") == 1
     assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize("cluster", ["auto", "ray"])
+def test_an_address_where_nothing_listens_is_refused_at_once(cluster, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is the extra 'cluster'")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", place)
+    address = {"auto": "auto", "ray": f"ray://{place}"}[cluster]
+    begin = time.monotonic()
+    assert commands.run(momentum_grid, *commands.TINY, f"--cluster={address}", f"--workdir={tmp_path / 'w'}") == 1
+    assert time.monotonic() - begin < 20
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: --cluster={address}")
+    assert told.endswith("no Ray cluster answers (Connection refused)\n")
+    assert place in told
 
 
 def test_nothing_of_ray_is_imported_unless_a_cluster_is_asked_for():

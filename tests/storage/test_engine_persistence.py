@@ -164,7 +164,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monke
 def test_a_work_directory_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     for check in (workdir.check, lambda path: small.study(path, small.grid()).train()):
-        with pytest.raises(InputError, match=r"--workdir=.*allowed is a folder that can be written"):
+        with pytest.raises(InputError, match=r"workdir=.*allowed is a folder that can be written"):
             check(tmp_path / "file")
 
 

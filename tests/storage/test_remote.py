@@ -142,11 +142,11 @@ def test_a_storage_that_fails_for_a_while_costs_nothing(empty, monkeypatch):
 
 def test_errors_name_the_url_and_not_only_the_mirror(empty):
     mirror = str(remote.place(URL))
-    with pytest.raises(InputError, match=f"^--workdir={URL}/runs: allowed is another than {URL}$"), remote.kept(URL):
+    with pytest.raises(InputError, match=f"^workdir={URL}/runs: allowed is another than {URL}$"), remote.kept(URL):
         raise InputError("--workdir", f"{mirror}/runs", f"allowed is another than {mirror}")
     with pytest.raises(EnvironmentFault, match=f"is the mirror of {URL}"), remote.kept(URL):
         raise EnvironmentFault(f"{mirror}/runs: no space left")
-    with pytest.raises(InputError, match=r"^--seeds=0: allowed is 1$"), remote.kept(URL):
+    with pytest.raises(InputError, match=r"^seeds=0: allowed is 1$"), remote.kept(URL):
         raise InputError("--seeds", 0, "allowed is 1")
 
 
@@ -217,9 +217,18 @@ def test_a_damaged_list_of_what_was_sent_is_made_anew(known, empty):
     assert json.loads((folder / ".known.json").read_text()).keys() >= {"runs/a.parquet", "config.json"}
 
 
-@pytest.mark.parametrize(("url", "error"), [("nowhere://a/b", InputError), ("memory://", InputError)])
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("nowhere://a/b", InputError),
+        ("memory://", InputError),
+        ("reference://a/b", InputError),
+        ("ftp://127.0.0.1:1/a", EnvironmentFault),
+        ("zip://a.zip", EnvironmentFault),
+    ],
+)
 def test_what_is_no_place_is_refused_in_one_line(url, error):
-    with pytest.raises(error, match="--workdir=") as told:
+    with pytest.raises(error, match="workdir=") as told:
         remote.place(url)
     assert "\n" not in str(told.value)
 
@@ -241,5 +250,5 @@ def test_a_folder_is_itself(tmp_path):
 
 def test_a_url_where_processes_are_to_share_a_folder_is_refused_before_the_storage_is_asked(monkeypatch):
     monkeypatch.setattr(remote, "_objects", lambda url: pytest.fail("the storage was asked"))
-    with pytest.raises(InputError, match=f"^--workdir={URL}: allowed with --distributed is a folder"):
+    with pytest.raises(InputError, match=f"^workdir={URL}: allowed with distributed is a folder"):
         remote.kept(URL, shared=True).__enter__()
