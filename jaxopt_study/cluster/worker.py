@@ -251,7 +251,7 @@ class Worker:
                 compile_seconds=before.compile_seconds + sweep.compile_seconds,
                 epochs_trained=before.epochs_trained + work.epochs_trained,
                 epochs_computed=before.epochs_computed + work.epochs_computed,
-                memory_bytes=max(before.memory_bytes, sweep.memory_bytes * len(sweep.devices)),
+                memory_bytes=max(before.memory_bytes, sweep.peak_bytes()),
             )
             self.change.notify_all()  # whoever waits hears of all the runs that ended in this epoch at once
 

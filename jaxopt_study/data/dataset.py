@@ -1,6 +1,7 @@
 """From the pictures of a source to a data set, split and cut down, and to the batches that are trained on."""
 
 import hashlib
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ Array = Any  # numpy before it is put on a device, jax after
 
 TRAIN_SHARE = 0.8  # the article's train[:80%]
 _NAMED = 10
+_ALIGNMENT = 64  # bytes
 
 
 class Dataset(NamedTuple):
@@ -172,18 +174,27 @@ def batches_of(data: Dataset, *, batch_size: int, val_batch_size: int, seed: int
     order = np.random.default_rng(seed).permutation(examples)
     count = examples // batch_size
     full, rest = order[: count * batch_size], order[count * batch_size :]
-    train = _stacked(data.train_images[full], count, batch_size), _stacked(data.train_labels[full], count, batch_size)
+    train = _taken(data.train_images, full, count, batch_size), _taken(data.train_labels, full, count, batch_size)
 
     size = min(val_batch_size, val_examples)
     count = -(-val_examples // size)
-    padding = count * size - val_examples
-    weights = np.pad(np.ones(val_examples, np.float32), (0, padding)).reshape(count, size)
-    images, labels = (
-        _stacked(np.pad(part[:val_examples], [(0, padding)] + [(0, 0)] * (part.ndim - 1), mode="edge"), count, size)
-        for part in (data.val_images, data.val_labels)
-    )
-    return Batches(train, (data.train_images[rest], data.train_labels[rest]), (images, labels, weights))
+    padded = np.minimum(np.arange(count * size), val_examples - 1)
+    weights = _taken((np.arange(count * size) < val_examples).astype(np.float32), np.arange(count * size), count, size)
+    val = _taken(data.val_images, padded, count, size), _taken(data.val_labels, padded, count, size), weights
+    return Batches(train, (data.train_images[rest], data.train_labels[rest]), val)
 
 
-def _stacked(examples: np.ndarray, count: int, size: int) -> np.ndarray:
-    return examples.reshape(count, size, *examples.shape[1:])
+def _taken(examples: np.ndarray, indices: Indices, count: int, size: int) -> np.ndarray:
+    """``examples[indices]``, ``[count * size, ..]``, as batches ``[count, size, ..]``."""
+    taken = aligned((count * size, *examples.shape[1:]), examples.dtype)
+    np.take(examples, indices, axis=0, out=taken, mode="clip")  # which, unlike others, fills it without a copy
+    return taken.reshape(count, size, *examples.shape[1:])
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """An array that begins where JAX's CPU devices can use it as it is: others are copied, once for every core."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    array: np.ndarray = room[start : start + size].view(dtype).reshape(shape)
+    return array

@@ -1,6 +1,7 @@
 """Which devices train, and where their compiled programs are kept."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import jax
 
 from jaxopt_study import files
+from jaxopt_study.engine import cgroups
 from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 
 
 def cpu_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    """Cores that this process may use: those it is kept to, and no more than its container has the time of."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return max(1, min(count, math.ceil(cgroups.cores() or count)))
 
 
 def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True, only_cpu: bool = False) -> None:

@@ -3,6 +3,7 @@
 import jax
 import psutil
 
+from jaxopt_study.engine import cgroups
 from jaxopt_study.engine.sweep import Sweep, memory_of
 
 # Chosen, not measured: on CPU what the runs share should be a small part of a step by then. On an accelerator the
@@ -18,9 +19,10 @@ def most(platform: str) -> int:
 
 
 def free_bytes(device: jax.Device) -> int:
-    """Memory that a device can still give; of the host, divided among its CPU devices."""
+    """Memory that a device can still give; of the host or its container, divided among its CPU devices."""
     if device.platform == "cpu":
-        return int(psutil.virtual_memory().available // jax.local_device_count("cpu"))
+        free, allowed = psutil.virtual_memory().available, cgroups.memory_left()
+        return int(min(free, free if allowed is None else allowed) // jax.local_device_count("cpu"))
     known = device.memory_stats() or {}
     return int(known.get("bytes_limit", 8 << 30) - known.get("bytes_in_use", 0))
 
@@ -41,7 +43,8 @@ def slots_for(sweep: Sweep, runs: int, asked: int | None = None) -> int:
     device = sweep.devices[0]
     slots = min(runs, most(device.platform))
     data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
-    room = MARGIN * (free_bytes(device) + data)
+    # The data is there already; on a CPU once for all devices.
+    room = MARGIN * free_bytes(device) + (data if device.platform == "cpu" else MARGIN * data)
     while slots > len(sweep.devices):
         needed = memory_of(sweep.compiled("epoch", sweep.padded(slots)))
         if needed <= room:

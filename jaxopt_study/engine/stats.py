@@ -21,7 +21,7 @@ def add(path: Path, scheduler: Scheduler, *, examples: int, runs: int, seconds: 
         "runs": runs,
         "slots": scheduler.most,
         "devices": len(sweep.devices),
-        "peak_memory_bytes": sweep.memory_bytes * len(sweep.devices),
+        "peak_memory_bytes": sweep.peak_bytes(),
     }
     add_part(path, part)
 

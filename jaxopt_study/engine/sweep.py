@@ -41,7 +41,10 @@ class Calls(NamedTuple):
 
 
 class Sweep:
-    """K slots on devices of one platform, each of which holds the data; ``batches`` are on the host."""
+    """K slots on devices of one platform, each of which holds the data; ``batches`` are on the host.
+
+    On a CPU the devices share the host's arrays (see ``data.dataset.aligned``), which must not change from then on.
+    """
 
     def __init__(self, program: Program, batches: Batches, devices: Sequence[jax.Device]) -> None:
         self.program = program
@@ -53,6 +56,11 @@ class Sweep:
         self._compiled: dict[tuple[str, int], Any] = {}
         self.compile_seconds = 0.0
         self.memory_bytes = 0
+
+    def peak_bytes(self) -> int:
+        """Of all devices while they train; what CPU devices share is counted once."""
+        shared = sum(x.nbytes for x in jax.tree.leaves(self.batches)) if self.devices[0].platform == "cpu" else 0
+        return max(0, len(self.devices) * (self.memory_bytes - shared) + shared) if self.memory_bytes else 0
 
     def padded(self, slots: int) -> int:
         """The number of slots that ``slots`` become, so that every device has the same number."""
