@@ -10,10 +10,11 @@ from compared import assert_close, assert_identical, by_run
 
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import make_run
+from jaxopt_study.history import CURVES
 from jaxopt_study.settings import Settings
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training import epoch as engine
-from jaxopt_study.training.step import STRATEGIES, dropout_key
+from jaxopt_study.training.step import STRATEGIES
 
 
 def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) -> dict[str, list[float]]:
@@ -35,13 +36,20 @@ def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) ->
         return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(jnp.float32)).mean(), new["batch_stats"]
 
     gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
-    curves = {name: [] for name in ("train_loss", "val_loss", "val_accuracy", "oscillation", "update_size", "distance")}
+    curves = {name: [] for name in CURVES}
     signs = None
+
+    def norm_of(tree):
+        return np.linalg.norm(np.asarray(jax.flatten_util.ravel_pytree(tree)[0], np.float64))
+
     for epoch in range(epochs):
         losses, flips, sizes, start = [], [], [], jax.flatten_util.ravel_pytree(params)[0]
+        norms = []
         for step, first in enumerate(range(0, len(labels), 16)):
             x, y = images[first : first + 16], labels[first : first + 16]
-            step_key = dropout_key(jnp.uint32(seed), jnp.int32(epoch), jnp.int32(step))
+            step_key = jax.random.key(1)
+            for part in (seed, epoch, step):  # said here once more, so that the engine's own has to be this
+                step_key = jax.random.fold_in(step_key, part)
             (loss, stats), grads = gradient(params, stats, x, y, step_key)
             updates, opt_state = optimizer.update(grads, opt_state)
             params = optax.apply_updates(params, updates)
@@ -49,6 +57,7 @@ def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) ->
             flips.append(np.mean(np.sign(flat) * signs < 0) if signs is not None else 0.0)
             signs = np.sign(flat)
             sizes.append(np.abs(flat).mean())
+            norms.append((norm_of(grads), norm_of(updates), norm_of(params)))
             losses.append(float(loss))
         logits = module.apply({"params": params, "batch_stats": stats}, data.val_images / np.float32(255), False)[:, 0]
         y = data.val_labels
@@ -60,6 +69,7 @@ def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) ->
             "update_size": np.mean(sizes),
             "distance": float(jnp.linalg.norm(jax.flatten_util.ravel_pytree(params)[0] - start)),
         }
+        values |= dict(zip(("grad_norm", "update_norm", "param_norm"), np.mean(norms, 0), strict=True))
         for name, value in values.items():
             curves[name].append(value)
     return curves

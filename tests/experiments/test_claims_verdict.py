@@ -2,9 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
+from made_runs import history
 
+from experiments.article.parts import less
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide
+from jaxopt_study.analysis.runs import Cell
 
 CLEAR, AGAINST, OPEN = [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.5]
 
@@ -49,6 +53,30 @@ def test_many_parts_do_not_make_it_easier_to_fail_by_luck_nor_harder_to_hold():
     assert verdict([-each for each in weak]) == "contradicted"
     assert verdict(*[[-each for each in weak]] + [CLEAR] * 9) == "undecided"
     assert verdict(*[weak] + [AGAINST] * 9, some=True) == "undecided"
+
+
+def test_the_level_is_95_percent():
+    values = [0.0, 1.0, 2.0, 3.0, 4.0]  # mean 2, standard error 0.5^0.5; Student's t with 4 degrees: 2.776445
+    found = decide([Part("m", values, low=0.0)])
+    np.testing.assert_allclose((found.effect, found.low), (2.0, 2 - 2.776445 * 0.5**0.5), rtol=1e-5)
+    # At 90% (t 2.131847) these would reach 0.49 and hold.
+    assert decide([Part("m", values, low=0.3)]).verdict == "undecided"
+    assert decide([Part("m", values, low=0.03)]).verdict == "supported"
+
+
+def test_configurations_are_compared_on_the_same_seeds():
+    """Seeds differ by far more than configurations, as they do in practice."""
+
+    def cell(rate, shift):
+        return Cell("sgd", {"learning_rate": rate}, {
+            seed: history("sgd", seed=seed, val=[0.9, level + shift], learning_rate=rate)
+            for seed, level in ((3, 0.3), (0, 0.6), (7, 0.5), (1, 0.4), (2, 0.35))
+        })  # fmt: skip
+
+    worse, better = cell(0.1, 0.01), cell(0.2, 0.0)
+    part = less(worse, better, lambda run: float(min(run.curves["val_loss"])), "smallest validation loss")
+    np.testing.assert_allclose(part.values, 5 * [0.01], atol=1e-6)
+    assert decide([part]).verdict == "supported"
 
 
 def test_one_seed_is_undecided_however_large_but_its_effect_is_shown():

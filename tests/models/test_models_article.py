@@ -7,6 +7,7 @@ import pytest
 import small
 
 from jaxopt_study.errors import InputError
+from jaxopt_study.models import article
 from jaxopt_study.models.article import ArticleNet, plain
 
 
@@ -86,6 +87,34 @@ def test_initial_arrays_are_glorot_kernels_zero_biases_and_neutral_batch_norms()
     assert not np.any(variables.params["BatchNorm_1"]["bias"])
     assert np.all(variables.params["BatchNorm_1"]["scale"] == 1)
     assert np.all(variables.stats["batch_stats"]["BatchNorm_1"]["var"] == 1)
+
+
+def test_the_last_layer_is_glorot_uniform_too():
+    kernels = [small.initial(plain((2, 2, 1)), seed).params["Dense_2"]["kernel"] for seed in range(4)]
+    limit = (6 / (256 + 1)) ** 0.5
+    assert 0.99 * limit < np.abs(kernels).max() <= limit
+    # The deviation of a uniform distribution: Flax's own initialization has 1 / 16 instead, within the same limit.
+    assert abs(np.std(kernels) - limit / 3**0.5) < 0.005
+
+
+@pytest.mark.parametrize(("notebook", "dense"), [(False, [0.6]), (True, [0.6, 0.6])])
+def test_dropout_rates_are_the_articles(notebook, dense, monkeypatch):
+    rates, real = [], article.dropout_batch_first
+
+    def noted(x, seed, layer, rate):
+        rates.append((layer, rate))
+        return real(x, seed, layer, rate)
+
+    monkeypatch.setattr(article, "dropout_batch_first", noted)
+    images = jnp.zeros((2, 32, 32, 3))
+    net, streams = ArticleNet(second_dropout=notebook), {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+    jax.eval_shape(lambda: net.init(streams, images, train=True))
+    assert rates == list(enumerate([0.2, 0.2, 0.2, 0.2, 0.6, *dense]))
+
+
+def test_sizes_and_batch_norm_are_the_articles():
+    assert article.FILTERS == (4, 8, 16, 32, 64)
+    assert (article.DENSE_UNITS, article.MOMENTUM, article.EPSILON) == (256, 0.99, 1e-3)
 
 
 def test_training_draws_dropout_from_the_key_and_evaluation_draws_none():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.optimizers import foreign, registry
+from jaxopt_study.optimizers import adagrad, adam, foreign, momentum, nesterov, registry, rmsprop
 from jaxopt_study.optimizers.family import Hyperparameter
 from jaxopt_study.optimizers.registry import TAKEN, canonical, check, family
 from jaxopt_study.report.tables import summary
@@ -97,6 +97,36 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(name, wrong, allowed
 def test_bounds_hold_for_the_float32_that_training_uses(name, wrong):
     with pytest.raises(InputError):
         check(family(name), wrong)
+
+
+def test_defaults_are_keras_s():
+    known = {n: {each.name: each.default for each in rule.hyperparameters} for n, rule in registry.OPTIMIZERS.items()}
+    velocity = {"learning_rate": 0.01, "momentum": 0.9}
+    assert known == {
+        "sgd": {"learning_rate": 0.01},
+        "momentum": velocity,
+        "momentum_ema": velocity,
+        "nesterov": velocity,
+        "rmsprop": {"learning_rate": 0.001, "decay": 0.9, "eps": 1e-7},
+        "adam": {"learning_rate": 0.001, "b1": 0.9, "b2": 0.999, "eps": 1e-7},
+        "adagrad": {"learning_rate": 0.001, "initial_accumulator_value": 0.1, "eps": 1e-7},
+        "cyclical": {"base_learning_rate": 0.1, "max_learning_rate": 0.4, "step_size": 4.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "first"),
+    [
+        (lambda: adagrad(1.0), -2 / (0.1 + 4) ** 0.5),
+        (lambda: rmsprop(1.0), -2 / (0.1 * 4) ** 0.5),
+        (lambda: adam(1.0), -1.0),
+        (lambda: momentum(1.0), -2.0),
+        (lambda: nesterov(1.0), -(1 + 0.9) * 2.0),
+    ],
+)
+def test_functions_have_the_same_defaults(rule, first):
+    update, _ = rule().update(jnp.float32(2), rule().init(jnp.float32(0)))
+    np.testing.assert_allclose(update, first, rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [1, np.float32(0.5), np.int64(2), np.float64(0.1)])

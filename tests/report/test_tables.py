@@ -24,6 +24,18 @@ def rows(table):
     return list(csv.DictReader(io.StringIO(tables.to_csv(table))))
 
 
+def test_the_best_is_chosen_by_the_validation_loss_and_not_by_the_training_loss():
+    runs = [
+        history("sgd", val=[0.5, 0.3], train=[0.6, 0.5], learning_rate=0.01),
+        history("sgd", val=[0.5, 0.4], train=[0.6, 0.1], learning_rate=0.1),
+    ]
+    (ours,) = rows(tables.best_configurations(runs))
+    (beside,) = (row for row in rows(article_tables.best_runs(ArticleRuns(runs))) if row["optimizer"] == "SGD")
+    for row in (ours, beside):
+        assert row["hyperparameters"] == "learning_rate 0.01"
+        np.testing.assert_allclose((float(row["val_loss"]), float(row["train_loss"])), (0.3, 0.5), rtol=1e-6)
+
+
 def test_summary_has_a_row_a_run_with_the_agreed_columns():
     runs = [
         history("momentum", 0, val=[0.5, 0.25, 0.25], train=[0.625, 0.5, 0.375], learning_rate=0.1, momentum=0.0),
