@@ -30,7 +30,8 @@ def own_switches() -> Iterator[None]:
     switches: Any = (
         (x64, False), (jax.default_prng_impl, "threefry2x32"), (jax.threefry_partitionable, True),
         (jax.debug_nans, False), (jax.debug_infs, False), (jax.debug_key_reuse, False), (jax.disable_jit, False),
-        (jax.check_tracer_leaks, False), (jax.transfer_guard, "allow"),
+        (jax.check_tracer_leaks, False), (jax.transfer_guard, "allow"), (jax.legacy_prng_key, "allow"),
+        (jax.enable_custom_prng, False), (jax.numpy_dtype_promotion, "standard"),  # Flax and Optax are not strict
     )  # fmt: skip
     with contextlib.ExitStack() as stack:
         for switch, value in switches:

@@ -7,9 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import optax
 import pyarrow.parquet as pq
 import pytest
 from commands import TINY
+
+from jaxopt_study.optimizers.foreign import rule
 
 COMMAND = ("-m", "experiments.momentum_grid", "--learning_rates=0.01,1e30", "--momenta=0.9", *TINY)
 ODD = {
@@ -19,6 +23,7 @@ ODD = {
     "JAX_ENABLE_X64": "1", "JAX_DEBUG_NANS": "1", "JAX_DEBUG_INFS": "1", "JAX_DISABLE_JIT": "1",
     "JAX_DEFAULT_PRNG_IMPL": "rbg", "JAX_RANDOM_SEED_OFFSET": "3", "JAX_THREEFRY_PARTITIONABLE": "0",
     "JAX_TRANSFER_GUARD": "disallow", "JAX_DEBUG_KEY_REUSE": "1", "JAX_DEFAULT_MATMUL_PRECISION": "bfloat16",
+    "JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_LEGACY_PRNG_KEY": "error", "JAX_ENABLE_CUSTOM_PRNG": "1",
 }  # fmt: skip
 """All at once: none is allowed to matter."""
 
@@ -78,6 +83,12 @@ def test_what_nobody_reads_is_reported_all_the_same(folder: Path, odd: tuple[int
         process.stderr.close()
     assert process.returncode == 0
     assert page.exists()
+
+
+def test_rules_are_tried_as_they_are_trained() -> None:
+    with jax.numpy_dtype_promotion("strict"), jax.debug_nans(True), jax.transfer_guard("disallow"), jax.disable_jit():
+        family = rule(optax.adamw, name="tried")
+    assert family.hyperparameters == rule(optax.adamw, name="tried again").hyperparameters
 
 
 @pytest.mark.parametrize("platform", ["cuda", "nonsense"])
