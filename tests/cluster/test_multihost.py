@@ -63,9 +63,11 @@ from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.storage import store
 def full(*_, **__):
     raise OSError(28, "No space left on device")
-store.pq.write_table = full if {process} == 1 else sys.exit
+epochs = 10**6  # of the first process, which would go on for hours
+if {process} == 1:
+    store.pq.write_table, epochs = full, 2
 try:
-    hosts.train(small.study(Path({folder!r}), small.grid(), epochs=2 if {process} == 1 else 10**6))
+    hosts.train(small.study(Path({folder!r}), small.grid(), epochs=epochs, patience=10**6))
 except EnvironmentFault as error:
     print(error, file=sys.stderr)
     sys.exit()
