@@ -54,17 +54,22 @@ def locked(workdir: Path) -> Iterator[None]:
 
 
 def _acquired(path: Path) -> BaseFileLock:
-    lock: BaseFileLock = FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=_sign)
-    try:
-        lock.acquire()
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        # A file that names its process: one that is dead is known where it ran, nowhere else.
-        lock = SoftFileLock(path.with_name(".holder"), blocking=False)
-        lock.acquire()
-        told = f"its file system has no locks ({reason(error)}); of a process that dies on another machine, remove"
-        warnings.warn(f"--workdir={path.parent}: {told} {lock.lock_file}", stacklevel=3)
+    lock: BaseFileLock
+    why = "Python has no locks here"
+    if not issubclass(FileLock, SoftFileLock):
+        lock = FileLock(path, blocking=False, fallback_to_soft=False, on_acquired=_sign)
+        try:
+            lock.acquire()
+            return lock
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            why = f"its file system has no locks ({reason(error)})"
+    # A file that names its process: one that is dead is known where it ran, nowhere else.
+    lock = SoftFileLock(path.with_name(".holder"), blocking=False)
+    lock.acquire()
+    told = f"--workdir={path.parent}: {why}; of a process that dies on another machine, remove {lock.lock_file}"
+    warnings.warn(told, stacklevel=3)
     return lock
 
 

@@ -108,3 +108,14 @@ def test_a_file_system_without_locks_knows_a_holder_that_was_killed(
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.warns(UserWarning, match="has no locks"), workdir.locked(tmp_path):
         pass
+
+
+def test_a_python_without_native_locks_holds_it_too(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['fcntl'] = None\n"
+        "from pathlib import Path; from jaxopt_study.storage import workdir\n"
+        "with workdir.locked(Path(sys.argv[1])): print('held')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "held\n", done.stderr
+    assert "Python has no locks here" in done.stderr
