@@ -8,10 +8,11 @@ import secrets
 import socket
 import urllib.parse
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 from jaxopt_study.engine import devices
-from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 from jaxopt_study.files import reason
 
 try:
@@ -85,16 +86,35 @@ def _keep_private() -> None:
 
 
 def _knock(address: str) -> None:
-    """Refuses an address where nothing listens, which Ray tries for a minute or two; EnvironmentFault."""
+    """Refuses where nothing listens or a token is missing, which Ray tries for a minute or two; EnvironmentFault."""
     given = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     place = urllib.parse.urlsplit(given if "://" in given else f"//{given}")
-    if not place.hostname or place.port is None:  # Ray looks for an instance of this machine's
-        return
     told = f"--cluster={address}" + (f" (RAY_ADDRESS={given})" if address == "auto" else "")
     try:
+        if not place.hostname or place.port is None:  # Ray looks for an instance of this machine's
+            return
         socket.create_connection((place.hostname, place.port), timeout=KNOCK_SECONDS).close()
-    except OSError as error:
-        raise EnvironmentFault(f"{told}: no Ray cluster answers ({reason(error)})") from error
+    except (OSError, ValueError) as error:  # the latter of a port that is no number
+        why = reason(error) if isinstance(error, OSError) else one_line(error)
+        raise EnvironmentFault(f"{told}: no Ray cluster answers ({why})") from error
+    has_token = any(os.environ.get(f"RAY_AUTH_TOKEN{end}") for end in ("", "_PATH"))
+    has_token = has_token or Path(os.path.expanduser("~/.ray/auth_token")).is_file()  # there may be no home
+    if place.scheme == "ray" and not has_token and _wants_token(place.netloc):
+        raise EnvironmentFault(f"{told}: it asks for a token, which is not set: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
+
+
+def _wants_token(place: str) -> bool:
+    import grpc  # with Ray's client, of the extra
+    from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+
+    messages, services = cast(Any, ray_client_pb2), cast(Any, ray_client_pb2_grpc)  # generated, without types
+    ping = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
+    with grpc.insecure_channel(place) as channel:
+        try:
+            services.RayletDriverStub(channel).ClusterInfo(ping, timeout=KNOCK_SECONDS)
+        except grpc.RpcError as error:
+            return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
+    return False
 
 
 def resources(cpus_per_worker: int | None) -> Resources:

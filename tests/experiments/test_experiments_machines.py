@@ -4,11 +4,13 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import commands
 import pytest
 
 from experiments import momentum_grid
+from jaxopt_study.errors import EnvironmentFault
 
 BAD = [
     (("--cluster=nowhere",), "--cluster=nowhere: allowed are local, auto"),
@@ -45,6 +47,29 @@ def test_an_address_where_nothing_listens_is_refused_at_once(cluster, tmp_path, 
     assert told.startswith(f"error: --cluster={address}")
     assert told.endswith("no Ray cluster answers (Connection refused)\n")
     assert place in told
+
+
+def test_a_cluster_that_asks_for_a_token_which_is_not_set_says_so_at_once(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is the extra 'cluster'")
+    import grpc
+
+    from jaxopt_study.cluster import connect
+
+    def refuse(_, context):
+        context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid or missing authentication token")
+
+    refusing = grpc.unary_unary_rpc_method_handler(refuse)
+    server = grpc.server(ThreadPoolExecutor(1))
+    handlers = {"ClusterInfo": refusing}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("ray.rpc.RayletDriver", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server.start()
+    try:
+        with pytest.raises(EnvironmentFault, match="it asks for a token, which is not set"):
+            connect.connect(f"ray://127.0.0.1:{port}")
+    finally:
+        server.stop(None)
 
 
 def test_nothing_of_ray_is_imported_unless_a_cluster_is_asked_for():
