@@ -90,11 +90,11 @@ def test_initial_arrays_are_glorot_kernels_zero_biases_and_neutral_batch_norms()
 
 
 def test_the_last_layer_is_glorot_uniform_too():
-    kernels = [small.initial(plain((2, 2, 1)), seed).params["Dense_2"]["kernel"] for seed in range(4)]
+    kernel = np.asarray(small.initial(plain((2, 2, 1))).params["Dense_2"]["kernel"])
     limit = (6 / (256 + 1)) ** 0.5
-    assert 0.99 * limit < np.abs(kernels).max() <= limit
+    assert np.abs(kernel).max() <= limit
     # The deviation of a uniform distribution: Flax's own initialization has 1 / 16 instead, within the same limit.
-    assert abs(np.std(kernels) - limit / 3**0.5) < 0.005
+    assert abs(np.std(kernel) - limit / 3**0.5) < 0.01
 
 
 @pytest.mark.parametrize(("notebook", "dense"), [(False, [0.6]), (True, [0.6, 0.6])])
