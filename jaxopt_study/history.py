@@ -43,11 +43,12 @@ class History:
         hyperparameters: the rule's numbers by their Optax names.
         seed: of the initial weights and the dropout masks.
         status: ``stopped`` (patience ran out), ``finished`` (all epochs trained), ``diverged``
-            (a loss was not finite), ``failed`` (the run could not be trained) or ``halved`` (others were better when
-            successive halving compared them).
+            (a loss, a weight or the rule's memory was not finite), ``failed`` (the run could not be trained) or
+            ``halved`` (others were better when successive halving compared them).
         curves: float32 arrays ``[E]`` by the names in ``CURVES``; entry ``e`` belongs to epoch ``e + 1``.
             The row of the epoch in which a run diverged is kept, non-finite as it was.
-        diverged_epoch: the first epoch, counted from 1, with a non-finite loss; None if there is none.
+        diverged_epoch: the first epoch, counted from 1, with a non-finite loss, or the last of a run that diverged with
+            finite losses; None if there is none.
         reason: why a run failed; empty for all others.
     """
 
@@ -66,7 +67,7 @@ class History:
         """The record of a run from what was measured after each of its epochs, float32 ``[E, len(CURVES)]``."""
         curves = {name: rows[:, i] for i, name in enumerate(CURVES)}
         bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
-        diverged = int(bad[0]) + 1 if len(bad) else None
+        diverged = int(bad[0]) + 1 if len(bad) else len(rows) if status == "diverged" else None
         return cls(optimizer, hyperparameters, seed, status, curves, diverged_epoch=diverged)
 
     def __repr__(self) -> str:

@@ -41,6 +41,14 @@ class EpochReport(NamedTuple):
     metrics: jax.Array
 
 
+class Start(NamedTuple):
+    """Of a run before the first step of an epoch: the weights, and the single numbers among them and in the rule's
+    state."""
+
+    params: PyTree
+    scalars: list[jax.Array]
+
+
 class Progress(NamedTuple):
     """A run within an epoch: its state, and sums over the steps so far."""
 
@@ -63,7 +71,7 @@ def epoch(
         batches: the data, the same for all runs.
         program: static.
     """
-    running, start = state.status == RUNNING, state.variables.params
+    running, start = state.status == RUNNING, Start(state.variables.params, _scalars(state))
     (images, labels), prepare = batches.train, program.network.prepare
     steps, chunk = len(images), chunk_of(batches.train[0], program)
 
@@ -131,7 +139,7 @@ def validate(variables: Variables, running: jax.Array, batches: Batches, program
 def conclude(
     progress: Progress,
     running: jax.Array,
-    start: PyTree,
+    start: Start,
     val_sums: EvalMetrics,
     limits: Limits,
     val_count: jax.Array,
@@ -139,8 +147,8 @@ def conclude(
 ) -> tuple[RunState, EpochReport]:
     """The end of an epoch: its row of figures, the stopping rule, the best weights.
 
-    ``running`` and ``start``, the weights, are as they were before the first step; ``val_sums`` are over ``val_count``
-    examples, float32.
+    ``running`` and ``start`` are as they were before the first step; ``val_sums`` are over ``val_count`` examples,
+    float32.
     """
 
     # A run's turn like any step: what is computed for one run is then the same code however many runs there are.
@@ -148,7 +156,7 @@ def conclude(
     def end_of_run(
         end: tuple[RunState, jax.Array],
         running: jax.Array,
-        start: PyTree,
+        start: Start,
         train_sums: TrainMetrics,
         val_sums: EvalMetrics,
         limits: Limits,
@@ -158,7 +166,7 @@ def conclude(
         train_loss = train_sums.loss / program.steps
         val_loss, val_accuracy = val_sums.loss / val_count, val_sums.correct / val_count
         nan = jnp.float32(jnp.nan)
-        distance = diagnostics.distance(start, state.variables.params) if program.diagnostics else nan
+        distance = diagnostics.distance(start.params, state.variables.params) if program.diagnostics else nan
         oscillation, update_size, *norms = (
             train_sums.diagnostics[name] / program.steps if program.diagnostics else nan
             for name in diagnostics.STEP_METRICS
@@ -166,7 +174,7 @@ def conclude(
         row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms])
 
         number = state.epoch + 1
-        finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss)
+        finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss) & sound(state, start)
         stopping, improved = early_stopping.observe(state.stopping, number, val_loss)
         status = early_stopping.verdict(stopping, number, finite, limits, stop_on_nonfinite=program.stop_on_nonfinite)
         state = state._replace(
@@ -180,6 +188,27 @@ def conclude(
     end = (progress.state, jnp.zeros(len(CURVES), jnp.float32))
     state, row = end_of_run(running, end, running, start, progress.sums, val_sums, limits, val_count)
     return state, EpochReport(running, state.status, row)
+
+
+def sound(state: RunState, start: Start) -> jax.Array:
+    """Whether a run's weights and what its rule remembers are finite, as its losses alone do not tell: where the square
+    of a gradient is beyond float32 a second moment becomes infinite and every later update 0.
+
+    A single number may be infinite if it was so before the epoch: rules begin with an infinite least loss, and take a
+    limit that is none.
+    """
+    kept = [jnp.isfinite(x) | ~jnp.isfinite(old) for x, old in zip(_scalars(state), start.scalars, strict=True)]
+    arrays = [jnp.isfinite(x).all() for x in _numbers(state) if x.ndim]
+    return jnp.stack([*kept, *arrays]).all() if kept or arrays else jnp.bool_(True)
+
+
+def _numbers(state: RunState) -> list[jax.Array]:
+    leaves = jax.tree.leaves((state.variables.params, state.opt_state))
+    return [x for x in leaves if jnp.issubdtype(x.dtype, jnp.inexact)]
+
+
+def _scalars(state: RunState) -> list[jax.Array]:
+    return [x for x in _numbers(state) if not x.ndim]
 
 
 def select(condition: jax.Array, new: PyTree, old: PyTree) -> PyTree:

@@ -50,7 +50,7 @@ class Program(NamedTuple):
         make_optimizer: builds the rule from the traced hyperparameters.
         hyperparameters: names that the rule takes.
         diagnostics: whether to measure the steps.
-        stop_on_nonfinite: whether a run ends in the epoch in which its loss stops being finite.
+        stop_on_nonfinite: whether a run ends in the epoch in which it stops being finite (`epoch.sound`).
         keep_best: whether a run keeps its variables at the lowest validation loss.
         steps: training steps in an epoch.
         strategy: how many runs are executed.

@@ -7,10 +7,14 @@ import optax
 import pytest
 import small
 from compared import assert_close, assert_identical, by_run
+from flax import linen as nn
 
+import jaxopt_study as js
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
+from jaxopt_study.models.build import Model
+from jaxopt_study.models.linen import from_linen
 from jaxopt_study.settings import Settings
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training import epoch as engine
@@ -210,3 +214,65 @@ def test_results_do_not_depend_on_how_they_are_computed_so_neither_do_fingerprin
     assert studies[0].fingerprints == studies[1].fingerprints
     other = small.study(tmp_path, runs, epochs=7)
     assert not set(other.fingerprints.values()) & set(studies[0].fingerprints.values())
+
+
+def steep(scale: float) -> Model:
+    """A network whose loss is large nowhere and whose gradients are about ``scale``."""
+
+    class Steep(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+            y = nn.Dense(1)(x.reshape(x.shape[0], -1))
+            return y + scale * (y - jax.lax.stop_gradient(y))
+
+    return Model(f"steep {scale}", lambda shape, *_: from_linen(Steep(), shape))
+
+
+def sum_of_all_squares(learning_rate: float) -> optax.GradientTransformation:
+    """Adagrad with one number for all weights."""
+
+    def update(grads, state, params=None):
+        state += sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(grads))
+        return jax.tree.map(lambda g: -learning_rate * g / jnp.sqrt(state), grads), state
+
+    return optax.GradientTransformation(lambda params: jnp.float32(0), update)
+
+
+RULES = {
+    "rmsprop": {"learning_rate": 0.01, "decay": 0.9, "eps": 1e-7},
+    "adam": {"learning_rate": 0.01, "b1": 0.9, "b2": 0.999, "eps": 1e-7},
+    "adagrad": {"learning_rate": 0.01, "initial_accumulator_value": 0.1, "eps": 1e-7},
+}
+
+
+@pytest.mark.parametrize(("scale", "diagnostics"), [(1e10, True), (1e22, True), (1e22, False)])
+def test_a_rule_that_stands_still_since_squares_overflow_has_diverged(tmp_path, scale, diagnostics):
+    js.rule(sum_of_all_squares)
+    runs = [make_run(name, numbers, 0) for name, numbers in RULES.items()]
+    runs.append(make_run("sum_of_all_squares", {"learning_rate": 0.01}, 0))
+    settings = Settings(batch_size=16, max_epochs=2, patience=9, diagnostics=diagnostics)
+    for history in Trainer(settings, small.dataset(), runs, tmp_path, model=steep(scale)).train():
+        assert np.isfinite([history.curves["train_loss"], history.curves["val_loss"]]).all(), history.optimizer
+        found = (history.status, history.diverged_epoch, history.epochs)
+        assert found == (("diverged", 1, 1) if scale > 1.85e19 else ("finished", None, 2)), history.optimizer
+
+
+def careful(learning_rate: float) -> optax.GradientTransformation:
+    return optax.chain(optax.zero_nans(), optax.sgd(learning_rate))
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_either_loss_that_is_not_finite_ends_a_run_whatever_its_weights(tmp_path, lost):
+    class Lost(nn.Module):
+        @nn.compact
+        def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+            y = nn.Dense(1)(x.reshape(x.shape[0], -1))
+            return y * jnp.nan if train is lost else y
+
+    js.rule(careful)
+    model = Model(f"lost {lost}", lambda shape, *_: from_linen(Lost(), shape))
+    runs = [make_run("careful", {"learning_rate": 0.01}, 0)]
+    (history,) = Trainer(Settings(batch_size=16, max_epochs=3), small.dataset(), runs, tmp_path, model=model).train()
+    assert np.isnan(history.curves["train_loss"][0]) == lost
+    assert np.isnan(history.curves["val_loss"][0]) != lost
+    assert (history.status, history.diverged_epoch, history.epochs) == ("diverged", 1, 1)
