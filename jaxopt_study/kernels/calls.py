@@ -66,7 +66,6 @@ def pad(x: jax.Array) -> jax.Array:
     return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def block(form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Applies the block in training, with the statistics of the batch.
 
@@ -80,18 +79,30 @@ def block(form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array) -> 
         The result [O, H // 2, W // 2, B], padded if asked for; mean and variance of the activations, [O] each, which
         serve the running statistics alone: no gradient flows through them.
     """
-    return _forward(form, x, parameters, seed)[0]
+    x, parameters = jax.tree.map(_single, (x, parameters))
+    return _block(form, x, parameters, seed)
 
 
 def evaluate(form: Form, x: jax.Array, parameters: Parameters, mean: jax.Array, variance: jax.Array) -> jax.Array:
     """Applies the block with running statistics [O] and without dropout."""
+    x, parameters, mean, variance = jax.tree.map(_single, (x, parameters, mean, variance))
     return _run(form, x, parameters, jnp.zeros(2, jnp.uint32), mean, variance)[0]
+
+
+def _single(x: jax.Array) -> jax.Array:
+    """As float32, which is all that the kernels take: with JAX's switch for 64 bits some constants have more."""
+    return x.astype(jnp.float32)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _block(form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    return _forward(form, x, parameters, seed)[0]
 
 
 def _forward(
     form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array
 ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Residuals]:
-    none = jnp.zeros(0)
+    none = jnp.zeros(0, jnp.float32)
     result, active, chosen, mean, variance = _run(form, x, parameters, seed, none, none)
     kept = (x, parameters.kernel, parameters.scale, seed, active, chosen, mean, variance, parameters.shift)
     return (result, mean, variance), kept
@@ -109,12 +120,12 @@ def _backward(
     scratch = (outputs * max(9 * channels, 4 * rows * columns * batch),)
     shapes = (image, kernel.shape, shift.shape, *((outputs,),) * 3, routed, scratch)
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    called = _call("block_gradient", results, *residuals, gradients[0], **_static(form))
+    called = _call("block_gradient", results, *residuals, _single(gradients[0]), **_static(form))
     d_x, d_kernel, d_shift, d_bias, d_scale, d_offset, *_ = called
     return None if form.first else d_x, Parameters(d_kernel, d_bias, d_scale, d_offset, d_shift), None
 
 
-block.defvjp(_forward, _backward)
+_block.defvjp(_forward, _backward)
 
 
 def _run(
@@ -123,12 +134,12 @@ def _run(
     kernel, bias, scale, offset, shift = parameters
     _, rows, columns, batch = x.shape
     n, m, outputs = (rows - 2) // 2, (columns - 2) // 2, kernel.shape[3]
-    border = 2 * form.padded
+    border, channels = 2 * form.padded, 0 if mean.size else outputs  # statistics that are given are not computed
     results = (
         jax.ShapeDtypeStruct((outputs, n + border, m + border, batch), jnp.float32),
         jax.ShapeDtypeStruct((outputs, n, m, batch), jnp.float32),
         jax.ShapeDtypeStruct((outputs, n, m, batch), jnp.uint8),
-        *(jax.ShapeDtypeStruct((outputs,), jnp.float32),) * 2,
+        *(jax.ShapeDtypeStruct((channels,), jnp.float32),) * 2,
     )
     arguments = (x, kernel, shift, bias, scale, offset, mean, variance, seed)
     called: tuple[jax.Array, ...] = _call("block", results, *arguments, **_static(form))

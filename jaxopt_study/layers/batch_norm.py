@@ -1,6 +1,7 @@
 """Batch norm over all axes but the first, of activations [C, .., B], with a derivative of its own.
 
-The reference is ``nn.BatchNorm``: biased variance as mean of squares minus square of the mean.
+The reference is ``nn.BatchNorm`` but for its variance, a mean of squares minus the square of the mean, in which a
+deviation is lost that is small beside the mean: here it is that of the deviations, in a second pass.
 """
 
 import functools
@@ -18,10 +19,16 @@ def per_channel(vector: jax.Array, like: jax.Array) -> jax.Array:
 
 
 def moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns mean and biased variance of each channel of [C, .., B], both [C]."""
+    """Returns mean and biased variance of each channel of [C, .., B], both [C].
+
+    A variance beyond float32 is NaN, since an infinite one would make zeros of all activations.
+    """
     axes = tuple(range(1, x.ndim))
-    mean = x.mean(axes)
-    return mean, jnp.maximum((x * x).mean(axes) - mean * mean, 0.0)
+    about = x.mean(axes)
+    deviations = x - per_channel(about, x)
+    rest = deviations.mean(axes)  # what rounding left of the mean
+    variance = jnp.square(deviations).mean(axes) - jnp.square(rest)
+    return about + rest, jnp.where(jnp.isfinite(variance), jnp.maximum(variance, 0.0), jnp.nan)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -48,7 +55,7 @@ def inference_norm(
 ) -> jax.Array:
     """Normalizes [C, .., B] by running statistics [C]."""
     slope = scale * lax.rsqrt(var + epsilon)
-    return x * per_channel(slope, x) + per_channel(bias - mean * slope, x)
+    return (x - per_channel(mean, x)) * per_channel(slope, x) + per_channel(bias, x)
 
 
 def _forward(
@@ -67,12 +74,12 @@ def _backward(
     dy = gradients[0]
     axes = tuple(range(1, x.ndim))
     count = x.size // x.shape[0]
+    deviations = x - per_channel(mean, x)
     d_bias = dy.sum(axes)
-    d_scale = ((dy * x).sum(axes) - mean * d_bias) * inverse
+    d_scale = (dy * deviations).sum(axes) * inverse
     slope = scale * inverse
     k = slope * inverse * d_scale / count
-    offset = mean * k - slope * d_bias / count
-    dx = dy * per_channel(slope, x) - x * per_channel(k, x) + per_channel(offset, x)
+    dx = dy * per_channel(slope, x) - deviations * per_channel(k, x) - per_channel(slope * d_bias / count, x)
     return dx, d_scale, d_bias
 
 

@@ -23,7 +23,7 @@ from jaxopt_study.layers.pooling import route
 PHASES = tuple((a, b) for a in (0, 1) for b in (0, 1))
 TAPS = tuple((i, j) for i in range(3) for j in range(3))
 FEW_CHANNELS = 16
-_Residuals = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+_Residuals = tuple[jax.Array, jax.Array, jax.Array]
 
 
 def shared_columns(x: jax.Array) -> jax.Array:
@@ -41,14 +41,13 @@ def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[_Residua
     cols = lax.optimization_barrier(shared_columns(x))
     candidates = _convolved(cols, kernel).reshape(-1, 4, x.shape[1] // 2, x.shape[2] // 2, x.shape[3])
     candidates = lax.optimization_barrier(candidates)
-    pooled = pool(candidates)
     # Only its shape is used in the backward pass; an array of no elements carries it.
-    return pooled, ((cols, kernel, candidates, pooled), jnp.zeros((0, *x.shape[1:])))
+    return pool(candidates), ((cols, kernel, candidates), jnp.zeros((0, *x.shape[1:])))
 
 
 def _backward(residuals: tuple[_Residuals, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    (cols, kernel, candidates, pooled), empty = residuals
-    routed = lax.optimization_barrier(routed_gradient(candidates, pooled, gradient))
+    (cols, kernel, candidates), empty = residuals
+    routed = lax.optimization_barrier(routed_gradient(candidates, gradient))
     form = product(kernel.shape[2])
     matrix = form.matrix(kernel)
     columns = lax.dot_general(matrix, routed.reshape(matrix.shape[0], -1), (((0,), (0,)), ((), ())))
@@ -89,13 +88,12 @@ def shared_conv_pool(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> ja
 def _shared_forward(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> tuple[jax.Array, _Residuals]:
     candidates = _convolved(cols, kernel).reshape(*shift.shape, -1)
     candidates = lax.optimization_barrier(candidates + shift[..., None])
-    pooled = pool(candidates)
-    return pooled, (cols, kernel, candidates, pooled)
+    return pool(candidates), (cols, kernel, candidates)
 
 
 def _shared_backward(residuals: _Residuals, gradient: jax.Array) -> tuple[None, jax.Array, jax.Array]:
-    cols, kernel, candidates, pooled = residuals
-    routed = lax.optimization_barrier(routed_gradient(candidates, pooled, gradient))
+    cols, kernel, candidates = residuals
+    routed = lax.optimization_barrier(routed_gradient(candidates, gradient))
     return None, _kernel_gradient(cols, routed, kernel), routed.sum(-1)
 
 
@@ -143,9 +141,11 @@ def pool(candidates: jax.Array) -> jax.Array:
     return jnp.maximum(first, jnp.maximum(candidates[:, 2], candidates[:, 3]))
 
 
-def routed_gradient(candidates: jax.Array, pooled: jax.Array, gradient: jax.Array) -> jax.Array:
-    """Sends the gradient of the pooled pixel [O, n, m, B] to the first of its largest candidates [O, 4, n, m, B]."""
-    return jnp.stack(route([candidates[:, phase] for phase in range(4)], pooled, gradient), 1)
+def routed_gradient(candidates: jax.Array, gradient: jax.Array) -> jax.Array:
+    """Sends the gradient of the pooled pixel [O, n, m, B] to the first of its largest candidates [O, 4, n, m, B].
+
+    The others get zero times it: one that is not finite reaches all that the window depends on."""
+    return jnp.stack(route([candidates[:, phase] for phase in range(4)], gradient, gradient * 0), 1)
 
 
 class Tiles:

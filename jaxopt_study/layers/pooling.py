@@ -1,4 +1,4 @@
-"""Max-pooling for any Flax network, with a gradient that does not search: a drop-in for ``nn.max_pool``.
+"""Max-pooling for any Flax network, with a gradient that does not search: a drop-in for ``nn.max_pool``; and ReLU.
 
 The gradient of XLA's pooling is a search of every window (select and scatter), for which CPUs have a generic loop.
 Windows that neither overlap nor reach over the border are a reshape away from a maximum over two axes.
@@ -35,19 +35,17 @@ def max_pool(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _pool(x: jax.Array, window: Window) -> jax.Array:
-    return _forward(x, window)[0]
+    return functools.reduce(jnp.maximum, _candidates(x, window))
 
 
-def _forward(x: jax.Array, window: Window) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    candidates = _candidates(x, window)
-    pooled = functools.reduce(jnp.maximum, candidates)
-    return pooled, (x, pooled)
+def _forward(x: jax.Array, window: Window) -> tuple[jax.Array, jax.Array]:
+    return _pool(x, window), x
 
 
-def _backward(window: Window, saved: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
-    x, pooled = saved
-    n, rows, columns, channels = pooled.shape
-    parts = jnp.stack(route(_candidates(x, window), pooled, gradient)).reshape(*window, n, rows, columns, channels)
+def _backward(window: Window, x: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:
+    n, rows, columns, channels = gradient.shape
+    routed = route(_candidates(x, window), gradient, jnp.zeros_like(gradient))
+    parts = jnp.stack(routed).reshape(*window, n, rows, columns, channels)
     whole = parts.transpose(2, 3, 0, 4, 1, 5).reshape(n, rows * window[0], columns * window[1], channels)
     rest = [(0, full - size) for full, size in zip(x.shape, whole.shape, strict=True)]
     return (jnp.pad(whole, rest),)
@@ -56,15 +54,26 @@ def _backward(window: Window, saved: tuple[jax.Array, jax.Array], gradient: jax.
 _pool.defvjp(_forward, _backward)
 
 
-def route(candidates: Sequence[jax.Array], pooled: jax.Array, gradient: jax.Array) -> list[jax.Array]:
-    """Sends the gradient of the largest candidate to the first that is as large; all are of one shape."""
-    free = jnp.ones(pooled.shape, bool)
-    routed = []
-    for candidate in candidates[:-1]:
-        chosen = free & (candidate == pooled)
-        routed.append(jnp.where(chosen, gradient, 0))
-        free = free & ~chosen
-    return [*routed, jnp.where(free, gradient, 0)]
+def route(candidates: Sequence[jax.Array], gradient: jax.Array, rest: jax.Array) -> list[jax.Array]:
+    """Sends the gradient to the largest candidate, the first of equals, and ``rest`` to the others; all of one shape.
+
+    It compares in the order and way of XLA's select and scatter, so that it chooses as that where some are NaN.
+    """
+    best, chosen = candidates[0], jnp.zeros(gradient.shape, jnp.int32)
+    for i, candidate in enumerate(candidates[1:], 1):
+        stays = best >= candidate
+        best, chosen = jnp.where(stays, best, candidate), jnp.where(stays, chosen, i)
+    return [jnp.where(chosen == i, gradient, rest) for i in range(len(candidates))]
+
+
+@jax.custom_jvp
+def relu(x: jax.Array) -> jax.Array:
+    """The larger of x and 0. Its derivative is a factor, 0 or 1, and no choice as in ``nn.relu``: a gradient that is
+    not finite stays that."""
+    return jnp.maximum(x, 0)
+
+
+relu.defjvps(lambda tangent, y, x: jnp.where(x > 0, tangent, tangent * 0))
 
 
 def _candidates(x: jax.Array, window: Window) -> list[jax.Array]:

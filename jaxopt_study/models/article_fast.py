@@ -16,7 +16,7 @@ from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, 
 from jaxopt_study.layers.conv_pool import conv_pool, input_shift, shared_columns, shared_conv_pool
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dropout import dropout
-from jaxopt_study.layers.pooling import max_pool
+from jaxopt_study.layers.pooling import max_pool, relu
 from jaxopt_study.models import article
 from jaxopt_study.models.linen import scale
 from jaxopt_study.models.network import Network, PyTree, Variables
@@ -130,7 +130,7 @@ def _blocks(
         weights = params[f"Conv_{layer}"]
         if layer:
             x = conv_pool(x.astype(layout.dtype), weights["kernel"].astype(layout.dtype))
-        x = jax.nn.relu(x.astype(jnp.float32) + per_channel(weights["bias"], x))
+        x = relu(x.astype(jnp.float32) + per_channel(weights["bias"], x))
         x, stats = _norm(params, stats, layer + 1, x, seed)
         x = _drop(x, seed, layer, article.BLOCK_DROPOUT[layer])
     return x, stats
@@ -188,7 +188,7 @@ def _drop(x: jax.Array, seed: jax.Array | None, layer: int, rate: float) -> jax.
 
 def _dense(layer: dict[str, Any], x: jax.Array, layout: _Layout) -> jax.Array:
     product = dense(x.astype(layout.dtype), layer["kernel"].astype(layout.dtype))
-    return jax.nn.relu(product.astype(jnp.float32) + layer["bias"][:, None])
+    return relu(product.astype(jnp.float32) + layer["bias"][:, None])
 
 
 def _moved(stats: dict[str, Any], name: str, mean: jax.Array, var: jax.Array) -> dict[str, Any]:

@@ -18,13 +18,12 @@ INLINE Vector positive(Vector value) { return (value > 0) | (value != value) ? v
 
 INLINE float inverse(float variance, float epsilon) { return 1.0f / std::sqrt(variance + epsilon); }
 
-// For `filters` neighbours, of which all pointers are the first's: activations [filters, N, M, B], the chosen output of
-// each window, mean and variance.
+// For `filters` neighbours, of which all pointers are the first's: activations [filters, N, M, B] and the chosen output
+// of each window.
 template <int filters>
 INLINE void activate(const float* x, const Shape& padded, Kernel kernel, const float* shift, const float* bias,
-                     float* active, uint8_t* chosen, const Shape& out, float* mean, float* variance) {
+                     float* active, uint8_t* chosen, const Shape& out) {
   const ptrdiff_t pixels = ptrdiff_t(out.rows) * out.columns;
-  Vector total[filters] = {}, squares[filters] = {};
   for (int y = 0; y < out.rows; y++)
     for (int column = 0; column < out.columns; column++)
       for (int b = 0; b < out.batch; b += LANES) {
@@ -42,22 +41,43 @@ INLINE void activate(const float* x, const Shape& padded, Kernel kernel, const f
             best = better ? sums[w][o] : best;
             which = better ? Whole{} + w : which;
           }
-          best = positive(best + bias[o]);
-          total[o] += best;
-          squares[o] += best * best;
           const ptrdiff_t at = o * out.plane + out.at(y, column) + b;
-          store(active + at, best);
+          store(active + at, positive(best + bias[o]));
           *reinterpret_cast<Bytes*>(chosen + at) = __builtin_convertvector(which, Bytes);
         }
       }
-  for (int o = 0; o < filters; o++) {
-    mean[o] = sum(total[o]) / (pixels * out.batch);
-    const float spread = sum(squares[o]) / (pixels * out.batch) - mean[o] * mean[o];
-    variance[o] = spread < 0 ? 0 : spread;
-  }
 }
 
-// x [C, P, Q, B] -> active and chosen [O, N, M, B], mean and variance of the batch [O].
+// The sum of the terms of `count` numbers, a multiple of LANES, in blocks that round little.
+template <typename Term>
+INLINE double blocked_sum(const float* numbers, ptrdiff_t count, Term term) {
+  constexpr ptrdiff_t SIDE_BY_SIDE = 4 * LANES, BLOCK = 64 * SIDE_BY_SIDE;
+  double total = 0;
+  for (ptrdiff_t first = 0; first < count; first += BLOCK) {
+    const ptrdiff_t end = first + BLOCK < count ? first + BLOCK : count;
+    Vector sums[4] = {};
+    ptrdiff_t i = first;
+    for (; i + SIDE_BY_SIDE <= end; i += SIDE_BY_SIDE)
+      UNROLL for (int v = 0; v < 4; v++) sums[v] += term(load(numbers + i + v * LANES));
+    for (; i < end; i += LANES) sums[0] += term(load(numbers + i));
+    total += sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+  }
+  return total;
+}
+
+// Mean and biased variance in two passes, the second of deviations from what the first found: a mean of squares minus
+// the square of the mean would lose a deviation that is small beside the mean. A variance beyond float32 is NaN, since
+// an infinite one would make zeros of all activations.
+static void moments(const float* numbers, ptrdiff_t count, float* mean, float* variance) {
+  const float about = float(blocked_sum(numbers, count, [](Vector x) { return x; }) / double(count));
+  const double rest = blocked_sum(numbers, count, [=](Vector x) { return x - about; }) / double(count);
+  const double squares = blocked_sum(numbers, count, [=](Vector x) { return (x - about) * (x - about); });
+  const double spread = squares / double(count) - rest * rest;
+  *mean = float(about + rest);
+  *variance = !std::isfinite(spread) ? NAN : spread < 0 ? 0.0f : float(spread);
+}
+
+// x [C, P, Q, B] -> active and chosen [O, N, M, B], mean and variance of the batch [O] where they are asked for.
 static void activations(const float* x, const Shape& padded, const Parameters& of, float* active, uint8_t* chosen,
                         const Shape& out, float* mean, float* variance) {
   const int outputs = out.channels;
@@ -66,9 +86,9 @@ static void activations(const float* x, const Shape& padded, const Parameters& o
     const float* shift = of.shift ? of.shift + 4 * ptrdiff_t(o) * out.rows * out.columns : nullptr;
     const int filters = o + FILTERS <= outputs ? FILTERS : 1;
     const auto block = filters == 1 ? activate<1> : activate<FILTERS>;
-    block(x, padded, kernel, shift, of.bias + o, active + o * out.plane, chosen + o * out.plane, out, mean + o,
-          variance + o);
-    o += filters;
+    block(x, padded, kernel, shift, of.bias + o, active + o * out.plane, chosen + o * out.plane, out);
+    for (const int end = o + filters; o < end; o++)
+      if (mean) moments(active + o * out.plane, out.plane, mean + o, variance + o);
   }
 }
 
@@ -77,14 +97,14 @@ static void normalize(const float* active, const Shape& out, const Parameters& o
                       const float* variance, const Dropout& dropout, float* result, const Shape& padded) {
   const int border = (padded.rows - out.rows) / 2;
   for (int o = 0; o < out.channels; o++, result += padded.plane) {
-    const float slope = of.scale[o] * inverse(variance[o], of.epsilon);
-    const float offset = of.offset[o] - mean[o] * slope;
+    const float slope = of.scale[o] * inverse(variance[o], of.epsilon), center = mean[o], offset = of.offset[o];
     clear_border(result, padded, border, out.rows, out.columns);
     for (int y = 0; y < out.rows; y++)
       for (int x = 0; x < out.columns; x++)
         for (int b = 0; b < out.batch; b += LANES) {
           const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
-          store(result + padded.at(y + border, x + border) + b, dropout(load(active + at) * slope + offset, at));
+          const Vector value = (load(active + at) - center) * slope + offset;
+          store(result + padded.at(y + border, x + border) + b, dropout(value, at));
         }
   }
 }
@@ -93,6 +113,8 @@ static void normalize(const float* active, const Shape& out, const Parameters& o
 //
 // gradient, as padded as the result, active, chosen, mean and variance of the batch -> routed [O, P', Q', B], zero
 // where no window chose, and the gradients of bias, scale, offset [O] and of the shift [O, 4, N, M] if asked for.
+//
+// What is zero is zero times the gradient, so that NaN and infinity reach all that depends on their channel.
 static void unnormalize(const float* gradient, const Shape& padded, const float* active, const uint8_t* chosen,
                         const Shape& out, const Parameters& of, const float* mean, const float* variance,
                         const Dropout& dropout, float* routed, const Shape& full, float* d_bias, float* d_scale,
@@ -101,6 +123,7 @@ static void unnormalize(const float* gradient, const Shape& padded, const float*
   const ptrdiff_t pixels = ptrdiff_t(out.rows) * out.columns;
   const float count = float(pixels * out.batch);
   for (int o = 0; o < out.channels; o++, gradient += padded.plane, routed += full.plane) {
+    const float center = mean[o];
     Vector total{}, weighted{};
     for (int y = 0; y < out.rows; y++)
       for (int x = 0; x < out.columns; x++)
@@ -108,12 +131,12 @@ static void unnormalize(const float* gradient, const Shape& padded, const float*
           const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
           const Vector value = dropout(load(gradient + padded.at(y + border, x + border) + b), at);
           total += value;
-          weighted += value * load(active + at);
+          weighted += value * (load(active + at) - center);
         }
     const float inv = inverse(variance[o], of.epsilon), slope = of.scale[o] * inv;
     d_offset[o] = sum(total);
-    d_scale[o] = (sum(weighted) - mean[o] * d_offset[o]) * inv;
-    const float pull = slope * inv * d_scale[o] / count, offset = mean[o] * pull - slope * d_offset[o] / count;
+    d_scale[o] = sum(weighted) * inv;
+    const float pull = slope * inv * d_scale[o] / count, offset = -slope * d_offset[o] / count;
     clear_border(routed, full, 1, 2 * out.rows, 2 * out.columns);
     Vector biases{};
     for (int y = 0; y < out.rows; y++)
@@ -123,11 +146,13 @@ static void unnormalize(const float* gradient, const Shape& padded, const float*
           const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
           const Vector was = load(active + at);
           Vector value = dropout(load(gradient + padded.at(y + border, x + border) + b), at);
-          value = was > 0 ? value * slope - was * pull + offset : Vector{};
+          value = value * slope - (was - center) * pull + offset;
+          value = was > 0 ? value : value * 0.0f;
           biases += value;
+          const Vector none = value * 0.0f;
           const Whole which = __builtin_convertvector(*reinterpret_cast<const Bytes*>(chosen + at), Whole);
           for (int w = 0; w < 4; w++) {
-            const Vector part = which == w ? value : Vector{};
+            const Vector part = which == w ? value : none;
             store(routed + full.at(2 * y + 1 + w / 2, 2 * x + 1 + w % 2) + b, part);
             shifts[w] += part;
           }

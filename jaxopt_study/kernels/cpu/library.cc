@@ -33,8 +33,8 @@ static ffi::Error block(Floats x, Floats kernel, Floats shift, Floats bias, Floa
   const Parameters of{kernel.typed_data(), pointer(shift), bias.typed_data(), scale.typed_data(),
                       offset.typed_data(), epsilon};
   const bool evaluation = running_mean.element_count() > 0;
-  activations(x.typed_data(), shape_of(x), of, active->typed_data(), chosen->typed_data(), out, mean->typed_data(),
-              variance->typed_data());
+  activations(x.typed_data(), shape_of(x), of, active->typed_data(), chosen->typed_data(), out, pointer(*mean),
+              pointer(*variance));
   const Dropout dropout(seed.typed_data(), uint32_t(layer), evaluation ? 0.0f : rate, out.channels * out.plane);
   normalize(active->typed_data(), out, of, evaluation ? running_mean.typed_data() : mean->typed_data(),
             evaluation ? running_variance.typed_data() : variance->typed_data(), dropout, result->typed_data(),
@@ -106,11 +106,13 @@ static ffi::Error measures(ffi::RemainingArgs arguments, ffi::RemainingRets resu
     memset(static_cast<int8_t*>(result(count + last)) + shared, 0, all - shared);
   }
   auto* sums = static_cast<float*>(result(sums_at));
-  sums[0] = float(found.opposite);
-  sums[1] = sum(found.sizes);
-  sums[2] = sum(found.gradients);
-  sums[3] = sum(found.updates);
-  sums[4] = sum(found.weights);
+  int64_t opposite = 0;
+  for (int lane = 0; lane < LANES; lane++) opposite += found.opposite[lane];
+  sums[0] = float(opposite);
+  sums[1] = float(found.sizes);
+  sums[2] = float(found.gradients);
+  sums[3] = float(found.updates);
+  sums[4] = float(found.weights);
   return ffi::Error::Success();
 }
 
