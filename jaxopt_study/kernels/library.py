@@ -12,6 +12,7 @@ import ctypes
 import functools
 import hashlib
 import logging
+import math
 import os
 import shlex
 import shutil
@@ -36,7 +37,7 @@ _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-w")
 _FOR_THIS_PROCESSOR = ("-march=native", "-mcpu=native")  # the second is how Clang for ARM has long spelled the first
 _HANDLERS = ("block", "block_gradient", "convolution", "convolution_gradient", "measures")
 _TIMEOUT_S = 60
-_HANGS_FOR_S = 24 * 3600.0  # how long a compiler that hung is not asked again
+_HANGS_FOR_S = 3600.0  # how long a compiler that hung is not asked again
 _log = logging.getLogger(__name__)
 
 
@@ -135,9 +136,8 @@ def _built(compiler: list[str], key: str, scratch: Path) -> ctypes.CDLL:
     """The library compiled now, from the cache folder or, where it cannot be kept there, from scratch."""
     made = scratch / "made.so"
     hung = _folder() / f"{key}.hung"
-    with contextlib.suppress(FileNotFoundError):
-        if 0 <= time.time() - hung.stat().st_mtime < _HANGS_FOR_S:
-            raise OSError(f"{compiler[0]} did not end within {_TIMEOUT_S} s; without {hung} it is asked again")
+    if _age(hung) < _HANGS_FOR_S:
+        raise OSError(f"{compiler[0]} did not end within {_TIMEOUT_S} s; without {hung} it is asked again")
     try:
         _compile(compiler, made)
     except subprocess.TimeoutExpired as error:
@@ -156,6 +156,15 @@ def _built(compiler: list[str], key: str, scratch: Path) -> ctypes.CDLL:
         if _folder_is_ours():
             return ctypes.CDLL(str(kept))
     return ctypes.CDLL(str(made))
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; infinite if there is none, or none that was written before now."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except OSError:
+        return math.inf
+    return age if age >= 0 else math.inf
 
 
 _TRIAL = """
