@@ -31,7 +31,7 @@ from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
 from jaxopt_study.watch.callbacks import Callback, TensorBoard
-from jaxopt_study.watch.interrupts import watched
+from jaxopt_study.watch.progress import watched
 
 
 @own_switches()

@@ -90,14 +90,19 @@ def define(experiment: Experiment) -> None:
 
 def command(experiment: Experiment) -> Callable[..., None]:
     """An experiment's ``main``: from a command line, the program's if none is given, to files and the exit status."""
-
-    def main(argv: Sequence[str] | None = None) -> None:
-        start(functools.partial(run, experiment), argv, functools.partial(define, experiment))
-
+    body = exit_status()(functools.partial(run, experiment))
+    flags_parser = functools.partial(define_and_parse, experiment)
+    main: Callable[..., None] = functools.partial(app.run, body, flags_parser=flags_parser)
     return main
 
 
-def run(experiment: Experiment) -> None:
+def define_and_parse(experiment: Experiment, arguments: Sequence[str]) -> list[str]:
+    """Defines and parses the flags of an experiment's command."""
+    define(experiment)
+    return parse(arguments)
+
+
+def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
     """Everything between the flags and the exit status: the study, then its tables, figures and report."""
     asked = grid_flags.asked(experiment, value("seeds", experiment))
     place = FLAGS.workdir or str(Path("workdir") / experiment.name)
@@ -165,32 +170,6 @@ class Stopped(Exception):  # not an error: the person asked for it
     """The command was asked to stop; the message says what is kept."""
 
 
-@contextlib.contextmanager
-def exit_status() -> Iterator[None]:
-    """What a command's work raises, as its exit status: 0 if nothing.
-
-    2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop.
-    """
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
-    before = warnings.formatwarning
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
-    try:
-        yield
-    except InputError as error:
-        flag = f"--{error.name}" if error.name in FLAGS else error.name
-        leave(2, f"error: {error.line(flag, error.allowed)}")
-    except EnvironmentFault as error:
-        leave(1, f"error: {error}")
-    except Stopped as stopped:
-        leave(130, str(stopped))
-    except KeyboardInterrupt:  # it was answered
-        sys.exit(130)
-    except Warning as warning:
-        leave(1, f"error: {type(warning).__name__}: {warning} (PYTHONWARNINGS or -W makes an error of a warning)")
-    finally:
-        warnings.formatwarning = before
-
-
 INTERRUPTED = "interrupted: finished runs are kept, and the same command goes on from there"
 
 
@@ -199,17 +178,37 @@ def interrupt(_: int) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def start(
-    body: Callable[[], None], argv: Sequence[str] | None = None, define_flags: Callable[[], None] = lambda: None
-) -> None:
+@contextlib.contextmanager
+def exit_status() -> Iterator[None]:
+    """What a command's work raises, as its exit status: 0 if nothing. Signals are answered, and the terminal may go.
+
+    2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
+    before = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
+    with terminal.lasting(), terminal.answered(INTERRUPTED, interrupt):
+        try:
+            yield
+        except InputError as error:
+            flag = f"--{error.name}" if error.name in FLAGS else error.name
+            leave(2, f"error: {error.line(flag, error.allowed)}")
+        except EnvironmentFault as error:
+            leave(1, f"error: {error}")
+        except Stopped as stopped:
+            leave(130, str(stopped))
+        except KeyboardInterrupt:  # it was answered
+            sys.exit(130)
+        except Warning as warning:
+            leave(1, f"error: {type(warning).__name__}: {warning} (PYTHONWARNINGS or -W makes an error of a warning)")
+        finally:
+            warnings.formatwarning = before
+
+
+def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> None:
     """Parses the flags (of the program's own command line if None), runs ``body`` and ends the program."""
-
-    def flags_parser(arguments: Sequence[str]) -> list[str]:
-        define_flags()
-        return parse(arguments)
-
-    with terminal.lasting(), terminal.answered(INTERRUPTED, interrupt), exit_status():
-        app.run(lambda _: body(), argv=None if argv is None else list(argv), flags_parser=flags_parser)
+    with exit_status():
+        app.run(lambda _: body(), argv=None if argv is None else list(argv), flags_parser=parse)
 
 
 def parse(arguments: Sequence[str]) -> list[str]:

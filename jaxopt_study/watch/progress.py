@@ -1,21 +1,23 @@
-"""What a person sees while a study trains: one line on stderr, in a terminal or not."""
+"""Training with somebody watching: one line on stderr, in a terminal or not, and an interrupt that saves."""
 
+import contextlib
 import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from jaxopt_study.engine.watcher import AtWork
+from jaxopt_study.engine.watcher import AtWork, Watcher
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
+from jaxopt_study.watch.callbacks import Callback
 from jaxopt_study.watch.notebook import NotebookBar
-from jaxopt_study.watch.terminal import Lasting
+from jaxopt_study.watch.terminal import Lasting, answered
 
 
 class _Bar(Progress):
@@ -119,3 +121,29 @@ class TrainingProgress:
         elif not self.console.is_terminal and time.monotonic() - self.spoke > self.PLAIN_SECONDS:
             self.spoke = time.monotonic()
             self.console.print(f"epoch {self.epochs}/{self.expected}: {runs}")
+
+
+STOPPING = "interrupted: what was begun is saved after the epoch or compilation under way; once more ends it at once"
+
+
+@contextlib.contextmanager
+def watched(callbacks: Sequence[Callback] = ()) -> Iterator[Watcher]:
+    """A watcher with a progress line on stderr and callbacks, who asks to stop once a signal has come.
+
+    An interrupt or a termination signal saves what was begun; the second one ends the process.
+    """
+    asked: list[int] = []
+    with answered(STOPPING, asked.append), TrainingProgress() as progress:
+
+        def epoch(run: Run, number: int, metrics: Mapping[str, float]) -> None:
+            progress.epoch(run, number, metrics)
+            for callback in callbacks:
+                callback.on_epoch(run, number, metrics)
+
+        def end(run: Run, history: History) -> None:
+            progress.end(run, history)
+            for callback in callbacks:
+                callback.on_run_end(run, history)
+
+        watcher = Watcher(progress.begin, epoch, end, progress.tick, lambda: bool(asked))
+        yield watcher._replace(resumed=progress.resumed, workers=progress.workers)

@@ -15,7 +15,7 @@ from experiments import export
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
 from jaxopt_study.watch import callbacks as watching
-from jaxopt_study.watch.interrupts import watched
+from jaxopt_study.watch.progress import watched
 
 event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2") if importlib.util.find_spec("tensorboardX") else None
 needs_writer = pytest.mark.skipif(event_pb2 is None, reason="tensorboardX is not installed")
