@@ -14,6 +14,7 @@ WITH_EXAMPLES = sorted(
 )
 
 
+@pytest.mark.slow
 def test_the_tutorial_runs_from_its_first_cell_to_its_last(tmp_path):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     notebook = nbformat.read(ROOT / "docs" / "tutorial.ipynb", 4)

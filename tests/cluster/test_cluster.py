@@ -160,6 +160,7 @@ def test_a_cluster_gives_the_results_of_one_machine(machines, tmp_path):
     assert not again.epochs
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_and_nothing_ends_twice(machines, undisturbed, tmp_path):
     told = Told(kill_one)
     same(clustered(tmp_path, watcher=told.watcher, make_model=slow_model, **LONG), undisturbed)
@@ -169,6 +170,7 @@ def test_a_killed_worker_loses_nothing_and_nothing_ends_twice(machines, undistur
     assert len(list((tmp_path / "runs").iterdir())) == len(RUNS)
 
 
+@pytest.mark.slow
 def test_a_run_that_fells_its_worker_is_recorded_as_failed_and_the_others_finish(machines, tmp_path):
     bad = small.grid(rates=(0.77,), momenta=(0.9,))
     histories = clustered(tmp_path, [*RUNS[:3], *bad], make_model=deadly_model, epochs=3, slots=4)

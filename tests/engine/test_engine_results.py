@@ -1,5 +1,7 @@
 """What a run computes: the same as a plain loop, whatever its neighbours, slots, devices and strategy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +23,20 @@ from jaxopt_study.training import epoch as engine
 from jaxopt_study.training.step import STRATEGIES
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def gradient(module, params, stats, x, y, key):
+    """The loss of a batch, the new statistics, and the gradient."""
+
+    def loss_of(params):
+        logits, new = module.apply(
+            {"params": params, "batch_stats": stats}, x, True, rngs={"dropout": key}, mutable=["batch_stats"]
+        )
+        return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(jnp.float32)).mean(), new["batch_stats"]
+
+    return jax.value_and_grad(loss_of, has_aux=True)(params)
+
+
+@functools.cache
 def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) -> dict[str, list[float]]:
     """Flax, Optax and Python loops, one example of each thing that the engine does."""
     data = small.dataset()
@@ -33,13 +49,6 @@ def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) ->
     optimizer = optax.sgd(learning_rate, momentum)
     opt_state = optimizer.init(params)
 
-    def loss_of(params, stats, x, y, key):
-        logits, new = module.apply(
-            {"params": params, "batch_stats": stats}, x, True, rngs={"dropout": key}, mutable=["batch_stats"]
-        )
-        return optax.sigmoid_binary_cross_entropy(logits[:, 0], y.astype(jnp.float32)).mean(), new["batch_stats"]
-
-    gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
     curves = {name: [] for name in CURVES}
     signs = None
 
@@ -54,7 +63,7 @@ def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) ->
             step_key = jax.random.key(1)
             for part in (seed, epoch, step):  # said here once more, so that the engine's own has to be this
                 step_key = jax.random.fold_in(step_key, part)
-            (loss, stats), grads = gradient(params, stats, x, y, step_key)
+            (loss, stats), grads = gradient(module, params, stats, x, y, step_key)
             updates, opt_state = optimizer.update(grads, opt_state)
             params = optax.apply_updates(params, updates)
             flat = np.asarray(jax.flatten_util.ravel_pytree(updates)[0])
@@ -245,7 +254,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize(("scale", "diagnostics"), [(1e10, True), (1e22, True), (1e22, False)])
+@pytest.mark.parametrize(("scale", "diagnostics"), [(1e10, True), (1e22, False)])
 def test_a_rule_that_stands_still_since_squares_overflow_has_diverged(tmp_path, scale, diagnostics):
     js.rule(sum_of_all_squares)
     runs = [make_run(name, numbers, 0) for name, numbers in RULES.items()]

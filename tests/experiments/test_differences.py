@@ -29,6 +29,7 @@ def test_the_table_compares_each_variant_with_the_base(tmp_path, monkeypatch):
         assert row["difference_low"] == ""  # one seed has no interval
 
 
+@pytest.mark.slow
 def test_running_statistics_of_another_momentum_are_those_of_such_a_network(monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
 

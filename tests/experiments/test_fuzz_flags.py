@@ -1,13 +1,13 @@
-"""A thousand generated command lines end in runs or in one line; twenty thousand by hand (fuzz_flags.py)."""
+"""Some hundred generated command lines end in runs or in one line; twenty thousand by hand (fuzz_flags.py)."""
 
 import fuzz_flags
 import pytest
 
 
-def test_a_thousand_command_lines_are_accepted_or_refused_in_one_line():
-    counts = fuzz_flags.run(1000)
-    assert counts["accepted"] > 100
-    assert counts["refused"] > 100
+def test_some_hundred_command_lines_are_accepted_or_refused_in_one_line():
+    counts = fuzz_flags.run(400)
+    assert counts["accepted"] > 40
+    assert counts["refused"] > 40
 
 
 @pytest.mark.slow

@@ -11,9 +11,16 @@ FOUND = conformance.aliases()
 def test_optax_s_well_known_optimizers_are_among_those_found():
     assert {"adam", "adamw", "lion", "sgd", "lamb", "adafactor", "lbfgs"} <= FOUND.keys()
     assert len(FOUND) > 25
+    assert FOUND.keys() >= {*WITH_EVERY_RUN}
 
 
-@pytest.mark.parametrize("name", FOUND)
+WITH_EVERY_RUN = ("adafactor", "adam", "adamw", "lbfgs", "lion", "noisy_sgd", "polyak_sgd", "sgd")
+"""One of each kind; the others are examined by hand, with -m slow."""
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in WITH_EVERY_RUN else pytest.param(name, marks=pytest.mark.slow) for name in FOUND]
+)
 def test_an_optimizer_of_optax_conforms_or_cannot_be_run_for_a_reason(name, tmp_path):
     row = conformance.examined(FOUND[name], tmp_path)
     assert row.conforms != bool(row.reason), row
