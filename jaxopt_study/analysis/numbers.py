@@ -15,7 +15,7 @@ def number(value: float, digits: int = DIGITS) -> str:
     ('0.316', '0.31622', '0.9999', '0.99997')
     """
     whole = f"{value:.{_DECIMAL}g}"
-    if abs(float(whole) - value) <= 1e-12 * abs(value):
+    if digits <= _DECIMAL and abs(float(whole) - value) <= 1e-12 * abs(value):
         return whole
     texts = (f"{value:.{more}g}" for more in range(digits, _ALL + 1))
     return next(text for text in texts if float(text) != 1 or value == 1)  # what a decay below 1 means is in the rest

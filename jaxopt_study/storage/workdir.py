@@ -66,8 +66,8 @@ def _acquired(path: Path) -> BaseFileLock:
                 raise
             why = f"its file system has no locks ({reason(error)})"
     # A file that names its process: one that is dead is known where it ran, nowhere else.
-    lock = SoftFileLock(path.with_name(".holder"), blocking=False)
-    lock.acquire()
+    lock = SoftFileLock(path.with_name(".holder"), timeout=0.5)
+    lock.acquire(poll_interval=0.1)  # older versions remove what a dead one left, and take it the next time
     told = f"--workdir={path.parent}: {why}; of a process that dies on another machine, remove {lock.lock_file}"
     warnings.warn(told, stacklevel=3)
     return lock

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jaxopt_study.analysis.numbers import listed, meant, number, numbers
@@ -19,6 +19,7 @@ def test_a_number_is_written_in_full_or_in_three_digits(value, text):
     assert number(value) == text
 
 
+@example([9.999999999990001e29, 9.999999999990002e29])
 @given(st.lists(st.floats(1e-30, 1e30), min_size=1, max_size=9))
 def test_different_numbers_are_written_differently(values):
     texts = numbers(values)
