@@ -108,6 +108,7 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
     place = FLAGS.workdir or str(Path("workdir") / experiment.name)
     with remote.kept(place, shared=FLAGS.distributed):
         study = study_of(experiment, asked, place)
+        unless_interrupted()
         if FLAGS.dry_run:
             from experiments.command import terminal as shown  # Rich is slow to import
 
@@ -173,9 +174,19 @@ class Stopped(Exception):  # not an error: the person asked for it
 INTERRUPTED = "interrupted: finished runs are kept, and the same command goes on from there"
 
 
-def interrupt(_: int) -> NoReturn:
+_asked: list[int] = []
+
+
+def interrupt(number: int) -> NoReturn:
     """What a signal to stop does where nothing is trained: whatever is half made is put in order."""
+    _asked.append(number)
     raise KeyboardInterrupt
+
+
+def unless_interrupted() -> None:
+    """KeyboardInterrupt if there was one: where Python cannot pass it on, as in a collector's callback, it is lost."""
+    if _asked:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -187,6 +198,9 @@ def exit_status() -> Iterator[None]:
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
+    _asked.clear()
+    unraisable = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, KeyboardInterrupt) else unraisable(lost)
     with terminal.lasting(), terminal.answered(INTERRUPTED, interrupt):
         try:
             yield
@@ -202,7 +216,7 @@ def exit_status() -> Iterator[None]:
         except Warning as warning:
             leave(1, f"error: {type(warning).__name__}: {warning} (PYTHONWARNINGS or -W makes an error of a warning)")
         finally:
-            warnings.formatwarning = before
+            warnings.formatwarning, sys.unraisablehook = before, unraisable
 
 
 def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> None:

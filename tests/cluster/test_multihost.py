@@ -121,6 +121,7 @@ def test_processes_that_save_at_the_same_time_do_not_wait_for_each_other(tmp_pat
     assert {path.name for path in tmp_path.glob("process_*/*")} == {"19", "20"}
 
 
+@pytest.mark.slow
 def test_an_error_in_one_process_ends_all_of_them(tmp_path):
     first, second = (line.splitlines()[-1] for line in together(tmp_path, FAIL))
     assert "the disk is full" in second

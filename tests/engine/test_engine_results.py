@@ -123,7 +123,7 @@ def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
         assert_close(history, together[key])
 
 
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_how_many_steps_a_chunk_has_changes_nothing(steps, tmp_path, monkeypatch):
     """Also where the steps of an epoch, four here, are not a multiple of it."""
     runs = small.grid(rates=(0.003, 0.03))
@@ -152,7 +152,7 @@ def test_strategies_agree(tmp_path):
         assert_close(history, together[key])
 
 
-@pytest.mark.parametrize("strategy", ["map", "vmap"])
+@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_a_diverging_neighbour_is_reported_and_changes_nothing(tmp_path, strategy):
     runs = small.grid(rates=(0.003, 0.03), momenta=(0.5,))
     bad = make_run("momentum", {"learning_rate": 1e30, "momentum": 0.5}, 0)

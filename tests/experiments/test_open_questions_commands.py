@@ -19,7 +19,7 @@ from jaxopt_study.optimizers import registry, rmsprop
 TABLE = [
     # experiment, flags, computations
     ("effective_rate", ("--learning_rates=0.01,0.1", "--momenta=0,0.9"), 6),
-    ("sign_descent", ("--learning_rates=0.001", "--decay_epochs=2"), 9),
+    pytest.param("sign_descent", ("--learning_rates=0.001", "--decay_epochs=2"), 9, marks=pytest.mark.slow),
     ("nesterov_gain", ("--learning_rates=0.01", "--momenta=0.5,0.9"), 4),
 ]
 

@@ -1,5 +1,6 @@
 """A command in the surroundings that users have: it trains and reports as anywhere, or says why not in one line."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from commands import TINY
 
+from experiments.command import flags
 from jaxopt_study.optimizers.foreign import rule
 
 COMMAND = ("-m", "experiments.momentum_grid", "--learning_rates=0.01,1e30", "--momenta=0.9", *TINY)
@@ -97,6 +99,21 @@ def test_a_platform_that_is_not_there_is_one_line(platform: str, folder: Path) -
     assert (status, out) == (1, "")
     assert err.startswith(f"error: JAX_PLATFORMS={platform}: JAX finds no such device here")
     assert err.count("\n") == 1
+
+
+def test_an_interrupt_that_python_could_not_pass_on_is_not_lost(capsys: pytest.CaptureFixture[str]) -> None:
+    def body() -> None:
+        gc.callbacks.append(interrupted)
+        gc.collect()
+        flags.unless_interrupted()
+
+    def interrupted(*_: object) -> None:
+        gc.callbacks.remove(interrupted)
+        flags.interrupt(signal.SIGINT)
+
+    with pytest.raises(SystemExit, match="130"):
+        flags.exit_status()(body)()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("seconds", [0.3, 2.0])

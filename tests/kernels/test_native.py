@@ -237,6 +237,7 @@ def test_without_a_working_compiler_xla_does_the_work(compiler, said, tmp_path):
     assert not list(tmp_path.rglob("*.so*"))
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_compiler_that_spells_the_processor_otherwise(tmp_path):
     compiler = tmp_path / "clang-for-arm"
