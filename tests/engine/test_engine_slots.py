@@ -57,6 +57,7 @@ def test_little_is_computed_in_vain_when_runs_stop_at_different_times(tmp_path):
     assert stats["goodput"] > 0.9
 
 
+@pytest.mark.slow
 def test_stragglers_close_ranks_where_an_empty_slot_costs_as_much_as_a_full_one(tmp_path):
     sizes = []
     watcher = Watcher(tick=lambda scheduler: sizes.append(len(scheduler.slots)))
