@@ -1,4 +1,4 @@
-"""What a chapter is - its axes, how runs are made of them, what it claims of them and draws from them - and all.
+"""What a chapter is - its axes, how runs are made of them, what it claims and draws of them - and which there are.
 
 No flags here. The chapters are found by name, so that none is imported by what it imports.
 """

@@ -172,9 +172,8 @@ class Stopped(Exception):  # not an error: the person asked for it
 
 
 INTERRUPTED = "interrupted: finished runs are kept, and the same command goes on from there"
-
-
 _asked: list[int] = []
+"""Signals that were answered outside of training."""
 
 
 def interrupt(number: int) -> NoReturn:

@@ -117,8 +117,9 @@ def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name
 def _of_functions(
     init: Callable[..., PyTree], apply: Callable[..., jax.Array], image_shape: tuple[int, ...], name: str
 ) -> Network:
-    of_linen = isinstance(getattr(apply, "__self__", None), linen.Module)  # whose apply passes on what it is given
-    called = type(apply.__self__).__call__ if of_linen else apply  # type: ignore[attr-defined]
+    owner = getattr(apply, "__self__", None)
+    of_linen = isinstance(owner, linen.Module)  # whose apply passes on what it is given
+    called = type(owner).__call__ if isinstance(owner, linen.Module) else apply
     taken = switches.taken_by(called, name)
     takes_key = not of_linen and "key" in inspect.signature(apply).parameters
 

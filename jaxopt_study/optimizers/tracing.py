@@ -49,7 +49,10 @@ def traceable(
 
     def fails(traced: Sequence[Parameter], built_only: bool) -> str:
         plain = {number.name: _plain(number) for number in numbers if number not in traced}
-        with_static = lambda values, steps: make({**static, **plain, **values}, steps)  # noqa: E731
+
+        def with_static(values: Mapping[str, Any], steps: int) -> optax.GradientTransformation:
+            return make({**static, **plain, **values}, steps)
+
         return why(with_static, [number.name for number in traced], _WEIGHTS, 10, built_only=built_only)
 
     reason = fails((), False)

@@ -21,8 +21,6 @@ from jaxopt_study.training.losses import Loss
 PyTree = Any
 Hyperparameters = Mapping[str, jax.Array]
 MakeOptimizer = Callable[[Hyperparameters], optax.GradientTransformation]
-
-
 Step = Callable[..., PyTree]
 """``(state, *inputs) -> state`` of one run."""
 BatchedStep = Callable[..., PyTree]
