@@ -123,5 +123,8 @@ def test_an_early_interrupt_is_one_line(seconds: float, folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.startswith("interrupted")
-    assert err.count("\n") == 1
+    told = [line for line in err.splitlines() if line]
+    if told[0].startswith("2 runs"):  # a fast machine was training by then: what is saved is told as well
+        told = told[2:]
+    assert len(told) == 1
+    assert told[0].startswith("interrupted")
