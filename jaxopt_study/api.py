@@ -50,6 +50,7 @@ def make_study(
     halving: int | None = Settings.halving,
     diagnostics: bool = Settings.diagnostics,
     matmul_precision: str = Settings.matmul_precision,
+    test_share: float = Settings.test_share,
     workdir: str | Path = "workdir",
     execution: Execution | None = None,
     slots: int | None = Execution.slots,
@@ -80,7 +81,7 @@ def make_study(
         grid: one or several of :func:`~jaxopt_study.grids.grid.make_grid`; also runs, with their own seeds.
         seeds: 0 to this less 1 for every configuration.
         batch_size: training examples a step; several are an axis, each compiled by itself.
-        max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision: see
+        max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share: see
             :class:`~jaxopt_study.settings.Settings`; the seed is also that of the split of digits and folders.
         loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
@@ -102,7 +103,7 @@ def make_study(
         check_whole("batch_size", size, 1)
     settings = Settings(
         sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
-        stop_on_nonfinite, halving, diagnostics, matmul_precision,
+        stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share,
     )  # fmt: skip
     said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights)
     if execution is not None and said != Execution():

@@ -1,7 +1,7 @@
 """What is known of one trained run: the record that the store keeps and all analysis reads."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,11 @@ CURVES = (
     "update_norm",
     "param_norm",
 )
+"""Of every run."""
+TEST_CURVES = ("test_loss", "test_accuracy")
+"""Of runs with a part of the validation split held back for testing; see ``settings.Settings.test_share``."""
+OPTIONAL_CURVES = (*TEST_CURVES,)
+"""Of runs of which they were asked for; they come after ``CURVES``, in this order."""
 MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 """Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""
 
@@ -45,8 +50,9 @@ class History:
         status: ``stopped`` (patience ran out), ``finished`` (all epochs trained), ``diverged``
             (a loss, a weight or the rule's memory was not finite), ``failed`` (the run could not be trained) or
             ``halved`` (others were better when successive halving compared them).
-        curves: float32 arrays ``[E]`` by the names in ``CURVES``; entry ``e`` belongs to epoch ``e + 1``.
-            The row of the epoch in which a run diverged is kept, non-finite as it was.
+        curves: float32 arrays ``[E]`` by the names in ``CURVES``, and of ``OPTIONAL_CURVES`` those that were asked
+            for; entry ``e`` belongs to epoch ``e + 1``. The row of the epoch in which a run diverged is kept,
+            non-finite as it was.
         diverged_epoch: the first epoch, counted from 1, with a non-finite loss, or the last of a run that diverged with
             finite losses; None if there is none.
         reason: why a run failed; empty for all others.
@@ -62,10 +68,16 @@ class History:
 
     @classmethod
     def from_rows(
-        cls, optimizer: str, hyperparameters: Mapping[str, float], seed: int, status: str, rows: np.ndarray
+        cls,
+        optimizer: str,
+        hyperparameters: Mapping[str, float],
+        seed: int,
+        status: str,
+        rows: np.ndarray,
+        names: Sequence[str] = CURVES,
     ) -> "History":
-        """The record of a run from what was measured after each of its epochs, float32 ``[E, len(CURVES)]``."""
-        curves = {name: rows[:, i] for i, name in enumerate(CURVES)}
+        """The record of a run from what was measured after each of its epochs, float32 ``[E, len(names)]``."""
+        curves = {name: rows[:, i] for i, name in enumerate(names)}
         bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
         diverged = int(bad[0]) + 1 if len(bad) else len(rows) if status == "diverged" else None
         return cls(optimizer, hyperparameters, seed, status, curves, diverged_epoch=diverged)

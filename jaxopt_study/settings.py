@@ -76,6 +76,8 @@ class Settings:
         diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
         matmul_precision: of products and convolutions of float32 arrays, one of ``PRECISIONS``; CPUs compute all of
             them in float32.
+        test_share: of the validation examples, held back and only measured: neither stopping nor choosing sees them.
+            The same for every run; see ``data.dataset.held_back``.
 
     Raises:
         InputError: a value is not allowed.
@@ -89,6 +91,7 @@ class Settings:
     halving: int | None = None
     diagnostics: bool = True
     matmul_precision: str = "float32"
+    test_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):
@@ -96,12 +99,18 @@ class Settings:
         check_whole("data_seed", self.data_seed, 0, 2**63 - 1)
         _check_fields(self, {"halving": 2})
         _check_one_of("matmul_precision", self.matmul_precision, PRECISIONS)
+        share = self.test_share
+        if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share < 1:
+            raise InputError("test_share", repr(share), "allowed is a number from 0 up to, but not including, 1")
 
     def identity(self) -> dict[str, Any]:
         """Everything in here that a run's result depends on, for its fingerprint."""
         found = {**dataclasses.asdict(self), "results_version": RESULTS_VERSION}
-        if self.matmul_precision == "float32":  # as runs were stored before there was a choice
+        # As runs were stored before there was a choice.
+        if self.matmul_precision == "float32":
             del found["matmul_precision"]
+        if not self.test_share:
+            del found["test_share"]
         return found
 
 

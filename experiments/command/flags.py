@@ -50,6 +50,8 @@ def define(experiment: Experiment) -> None:
     whole("max_epochs", None, f"Epochs a run trains at most, at least 1; {preset}.", 1)
     stops = "Epochs without a lower validation loss after which a run ends, at least 1"
     whole("patience", None, f"{stops}; {preset}.", 1)
+    held = "Share of the validation examples that is held back and only measured, from 0 to below 1"
+    flags.DEFINE_float("test_share", Settings.test_share, f"{held}.", 0.0, 0.999)
     whole("seeds", None, f"Seeds 0 to this less 1 for every configuration; {preset}.", 1)
     whole("data_seed", Settings.data_seed, "Seed of the order of the examples and of a folder's split.", 0)
     switch("notebook_model", False, "The network of the article's notebook.")

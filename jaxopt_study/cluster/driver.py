@@ -147,7 +147,7 @@ class Driver:
                     self.epochs_repeated += 1  # begun again after a loss; it is told from where it was
                 case Epoch(run, number, metrics):
                     self.epochs[run] = number
-                    self.watcher.epoch(run, number, dict(zip(CURVES, metrics, strict=True)))
+                    self.watcher.epoch(run, number, metrics)
                 case Ended(run, history, best):
                     self._keep(run, history, best)
                     self.shares.ended(name, run)

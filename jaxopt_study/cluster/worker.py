@@ -23,7 +23,7 @@ from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import AtWork, Watcher
 from jaxopt_study.grids.run import Group, Run, group
-from jaxopt_study.history import CURVES, History
+from jaxopt_study.history import History
 from jaxopt_study.models.build import Model
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
@@ -64,11 +64,11 @@ class Hello(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """A run has trained an epoch; ``metrics`` in the order of history.CURVES."""
+    """A run has trained an epoch; ``metrics`` by the names of its curves."""
 
     run: Run
     number: int
-    metrics: tuple[float, ...]
+    metrics: Mapping[str, float]
 
 
 class Ended(NamedTuple):
@@ -240,7 +240,7 @@ class Worker:
             return runs
 
     def _epoch(self, run: Run, number: int, metrics: Mapping[str, float]) -> None:
-        self._tell(Epoch(run, number, tuple(metrics[name] for name in CURVES)))
+        self._tell(Epoch(run, number, dict(metrics)))
 
     def _tick(self, scheduler: AtWork) -> None:
         assert isinstance(scheduler, Scheduler)  # here and nowhere else the driver is another process

@@ -56,11 +56,13 @@ class Batches(NamedTuple):
             regression.
         rest: the last, smaller batch, ``[R, H, W, K]`` and ``[R]``; R may be 0.
         val: images ``[V, A, H, W, K]``, labels ``[V, A]``, float32 weights ``[V, A]`` (0 where the last is padded).
+        test: the same of the part of the validation split that is held back; empty if there is none.
     """
 
     train: tuple[Array, Array]
     rest: tuple[Array, Array]
     val: tuple[Array, Array, Array]
+    test: tuple[()] | tuple[Array, Array, Array] = ()
 
 
 def stratified_split(labels: Labels, seed: int) -> tuple[Indices, Indices]:
@@ -162,26 +164,68 @@ def _fingerprint(digest: str, classes: tuple[str, ...], labels: Labels, train: I
     return whole.hexdigest()
 
 
-def batches_of(data: Dataset, *, batch_size: int, val_batch_size: int, seed: int, steps: int | None = None) -> Batches:
+def held_back(labels: Labels, share: float) -> tuple[Indices, Indices]:
+    """Splits a validation part of labels ``[M]`` in two: indices of what validates, and of the share held back to test.
+
+    Of every class of n round(n * share) are held back, of a regression of all M, but of several at least one and not
+    all. Which these are depends on the labels and on nothing else, and those of a smaller share are among those of a
+    larger one.
+
+    InputError: there is no class of two.
+    """
+    rng = np.random.default_rng(0)
+    classes = labels if labels.dtype == np.int32 else np.zeros(len(labels), np.int32)
+    test = []
+    for label in np.unique(classes):
+        members = rng.permutation(np.flatnonzero(classes == label))
+        test.append(members[: min(max(1, round(len(members) * share)), len(members) - 1)])
+    held = np.sort(np.concatenate(test))
+    kept = np.setdiff1d(np.arange(len(labels)), held)
+    if not len(held):
+        allowed = f"allowed is 0: no class has two of the {len(labels)} validation examples"
+        raise InputError("--test_share", share, allowed)
+    return kept, held
+
+
+def batches_of(
+    data: Dataset,
+    *,
+    batch_size: int,
+    val_batch_size: int,
+    seed: int,
+    steps: int | None = None,
+    test_share: float = 0.0,
+) -> Batches:
     """Lays a data set out in batches, the training part shuffled once from the seed.
 
     The order is the same in every epoch and for every run, so that it can be the order in memory. With ``steps`` only
-    the examples of the first so many batches are taken, and the same share of the validation part.
+    the examples of the first so many batches are taken, and the same share of the others. ``test_share`` is that of the
+    validation part which is :func:`held_back`.
     """
-    examples, val_examples = len(data.train_labels), len(data.val_labels)
+    examples = len(data.train_labels)
+    parts: Sequence[Indices] = [np.arange(len(data.val_labels))]
+    if test_share:
+        parts = held_back(data.val_labels, test_share)
     if steps is not None:
-        examples, val_examples = steps * batch_size, -(-steps * batch_size * val_examples // examples)
+        parts = [part[: -(-steps * batch_size * len(part) // examples)] for part in parts]
+        examples = steps * batch_size
     order = np.random.default_rng(seed).permutation(examples)
     count = examples // batch_size
     full, rest = order[: count * batch_size], order[count * batch_size :]
     train = _taken(data.train_images, full, count, batch_size), _taken(data.train_labels, full, count, batch_size)
+    val, *test = (_padded(data, part, val_batch_size) for part in parts)
+    return Batches(train, (data.train_images[rest], data.train_labels[rest]), val, test[0] if test else ())
 
-    size = min(val_batch_size, val_examples)
-    count = -(-val_examples // size)
-    padded = np.minimum(np.arange(count * size), val_examples - 1)
-    weights = _taken((np.arange(count * size) < val_examples).astype(np.float32), np.arange(count * size), count, size)
-    val = _taken(data.val_images, padded, count, size), _taken(data.val_labels, padded, count, size), weights
-    return Batches(train, (data.train_images[rest], data.train_labels[rest]), val)
+
+def _padded(data: Dataset, indices: Indices, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Validation examples in batches, with their weights; the last batch is filled up with the last example."""
+    examples = len(indices)
+    size = min(batch_size, examples)
+    count = -(-examples // size)
+    places = np.arange(count * size)
+    padded = indices[np.minimum(places, examples - 1)]
+    weights = _taken((places < examples).astype(np.float32), places, count, size)
+    return _taken(data.val_images, padded, count, size), _taken(data.val_labels, padded, count, size), weights
 
 
 def _taken(examples: np.ndarray, indices: Indices, count: int, size: int) -> np.ndarray:

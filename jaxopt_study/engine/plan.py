@@ -58,7 +58,8 @@ def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
     epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))
     examples = len(study.dataset.train_labels) + len(study.dataset.val_labels)
-    timed = sum(int(np.prod(part[1].shape[:2])) for part in (sweep.batches.train, sweep.batches.val))
+    timed_parts = sweep.batches.train, sweep.batches.val, sweep.batches.test
+    timed = sum(int(np.prod(part[1].shape[:2])) for part in timed_parts if part)
     epoch = seconds * examples / timed
     whole = study.dataset.train_images.nbytes + study.dataset.val_images.nbytes
     short = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))

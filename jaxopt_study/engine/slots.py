@@ -21,7 +21,7 @@ from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Run, group, stack
-from jaxopt_study.history import CURVES, History
+from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
@@ -161,7 +161,7 @@ class Scheduler:
         in_slots = {}
         for slot, run in enumerate(self.slots):
             if run is not None:
-                rows = np.array(self.rows[run], np.float32).reshape(-1, len(CURVES))
+                rows = np.array(self.rows[run], np.float32).reshape(-1, len(self.sweep.curves))
                 in_slots[run] = Parked(rows, jax.tree.map(lambda x, s=slot: x[s], states))
         return in_slots | self.parked
 
@@ -185,7 +185,7 @@ class Scheduler:
             run = flight.slots[slot]
             assert run is not None
             self.rows[run].append(report.metrics[slot])
-            metrics = dict(zip(CURVES, report.metrics[slot].tolist(), strict=True))
+            metrics = dict(zip(self.sweep.curves, report.metrics[slot].tolist(), strict=True))
             self.watcher.epoch(run, len(self.rows[run]), metrics)
             if report.status[slot] != RUNNING:
                 self._leave(run, STATUS_NAMES[int(report.status[slot])])
@@ -212,7 +212,7 @@ class Scheduler:
             self._end(run, rows, status, best)
 
     def _end(self, run: Run, rows: np.ndarray, status: str, best: PyTree) -> None:
-        history = History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows)
+        history = History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows, self.sweep.curves)
         self.keep(run, history, best)
         self.left.remove(run)
         self.watcher.end(run, history)

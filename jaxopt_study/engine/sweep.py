@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
-from jaxopt_study.training.epoch import epoch, select
+from jaxopt_study.training.epoch import epoch, measured, select
 from jaxopt_study.training.step import Hyperparameters, Program, RunState, init_run, shapes
 
 PyTree = Any
@@ -52,6 +52,7 @@ class Sweep:
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
         self.calls = jitted(program, self.mesh)
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
+        self.curves = measured(batches)
         self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self._compiled: dict[tuple[str, int], Any] = {}
         self.compile_seconds = 0.0

@@ -16,7 +16,7 @@ import optax
 from jaxopt_study import files
 from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
-from jaxopt_study.data.dataset import Batches, batches_of
+from jaxopt_study.data.dataset import Batches, batches_of, held_back
 from jaxopt_study.engine import devices, memory, stats, strategy
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
@@ -24,7 +24,7 @@ from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Group, Run
-from jaxopt_study.history import History
+from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.kernels import library
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
@@ -82,6 +82,9 @@ class Trainer:
         if largest > examples:
             allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"
             raise InputError("--batch_size", largest, allowed)
+        self.val_labels = dataset.val_labels
+        if settings.test_share:
+            self.val_labels = dataset.val_labels[held_back(dataset.val_labels, settings.test_share)[0]]
         self.loss, self.outputs = loss_of(dataset.train_labels, len(dataset.classes), loss)
         data, network = dataset.fingerprint, self.model.identity
         self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
@@ -193,7 +196,8 @@ class Trainer:
 
     def mend(self) -> None:
         """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""
-        stored = self.store.mend(name for run in self.runs for name, _ in run.hyperparameters)
+        curves = TEST_CURVES if self.settings.test_share else ()
+        stored = self.store.mend((name for run in self.runs for name, _ in run.hyperparameters), curves)
         self.trained = {known: stored[known] for known in self.fingerprints.values() if known in stored}
 
     @contextlib.contextmanager
@@ -211,6 +215,7 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
+        share = self.settings.test_share
         return {
             "identity": self.identity,
             "own": self.own,
@@ -222,7 +227,8 @@ class Trainer:
                 "name": self.dataset.name,
                 "classes": list(self.dataset.classes),
                 "train_examples": len(self.dataset.train_labels),
-                "val_examples": len(self.dataset.val_labels),
+                "val_examples": len(self.val_labels),
+                **({"test_examples": len(self.dataset.val_labels) - len(self.val_labels)} if share else {}),
                 "image_shape": list(self.dataset.train_images.shape[1:]),
                 "fingerprint": self.dataset.fingerprint,
             },
@@ -237,7 +243,7 @@ class Trainer:
     @functools.cached_property
     def guessing(self) -> float:
         """The validation loss of guessing."""
-        labels = self.dataset.train_labels, self.dataset.val_labels
+        labels = self.dataset.train_labels, self.val_labels
         return loss_of_guessing(self.loss, len(self.dataset.classes), *labels)
 
     def write_config(self) -> None:
@@ -287,7 +293,10 @@ class Trainer:
         """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same
         share of the validation data, if given."""
         val_size, seed = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE), self.settings.data_seed
-        return batches_of(self.dataset, batch_size=size, val_batch_size=val_size, seed=seed, steps=steps)
+        share = self.settings.test_share
+        return batches_of(
+            self.dataset, batch_size=size, val_batch_size=val_size, seed=seed, steps=steps, test_share=share
+        )
 
     def program(self, group: Group, strategy: str) -> Program:
         """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""

@@ -11,6 +11,8 @@ MEASURES: Mapping[str, tuple[str, str]] = {
     "train_loss": ("training loss", LOSS_UNIT),
     "val_loss": ("validation loss", LOSS_UNIT),
     "val_accuracy": ("validation accuracy", "share of examples"),
+    "test_loss": ("test loss", LOSS_UNIT),
+    "test_accuracy": ("test accuracy", "share of examples"),
     "oscillation": ("oscillation", "share of parameters"),
     "update_size": ("update size", "mean absolute value in a step"),
     "distance": ("distance per epoch", "Euclidean, of the weights"),

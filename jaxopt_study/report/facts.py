@@ -102,6 +102,8 @@ def _data(origin: Origin) -> str:
         return str(data)
     shape = " x ".join(map(str, data.get("image_shape", ())))
     counts = f"{data.get('train_examples', '?')} training and {data.get('val_examples', '?')} validation examples"
+    if "test_examples" in data:
+        counts += f" (and {data['test_examples']} held back for testing)"
     return f"{data['name']}: {counts}" + (f" of {shape}" if shape else "") if "name" in data else ""
 
 

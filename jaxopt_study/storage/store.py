@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from jaxopt_study.errors import Damaged, EnvironmentFault, one_line
 from jaxopt_study.files import reason, set_aside, write_atomically
-from jaxopt_study.history import CURVES, History
+from jaxopt_study.history import CURVES, OPTIONAL_CURVES, History
 
 _METADATA = b"jaxopt_study"
 
@@ -21,13 +21,14 @@ _METADATA = b"jaxopt_study"
 class Store:
     """``folder/FINGERPRINT.parquet``, a row an epoch; the folder is made when the first run is written.
 
-    All files have the columns of all hyperparameters that any of the runs has, empty where a rule has none of that
-    name, so that whatever reads Parquet reads the folder as one table.
+    All files have the columns of all hyperparameters and optional curves that any of the runs has, empty where a run
+    has none of that name, so that whatever reads Parquet reads the folder as one table.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.numbers: tuple[str, ...] = ()
+        self.optional: tuple[str, ...] = ()
 
     def path(self, fingerprint: str) -> Path:
         """Where the run with this fingerprint is or would be."""
@@ -38,17 +39,19 @@ class Store:
 
     def write(self, fingerprint: str, history: History) -> None:
         """Adds a finished run; EnvironmentFault: it cannot be written; nothing is left half-written."""
-        if not set(history.hyperparameters) <= set(self.numbers):
-            self.mend(history.hyperparameters)
-        table = to_table(fingerprint, history, self.numbers)
+        if not (set(history.hyperparameters) <= set(self.numbers) and set(optional(history)) <= set(self.optional)):
+            self.mend(history.hyperparameters, optional(history))
+        table = to_table(fingerprint, history, self.numbers, self.optional)
         write_atomically(self.path(fingerprint), lambda path: pq.write_table(table, path, compression="zstd"))
 
     def read(self, fingerprint: str) -> History:
         """The run with this fingerprint; Damaged: its file is not what was written."""
         return read_run(self.path(fingerprint))
 
-    def mend(self, numbers: Iterable[str] = ()) -> dict[str, History]:
-        """Reads all files, sets those aside that are damaged, and gives all the columns of all, and of ``numbers`` too.
+    def mend(self, numbers: Iterable[str] = (), curves: Iterable[str] = ()) -> dict[str, History]:
+        """Reads all files, sets those aside that are damaged, and gives all the columns of all.
+
+        They get those of the hyperparameters ``numbers`` and of the optional ``curves`` too.
 
         For who holds the work directory.
 
@@ -68,24 +71,37 @@ class Store:
                 warnings.warn(what, stacklevel=2)
         held = [name for _, table in read.values() for name in _numbers(table)]
         self.numbers = tuple(dict.fromkeys([*held, *numbers]))
+        wanted = {*curves, *(name for _, table in read.values() for name in table.column_names)}
+        self.optional = tuple(name for name in OPTIONAL_CURVES if name in wanted)
         for fingerprint, (history, table) in read.items():
-            if table.schema != _schema(self.numbers):
+            if table.schema != _schema(self.numbers, self.optional):
                 self.write(fingerprint, history)
         return {fingerprint: history for fingerprint, (history, _) in read.items()}
 
 
-def to_table(fingerprint: str, history: History, numbers: Sequence[str] | None = None) -> pa.Table:
+def optional(history: History) -> tuple[str, ...]:
+    """The names of the optional curves that a run has."""
+    return tuple(name for name in OPTIONAL_CURVES if name in history.curves)
+
+
+def to_table(
+    fingerprint: str, history: History, numbers: Sequence[str] | None = None, more: Sequence[str] | None = None
+) -> pa.Table:
     """A run as a tidy table: epoch, curves, then what describes the run, the same in every row.
 
-    ``numbers`` are the names of the columns for hyperparameters; the run's own if None. The metadata hold what
-    describes the run and a digest of all.
+    ``numbers`` are the names of the columns for hyperparameters, ``more`` those for optional curves; the run's own if
+    None. The metadata hold what describes the run and a digest of all.
     """
     epochs, own = history.epochs, dict(history.hyperparameters)
     numbers = list(own if numbers is None else numbers)
-    curves = [np.asarray(history.curves[name], np.float32) for name in CURVES]
+    more = optional(history) if more is None else more
+    empty = [None] * epochs
+    curves = [
+        np.asarray(history.curves[name], np.float32) if name in history.curves else empty for name in (*CURVES, *more)
+    ]
     same = [history.optimizer, *(own.get(name) for name in numbers), history.seed, history.status]
     columns = [np.arange(1, epochs + 1, dtype=np.int32), *curves, *([value] * epochs for value in same)]
-    schema = _schema(numbers)
+    schema = _schema(numbers, more)
     table = pa.table([pa.array(*each) for each in zip(columns, schema.types, strict=True)], schema)
     described = {
         "fingerprint": fingerprint,
@@ -104,7 +120,7 @@ def to_table(fingerprint: str, history: History, numbers: Sequence[str] | None =
 def _digest(described: dict[str, Any], table: pa.Table) -> str:
     """Of what describes a run, the names of the columns and the curves; the other columns follow from these."""
     digest = hashlib.sha256(json.dumps([described, table.column_names]).encode())
-    for name in CURVES:
+    for name in _measured(table):
         digest.update(np.ascontiguousarray(table[name].to_numpy(), "<f4").data)
     return digest.hexdigest()
 
@@ -112,12 +128,19 @@ def _digest(described: dict[str, Any], table: pa.Table) -> str:
 def _numbers(table: pa.Table) -> list[str]:
     """The hyperparameters that a run's table has columns for: those between the rule and the seed."""
     names: list[str] = table.column_names
-    return names[len(CURVES) + 2 : -2]
+    return names[names.index("optimizer") + 1 : -2]
 
 
-def _schema(numbers: Sequence[str]) -> pa.Schema:
+def _measured(table: pa.Table) -> list[str]:
+    """The curves that a run's table holds: a column without any value is another run's."""
+    names = [*CURVES, *(name for name in OPTIONAL_CURVES if name in table.column_names)]
+    return [name for name in names if name in CURVES or table[name].null_count < len(table)]
+
+
+def _schema(numbers: Sequence[str], more: Sequence[str] = ()) -> pa.Schema:
     """The columns of a run, in their order."""
-    curves, own = [(name, pa.float32()) for name in CURVES], [(name, pa.float64()) for name in numbers]
+    curves = [(name, pa.float32()) for name in (*CURVES, *more)]
+    own = [(name, pa.float64()) for name in numbers]
     end = [("seed", pa.int64()), ("status", pa.string())]
     return pa.schema([("epoch", pa.int32()), *curves, ("optimizer", pa.string()), *own, *end])
 
@@ -166,15 +189,16 @@ def _checked(table: pa.Table, fingerprint: str) -> History:
         hyperparameters=described["hyperparameters"],
         seed=described["seed"],
         status=described["status"],
-        curves={name: table[name].to_numpy() for name in CURVES},
+        curves={name: table[name].to_numpy() for name in _measured(table)},
         diverged_epoch=described["diverged_epoch"],
         reason=described.get("reason", ""),
     )
-    again = to_table(fingerprint, history, _numbers(table))
+    curves = [name for name in table.column_names if name in (*CURVES, *OPTIONAL_CURVES)]
+    again = to_table(fingerprint, history, _numbers(table), curves[len(CURVES) :])
     # A number that earlier versions let be named as a curve has taken its column, and the measurement is lost.
     if not history.hyperparameters.keys() <= set(_numbers(table)):
         raise ValueError("its columns are not those of its run")
-    if not table.cast(again.schema).drop_columns(CURVES).equals(again.drop_columns(CURVES)):
+    if not table.cast(again.schema).drop_columns(curves).equals(again.drop_columns(curves)):
         raise ValueError("its columns are not those of its run")
     return history
 

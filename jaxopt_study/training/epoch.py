@@ -1,13 +1,14 @@
 """One epoch of one run: all training steps, the validation split, the stopping rule, in one compiled call."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxopt_study.data.dataset import Batches
-from jaxopt_study.history import CURVES
+from jaxopt_study.history import CURVES, TEST_CURVES
 from jaxopt_study.models.network import Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Limits
@@ -33,7 +34,7 @@ class EpochReport(NamedTuple):
     Attributes:
         trained: bool, whether the run was running when the epoch began.
         status: int32, after the epoch.
-        metrics: float32 ``[len(history.CURVES)]``, in that order.
+        metrics: float32, what :func:`measured` names, in that order.
     """
 
     trained: jax.Array
@@ -47,6 +48,13 @@ class Start(NamedTuple):
 
     params: PyTree
     scalars: list[jax.Array]
+
+
+class Part(NamedTuple):
+    """Sums over the examples of the validation or the test part, and how many ``examples`` these are, float32."""
+
+    sums: EvalMetrics
+    examples: jax.Array
 
 
 class Progress(NamedTuple):
@@ -105,8 +113,17 @@ def epoch(
             last = Batch(prepare(batches.rest[0], True), batches.rest[1], jnp.int32(steps))
             last = last._replace(prepared=jax.tree.map(lambda x: x[None], last.prepared), labels=last.labels[None])
             progress = train_steps(running, progress, hyperparameters, last, 1)
-        val_sums = validate(progress.state.variables, running, batches, program)
-        return conclude(progress, running, start, val_sums, limits, batches.val[2].sum(), program)
+        parts = [
+            Part(evaluate(progress.state.variables, running, part, program), part[2].sum())
+            for part in (batches.val, batches.test)
+            if part
+        ]
+        return conclude(progress, running, start, parts, limits, program)
+
+
+def measured(batches: Batches) -> tuple[str, ...]:
+    """The names of the curves that an epoch reports on."""
+    return (*CURVES, *(TEST_CURVES if batches.test else ()))
 
 
 def chunk_of(images: jax.Array, program: Program) -> int:
@@ -118,8 +135,10 @@ def chunk_of(images: jax.Array, program: Program) -> int:
     return max(min(program.strategy.chunk, len(images), CHUNK_BYTES // max(size, 1)), 1)
 
 
-def validate(variables: Variables, running: jax.Array, batches: Batches, program: Program) -> EvalMetrics:
-    """Losses and hits over the whole validation split."""
+def evaluate(
+    variables: Variables, running: jax.Array, part: tuple[jax.Array, jax.Array, jax.Array], program: Program
+) -> EvalMetrics:
+    """Losses and hits over a part: images, labels and weights in batches."""
 
     @program.strategy.batched
     def add_batch(
@@ -132,7 +151,7 @@ def validate(variables: Variables, running: jax.Array, batches: Batches, program
         images, labels, weights = batch
         return add_batch(running, sums, variables, program.network.prepare(images, False), labels, weights), None
 
-    sums, _ = jax.lax.scan(add_next, EvalMetrics(jnp.float32(0), jnp.float32(0)), batches.val)
+    sums, _ = jax.lax.scan(add_next, EvalMetrics(jnp.float32(0), jnp.float32(0)), part)
     return sums
 
 
@@ -140,15 +159,14 @@ def conclude(
     progress: Progress,
     running: jax.Array,
     start: Start,
-    val_sums: EvalMetrics,
+    parts: Sequence[Part],
     limits: Limits,
-    val_count: jax.Array,
     program: Program,
 ) -> tuple[RunState, EpochReport]:
     """The end of an epoch: its row of figures, the stopping rule, the best weights.
 
-    ``running`` and ``start`` are as they were before the first step; ``val_sums`` are over ``val_count`` examples,
-    float32.
+    ``running`` and ``start`` are as they were before the first step; ``parts`` are the validation part and, if some of
+    it is held back, the test part.
     """
 
     # A run's turn like any step: what is computed for one run is then the same code however many runs there are.
@@ -158,20 +176,20 @@ def conclude(
         running: jax.Array,
         start: Start,
         train_sums: TrainMetrics,
-        val_sums: EvalMetrics,
+        parts: Sequence[Part],
         limits: Limits,
-        val_count: jax.Array,
     ) -> tuple[RunState, jax.Array]:
         state, _ = end
         train_loss = train_sums.loss / program.steps
-        val_loss, val_accuracy = val_sums.loss / val_count, val_sums.correct / val_count
+        (val_loss, val_accuracy), *test = [(sums.loss / count, sums.correct / count) for sums, count in parts]
         nan = jnp.float32(jnp.nan)
         distance = diagnostics.distance(start.params, state.variables.params) if program.diagnostics else nan
         oscillation, update_size, *norms = (
             train_sums.diagnostics[name] / program.steps if program.diagnostics else nan
             for name in diagnostics.STEP_METRICS
         )
-        row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms])
+        of_test = [number for of_part in test for number in of_part]
+        row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms, *of_test])
 
         number = state.epoch + 1
         finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss) & sound(state, start)
@@ -185,8 +203,9 @@ def conclude(
         )
         return state, row
 
-    end = (progress.state, jnp.zeros(len(CURVES), jnp.float32))
-    state, row = end_of_run(running, end, running, start, progress.sums, val_sums, limits, val_count)
+    columns = len(CURVES) + len(TEST_CURVES) * (len(parts) - 1)
+    end = (progress.state, jnp.zeros(columns, jnp.float32))
+    state, row = end_of_run(running, end, running, start, progress.sums, parts, limits)
     return state, EpochReport(running, state.status, row)
 
 

@@ -44,7 +44,7 @@ from jaxopt_study.analysis.minima import summary
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run
-from jaxopt_study.history import CURVES, History
+from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.plots.labels import GUARDS
 
@@ -58,7 +58,8 @@ class Callback(Protocol):
         Args:
             run: which.
             epoch: its own epoch, counted from 1; a run that is resumed goes on counting.
-            metrics: the curves of ``history.CURVES`` in this epoch; may be NaN or infinite.
+            metrics: the curves of the run (``history.CURVES`` and those asked for) in this epoch; may be NaN or
+                infinite.
         """
 
     def on_run_end(self, run: Run, history: History) -> None:
@@ -69,7 +70,7 @@ def replay(callback: Callback, runs: Mapping[Run, History]) -> None:
     """Tells a callback of finished runs, one after the other, as it would have heard of them while they trained."""
     for run, history in runs.items():
         for at in range(history.epochs):
-            callback.on_epoch(run, at + 1, {name: float(history.curves[name][at]) for name in CURVES})
+            callback.on_epoch(run, at + 1, {name: float(curve[at]) for name, curve in history.curves.items()})
         callback.on_run_end(run, history)
 
 

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import small
 
-from jaxopt_study.data.dataset import Dataset, Source, assemble, batches_of, digest_of, stratified_split
+from jaxopt_study.data.dataset import (
+    Dataset,
+    Source,
+    assemble,
+    batches_of,
+    digest_of,
+    held_back,
+    stratified_split,
+)
 from jaxopt_study.errors import InputError
 
 IMAGES = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
@@ -65,6 +73,29 @@ def test_every_example_is_in_one_part_and_every_class_in_both() -> None:
     assert sorted([*train, *val]) == list(range(62))
     assert np.bincount(labels[train]).tolist() == [40, 8, 1]
     assert np.bincount(labels[val]).tolist() == [10, 2, 1]
+
+
+def test_what_is_held_back_is_a_share_of_every_class_and_fixed_by_the_labels() -> None:
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(4, dtype=np.int32), [40, 10, 2, 1]))
+    kept, held = held_back(labels, 0.25)
+    assert sorted([*kept, *held]) == list(range(53))
+    assert np.bincount(labels[held]).tolist() == [10, 2, 1]  # a class of one is left to validate with
+    assert all(map(np.array_equal, (kept, held), held_back(labels, 0.25)))
+    assert set(held) < set(held_back(labels, 0.5)[1])
+    assert np.bincount(labels[held_back(labels, 0.99)[0]]).tolist() == [1, 1, 1, 1]
+
+
+def test_of_numbers_a_share_of_all_is_held_back() -> None:
+    kept, held = held_back(np.linspace(0, 1, 10, dtype=np.float32)[:, None], 0.3)
+    assert (len(kept), len(held)) == (7, 3)
+
+
+@pytest.mark.parametrize("labels", [np.arange(3, dtype=np.int32), np.zeros(1, np.float32)])
+def test_nothing_is_held_back_of_which_there_is_one(labels: np.ndarray) -> None:
+    with pytest.raises(
+        InputError, match=rf"test_share.*0.5.*no class has two of the {len(labels)} validation examples"
+    ):
+        held_back(labels, 0.5)
 
 
 def test_the_training_part_mixes_the_classes() -> None:

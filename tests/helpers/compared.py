@@ -7,7 +7,8 @@ from jaxopt_study.history import CURVES, History
 
 def assert_identical(left: History, right: History) -> None:
     assert (left.status, left.epochs, left.diverged_epoch) == (right.status, right.epochs, right.diverged_epoch)
-    for name in CURVES:
+    assert left.curves.keys() == right.curves.keys()
+    for name in left.curves:
         np.testing.assert_array_equal(left.curves[name], right.curves[name], err_msg=name)
 
 

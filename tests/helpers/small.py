@@ -1,7 +1,10 @@
 """A study small enough to compile in a second or two: made images, a small network with batch norm and dropout."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import jax
 import numpy as np
@@ -56,9 +59,18 @@ def grid(
     return product("momentum", {"learning_rate": rates, "momentum": momenta}, seeds)
 
 
-def study(folder: Path, runs: list[Run], *, epochs: int = 6, patience: int = 50, **execution: object) -> Trainer:
-    settings = Settings(batch_size=16, max_epochs=epochs, patience=patience)
-    return Trainer(settings, dataset(), runs, folder, model=MODEL, execution=Execution(**execution))
+def study(
+    folder: Path,
+    runs: list[Run],
+    *,
+    epochs: int = 6,
+    patience: int = 50,
+    data: Dataset | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    **execution: object,
+) -> Trainer:
+    shared = Settings(batch_size=16, max_epochs=epochs, patience=patience, **settings)
+    return Trainer(shared, data or dataset(), runs, folder, model=MODEL, execution=Execution(**execution))
 
 
 def model() -> Model:
