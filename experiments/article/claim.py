@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from experiments.article.find import ArticleRuns
 from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict
+from jaxopt_study.analysis.power import false_discoveries
 from jaxopt_study.history import History
 
 
@@ -28,7 +29,10 @@ class Claim(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """A claim with its verdict, in the order of the columns of claims.csv; see ``Claim`` and ``Verdict``."""
+    """A claim with its verdict, in the order of the columns of claims.csv; see ``Claim`` and ``Verdict``.
+
+    ``q`` is the Benjamini-Hochberg q of its p-value among all that were judged; NaN where it has none.
+    """
 
     id: str
     verdict: str
@@ -40,6 +44,13 @@ class Judgement(NamedTuple):
     figure: int
     meaning: str
     article: str
+    method: str = ""
+    student_low: float = math.nan
+    student_high: float = math.nan
+    p: float = math.nan
+    q: float = math.nan
+    seeds_needed: int | None = None
+    smallest_visible: float = math.nan
 
 
 def judge(claims: Sequence[Claim], runs: ArticleRuns | Iterable[History]) -> list[Judgement]:
@@ -48,18 +59,36 @@ def judge(claims: Sequence[Claim], runs: ArticleRuns | Iterable[History]) -> lis
     Plain histories are taken to be of a two-class problem that is not the article's.
     """
     study = runs if isinstance(runs, ArticleRuns) else ArticleRuns(runs)
-    return [judgement(claim, study) for claim in claims]
+    judgements = [judgement(claim, study) for claim in claims]
+    q_values = false_discoveries([one.p for one in judgements])
+    return [one._replace(q=q) for one, q in zip(judgements, q_values, strict=True)]
 
 
 def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
-    """The verdict on one claim."""
+    """The verdict on one claim, without ``q``, for which the others are needed."""
     try:
         verdict = claim.judge(runs)
     except Undecided as reason:
         verdict = Verdict(UNDECIDED, math.nan, math.nan, math.nan, "", str(reason))
     numbers = ", ".join(f"{name} {value:g}" for name, value in claim.numbers.items())
     measured = (verdict.verdict, verdict.effect, verdict.low, verdict.high, verdict.reason)
-    return Judgement(claim.id, *measured, claim.sentence, claim.figure, verdict.meaning, numbers)
+    return Judgement(
+        claim.id, *measured, claim.sentence, claim.figure, verdict.meaning, numbers, verdict.method,
+        verdict.student_low, verdict.student_high, verdict.p, math.nan, verdict.seeds_needed, verdict.smallest_visible,
+    )  # fmt: skip
+
+
+def discoveries(judgements: Sequence[Judgement]) -> str:
+    """How many of the decided verdicts are to be expected to be chance, in a sentence; empty if none is decided."""
+    q_values = [one.q for one in judgements if one.verdict != UNDECIDED and not math.isnan(one.q)]
+    if not q_values:
+        return ""
+    judged = sum(not math.isnan(one.p) for one in judgements)
+    largest = max(q_values)
+    return (
+        f"Of the {len(q_values)} decided verdicts at most {len(q_values) * largest:.1f} are expected to be chance "
+        f"(Benjamini-Hochberg over the {judged} claims with an interval, largest q {largest:.2g})."
+    )
 
 
 def counted(judgements: Sequence[Judgement]) -> str:

@@ -1,11 +1,13 @@
 """The measurements that claims are made of, each one number a seed."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from experiments.article.find import best, common_seeds, diverged, horizon, require_learning, unsettled
+from experiments.article.spread import agreement, judged_by, never_learns
 from experiments.article.verdict import Part
 from jaxopt_study.analysis.best import progress
 from jaxopt_study.analysis.minima import area_under_curve, epochs_to, losses, lowest, minimum
@@ -26,16 +28,23 @@ def by_seed(cells: Sequence[Cell], measure: Callable[[History], float]) -> np.nd
     return np.array([[measure(config.by_seed[seed]) for config in cells] for seed in seeds], np.float64)
 
 
-def less(first: Cell, second: Cell, measure: Callable[[History], float], meaning: str) -> Part:
-    """That a measure is larger in the first of two configurations than in the second."""
+def less(
+    first: Cell, second: Cell, measure: Callable[[History], float], meaning: str, *, runs: Runs | None = None
+) -> Part:
+    """That a measure, named by ``meaning``, is larger in the first of two configurations than in the second.
+
+    The other configurations of ``runs`` say how far seeds lie apart, see ``article.spread``; Student's interval
+    without them.
+    """
     pair = [first, second]
     values = [ours - other for ours, other in by_seed(pair, measure).tolist()]
-    return Part(f"{meaning}: {first.label} minus {second.label}", values, note=diverged(pair))
+    known = {} if runs is None else judged_by(runs, pair, measure, meaning)
+    return Part(f"{meaning}: {first.label} minus {second.label}", values, note=diverged(pair), **known)
 
 
 def higher_minimum(runs: Runs, worse: Cell, better: Cell) -> Part:
     """That ``worse`` ends with the higher smallest validation loss; open while a run of either still improves."""
-    part = less(worse, better, lambda run: lowest(runs, run), "smallest validation loss")
+    part = less(worse, better, lambda run: lowest(runs, run), "smallest validation loss", runs=runs)
     return part.open_if(unsettled([worse, better]))
 
 
@@ -43,7 +52,7 @@ def slower(runs: Runs, behind: Cell, ahead: Cell) -> Part:
     """That the training loss of ``behind`` lies higher on average over the first epochs."""
     epochs = horizon([behind, ahead])
     meaning = f"mean training loss of the first {epochs} epochs"
-    return less(behind, ahead, lambda run: mean_loss(runs, run, epochs), meaning)
+    return less(behind, ahead, lambda run: mean_loss(runs, run, epochs), meaning, runs=runs)
 
 
 def mean_loss(runs: Runs, history: History, epochs: int) -> float:
@@ -58,9 +67,12 @@ def converges(runs: Runs, cell: Cell, *, claimed: bool) -> Part:
     values = [progress(runs, history) for history in cell.by_seed.values()]
     meaning = f"share of the way from guessing to the best of the study: {cell.label}"
     early = unsettled([cell])
+    known = judged_by(runs, [cell], functools.partial(progress, runs), "progress", weights=(1.0,))
+    if never_learns(runs, cell):
+        known |= {"step": 1.0, "agreement": agreement(runs)}  # to the progress of a run that converges
     if claimed:
-        return Part(meaning, values, low=CONVERGED, no_contradiction=early, note=diverged([cell]))
-    return Part(meaning, values, low=-math.inf, high=CONVERGED, no_support=early, note=diverged([cell]))
+        return Part(meaning, values, low=CONVERGED, no_contradiction=early, note=diverged([cell]), **known)
+    return Part(meaning, values, low=-math.inf, high=CONVERGED, no_support=early, note=diverged([cell]), **known)
 
 
 def trend(cells: Sequence[Cell], measure: Callable[[History], float], meaning: str, *, rises: bool) -> Part:

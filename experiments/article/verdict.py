@@ -3,22 +3,25 @@
 A claim is made of parts. A part is one number a seed (a difference of two runs with that seed, a ratio, a share) and
 the range in which its mean must lie for the part to hold.
 
-1. Its mean over the seeds gets a 95% interval: the wider, on each side, of the bootstrap's (BCa) and Student's. With
-   few seeds that is wide, as it should be. Ratios are averaged and bounded on the log scale.
-2. A part holds if its interval lies in the range, and fails if its interval lies outside. Otherwise it is open.
+1. Its mean over the seeds gets a 95% interval: moderated t where other configurations of the study say how far seeds
+   lie apart (``analysis.moderated``), else Student's. Ratios are averaged and bounded on the log scale. Of a measure
+   on a grid the interval is no narrower than the grid's step allows.
+2. A part holds if its interval lies in the range, and fails if its interval lies outside. Otherwise it is open. Where
+   the range has two ends ("close together", "about a tenth") it holds by two one-sided tests (TOST), of which the 90%
+   interval shows both.
 3. One seed has no interval: the part is open whatever its size, for nothing in one seed says how far the next would
-   be from it. Values that are exactly equal have no spread to judge by either: they need three seeds.
+   be from it. Neither have values that are exactly equal, on no grid and without other configurations, nor those of
+   runs of which some are stuck at guessing and others are not.
 4. A claim of which every part must hold is supported if all hold at 95%, and contradicted if one of its k parts fails
    at 100% - 5%/k (Bonferroni, since there are k chances of failing by luck). A claim that some part must hold for is
-   treated the other way round.
+   treated the other way round. So a claim has a p-value, the smaller of two: of being supported, and contradicted.
 5. What is not there cannot speak: a part without runs is open, and so is one that would rest on runs that were still
    improving when their epochs ended (``analysis.settled``), where more epochs could turn it.
 6. More, less, faster and slower are judged by direction alone; the effect shows how much. Where a claim needs a
    size ("close together", "about a tenth"), its range stands in the claim's sentence or beside its function.
 7. One claim, A2, is an identity of update rules: it is judged pair of runs by pair of runs and needs no interval.
 
-The best of a grid is chosen by its mean over the seeds and compared on the same seeds, which flatters the larger
-grid a little. Of 43 claims judged at 95%, one or two can come out wrong by luck alone.
+docs/statistics.md has the formulas.
 """
 
 import math
@@ -27,11 +30,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis.intervals import Estimate, seed_estimate
+from jaxopt_study.analysis import power
+from jaxopt_study.analysis.agreement import Agreement
+from jaxopt_study.analysis.intervals import LEVEL, Mean, no_spread, seed_mean, student_interval
+from jaxopt_study.analysis.moderated import Prior
 
-LEVEL = 0.95
+ALPHA = 1 - LEVEL
 MIN_EQUAL_SEEDS = 3
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+TOST = "two one-sided tests"
 
 
 class Verdict(NamedTuple):
@@ -41,10 +48,18 @@ class Verdict(NamedTuple):
         verdict: ``supported``, ``contradicted`` or ``undecided``.
         effect: mean over the seeds of the part that decided, of the first open one, or where all parts agree of the
             one that agrees by least; NaN if nothing was measured.
-        low: lower end of its 95% interval; NaN without one.
+        low: lower end of its interval, of 95%, of an equivalence 90%; NaN without one.
         high: upper end.
         meaning: what the effect is and in which unit.
         reason: why this verdict, in words.
+        method: which interval it is; empty without one.
+        student_low: lower end of Student's interval of the same values, without other configurations or a grid's step.
+        student_high: upper end.
+        p: of the claim, two-sided; at most 0.05 where it is decided; NaN where no part has an interval.
+        seeds_needed: fewest seeds that would decide an undecided claim with a power of 80% if the effect is as seen;
+            None where seeds alone would not, or too many would be needed to count.
+        smallest_visible: the smallest distance from the bound that the seeds there are would show with that power,
+            in the unit of the effect, of a ratio as a factor; NaN without an interval.
     """
 
     verdict: str
@@ -53,6 +68,12 @@ class Verdict(NamedTuple):
     high: float
     meaning: str
     reason: str
+    method: str = ""
+    student_low: float = math.nan
+    student_high: float = math.nan
+    p: float = math.nan
+    seeds_needed: int | None = None
+    smallest_visible: float = math.nan
 
 
 class Part(NamedTuple):
@@ -67,6 +88,11 @@ class Part(NamedTuple):
         no_support: why the part cannot hold even if its interval says so; empty if it can.
         no_contradiction: why it cannot fail.
         note: what a reader must know besides.
+        step: of values on a grid, between neighbours: 1 of epochs, 1 / n of a share of n; of ratios that of their
+            logarithms, such as log(10) / 2 of rates half a decade apart. 0 of values that are on no grid.
+        prior: of the variance of the values, of ratios of their logarithms; see ``analysis.moderated``.
+        agreement: of a configuration of which every run fails, where ``step`` is from such a run to one that learns.
+        no_interval: why the values have no interval, such as that some are of runs that are stuck at guessing.
     """
 
     meaning: str
@@ -77,10 +103,34 @@ class Part(NamedTuple):
     no_support: str = ""
     no_contradiction: str = ""
     note: str = ""
+    step: float = 0.0
+    prior: Prior | None = None
+    agreement: Agreement | None = None
+    no_interval: str = ""
 
     def open_if(self, reason: str) -> "Part":
         """The part, open whatever its interval says where there is a reason."""
         return self._replace(no_support=self.no_support or reason, no_contradiction=self.no_contradiction or reason)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The range on the scale on which the part is judged; of a ratio that of logarithms."""
+        return (_log(self.low), _log(self.high)) if self.ratio else (self.low, self.high)
+
+    @property
+    def is_equivalence(self) -> bool:
+        """Whether the range has two ends: then the part holds by two one-sided tests."""
+        return all(map(math.isfinite, self.bounds))
+
+    def finite(self) -> list[float]:
+        """The values that have a place on the scale on which the part is judged, there."""
+        scaled = [_log(value) for value in self.values] if self.ratio else self.values
+        return [value for value in scaled if math.isfinite(value)]
+
+    def told(self, value: float) -> float:
+        """A number of the scale on which the part is judged, in the unit of the values."""
+        with np.errstate(over="ignore", under="ignore"):  # of two seeds far apart the interval may reach to infinity
+            return float(np.exp(value)) if self.ratio else value
 
 
 class Undecided(Exception):
@@ -88,23 +138,37 @@ class Undecided(Exception):
 
 
 class _Outcome(NamedTuple):
-    verdict: str
+    """A part judged.
+
+    Attributes:
+        part: it.
+        mean: of its values, on the scale on which it is judged; None without an interval.
+        holds: p-value of its holding: at most 0.05 where it holds at 95%.
+        fails: p-value of its failing.
+        verdict: at the levels of its claim.
+        reason: why.
+        seeds_needed: see :class:`Verdict`.
+    """
+
     part: Part
-    shown: Estimate
+    mean: Mean | None
+    holds: float
+    fails: float
+    verdict: str
     reason: str
+    seeds_needed: int | None = None
 
 
 def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
     """Applies the rule to the parts of a claim, at least one; with ``some`` one that holds is enough, else all must."""
-    strict = 1 - (1 - LEVEL) / len(parts)
-    levels = (strict, LEVEL) if some else (LEVEL, strict)
-    outcomes = [_judge(part, *levels) for part in parts]
+    strict = ALPHA / len(parts)
+    outcomes = [_judge(part, *((strict, ALPHA) if some else (ALPHA, strict))) for part in parts]
     one, all_of = (SUPPORTED, CONTRADICTED) if some else (CONTRADICTED, SUPPORTED)
     for verdict in (one, UNDECIDED):
         deciding = [outcome for outcome in outcomes if outcome.verdict == verdict]
         if deciding:
-            return _verdict(verdict, deciding, len(parts))
-    return _verdict(all_of, sorted(outcomes, key=_safety), len(parts))
+            return _verdict(verdict, deciding, outcomes, some)
+    return _verdict(all_of, sorted(outcomes, key=lambda outcome: -_p(outcome, all_of)), outcomes, some)
 
 
 def both(first: Verdict, second: Verdict) -> Verdict:
@@ -113,7 +177,8 @@ def both(first: Verdict, second: Verdict) -> Verdict:
         for candidate in (first, second):
             if candidate.verdict == verdict:
                 return candidate
-    return first._replace(reason=f"{first.reason}; and {second.meaning}: {second.reason}")
+    reason = f"{first.reason}; and {second.meaning}: {second.reason}"
+    return first._replace(reason=reason, p=max(first.p, second.p))
 
 
 def attempt(make: Callable[..., Part], *args: object, **options: object) -> Part:
@@ -124,66 +189,128 @@ def attempt(make: Callable[..., Part], *args: object, **options: object) -> Part
         return Part("nothing measured", (), no_support=str(reason))
 
 
-def _judge(part: Part, for_level: float, against_level: float) -> _Outcome:
-    shown = _estimate(part, LEVEL)
-    if shown.seeds == 0:
-        return _Outcome(UNDECIDED, part, shown, part.no_support or "nothing to measure: no finite value in any seed")
-    if shown.seeds == 1:
-        inside = part.low < shown.value < part.high
-        reason = f"too few seeds: one seed has no interval (its value {'fits' if inside else 'does not fit'} the claim)"
-        return _Outcome(UNDECIDED, part, shown, reason)
-    supporting, opposing = _estimate(part, for_level), _estimate(part, against_level)
-    holds, fails = _inside(part, supporting), _outside(part, opposing)
-    verdict = SUPPORTED if holds else CONTRADICTED if fails else UNDECIDED
-    hindrance = part.no_support if holds else part.no_contradiction if fails else ""
-    if (holds or fails) and shown.low == shown.high and shown.seeds < MIN_EQUAL_SEEDS:
-        hindrance = f"too few seeds: {shown.seeds} agree exactly, which takes {MIN_EQUAL_SEEDS} to judge"
-    if hindrance:
-        return _Outcome(UNDECIDED, part, shown, hindrance)
-    between = max(for_level, against_level) if _inside(part, shown) or _outside(part, shown) else LEVEL
-    level = for_level if holds else against_level if fails else between
-    return _Outcome(verdict, part, shown, _reason(part, verdict, _estimate(part, level), level))
+def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
+    values = part.finite()
+    # Until every part on a grid has its step, equal values are judged from three seeds on.
+    step = part.step or (1e-9 if len(values) >= MIN_EQUAL_SEEDS and no_spread(values) else 0.0)
+    mean = None if part.no_interval else seed_mean(values, part.prior, step, part.agreement)
+    if mean is None:
+        return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, values))
+    low, high = part.bounds
+    inside = [p for bound, p in ((low, mean.p_above(low)), (high, mean.p_below(high))) if math.isfinite(bound)]
+    outside = [p for bound, p in ((low, mean.p_below(low)), (high, mean.p_above(high))) if math.isfinite(bound)]
+    holds = inside[0] * 2 if len(inside) == 1 else max(inside)
+    fails = min(outside) * 2
+    verdict = SUPPORTED if holds <= hold_alpha else CONTRADICTED if fails <= fail_alpha else UNDECIDED
+    holds, fails = (
+        1.0 if why else min(p, 1.0) for why, p in ((part.no_support, holds), (part.no_contradiction, fails))
+    )
+    if hindrance := {SUPPORTED: part.no_support, CONTRADICTED: part.no_contradiction}.get(verdict, ""):
+        return _Outcome(part, mean, holds, fails, UNDECIDED, hindrance)
+    is_in = low < mean.value < high
+    level = _level(part, hold_alpha) if is_in else 1 - fail_alpha
+    needed = None
+    if verdict == UNDECIDED and not (part.no_support if is_in else part.no_contradiction):
+        needed = power.seeds_needed(mean, _distance(part, mean), level)
+    return _Outcome(part, mean, holds, fails, verdict, _reason(part, mean, verdict, level), needed)
 
 
-def _inside(part: Part, estimate: Estimate) -> bool:
-    return part.low < estimate.low and estimate.high < part.high
+def _silence(part: Part, values: Sequence[float]) -> str:
+    """Why a part has no interval."""
+    if not values:
+        return part.no_support or "nothing to measure: no finite value in any seed"
+    if part.no_interval:
+        return f"no interval: {part.no_interval}"
+    fits = "fits" if part.bounds[0] < float(np.mean(values)) < part.bounds[1] else "does not fit"
+    if len(values) == 1:
+        return f"too few seeds: one seed has no interval (its value {fits} the claim)"
+    return (
+        f"no interval: {len(values)} seeds agree exactly and have no spread to judge by (their value {fits} the claim)"
+    )
 
 
-def _outside(part: Part, estimate: Estimate) -> bool:
-    return estimate.low > part.high or estimate.high < part.low
+def _level(part: Part, alpha: float) -> float:
+    """The level of the interval that lies in the range where the part holds."""
+    return 1 - 2 * alpha if part.is_equivalence else 1 - alpha
 
 
-def _estimate(part: Part, level: float) -> Estimate:
-    if not part.ratio:
-        return seed_estimate(part.values, level=level)
-    logs = [math.log(value) if 0 < value < math.inf else math.nan for value in part.values]
-    estimate = seed_estimate(logs, level=level)
-    with np.errstate(over="ignore", under="ignore"):  # of two seeds far apart the interval may reach to infinity
-        value, low, high = np.exp([estimate.value, estimate.low, estimate.high]).tolist()
-    return Estimate(value, low, high, estimate.seeds, estimate.note)
+def _distance(part: Part, mean: Mean) -> float:
+    return min(abs(mean.value - bound) for bound in part.bounds if math.isfinite(bound))
 
 
-def _reason(part: Part, verdict: str, estimate: Estimate, level: float) -> str:
+def _interval(part: Part, mean: Mean, level: float) -> tuple[float, float]:
+    half = mean.half_width(level)
+    return part.told(mean.value - half), part.told(mean.value + half)
+
+
+def _reason(part: Part, mean: Mean, verdict: str, level: float) -> str:
     claimed = f"above {part.low:.3g}" if math.isinf(part.high) else f"between {part.low:.3g} and {part.high:.3g}"
-    if math.isinf(part.low) or (part.ratio and part.low == 0):
+    if math.isinf(part.bounds[0]):
         claimed = f"below {part.high:.3g}"
-    interval = f"the {100 * level:.4g}% interval {estimate.low:.3g} to {estimate.high:.3g} of {estimate.seeds} seeds"
+    low, high = _interval(part, mean, level)
     says = {SUPPORTED: "is", CONTRADICTED: "is not", UNDECIDED: "does not tell whether the mean is"}[verdict]
-    return f"{interval} {says} {claimed}"
+    return f"the {100 * level:.4g}% interval {low:.3g} to {high:.3g} of {mean.seeds} seeds {says} {claimed}"
 
 
-def _safety(outcome: _Outcome) -> float:
-    """How far the interval stays away from the nearer bound, as a share of the mean's distance; 1 without spread."""
-    part, shown = outcome.part, outcome.shown
-    ends = [(bound, abs(shown.value - bound)) for bound in (part.low, part.high) if math.isfinite(bound)]
-    bound, distance = min(ends, key=lambda end: end[1])
-    return min(abs(shown.low - bound), abs(shown.high - bound)) / distance
+def _p(outcome: _Outcome, verdict: str) -> float:
+    return outcome.holds if verdict == SUPPORTED else outcome.fails
 
 
-def _verdict(verdict: str, outcomes: Sequence[_Outcome], count: int) -> Verdict:
-    """The verdict with the first of the outcomes that gave it."""
-    first = outcomes[0]
+def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Outcome], some: bool) -> Verdict:
+    """The verdict, told by the first of the outcomes that gave it."""
+    first, count = deciding[0], len(outcomes)
+    part, mean = first.part, first.mean
     word = {SUPPORTED: "held", CONTRADICTED: "failed", UNDECIDED: "open"}[verdict]
-    counted = f"{len(outcomes)} of {count} parts {word}, first {first.reason}" if count > 1 else first.reason
-    reason = "; ".join(filter(None, [counted, first.part.note, first.shown.note if first.shown.seeds > 1 else ""]))
-    return Verdict(verdict, first.shown.value, first.shown.low, first.shown.high, first.part.meaning, reason)
+    counted = f"{len(deciding)} of {count} parts {word}, first {first.reason}" if count > 1 else first.reason
+    needed = _seeds_needed(outcomes, some) if verdict == UNDECIDED else None
+    lost = len(part.values) - len(part.finite())
+    reason = "; ".join(filter(None, [
+        counted, f"needs about {needed} seeds" if needed else "", part.note,
+        f"{lost} of {len(part.values)} seeds have no finite value" if lost and mean else "",
+    ]))  # fmt: skip
+    if mean is None:
+        values = part.finite()
+        value = part.told(float(np.mean(values))) if values else math.nan
+        return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=_claim_p(outcomes, some))
+    level = _level(part, ALPHA)
+    student_low, student_high = map(part.told, student_interval(part.finite(), level=level))
+    method = f"{TOST}, {mean.method}" if part.is_equivalence else mean.method
+    visible = part.told(power.smallest_visible(mean, level))
+    return Verdict(
+        verdict, part.told(mean.value), *_interval(part, mean, level), part.meaning, reason, method,
+        student_low, student_high, _claim_p(outcomes, some), needed, visible,
+    )  # fmt: skip
+
+
+def _claim_p(outcomes: Sequence[_Outcome], some: bool) -> float:
+    """The p-value of a claim: of all its parts holding or one failing, with ``some`` of one holding or all failing."""
+    if all(outcome.mean is None for outcome in outcomes):
+        return math.nan
+    holds, fails = [outcome.holds for outcome in outcomes], [outcome.fails for outcome in outcomes]
+    one, all_of = (holds, fails) if some else (fails, holds)
+    return min(1.0, len(outcomes) * min(one), max(all_of))
+
+
+def _seeds_needed(outcomes: Sequence[_Outcome], some: bool) -> int | None:
+    """Seeds until one part decides the claim, or until all of them do."""
+    one = CONTRADICTED if not some else SUPPORTED
+    lone = [o.seeds_needed for o in outcomes if o.seeds_needed and _leans(o) == one]
+    if lone:
+        return min(lone)
+    open_ones = [outcome for outcome in outcomes if outcome.verdict == UNDECIDED]
+    needed = [o.seeds_needed for o in open_ones if o.seeds_needed]
+    return max(needed) if len(needed) == len(open_ones) else None
+
+
+def _leans(outcome: _Outcome) -> str:
+    if outcome.mean is None:
+        return UNDECIDED
+    low, high = outcome.part.bounds
+    return SUPPORTED if low < outcome.mean.value < high else CONTRADICTED
+
+
+def _log(value: float) -> float:
+    """Natural logarithm; minus infinity of 0, NaN of what has none."""
+    if value == 0:
+        return -math.inf
+    return math.log(value) if 0 < value < math.inf else value if value == math.inf else math.nan

@@ -7,15 +7,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxopt_study.analysis.agreement import Agreement
+from jaxopt_study.analysis.moderated import Prior, moderate
+
 LEVEL = 0.95
-RESAMPLES = 2000
+MODERATED, STUDENT = "moderated t", "Student's t"
+"""The names of the intervals; see docs/statistics.md."""
 
 
 class Estimate(NamedTuple):
     """A mean over seeds with its interval.
 
     ``value`` is NaN without a finite value, ``low`` and ``high`` where there is no interval; ``seeds`` counts the
-    values; ``note`` says what a reader must know (one seed, seeds left out) or is empty.
+    values; ``note`` says what a reader must know (one seed, seeds left out) or is empty; ``method`` is which interval
+    it is, empty without one.
     """
 
     value: float
@@ -23,46 +28,98 @@ class Estimate(NamedTuple):
     high: float
     seeds: int
     note: str = ""
+    method: str = ""
 
 
-def bca_interval(values: ArrayLike, *, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
-    """Bias-corrected and accelerated bootstrap interval of the mean of ``[S]`` values; NaN for fewer than two.
+class Mean(NamedTuple):
+    """A mean over at least two seeds and what is known of its error.
 
-    B. Efron, "Better bootstrap confidence intervals", 1987. Equal values give an interval of no width.
+    Attributes:
+        value: the mean.
+        sd: standard deviation of one seed, moderated where there is a prior.
+        dof: its degrees of freedom.
+        seeds: how many there are.
+        step: of a measure on a grid; 0 of one that is not.
+        method: the name of its interval.
+        agreement: how the share of seeds that fail is spread over the configurations, where ``step`` is from those
+            that do to those that do not; None: nothing is known of it.
+    """
+
+    value: float
+    sd: float
+    dof: float
+    seeds: int
+    step: float
+    method: str
+    agreement: Agreement | None = None
+
+    def half_width(self, level: float = LEVEL) -> float:
+        """Half of the t interval, and on a grid at least what n equal seeds leave open.
+
+        If each of n seeds gives the same grid value though a share p of all seeds gives the next one, that had the
+        probability (1 - p)^n; so p is below ``1 - (alpha / 2)^(1 / n)`` and the mean no further than so many steps.
+        """
+        from scipy import special  # slow to import; no epoch waits for it
+
+        half = float(special.stdtrit(self.dof, (1 + level) / 2)) * self.sd / math.sqrt(self.seeds)
+        return max(half, self.step * float(special.betainccinv(*self._unseen(), (1 - level) / 2)))
+
+    def _unseen(self) -> tuple[float, float]:
+        """The beta distribution of the share of seeds that are of a value that none of the n has (Clopper-Pearson)."""
+        known = self.agreement
+        return (1.0, self.seeds) if known is None else (known.learns, known.fails + self.seeds)
+
+    def p_above(self, bound: float) -> float:
+        """One-sided p-value against the true mean being ``bound`` or less; it fits :meth:`half_width`."""
+        from scipy import special
+
+        distance = abs(self.value - bound)
+        error = self.sd / math.sqrt(self.seeds)
+        tail = float(special.stdtr(self.dof, -distance / error)) if error > 0 else 0.5 * (distance == 0)
+        if distance < self.step:
+            tail = max(tail, min(0.5, float(special.betaincc(*self._unseen(), distance / self.step))))
+        return tail if self.value > bound else 1 - tail
+
+    def p_below(self, bound: float) -> float:
+        """One-sided p-value against the true mean being ``bound`` or more."""
+        return self._replace(value=-self.value).p_above(-bound)
+
+
+def seed_mean(
+    values: ArrayLike, prior: Prior | None = None, step: float = 0.0, agreement: Agreement | None = None
+) -> Mean | None:
+    """Mean of finite values ``[S]``, one a seed, and its error; None where nothing is known of it.
+
+    So it is of one value, and of equal ones that are on no grid and have no prior: they have no spread to judge by.
     """
     sample = np.asarray(values, np.float64)
-    if len(sample) < 2:
-        return math.nan, math.nan
-    if no_spread(sample):
-        return float(sample.mean()), float(sample.mean())
-    from scipy import stats  # slow to import; no epoch waits for it
-
-    rng = np.random.default_rng(seed)
-    result = stats.bootstrap((sample,), np.mean, n_resamples=RESAMPLES, confidence_level=level, method="BCa", rng=rng)
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+    if len(sample) < 2 or (no_spread(sample) and prior is None and step <= 0):
+        return None
+    spread = 0.0 if no_spread(sample) else float(sample.var(ddof=1))
+    variance, dof = moderate(spread, len(sample) - 1, prior)
+    method = STUDENT if prior is None else MODERATED
+    return Mean(float(sample.mean()), math.sqrt(variance), dof, len(sample), step, method, agreement)
 
 
-def student_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval of the mean of ``[S]`` values; NaN for fewer than two."""
-    sample = np.asarray(values, np.float64)
-    if len(sample) < 2:
-        return math.nan, math.nan
-    if no_spread(sample):
-        return float(sample.mean()), float(sample.mean())
-    from scipy import special  # slow to import; no epoch waits for it
+def seed_estimate(
+    values: ArrayLike,
+    *,
+    level: float = LEVEL,
+    prior: Prior | None = None,
+    step: float = 0.0,
+    positive: bool = False,
+    no_interval: str = "",
+) -> Estimate:
+    """Mean of one value a seed ``[S]`` with its interval; values that are not finite are left out and said so.
 
-    quantile = float(special.stdtrit(len(sample) - 1, (1 + level) / 2))
-    half = quantile * float(sample.std(ddof=1)) / math.sqrt(len(sample))
-    return float(sample.mean()) - half, float(sample.mean()) + half
-
-
-def seed_estimate(values: ArrayLike, *, level: float = LEVEL) -> Estimate:
-    """Mean of one value a seed ``[S]`` with its interval.
-
-    The interval is the wider, on each side, of the bootstrap's (BCa) and Student's. The bootstrap alone is too narrow
-    for few seeds, since it cannot leave their range: of 1000 made samples of three normal values its 95% interval
-    missed the true mean in 29%, the wider one in 5% (in 10% for strongly skewed ones). Values that are not finite are
-    left out and said so.
+    Args:
+        values: one a seed.
+        level: of the interval.
+        prior: of the variance, from the other configurations; Student's interval without one. Of ``positive`` values
+            it is of their logarithms.
+        step: of a measure on a grid: the interval is no narrower than that allows.
+        positive: of losses and epochs: the interval is made of relative errors, so that it does not reach below 0.
+        no_interval: why none is to be given.
     """
     sample = np.asarray(values, np.float64)
     finite = sample[np.isfinite(sample)]
@@ -70,11 +127,27 @@ def seed_estimate(values: ArrayLike, *, level: float = LEVEL) -> Estimate:
     note = f"{lost} of {len(sample)} seeds have no finite value" if lost else ""
     if len(finite) == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, note or "no seeds")
-    mean = float(finite.mean())
-    if len(finite) == 1:
-        return Estimate(mean, math.nan, math.nan, 1, "; ".join(filter(None, ["one seed: no interval", note])))
-    ends = [bca_interval(finite, level=level), student_interval(finite, level=level)]
-    return Estimate(mean, min(low for low, _ in ends), max(high for _, high in ends), len(finite), note)
+    centre = float(finite.mean())
+    logs = positive and bool((finite > 0).all())
+    mean = seed_mean(np.log(finite) if logs else finite, prior if logs or not positive else None, step)
+    if mean is None or no_interval:
+        one = "one seed: no interval" if len(finite) == 1 else f"{len(finite)} equal seeds: no interval"
+        reasons = filter(None, [one if mean is None else f"no interval: {no_interval}", note])
+        return Estimate(centre, math.nan, math.nan, len(finite), "; ".join(reasons))
+    half = mean.half_width(level)
+    with np.errstate(over="ignore"):  # of two seeds far apart the interval may reach to infinity
+        low, high = (centre * np.exp([-half, half])).tolist() if logs else (centre - half, centre + half)
+    return Estimate(centre, max(low, 0.0) if positive else low, high, len(finite), note, mean.method)
+
+
+def student_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float]:
+    """Student's t interval of the mean of finite values ``[S]``; NaN for fewer than two, no width of equal ones."""
+    sample = np.asarray(values, np.float64)
+    if len(sample) < 2:
+        return math.nan, math.nan
+    mean = seed_mean(sample)
+    half = mean.half_width(level) if mean else 0.0
+    return float(sample.mean()) - half, float(sample.mean()) + half
 
 
 def paired_differences(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:

@@ -62,7 +62,7 @@ def interval(one: Estimate, digits: str = ".2f") -> str:
     if not np.isfinite(one.value):
         return "no number"
     if not np.isfinite(one.low):
-        return f"{one.value:{digits}} (one seed, no interval)"
+        return f"{one.value:{digits}} ({'one seed' if one.seeds == 1 else 'equal seeds'}, no interval)"
     return f"{one.value:{digits}} ({one.low:{digits}} to {one.high:{digits}})"
 
 

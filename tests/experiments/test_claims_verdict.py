@@ -103,6 +103,48 @@ def test_ratios_are_averaged_on_the_log_scale():
     assert found.low * found.high == pytest.approx(16.0, rel=1e-6)
 
 
+def test_a_grid_asks_of_equal_seeds_that_the_next_value_lies_on_the_same_side():
+    for seeds, unseen in ((2, 0.8419), (3, 0.7076), (5, 0.5218)):
+        found = decide([Part("m", seeds * [1.0], step=1.0)])
+        assert (found.low, found.high) == pytest.approx((1 - unseen, 1 + unseen), abs=1e-4)
+        assert found.verdict == "supported"
+        assert decide([Part("m", seeds * [1.0], low=0.5, step=1.0)]).verdict == "undecided"
+
+
+def test_the_p_value_is_that_of_the_interval_that_ends_at_the_bound():
+    from jaxopt_study.analysis.intervals import seed_mean
+
+    for values, step in (([1.0, 1.3, 0.2], 0.0), ([1.0, 1.0, 1.0], 1.0), ([1.0, 1.0, 2.0], 3.0)):
+        mean = seed_mean(values, step=step)
+        bound = mean.value - mean.half_width(0.9)
+        assert 2 * mean.p_above(bound) == pytest.approx(0.1, rel=1e-6)
+        assert mean.p_below(bound) == pytest.approx(0.95, rel=1e-6)
+
+
+def test_equivalence_is_two_one_sided_tests_with_a_90_percent_interval():
+    found = decide([Part("m", [1.0, 1.01, 0.99], 0.9, 1.1)])
+    half = 2.91999 * 0.01 / math.sqrt(3)  # Student's t with 2 degrees at 95%
+    assert (found.low, found.high) == pytest.approx((1 - half, 1 + half), rel=1e-5)
+    assert found.method == "two one-sided tests, Student's t"
+    assert "90% interval" in found.reason
+
+
+def test_runs_of_which_some_are_stuck_have_no_interval_and_say_why():
+    found = decide([Part("m", CLEAR, no_interval="1 of 3 runs diverged")])
+    assert (found.verdict, found.effect) == ("undecided", pytest.approx(1.0))
+    assert math.isnan(found.low)
+    assert "1 of 3 runs diverged" in found.reason
+
+
+def test_an_undecided_claim_says_how_many_seeds_it_needs():
+    found = decide([Part("m", [1.0, -1.0, 0.5, 2.0, -0.2])])
+    assert found.seeds_needed > 5
+    assert f"needs about {found.seeds_needed} seeds" in found.reason
+    hindered = decide([Part("m", [1.0, -1.0, 0.5, 2.0, -0.2], no_support="too few epochs")])
+    assert hindered.seeds_needed is None
+    assert decide([Part("m", CLEAR)]).seeds_needed is None
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [([1.0, 1.01, 0.99], "supported"), ([2.0, 2.01, 1.99], "contradicted"), ([1.0, 1.4, 0.8], "undecided")],

@@ -1,0 +1,78 @@
+"""Intervals over seeds: known quantiles, scales, grids, and what is said where there is none."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jaxopt_study.analysis import intervals
+from jaxopt_study.analysis.intervals import no_spread
+from jaxopt_study.analysis.moderated import Prior
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("level", "seeds", "quantile"),
+    [(0.95, 2, 12.7062), (0.95, 3, 4.30265), (0.95, 10, 2.26216), (0.99, 5, 4.60409), (0.9, 31, 1.69726)],
+)
+def test_student_intervals_have_the_quantiles_of_the_tables(level, seeds, quantile):
+    values = np.random.default_rng(0).normal(size=seeds)
+    half = quantile * values.std(ddof=1) / math.sqrt(seeds)
+    found = intervals.student_interval(values, level=level)
+    assert found == pytest.approx((values.mean() - half, values.mean() + half), rel=1e-4)
+
+
+def test_student_interval_by_hand():
+    # Mean 2, standard deviation 1, so the half width is 4.30265 / sqrt(3).
+    assert intervals.student_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.48414, 2 + 2.48414), rel=1e-4)
+
+
+def test_a_higher_level_gives_a_wider_interval():
+    narrow, wide = (intervals.seed_estimate([1.0, 2.0, 4.0], level=level) for level in (0.9, 0.99))
+    assert wide.low < narrow.low
+    assert wide.high > narrow.high
+
+
+def test_one_seed_has_no_interval_and_says_so():
+    found = intervals.seed_estimate([0.3])
+    assert (found.value, found.seeds, found.note) == (0.3, 1, "one seed: no interval")
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert all(map(math.isnan, intervals.student_interval([0.3])))
+
+
+def test_seeds_without_a_value_are_left_out_and_said():
+    found = intervals.seed_estimate([0.2, NAN, 0.4])
+    assert found.value == pytest.approx(0.3)
+    assert (found.seeds, found.note) == (2, "1 of 3 seeds have no finite value")
+    assert intervals.seed_estimate([NAN, NAN]).seeds == 0
+    assert intervals.seed_estimate([]).note == "no seeds"
+
+
+def test_equal_values_have_no_interval_without_other_configurations_or_a_grid():
+    found = intervals.seed_estimate([0.1 + 0.2, 0.3, 0.3])
+    assert math.isnan(found.low)
+    assert found.note == "3 equal seeds: no interval"
+    assert intervals.seed_estimate([2, 2, 2], step=1).method == "Student's t"
+    assert intervals.seed_estimate([0.3, 0.3, 0.3], prior=Prior(1e-4, 8.0, 20)).method == "moderated t"
+    assert no_spread([0.0, 0.0])
+    assert not no_spread([1e-20, 2e-20])
+
+
+def test_an_interval_of_positive_values_stays_positive_and_is_of_relative_errors():
+    found = intervals.seed_estimate([0.033, 0.0466], positive=True)  # two seeds of a cross-entropy
+    assert found.value == pytest.approx(0.0398)
+    assert 0 < found.low < found.value < found.high
+    assert found.low * found.high == pytest.approx(found.value**2)
+    assert intervals.seed_estimate([0.0, 0.01, 0.02], positive=True).low == 0.0
+
+
+def test_paired_differences_take_the_seeds_that_both_have():
+    assert intervals.paired_differences({0: 3.0, 1: 5.0, 2: 1.0}, {1: 4.0, 0: 1.0, 7: 0.0}) == {0: 2.0, 1: 1.0}
+
+
+def test_pairing_cancels_what_seeds_share():
+    shared = np.random.default_rng(5).normal(size=5)
+    first, second = dict(enumerate(shared + 0.1)), dict(enumerate(shared))
+    assert list(intervals.paired_differences(first, second).values()) == pytest.approx(5 * [0.1])
