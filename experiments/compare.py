@@ -32,7 +32,7 @@ from experiments.article.verdict import Part, Undecided, Verdict, attempt, both,
 from experiments.command import flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study import plots
-from jaxopt_study.analysis.best import best_cell, mean_lowest
+from jaxopt_study.analysis.best import best_cell, held_out_cell, mean_lowest
 from jaxopt_study.analysis.minima import epochs_to, lowest, minimum
 from jaxopt_study.analysis.runs import Cell, Runs, same_value, stands_for
 from jaxopt_study.grids.run import Run, make_run
@@ -105,10 +105,11 @@ def x2(runs: Runs) -> Verdict:
 
 
 def x3(runs: Runs) -> Verdict:
-    """Each of the two against the worst of the other five."""
-    others = [best(runs, optimizer) for optimizer in _ALL if optimizer not in _LAST]
-    worst = max(others, key=lambda config: mean_lowest(runs, config))
-    return decide([attempt(lambda o: higher_minimum(runs, best(runs, o), worst), o) for o in _LAST])
+    """Each of the two against each of the other five."""
+    return decide([
+        attempt(lambda last, other: higher_minimum(runs, best(runs, last), best(runs, other)), last, other)
+        for last in _LAST for other in _without(*_LAST)
+    ])  # fmt: skip
 
 
 def x4(runs: Runs) -> Verdict:
@@ -206,7 +207,7 @@ CLAIMS = (
 
 
 def _all_best(source: plots.picture.Source) -> list[Cell]:
-    chosen = [best_cell(cells) for rule in _ALL if (cells := source.runs.family(rule))]
+    chosen = [held_out_cell(cells) for rule in _ALL if (cells := source.runs.family(rule))]
     if len(chosen) < 2:
         raise NotDrawable("it compares optimizers, and there are runs of fewer than two")
     return chosen
@@ -222,7 +223,11 @@ def _bars(
     ]
     title = labels.sentence(f"{what}, each optimizer at its best configuration")
     figure = plots.comparison.bars(entries, unit=unit, whole=whole, title=title)
-    chosen = "The best configuration has the lowest mean of the minimum validation losses over its seeds."
+    chosen = "The best configuration has the lowest mean of the minimum validation losses over its seeds." + (
+        plots.captions.over_seeds(
+            source.histories, " What is told of each half of the seeds is of what the other half chooses.", ""
+        )
+    )
     dots = plots.captions.over_seeds(
         source.histories, "Bars are means over up to {} seeds, dots the seeds.", "One seed a configuration."
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from jaxopt_study.analysis.best import Best, best_first, estimated
+from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.guessing import status
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.cluster import hosts
@@ -195,7 +195,9 @@ class Study(Trainer):
         return tidy((self.fingerprints[run], history) for run, history in finished.items())
 
     def best(self, optimizer: str | None = None) -> Best:
-        """The best configuration of what is finished, with means over its seeds and an interval.
+        """The best configuration of what is finished, with means over the seeds and an interval.
+
+        It is chosen by all seeds; what is told of each half of them is of what the other half chooses.
 
         Args:
             optimizer: name of a rule of the study, to choose among its configurations alone.
@@ -208,7 +210,7 @@ class Study(Trainer):
         if optimizer is not None:
             registry.check_name("optimizer", optimizer, rules)
         chosen = [history for history in histories if optimizer in (None, history.optimizer)]
-        return estimated(best_first(by_configuration(chosen))[0], self.guessing)
+        return best_of(by_configuration(chosen), self.guessing)
 
     def __repr__(self) -> str:
         ended = Counter(status(history, self.guessing) for history in self.histories)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from experiments.article import facts as article
 from experiments.article.verdict import Undecided
-from jaxopt_study.analysis.best import best_cell, halfway
+from jaxopt_study.analysis.best import halfway, held_out_cell
 from jaxopt_study.analysis.minima import settled
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
@@ -50,8 +50,11 @@ def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
 
 
 def best(runs: Runs, optimizer: str, **numbers: float) -> Cell:
-    """The configuration of a rule with the smallest mean validation loss, one with momentum 0 left out."""
-    return best_cell(family(runs, optimizer, **numbers))
+    """The configuration of a rule with the smallest mean validation loss, one with momentum 0 left out.
+
+    Its runs are those that :func:`jaxopt_study.analysis.best.held_out` tells of it.
+    """
+    return held_out_cell(family(runs, optimizer, **numbers))
 
 
 def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numbers: float) -> list[Cell]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from experiments.article import facts
 from experiments.article.claim import Judgement
-from jaxopt_study.analysis.best import best_cell
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.report import tables
 from jaxopt_study.report.facts import Reference
@@ -23,15 +22,16 @@ def best_runs(runs: Runs) -> Table:
     Ours is chosen by its mean smallest validation loss over the seeds; see ``report.tables.measured``. Momentum 0
     counts as SGD. Cells of optimizers without runs are empty.
     """
-    return Table((*_THEIRS, *tables.MEASURED), [_best_row(runs, row) for row in facts.BEST_RUNS])
+    rows = [_best_row(runs, row) for row in facts.BEST_RUNS]
+    return Table((*_THEIRS, *tables.MEASURED), rows).without_empty(tables.TESTED)
 
 
 def _best_row(runs: Runs, row: facts.BestRun) -> tuple[Value, ...]:
     theirs = (row.title, row.val_loss, row.train_loss, row.epoch, tables.numbers(row.hyperparameters))
     cells = runs.family(row.optimizer)
     if not cells:
-        return (*theirs, *[None] * 6, "", 0, "not run")
-    return (*theirs, *tables.measured(best_cell(cells).histories, runs.chance))
+        return (*theirs, *[None] * 6, "", 0, "not run", *[None] * len(tables.TESTED))
+    return (*theirs, *tables.measured([cell.histories for cell in cells], runs.chance))
 
 
 def claims(judgements: Sequence[Judgement]) -> Table:

@@ -29,6 +29,8 @@ class Summary(NamedTuple):
     epochs: int
     status: str
     diverged_epoch: int | None
+    test_loss_at_min_val: float = math.nan
+    test_accuracy_at_min_val: float = math.nan
 
 
 class Minimum(NamedTuple):
@@ -57,8 +59,9 @@ def summary(history: History, chance: float = math.inf) -> Summary:
     )
     status = guessing.status(history, chance)
     return Summary(
-        *val, at_val, -minimum(-shares).value, beside, *train, history.epochs, status, history.diverged_epoch
-    )
+        *val, at_val, -minimum(-shares).value, beside, *train, history.epochs, status, history.diverged_epoch,
+        at_minimum(history, "test_loss"), at_minimum(history, "test_accuracy"),
+    )  # fmt: skip
 
 
 def accuracy(history: History) -> np.ndarray:
@@ -72,9 +75,36 @@ def lowest_loss(history: History, curve: str = "val_loss") -> float:
     return math.nan if history.status in ("diverged", "failed") else minimum(history.curves[curve]).value
 
 
+def at_minimum(history: History, curve: str) -> float:
+    """A curve in the epoch of the lowest validation loss; NaN if it was not measured, or no loss of the run counts."""
+    epoch = minimum(history.curves["val_loss"]).epoch
+    if curve not in history.curves or epoch is None or math.isnan(lowest_loss(history)):
+        return math.nan
+    return float(history.curves[curve][epoch - 1])
+
+
+def unchosen_loss(history: History, curve: str = "val_loss") -> float:
+    """The loss of a run where its loss is the smallest, by numbers that did not choose this epoch.
+
+    The smallest of many noisy losses is too small by luck, the more the noisier they are. Told is therefore the test
+    loss of that epoch where some of the validation split was held back, else the mean loss of the epochs before and
+    after it, of which noise is as often above as below; of fewer than three epochs the smallest loss itself. NaN as in
+    :func:`lowest_loss`.
+    """
+    values = np.asarray(history.curves[curve], np.float64)
+    smallest, epoch = minimum(values)
+    if epoch is None or math.isnan(lowest_loss(history, curve)):
+        return math.nan
+    if curve == "val_loss" and "test_loss" in history.curves:
+        return at_minimum(history, "test_loss")
+    beside = np.array([values[at] for at in (epoch - 2, epoch) if 0 <= at < len(values)])
+    beside = beside[np.isfinite(beside)]
+    return float(beside.mean()) if len(beside) and len(values) > 2 else smallest
+
+
 def lowest(runs: Runs, history: History, curve: str = "val_loss") -> float:
-    """:func:`lowest_loss`, at most the loss of guessing, which is also what a run gets that has none."""
-    value = lowest_loss(history, curve)
+    """:func:`unchosen_loss`, at most the loss of guessing, which is also what a run gets that has none."""
+    value = unchosen_loss(history, curve)
     return runs.chance if math.isnan(value) else min(value, runs.chance)
 
 

@@ -63,6 +63,14 @@ def by_configuration(histories: Iterable[History]) -> list[list[History]]:
     return list(groups.values())
 
 
+def by_rule(histories: Iterable[History]) -> dict[str, list[list[History]]]:
+    """The configurations of each rule, as :func:`by_configuration` gives them, in the order in which they come."""
+    rules: dict[str, list[list[History]]] = {}
+    for runs in by_configuration(histories):
+        rules.setdefault(runs[0].optimizer, []).append(runs)
+    return rules
+
+
 def describe(optimizer: str, hyperparameters: Mapping[str, float], defaults: Mapping[str, float]) -> str:
     """``momentum (learning_rate 0.01, momentum 0.9)``; numbers at their defaults are left out."""
     shown = [

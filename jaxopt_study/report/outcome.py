@@ -91,7 +91,9 @@ def write_report(
     on = f" ({where})" if where else ""
     printed = {
         "best_runs": (
-            best.select(("optimizer", *beside, *_BEST_IN_PRINT)),
+            best.select(
+                ("optimizer", *beside, *_BEST_IN_PRINT, *(name for name in tables.TESTED if name in best.columns))
+            ),
             f"Best configuration of each optimizer{on}.",
         ),
         "summary": (runs, f"Every run{on}."),

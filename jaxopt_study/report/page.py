@@ -64,6 +64,7 @@ def render(
     numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
     listed = _with_configuration(runs)
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
+    tested = ["test loss"] if "test_loss" in best_runs.columns else []
     script = _source("report.js")
     return _environment().get_template("report.html.j2").render(
         title=title,
@@ -74,7 +75,7 @@ def render(
         reference=reference,
         facts=facts(origins, runs, best_runs, reference, chance),
         best=best_runs.records(),
-        measures=("val loss", *(["accuracy"] if has_accuracy else []), "train loss", "epoch"),
+        measures=("val loss", *(["accuracy"] if has_accuracy else []), *tested, "train loss", "epoch"),
         claims=reference.claims.records() if reference else [],
         verdicts=VERDICTS,
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},

@@ -8,18 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_study.analysis import minima
-from jaxopt_study.analysis.best import best_first, estimated
+from jaxopt_study.analysis.best import best_of
 from jaxopt_study.analysis.numbers import number
-from jaxopt_study.analysis.runs import by_configuration
+from jaxopt_study.analysis.runs import by_rule
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import wording
 
 Value = str | int | float | None
+TESTED = ("test_loss", "test_low", "test_high", "test_accuracy")
+"""Columns of what was measured on the part held back for testing; left out where there is none."""
 MEASURED = (
     "val_loss", "val_low", "val_high", "val_accuracy", "train_loss", "epoch", "hyperparameters", "seeds", "note",
+    *TESTED,
 )  # fmt: skip
-"""Columns of what :func:`measured` gives for a configuration."""
+"""Columns of what :func:`measured` gives."""
 
 
 class Table(NamedTuple):
@@ -39,6 +42,11 @@ class Table(NamedTuple):
     def select(self, names: Sequence[str]) -> "Table":
         """The table with these columns only."""
         return Table(tuple(names), [tuple(record[name] for name in names) for record in self.records()])
+
+    def without_empty(self, names: Sequence[str]) -> "Table":
+        """The table without those of these columns that hold nothing."""
+        empty = {name for name in names if all(map(wording.empty, self.column(name)))}
+        return self.select([name for name in self.columns if name not in empty])
 
     def numeric(self) -> list[bool]:
         """Of each column whether it has numbers and empty cells only."""
@@ -61,7 +69,8 @@ def summary(histories: Iterable[History], chance: float = math.inf) -> Table:
     for run in runs:
         point = (run.hyperparameters.get(name) for name in names)
         rows.append((run.optimizer, *point, run.seed, *minima.summary(run, chance), *([run.reason] if failed else [])))
-    return Table(("optimizer", *names, "seed", *minima.Summary._fields, *(["reason"] if failed else [])), rows)
+    columns = ("optimizer", *names, "seed", *minima.Summary._fields, *(["reason"] if failed else []))
+    return Table(columns, rows).without_empty(("test_loss_at_min_val", "test_accuracy_at_min_val"))
 
 
 def best_configurations(histories: Iterable[History], chance: float = math.inf) -> Table:
@@ -69,16 +78,13 @@ def best_configurations(histories: Iterable[History], chance: float = math.inf) 
 
     Columns: optimizer and :data:`MEASURED`.
     """
-    by_rule: dict[str, list[list[History]]] = {}
-    for runs in by_configuration(histories):
-        by_rule.setdefault(runs[0].optimizer, []).append(runs)
-    rows = [(rule, *measured(best_first(configurations)[0], chance)) for rule, configurations in by_rule.items()]
-    return Table(("optimizer", *MEASURED), rows)
+    rows = [(rule, *measured(configurations, chance)) for rule, configurations in by_rule(histories).items()]
+    return Table(("optimizer", *MEASURED), rows).without_empty(TESTED)
 
 
-def measured(histories: Sequence[History], chance: float = math.inf) -> tuple[Value, ...]:
-    """The columns :data:`MEASURED` of the runs of one configuration; see :class:`jaxopt_study.analysis.best.Best`."""
-    found = estimated(histories, chance)
+def measured(configurations: Sequence[Sequence[History]], chance: float = math.inf) -> tuple[Value, ...]:
+    """The columns :data:`MEASURED` of the best of some configurations; see :class:`jaxopt_study.analysis.best.Best`."""
+    found = best_of(configurations, chance)
     told = found._asdict() | {"hyperparameters": numbers(labels.shown(found.hyperparameters))}
     return tuple(told[name] for name in MEASURED)
 

@@ -6,13 +6,24 @@ import math
 import numpy as np
 import pytest
 from made_runs import history
+from scipy import stats
 
 from experiments.article.find import ArticleRuns
 from experiments.article.find import best as best_for_claims
 from experiments.article.tables import best_runs
 from experiments.command import terminal
-from jaxopt_study.analysis.best import best_cell, best_first, best_places, best_run
-from jaxopt_study.analysis.minima import seed_minima
+from jaxopt_study.analysis.best import (
+    HALVES_AGREE,
+    best_cell,
+    best_first,
+    best_of,
+    best_places,
+    best_run,
+    folds,
+    held_out,
+    held_out_cell,
+)
+from jaxopt_study.analysis.minima import seed_minima, unchosen_loss
 from jaxopt_study.analysis.runs import Runs, by_configuration
 from jaxopt_study.plots import heatmaps
 from jaxopt_study.plots.general import configurations
@@ -116,3 +127,115 @@ def test_the_mean_decides_and_not_the_luckiest_seed():
             for r, values in ((1.0, (0.1, 0.6)), (0.1, (0.3, 0.3)))]  # fmt: skip
     assert rate(best_first(mean)[0]) == 0.1
     np.testing.assert_allclose(seed_minima(mean[0])[:3], [0.35, 0.1, 0.6], rtol=1e-6)
+
+
+def grid_of(losses):
+    """Configurations of made losses ``[K, S]``, the number of each its learning rate."""
+    return [
+        [history(seed=s, val=[value], learning_rate=float(k + 1)) for s, value in enumerate(row)]
+        for k, row in enumerate(losses)
+    ]
+
+
+def test_each_half_of_the_seeds_is_told_of_what_the_other_half_chooses():
+    grid = grid_of([[0.1, 0.5, 0.1, 0.5], [0.4, 0.2, 0.4, 0.2], [0.3, 0.3, 0.3, 0.3]])
+    runs = held_out(grid)
+    assert [run.seed for run in runs] == [0, 1, 2, 3]
+    # Seeds 1 and 3 choose the second for 0 and 2, which choose the first for them.
+    assert [run.hyperparameters["learning_rate"] for run in runs] == [2, 1, 2, 1]
+    best = best_of(grid)
+    assert best.hyperparameters == {"learning_rate": 1}  # of equals the first
+    assert best.val_loss == pytest.approx(0.45)
+    assert "2 of 4 seeds show another configuration" in best.note
+    cell = held_out_cell(Runs([run for runs in grid for run in runs]).cells("sgd"))
+    assert cell.histories == runs
+    assert cell.hyperparameters == {"learning_rate": 1}
+
+
+def test_where_one_is_clearly_the_best_it_is_told_by_its_own_seeds():
+    grid = grid_of([[0.5, 0.6, 0.7], [0.2, 0.3, 0.4]])
+    best = best_of(grid)
+    assert held_out(grid) == grid[1]
+    assert (best.val_loss, best.note) == (pytest.approx(0.3), "")
+
+
+def test_one_seed_says_that_it_is_chosen_and_told_on_the_same_run():
+    assert best_of(grid_of([[0.5], [0.2]])).note == "one seed: no interval; chosen and told by the same run"
+    assert best_of(grid_of([[0.2]])).note == "one seed: no interval"
+
+
+def test_a_seed_that_few_configurations_have_is_chosen_for_among_these():
+    grid = grid_of([[0.1, 0.1], [0.2, 0.2, 0.2]])
+    assert [run.hyperparameters["learning_rate"] for run in held_out(grid)] == [1, 1, 2]
+
+
+def told_of_best(losses):
+    """The held-out losses ``[R, S]`` of R made grids ``[R, K, S]``: what ``held_out`` does, for many at once."""
+    told = np.empty(losses[:, 0].shape)
+    for of, choosing in folds(range(losses.shape[2])):
+        chosen = losses[:, :, choosing].mean(2).argmin(1)
+        told[:, of] = losses[np.arange(len(losses)), chosen][:, of]
+    return told
+
+
+def test_the_simulation_chooses_as_the_analysis_does():
+    losses = np.random.default_rng(0).uniform(0.1, 0.9, (20, 5, 3)).astype(np.float32)
+    for made, told in zip(losses, told_of_best(losses), strict=True):
+        np.testing.assert_allclose([run.curves["val_loss"][0] for run in held_out(grid_of(made))], told)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+@pytest.mark.parametrize("count", [2, 3, 5, 20, 45])
+def test_the_interval_of_the_best_of_many_holds_the_truth(count, seeds, spread):
+    """Of configurations from equal to ``spread`` standard deviations apart; by the same seeds it were 49% to 83%."""
+    rng = np.random.default_rng([count, seeds])
+    truth = np.linspace(0, spread, count)[:, None]
+    errors = rng.standard_normal((2000, count, seeds))
+    losses = truth + errors
+    told, true = told_of_best(losses), np.empty((2000, seeds))
+    for of, choosing in folds(range(seeds)):
+        true[:, of] = truth[losses[:, :, choosing].mean(2).argmin(1)]
+    half = np.sqrt(HALVES_AGREE * told.var(1, ddof=1) / seeds) * stats.t.ppf(0.975, seeds - 1)
+    covered = np.abs(told.mean(1) - true.mean(1)) <= half
+    assert covered.mean() >= 0.935  # 0.95 but for the 2,000 samples, of which one standard error is 0.005
+    assert abs((told - true).mean()) < 4 / np.sqrt(2000 * seeds)
+
+
+def test_the_interval_of_the_best_is_students_widened():
+    values = np.array([0.3, 0.2, 0.4])
+    best = best_of(grid_of([values, values + 1]))
+    half = np.sqrt(HALVES_AGREE * values.var(ddof=1) / 3) * stats.t.ppf(0.975, 2)
+    np.testing.assert_allclose([best.val_low, best.val_high], [0.3 - half, 0.3 + half], rtol=1e-5)
+
+
+def test_the_noise_of_a_curve_does_not_lower_what_is_told_of_it():
+    """The smallest of 120 losses is 2.5 standard deviations low; what is told of it is not a third of one."""
+    rng = np.random.default_rng(0)
+    for noise in (0.02, 0.005):
+        curves = 0.4 + noise * rng.standard_normal((500, 120))
+        runs = [history(val=curve) for curve in curves]
+        assert np.mean([seed_minima([run]).value for run in runs]) < 0.4 - 2 * noise
+        assert abs(np.mean([unchosen_loss(run) for run in runs]) - 0.4) < 0.1 * noise
+
+
+def test_a_test_loss_is_told_in_the_epoch_of_the_lowest_validation_loss():
+    run = history(val=[0.5, 0.3, 0.4])
+    run.curves["test_loss"] = np.array([0.1, 0.35, 0.2], np.float32)
+    run.curves["test_accuracy"] = np.array([0.9, 0.8, 0.7], np.float32)
+    assert unchosen_loss(run) == pytest.approx(0.35)
+    best = best_of([[run]])
+    assert (best.test_loss, best.test_accuracy) == (pytest.approx(0.35), pytest.approx(0.8))
+    (row,) = tables.best_configurations([run]).records()
+    assert row["test_loss"] == pytest.approx(0.35)
+    (row,) = tables.summary([run]).records()
+    assert row["test_loss_at_min_val"] == pytest.approx(0.35)
+    assert "test_loss" not in tables.best_configurations([history()]).columns
+    assert "test_loss_at_min_val" not in tables.summary([history()]).columns
+
+
+def test_what_is_told_where_there_is_nothing_beside_the_smallest_loss():
+    assert unchosen_loss(history(val=[0.5, 0.3])) == pytest.approx(0.3)
+    assert unchosen_loss(history(val=[0.5, 0.4, 0.3])) == pytest.approx(0.4)
+    assert unchosen_loss(history(val=[0.5, 0.3, math.nan])) == pytest.approx(0.5)
+    assert math.isnan(unchosen_loss(diverging()))
