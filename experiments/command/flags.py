@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FLAGS = flags.FLAGS
 OF_STUDY = ("seeds", "tensorboard", *(f.name for of in (Settings, Execution, Machines) for f in dataclasses.fields(of)))
 """Flags that are arguments of js.make_study, of the same names."""
-OF_DATA = ("data_dir", "cache_dir", "classes", "image_size", "train_examples", "val_examples")
+OF_DATA = ("data_dir", "cache_dir", "classes", "image_size", "train_examples", "val_examples", "leave_out_broken")
 """Flags that are arguments of js.load, of the same names."""
 
 
@@ -46,6 +46,7 @@ def define(experiment: Experiment) -> None:
     whole("image_size", None, f"Height and width in pixels, at least 2; {preset}.", 2)
     whole("train_examples", None, "Use only the first so many training examples.", 1)
     whole("val_examples", None, "Use only the first so many validation examples.", 1)
+    switch("leave_out_broken", False, "Go on without pictures that cannot be read; which they are is told.")
     whole("batch_size", Settings.batch_size, "Training examples a step, at least 1.", 1)
     whole("max_epochs", None, f"Epochs a run trains at most, at least 1; {preset}.", 1)
     stops = "Epochs without a lower validation loss after which a run ends, at least 1"

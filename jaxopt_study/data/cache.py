@@ -30,6 +30,7 @@ class Decoded(NamedTuple):
     labels: Labels  # [N]
     classes: tuple[str, ...]
     train_count: int  # how many of the first belong to training by the source's own split, 0 where it has none
+    left_out: tuple[str, ...] = ()  # names of pictures that cannot be read and are not among these
 
 
 Allocate = Callable[[tuple[int, int, int, int]], Images]
@@ -74,7 +75,8 @@ def _read(entry: Path) -> tuple[Decoded, str] | None:
         meta = json.loads((entry / "meta.json").read_text())
         images = np.load(entry / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(entry / "labels.npy", allow_pickle=False)
-        decoded = Decoded(images, labels, tuple(meta["classes"]), int(meta["train_count"]))
+        left_out = tuple(meta.get("left_out", ()))
+        decoded = Decoded(images, labels, tuple(meta["classes"]), int(meta["train_count"]), left_out)
         whole = images.dtype == np.uint8 and images.ndim == 4 and digest_of(images) == meta["digest"]
         whole = whole and _seal(decoded, meta["digest"]) == meta["seal"]
     except Exception:  # NumPy, zip files and JSON raise many kinds for a damaged file
@@ -95,6 +97,7 @@ def _build(entry: Path, key: Mapping[str, Any], decode: Decode) -> tuple[Decoded
             "key": {name: value for name, value in key.items() if name != "files"},
             "classes": decoded.classes,
             "train_count": decoded.train_count,
+            "left_out": decoded.left_out,
             "digest": digest,
             "seal": _seal(decoded, digest),
         }
@@ -120,6 +123,7 @@ def _writing() -> Iterator[None]:
 @_writing()
 def _allocate(file: Path, shape: tuple[int, int, int, int]) -> Images:
     """A file of this shape, its space reserved: writing to a map on a full disk would kill the process."""
+    file.unlink(missing_ok=True)  # what maps an earlier one keeps it
     images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
     if hasattr(os, "posix_fallocate"):
         with open(file, "r+b") as reserved:
@@ -147,5 +151,6 @@ def _publish(building: Path, entry: Path) -> None:
 
 
 def _seal(decoded: Decoded, digest: str) -> str:
-    parts = (digest, decoded.labels.dtype.str, decoded.labels.tobytes(), list(decoded.classes), decoded.train_count)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    parts = [digest, decoded.labels.dtype.str, decoded.labels.tobytes(), list(decoded.classes), decoded.train_count]
+    parts += [list(decoded.left_out)] if decoded.left_out else []  # entries without it are from before there was any
+    return hashlib.sha256(repr(tuple(parts)).encode()).hexdigest()

@@ -34,7 +34,8 @@ class Dataset(NamedTuple):
     val_images: Images  # [M, H, W, K]
     val_labels: Labels  # [M]
     classes: tuple[str, ...]  # classes[i] is the name of label i
-    fingerprint: str  # hex; differs whenever a pixel, a label, the split or a class name differs
+    fingerprint: str  # hex; differs whenever a pixel, a label, the split, a class name or what was left out differs
+    left_out: tuple[str, ...] = ()  # names of the source's pictures that cannot be read and are not among these
 
 
 class Source(NamedTuple):
@@ -46,6 +47,7 @@ class Source(NamedTuple):
     train: Indices  # [A], of the training examples, in the order of training
     val: Indices  # [B]
     digest: str  # of the pixels
+    left_out: tuple[str, ...] = ()  # names of pictures that cannot be read and are not among these
 
 
 class Batches(NamedTuple):
@@ -102,9 +104,9 @@ def assemble(
             raise InputError("--train_examples", train_examples, "must leave at least two classes in the training part")
         raise InputError("--dataset", name, "the training part must hold at least two classes")
     warn_of_classes(labels[train], labels[val], kept)
-    fingerprint = _fingerprint(source.digest, kept, labels, train, val)
+    fingerprint = _fingerprint(source.digest, kept, labels, train, val, source.left_out)
     train_images, val_images = _take(source.images, train), _take(source.images, val)
-    return Dataset(name, train_images, labels[train], val_images, labels[val], kept, fingerprint)
+    return Dataset(name, train_images, labels[train], val_images, labels[val], kept, fingerprint, source.left_out)
 
 
 def warn_of_classes(train: Labels, val: Labels, classes: Sequence[str]) -> None:
@@ -156,11 +158,15 @@ def _take(images: Images, indices: Indices) -> Images:
     return images[indices]
 
 
-def _fingerprint(digest: str, classes: tuple[str, ...], labels: Labels, train: Indices, val: Indices) -> str:
+def _fingerprint(
+    digest: str, classes: tuple[str, ...], labels: Labels, train: Indices, val: Indices, left_out: tuple[str, ...]
+) -> str:
     whole = hashlib.sha256(repr((digest, classes, len(train), len(val))).encode())
     for part in (train, val):
         whole.update(part.astype("<i8").tobytes())
         whole.update(labels[part].astype("<i4").tobytes())
+    if left_out:
+        whole.update(ascii(left_out).encode())
     return whole.hexdigest()
 
 

@@ -3,13 +3,13 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxopt_study import files
-from jaxopt_study.data import pictures
+from jaxopt_study.data import broken, pictures
 from jaxopt_study.data.cache import Allocate, Decode, Decoded
 from jaxopt_study.data.dataset import choose_classes
 from jaxopt_study.errors import InputError
@@ -21,7 +21,7 @@ _NAMED = 10
 
 
 def open_folder(
-    path: Path, image_size: int | None, classes: Sequence[str] | None, *, progress: bool
+    path: Path, image_size: int | None, classes: Sequence[str] | None, *, leave_out_broken: bool, progress: bool
 ) -> tuple[dict[str, object], Decode]:
     """The pictures [N, S, S, 3] below a folder, by its subfolders: their key in the cache, and what decodes them.
 
@@ -43,21 +43,27 @@ def open_folder(
 
     def decode(allocate: Allocate) -> Decoded:
         images = allocate((len(chosen), size, size, _CHANNELS))
-        broken: dict[int, str] = {}
+        unreadable: dict[int, str] = {}
 
         def work(chunk: range) -> None:
             for i in chunk:
                 try:
                     images[i] = pictures.decode(chosen[i], size, size, _CHANNELS)
                 except pictures.UnreadableImage as error:
-                    broken[i] = f"{chosen[i]} ({error})"
+                    unreadable[i] = f"{chosen[i]} ({error})"
 
         pictures.in_threads(len(chosen), work, title=f"Decoding {path.resolve().name}", progress=progress)
-        if broken:
-            named = ", ".join(broken[i] for i in sorted(broken)[:_NAMED])
-            more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
-            raise _refused(path, f"cannot read {len(broken)} of {len(chosen)} pictures: {named}{more}")
-        return Decoded(images, labels, tuple(members), 0)
+        if not unreadable:
+            return Decoded(images, labels, tuple(members), 0)
+        names = [unreadable[i] for i in sorted(unreadable)]
+        told = broken.told(unreadable, len(chosen), names)
+        if not leave_out_broken:
+            raise _refused(path, told)
+        kept = [i for i in range(len(chosen)) if i not in unreadable]
+        _check_counts(path, dict(zip(members, np.bincount(labels[kept], minlength=len(members)), strict=True)), told)
+        images, _ = broken.others(images, unreadable, allocate)
+        left_out = tuple(str(chosen[i].relative_to(path)) for i in sorted(unreadable))
+        return Decoded(images, labels[kept], tuple(members), 0, left_out)
 
     return key, decode
 
@@ -81,14 +87,18 @@ def _list(path: Path, classes: Sequence[str] | None) -> dict[str, list[Path]]:
         for file in _files(path / name):
             (pictures_of if _is_picture(file) else left).append(file)
         pictures_of.sort()
-    told = f"; {_counted(left)}" if left else ""
-    for name, found in members.items():
-        if len(found) < 2:
-            what = "one picture, at least two are needed to split it" if found else "no picture"
-            raise _refused(path, f"class {name!r} has {what}{told}")
+    _check_counts(path, {name: len(found) for name, found in members.items()}, _counted(left) if left else "")
     if left:
         warnings.warn(f"folder:{path}: {_counted(left)}", stacklevel=2)
     return members
+
+
+def _check_counts(path: Path, counts: Mapping[str, int], left_out: str) -> None:
+    """Refuses a class with fewer than two pictures, which cannot be split; with what is left out, if anything."""
+    for name, count in counts.items():
+        if count < 2:
+            what = "one picture, at least two are needed to split it" if count else "no picture"
+            raise _refused(path, f"class {name!r} has {what}" + (f"; {left_out}" if left_out else ""))
 
 
 def _refuse_parts(path: Path, names: Sequence[str]) -> None:

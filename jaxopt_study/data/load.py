@@ -1,11 +1,13 @@
 """The one function behind which all data lies, and the digits, which are always there."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from jaxopt_study import files
+from jaxopt_study.data.broken import listed
 from jaxopt_study.data.cache import Decoded, through_cache
 from jaxopt_study.data.dataset import Dataset, Source, assemble, digest_of, stratified_split
 from jaxopt_study.errors import InputError
@@ -27,6 +29,7 @@ def load(
     train_examples: int | None = None,
     val_examples: int | None = None,
     split_seed: int = 0,
+    leave_out_broken: bool = False,
     progress: bool = True,
 ) -> Dataset:
     """Loads a data set as uint8 arrays, split 80/20.
@@ -44,6 +47,8 @@ def load(
             when the set was prepared) and in seeded random order for folders and digits.
         val_examples: the same for the validation part.
         split_seed: of the stratified split of folders and digits. TFDS sets are always split train[:80%], train[80%:].
+        leave_out_broken: whether to go on without pictures that cannot be read, with a warning, instead of refusing the
+            set; ``left_out`` of what is returned has their names, which are part of its fingerprint.
         progress: whether to show a bar on stderr while decoding.
 
     Returns:
@@ -62,11 +67,22 @@ def load(
         from jaxopt_study.data import folder, tfds  # with Pillow slow to import, and the digits do without
 
         if kind == "tfds":
-            key, decode = tfds.open_tfds(rest, image_size, data_dir, classes, progress=progress)
+            key, decode = tfds.open_tfds(
+                rest, image_size, data_dir, classes, leave_out_broken=leave_out_broken, progress=progress
+            )
         else:
-            key, decode = folder.open_folder(files.path_of("--dataset", rest), image_size, classes, progress=progress)
+            path = files.path_of("--dataset", rest)
+            key, decode = folder.open_folder(
+                path, image_size, classes, leave_out_broken=leave_out_broken, progress=progress
+            )
+        if leave_out_broken:
+            key = {**key, "leave_out_broken": True}
         cache = files.path_of("--cache_dir", cache_dir) if cache_dir else files.cache_folder() / "data"
-        source = _split(*through_cache(cache, key, decode), split_seed)
+        decoded, digest = through_cache(cache, key, decode)
+        if left_out := decoded.left_out:
+            counts = f"{len(left_out)} of {len(left_out) + len(decoded.labels)} pictures"
+            warnings.warn(f"{name}: {counts} cannot be read and are left out: {listed(left_out)}", stacklevel=2)
+        source = _split(decoded, digest, split_seed)
     else:
         perhaps = f"folder:{name}" if Path(name).is_dir() else f"tfds:{name}" if name.isidentifier() else ""
         hint = f"did you mean {perhaps}? " if perhaps else ""
@@ -79,7 +95,7 @@ def _split(decoded: Decoded, digest: str, seed: int) -> Source:
         train, val = stratified_split(decoded.labels, seed)
     else:
         train, val = np.split(np.arange(len(decoded.labels)), [decoded.train_count])
-    return Source(decoded.images, decoded.labels, decoded.classes, train, val, digest)
+    return Source(decoded.images, decoded.labels, decoded.classes, train, val, digest, decoded.left_out)
 
 
 def _read_digits(image_size: int | None, classes: Sequence[str] | None, split_seed: int) -> Source:

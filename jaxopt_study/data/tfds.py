@@ -6,14 +6,14 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxopt_study import files
-from jaxopt_study.data import pictures
+from jaxopt_study.data import broken, pictures
 from jaxopt_study.data.cache import Allocate, Decode, Decoded
 from jaxopt_study.data.dataset import choose_classes
 from jaxopt_study.errors import EnvironmentFault, InputError, one_line
@@ -22,7 +22,13 @@ _NAME = re.compile(r"(?P<name>[a-z]\w*)(/(?P<config>[\w.+-]+))?(:(?P<version>\d+
 
 
 def open_tfds(
-    name: str, image_size: int | None, data_dir: str | None, classes: Sequence[str] | None, *, progress: bool
+    name: str,
+    image_size: int | None,
+    data_dir: str | None,
+    classes: Sequence[str] | None,
+    *,
+    leave_out_broken: bool,
+    progress: bool,
 ) -> tuple[dict[str, object], Decode]:
     """All pictures of the split "train" in the stored order: their key in the cache, and what decodes them.
 
@@ -48,7 +54,8 @@ def open_tfds(
         key = pictures.cache_key("tfds", prepared, sorted(prepared.iterdir()), image_size)
     except OSError as error:
         raise InputError("--data_dir", root, f"must be a readable folder ({error.strerror})") from error
-    return key, functools.partial(_decode, name, prepared, image_size, classes, progress=progress)
+    decode = functools.partial(_decode, name, prepared, image_size, classes, leave_out_broken=leave_out_broken)
+    return key, functools.partial(decode, progress=progress)
 
 
 def _find(wanted: re.Match[str], root: Path) -> Path | None:
@@ -108,6 +115,7 @@ def _decode(
     classes: Sequence[str] | None,
     allocate: Allocate,
     *,
+    leave_out_broken: bool,
     progress: bool,
 ) -> Decoded:
     import tensorflow_datasets as tfds  # slow to import, and not needed where the cache has the pictures
@@ -127,20 +135,44 @@ def _decode(
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RuntimeError) as error:
         raise _damaged(prepared, one_line(error)) from error
     choose_classes(names, classes)
-    images, labels = allocate((count, *shape)), np.empty(count, np.int32)
+    images, labels = allocate((count, *shape)), np.zeros(count, np.int32)
+
+    def read(numbers: range) -> None:
+        for i, record in zip(numbers, records.__getitems__(list(numbers)), strict=True):
+            images[i] = pictures.decode(record[image], *shape)
+            labels[i] = record[label]
+
+    unreadable = _unreadable(read, count, title=f"Decoding {name}", progress=progress)
+    train_count = builder.info.splits["train[:80%]"].num_examples
+    left_out: tuple[str, ...] = ()
+    if unreadable:
+        told = broken.told(unreadable, count, broken.ranges(unreadable))
+        if not leave_out_broken or len(unreadable) == count:
+            raise _damaged(prepared, told)
+        images, kept = broken.others(images, unreadable, allocate)
+        labels, train_count = labels[kept], int((kept < train_count).sum())
+        left_out = tuple(f"record {i}" for i in sorted(unreadable))
+    if not ((labels >= 0) & (labels < len(names))).all():
+        raise InputError("--dataset", f"tfds:{name}", "must have a label on every example of its train split")
+    return Decoded(images, labels, names, train_count, left_out)
+
+
+def _unreadable(read: Callable[[range], None], count: int, *, title: str, progress: bool) -> dict[int, str]:
+    """Reads all records, as many at a time as can be; those that cannot be read, and why."""
+    reasons: dict[int, str] = {}
 
     def work(chunk: range) -> None:
         try:
-            for i, record in zip(chunk, records.__getitems__(list(chunk)), strict=True):
-                images[i] = pictures.decode(record[image], *shape)
-                labels[i] = record[label]
-        except (pictures.UnreadableImage, ValueError, RuntimeError) as error:
-            raise _damaged(prepared, f"records {chunk[0]} to {chunk[-1]}: {one_line(error)}") from error
+            read(chunk)
+        except Exception as error:  # readers of records and of pictures fail in many types
+            if len(chunk) == 1:
+                reasons[chunk[0]] = one_line(error)
+            else:
+                for i in chunk:
+                    work(range(i, i + 1))
 
-    pictures.in_threads(count, work, title=f"Decoding {name}", progress=progress)
-    if not ((labels >= 0) & (labels < len(names))).all():
-        raise InputError("--dataset", f"tfds:{name}", "must have a label on every example of its train split")
-    return Decoded(images, labels, names, builder.info.splits["train[:80%]"].num_examples)
+    pictures.in_threads(count, work, title=title, progress=progress)
+    return reasons
 
 
 def _columns(name: str, info: Any, image_size: int | None) -> tuple[str, str, tuple[int, int, int]]:

@@ -231,6 +231,7 @@ class Trainer:
                 **({"test_examples": len(self.dataset.val_labels) - len(self.val_labels)} if share else {}),
                 "image_shape": list(self.dataset.train_images.shape[1:]),
                 "fingerprint": self.dataset.fingerprint,
+                "left_out": list(self.dataset.left_out),
             },
             "grid": [{"optimizer": r.optimizer, **dict(r.hyperparameters), "seed": r.seed} for r in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],

@@ -104,7 +104,9 @@ def _data(origin: Origin) -> str:
     counts = f"{data.get('train_examples', '?')} training and {data.get('val_examples', '?')} validation examples"
     if "test_examples" in data:
         counts += f" (and {data['test_examples']} held back for testing)"
-    return f"{data['name']}: {counts}" + (f" of {shape}" if shape else "") if "name" in data else ""
+    without = len(data.get("left_out") or ())
+    told = f"; {without} pictures that cannot be read are left out" if without else ""
+    return f"{data['name']}: {counts}" + (f" of {shape}" if shape else "") + told if "name" in data else ""
 
 
 def _time(origin: Origin) -> str:

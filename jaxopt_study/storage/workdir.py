@@ -179,7 +179,10 @@ def _is_drawn(value: Any) -> bool:
 _REBUILT = "the command of its study makes it anew"
 _CONFIG: Mapping[str, Any] = {
     "identity": {"data": str, "model": str, "outputs": int, "batch_size": int, "max_epochs": int},
-    "dataset": {"name": str, "classes": [str], "image_shape": [int], "train_examples": int, "val_examples": int},
+    "dataset": {
+        "name": str, "classes": [str], "image_shape": [int], "train_examples": int, "val_examples": int,
+        "left_out": lambda names: names is None or _fits(names, [str]),
+    },
     "grid": [lambda run: _has_numbers(run) and _fits(run, {"optimizer": str, "seed": int})],
     "devices": [str],
     "versions": {},
@@ -187,7 +190,7 @@ _CONFIG: Mapping[str, Any] = {
     "loss": str,
     "guessing": _is_number,
     "experiments": _is_drawn,
-}
+}  # fmt: skip
 _PART = ("seconds", "compile_seconds", "training_seconds", "examples", "epochs_trained", "epochs_computed", "runs")
 _STATS: Mapping[str, Any] = {
     **dict.fromkeys(("seconds", "compile_seconds", "examples_per_second", "goodput"), _is_number),

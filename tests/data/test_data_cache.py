@@ -49,7 +49,7 @@ def test_second_time_nothing_is_decoded(tmp_path: Path) -> None:
         assert not decoded.images.flags.writeable
         assert np.array_equal(decoded.images, np.full(SHAPE, 7))
         assert decoded.labels.tolist() == [0, 1, 0, 1, 0, 1]
-        assert decoded[2:] == (("a", "b"), 5)
+        assert decoded[2:] == (("a", "b"), 5, ())
 
 
 def test_another_key_is_another_entry(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_whatever_becomes_of_an_entrys_files_the_pictures_are_those_that_were_de
             path.mkdir()
         decoded, _ = through_cache(tmp_path, KEY, decode)
         assert (decoded.images == 7).all()
-        assert (decoded.labels.tolist(), *decoded[2:]) == ([0, 1, 0, 1, 0, 1], ("a", "b"), 5)
+        assert (decoded.labels.tolist(), *decoded[2:]) == ([0, 1, 0, 1, 0, 1], ("a", "b"), 5, ())
     assert decode.calls > 80
 
 

@@ -113,6 +113,37 @@ def test_all_that_is_broken_is_named_at_once(photos: Path) -> None:
     assert "broken09.gif (not an image) and 2 more" in refused
 
 
+def test_what_is_broken_is_left_out_where_that_is_asked_for(photos: Path) -> None:
+    whole = _load(photos, leave_out_broken=True)
+    assert whole.left_out == ()
+    assert whole.fingerprint == _load(photos).fingerprint
+    (photos / "blue" / "a.gif").write_bytes(b"no picture")
+    (photos / "red" / "4.png").write_bytes((photos / "red" / "4.png").read_bytes()[:45])
+    for _ in range(2):  # decoded, and from the cache
+        with pytest.warns(
+            UserWarning, match=r"2 of 16 pictures cannot be read and are left out: blue/a\.gif, red/4\.png$"
+        ):
+            data = _load(photos, leave_out_broken=True)
+        assert data.left_out == ("blue/a.gif", "red/4.png")
+        images, labels = (
+            np.concatenate(parts)
+            for parts in ((data.train_images, data.val_images), (data.train_labels, data.val_labels))
+        )
+        assert np.bincount(labels).tolist() == [5, 9]
+        assert (np.abs(images[labels == 1].astype(int) - RED) <= 5).all()
+    assert "cannot read 2 of 16 pictures" in _refusal(photos)  # still, without being asked
+    (photos / "blue" / "a.gif").unlink()
+    (photos / "red" / "4.png").unlink()
+    assert _load(photos).fingerprint != data.fingerprint
+
+
+def test_a_class_of_which_too_little_is_left_is_refused(photos: Path) -> None:
+    for file in sorted((photos / "blue").iterdir())[1:]:
+        file.write_bytes(b"no picture")
+    refused = _refusal(photos, leave_out_broken=True)
+    assert "class 'blue' has one picture, at least two are needed to split it; cannot read 4 of 15 pictures" in refused
+
+
 @pytest.mark.parametrize(("first", "second"), [("train", "val"), ("Training", "TEST"), ("train", "validation")])
 def test_parts_of_a_data_set_are_not_taken_for_classes(tmp_path: Path, first: str, second: str) -> None:
     for part in (first, second):
@@ -213,7 +244,8 @@ def test_unreadable_picture_is_named_and_nothing_is_left(photos: Path, content: 
     noise = np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8)
     Image.fromarray(noise).save(file)
     file.write_bytes(file.read_bytes()[:1500] if content == b"cut" else content)
-    assert re.search(rf"folder:{photos}: cannot read 1 of 15 pictures: {file} \(.+\)$", _refusal(photos))
+    refused = rf"folder:{photos}: cannot read 1 of 15 pictures \(leave_out_broken leaves them out\): {file} \(.+\)$"
+    assert re.search(refused, _refusal(photos))
     assert list((photos.parent / "cache").iterdir()) == []
 
 

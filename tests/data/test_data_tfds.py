@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ def _write_set(
     split: str = "train",
     file_format: str = "array_record",
     first: int = 0,
+    broken: Collection[int] = (),
 ) -> Path:
     """A prepared set "tiny" of grey 5 x 7 pictures, picture i being 9 * i everywhere and of class i modulo 3."""
     from array_record.python.array_record_module import ArrayRecordWriter
@@ -64,12 +65,15 @@ def _write_set(
     (folder / "label.labels.txt").write_text("\n".join(classes) + "\n")
     lengths = (COUNT - 10, 10)
     for shard, length in enumerate(lengths):
-        writer = ArrayRecordWriter(str(folder / f"tiny-{split}.{file_format}-{shard:05d}-of-00002"), "group_size:1")
+        writer = ArrayRecordWriter(
+            str(folder / f"tiny-{split}.{file_format}-{shard:05d}-of-00002"), "group_size:1,uncompressed"
+        )
         for i in range(shard * lengths[0], shard * lengths[0] + length):
             example = tf_example_pb2.Example()
             encoded = io.BytesIO()
             Image.fromarray(_picture(first + i)).save(encoded, "PNG")
-            example.features.feature["image"].bytes_list.value.append(encoded.getvalue())
+            content = f"no picture {i}".encode() if i in broken else encoded.getvalue()
+            example.features.feature["image"].bytes_list.value.append(content)
             example.features.feature["label"].int64_list.value.append(i % 3)
             writer.write(example.SerializeToString())
         writer.close()
@@ -235,6 +239,46 @@ def test_damaged_files_are_refused_in_one_line(data_dir: Path, name: str, damage
         assert re.match(rf"data_dir={file.parent}: holds damaged data, delete it and prepare it again \(", message)
     cache = data_dir.parent / "cache"
     assert not cache.exists() or list(cache.iterdir()) == []
+
+
+BROKEN = (2, 3, 20, 25)
+
+
+@pytest.fixture
+def broken_set(data_dir: Path) -> Path:
+    """Four records are no pictures, and one of them is not even a record: its bytes are not what was written."""
+    folder = _write_set(data_dir, broken=BROKEN)
+    shard = folder / "tiny-train.array_record-00001-of-00002"
+    content = shard.read_bytes()
+    at = content.index(b"no picture 25")
+    shard.write_bytes(content[:at] + b"NO" + content[at + 2 :])
+    return data_dir
+
+
+def test_all_that_is_broken_is_named_at_once(broken_set: Path) -> None:
+    refused = _refusal(broken_set)
+    assert "holds damaged data, delete it and prepare it again (cannot read 4 of 27 pictures (leave_out" in refused
+    assert re.search(r"records 2 to 3 \(not an image\), record 20 \(not an image\), record 25 \(.+\)", refused)
+
+
+def test_what_is_broken_is_left_out_where_that_is_asked_for(broken_set: Path) -> None:
+    for _ in range(2):  # decoded, and from the cache
+        with pytest.warns(
+            UserWarning, match=r"4 of 27 pictures cannot be .*: record 2, record 3, record 20, record 25$"
+        ):
+            data = _load(broken_set, leave_out_broken=True)
+        assert data.left_out == tuple(f"record {i}" for i in BROKEN)
+        whole = [i for i in range(COUNT) if i not in BROKEN]
+        train, val = [i for i in whole if i < 22], [i for i in whole if i >= 22]
+        assert (data.train_images[:, 0, 0, 0] // 9).tolist() == train
+        assert data.train_labels.tolist() == [i % 3 for i in train]
+        assert (data.val_images[:, 0, 0, 0] // 9).tolist() == val
+        assert data.val_labels.tolist() == [i % 3 for i in val]
+
+
+def test_a_set_of_which_nothing_is_left_is_refused(data_dir: Path) -> None:
+    _write_set(data_dir, broken=range(COUNT))
+    assert "cannot read 27 of 27 pictures" in _refusal(data_dir, leave_out_broken=True)
 
 
 def test_a_set_in_another_format_is_refused(data_dir: Path) -> None:
