@@ -18,6 +18,7 @@ from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.grid import Grid
 from jaxopt_study.grids.run import Run, make_run
@@ -58,6 +59,7 @@ def make_study(
     strategy: str = Execution.strategy,
     checkpoint_minutes: float = Execution.checkpoint_minutes,
     save_best_weights: bool = Execution.save_best_weights,
+    max_minutes: float | None = Execution.max_minutes,
     cluster: str | None = Machines.cluster,
     cpus_per_worker: int | None = Machines.cpus_per_worker,
     workers: int | None = Machines.workers,
@@ -85,8 +87,8 @@ def make_study(
             :class:`~jaxopt_study.settings.Settings`; the seed is also that of the split of digits and folders.
         loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
-        execution: how to compute it, instead of slots, devices, strategy, checkpoint_minutes, save_best_weights: see
-            :class:`~jaxopt_study.settings.Execution`.
+        execution: how to compute it, instead of slots, devices, strategy, checkpoint_minutes, save_best_weights,
+            max_minutes: see :class:`~jaxopt_study.settings.Execution`.
         cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id: on which machines; see
             :class:`~jaxopt_study.settings.Machines`.
         tensorboard: write TensorBoard event files, a run each, into the work directory; also of runs in its store.
@@ -105,7 +107,7 @@ def make_study(
         sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
         stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share,
     )  # fmt: skip
-    said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights)
+    said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights, max_minutes)
     if execution is not None and said != Execution():
         raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
@@ -172,27 +174,33 @@ class Study(Trainer):
             *callbacks: who else wants to hear of epochs and runs; see jaxopt_study.watch.callbacks.
 
         Returns:
-            All runs as one tidy table, as :func:`jaxopt_study.load_runs` gives it.
+            All finished runs as one tidy table, as :func:`jaxopt_study.load_runs` gives it: where ``max_minutes`` are
+            over perhaps not all of the study; a line on stderr says what is left then.
 
         Raises:
             EnvironmentFault: the work directory cannot be used, or the memory does not suffice.
             Interrupted: an interrupt came; what was begun is saved, and the next call goes on from there.
         """
-        with remote.kept(self.workdir), watched([*self.callbacks, *callbacks]) as watcher:
-            if self.machines.cluster is not None:
-                from jaxopt_study.cluster import driver  # Ray is an extra
-
-                driver.train(self, self.machines, watcher)
-            elif self.machines.distributed:
-                hosts.train(self, watcher)
-            else:
-                self.train(watcher)
+        again = "run()" if self.own else "the same command"
+        with remote.kept(self.workdir):
+            with watched([*self.callbacks, *callbacks], max_minutes=self.execution.max_minutes, again=again) as watcher:
+                self._train(watcher)
             finished = self.finished
             for board in (each for each in (*self.callbacks, *callbacks) if isinstance(each, TensorBoard)):
                 missing = {run: finished[run] for run in self.computations if run in finished}
                 if jax.process_index() == 0 and (count := board.fill(missing)):
                     print(f"{count} runs that were trained before are now in {board.folder}", file=sys.stderr)
         return tidy((self.fingerprints[run], history) for run, history in finished.items())
+
+    def _train(self, watcher: Watcher) -> None:
+        if self.machines.cluster is not None:
+            from jaxopt_study.cluster import driver  # Ray is an extra
+
+            driver.train(self, self.machines, watcher)
+        elif self.machines.distributed:
+            hosts.train(self, watcher)
+        else:
+            self.train(watcher)
 
     def best(self, optimizer: str | None = None) -> Best:
         """The best configuration of what is finished, with means over the seeds and an interval.

@@ -56,6 +56,11 @@ def _check_fields(settings: Any, least: dict[str, int]) -> None:
             check_whole(name, value, bound)
 
 
+def _check_minutes(name: str, value: object) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= MOST_MINUTES:
+        raise InputError(name, repr(value), f"allowed is a number above 0, up to {MOST_MINUTES:.0f}")
+
+
 def _check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(name, value, f"allowed are {', '.join(allowed)}")
@@ -125,6 +130,8 @@ class Execution:
             the faster one for device and shapes; see engine.strategy.
         checkpoint_minutes: between two checkpoints.
         save_best_weights: keep each run's variables at its lowest validation loss.
+        max_minutes: after so many, compilation counted, what is under way is saved and training ends; None is as long
+            as it takes.
 
     Raises:
         InputError: a value is not allowed.
@@ -135,14 +142,14 @@ class Execution:
     strategy: str = "auto"
     checkpoint_minutes: float = 2.0
     save_best_weights: bool = False
+    max_minutes: float | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self, {"slots": 1, "devices": 1})
         _check_one_of("strategy", self.strategy, STRATEGIES)
-        minutes = self.checkpoint_minutes
-        if not isinstance(minutes, int | float) or isinstance(minutes, bool) or not 0 < minutes <= MOST_MINUTES:
-            allowed = f"allowed is a number above 0, up to {MOST_MINUTES:.0f}"
-            raise InputError("checkpoint_minutes", repr(minutes), allowed)
+        _check_minutes("checkpoint_minutes", self.checkpoint_minutes)
+        if self.max_minutes is not None:
+            _check_minutes("max_minutes", self.max_minutes)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,6 +70,8 @@ def define(experiment: Experiment) -> None:
     switch("stop_on_nonfinite", Settings.stop_on_nonfinite, ends)
     minutes = "Minutes between checkpoints, above 0."
     flags.DEFINE_float("checkpoint_minutes", Execution.checkpoint_minutes, minutes, 0.001)
+    given = "Minutes, compilation counted, after which what is under way is saved and training ends, above 0."
+    flags.DEFINE_float("max_minutes", Execution.max_minutes, given, 0.001)
     switch("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
     rungs = "Successive halving: the best 1 / HALVING of a rule's runs go on at every rung; from 2."
     whole("halving", Settings.halving, rungs, 2)
@@ -130,7 +132,8 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
         )
 
         results.record(study, asked.drawn)
-        outputs.write(results.read([study.folder], study.trained), study.folder, study.histories)
+        if study.histories:  # else the time was over before
+            outputs.write(results.read([study.folder], study.trained), study.folder, study.histories)
     if remote.is_url(place):
         print(f"all of it is at {place}")
 

@@ -18,7 +18,7 @@ from jaxopt_study.cluster.worker import Account, Ended, Epoch, Fault, Hello, Rec
 from jaxopt_study.data import Dataset
 from jaxopt_study.engine import stats
 from jaxopt_study.engine.trainer import Trainer
-from jaxopt_study.engine.watcher import Interrupted, Watcher
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import CURVES, History
@@ -81,12 +81,13 @@ class Driver:
     def run(self) -> None:
         """Trains the runs to their end.
 
-        EnvironmentFault: workers cannot be started, or a file cannot be written. Interrupted: the watcher asked for it.
+        EnvironmentFault: workers cannot be started, or a file cannot be written. Interrupted: the watcher asked for it;
+        OutOfTime: because the time is over.
         """
         try:
             while self.shares.left:
-                if self.watcher.interrupted():
-                    raise Interrupted
+                if stop := self.watcher.stop():
+                    raise stop
                 self._start_workers()
                 self._answer_replies()
                 self.watcher.workers(self.ready)

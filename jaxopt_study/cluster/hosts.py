@@ -15,11 +15,13 @@ from jax.experimental import multihost_utils
 
 from jaxopt_study.engine import stats
 from jaxopt_study.engine.trainer import Trainer
-from jaxopt_study.engine.watcher import Interrupted, Watcher
+from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
 from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir
+
+STOPS = {stop.__name__: stop for stop in (Interrupted, OutOfTime)}
 
 
 def join(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
@@ -56,7 +58,7 @@ def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:
             trainer.train(told, process=process, processes=processes)
         except Exception as raised:
             error = raised
-        of_others = isinstance(error, Interrupted) and not asked()
+        of_others = type(error) is Interrupted and not asked()
         if error is not None:
             all_at_work.unlink(missing_ok=True)
         reasons = _gathered("" if error is None or of_others else one_line(error))
@@ -65,8 +67,8 @@ def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:
         if error is not None and not of_others:
             raise error
         for other, why in enumerate(reasons):
-            if why == Interrupted.__name__:  # a signal, which comes to all, one after the other
-                raise Interrupted
+            if why in STOPS:  # a signal, or the end of the time, which comes to all, one after the other
+                raise STOPS[why]
             if why:
                 saved = "what was begun is saved, the same command goes on from there"
                 raise EnvironmentFault(f"--distributed: process {other} has ended ({why}); {saved}") from error

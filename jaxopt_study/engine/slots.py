@@ -17,8 +17,9 @@ import numpy as np
 
 from jaxopt_study.engine import memory
 from jaxopt_study.engine.halving import Rungs
+from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.engine.sweep import Sweep
-from jaxopt_study.engine.watcher import Interrupted, Watcher
+from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Run, group, stack
 from jaxopt_study.history import History
@@ -33,8 +34,10 @@ PyTree = Any
 
 @dataclasses.dataclass
 class Work:
-    """What was done: epochs of runs, epochs that the devices had room for, seconds of the loop without compilation."""
+    """What was done: runs that ended, epochs of runs, epochs that the devices had room for, seconds of the loop without
+    compilation."""
 
+    runs: int = 0
     epochs_trained: int = 0
     epochs_computed: int = 0
     seconds: float = 0.0
@@ -108,16 +111,25 @@ class Scheduler:
         """Trains all runs to their end; where memory runs out, goes on from the last checkpoint in half the slots.
 
         EnvironmentFault: not even one run a device fits, or a checkpoint cannot be used. Interrupted: the watcher
-        asked.
+        asked; OutOfTime: so it did, and an epoch at least was trained.
         """
         begin, compiled = time.perf_counter(), self.sweep.compile_seconds
+        try:
+            self._train()
+        finally:
+            self.work.seconds = time.perf_counter() - begin - (self.sweep.compile_seconds - compiled)
+
+    def _train(self) -> None:
         while self._more() or self.pending or self.active or self.waiting:
             try:
-                due = self.watcher.interrupted() or time.monotonic() - self.saved > self.checkpoint_seconds
+                stop = self.watcher.stop()
+                if stop is OutOfTime and self.flight is None and not self.work.epochs_trained:
+                    stop = None  # or a study whose compilation takes all of its time would never get anywhere
+                due = stop or time.monotonic() - self.saved > self.checkpoint_seconds
                 if due or self._ends_for_certain() or not (self.pending or self.active):
                     self._read()
                 if due:
-                    self._save()
+                    self._save(stop)
                 if self.pending or self.active:
                     self._fill_slots()
                     bounds: list[Any] = [
@@ -136,7 +148,6 @@ class Scheduler:
                     raise
                 self._resume(fewer(self.most, error))
         self._read()
-        self.work.seconds = time.perf_counter() - begin - (self.sweep.compile_seconds - compiled)
 
     def _more(self) -> bool:
         """Takes in what the watcher adds; whether there was anything."""
@@ -146,14 +157,14 @@ class Scheduler:
         self.pending.extend(added or ())
         return bool(added)
 
-    def _save(self) -> None:
-        """Saves what is under way, when no epoch is."""
+    def _save(self, stop: type[Interrupted] | None) -> None:
+        """Saves what is under way, when no epoch is, and raises what the watcher asked for."""
         if snapshot := self.snapshot():
             self.checkpoints.save(snapshot)
         self.saved = time.monotonic()
-        if self.watcher.interrupted():
+        if stop:
             self.checkpoints.wait()
-            raise Interrupted
+            raise stop
 
     def snapshot(self) -> dict[Run, Parked]:
         """What is under way, copied to the host: the runs in slots, then those that wait half-trained."""
@@ -215,6 +226,7 @@ class Scheduler:
         history = History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows, self.sweep.curves)
         self.keep(run, history, best)
         self.left.remove(run)
+        self.work.runs += 1
         self.watcher.end(run, history)
 
     def _promote(self) -> None:
@@ -268,32 +280,3 @@ def fewer(slots: int, error: Exception) -> int:
     message = f"out of memory with {slots} slots; going on with {slots // 2} from the last checkpoint"
     warnings.warn(message, stacklevel=3)
     return slots // 2
-
-
-def free_slot(slots: Sequence[Run | None], devices: int) -> int:
-    """The first free slot of a device that has the fewest runs; there must be one."""
-    per_device, load = len(slots) // devices, _load(slots, devices)
-    free = (slot for slot, run in enumerate(slots) if run is None)
-    return min(free, key=lambda slot: (load[slot // per_device], slot))
-
-
-def closed_ranks(slots: Sequence[Run | None], devices: int, size: int) -> np.ndarray | None:
-    """Spreads the runs evenly over the devices in ``size`` slots, which must have room for them.
-
-    Returns:
-        For each of those slots the slot whose run it gets, or -1; None if the runs sit evenly already and there are no
-        slots to spare.
-    """
-    load = _load(slots, devices)
-    if load.max() - load.min() < 2 and size == len(slots):
-        return None
-    source = np.full((devices, size // devices), -1)
-    for i, slot in enumerate(slot for slot, run in enumerate(slots) if run is not None):
-        source[i % devices, i // devices] = slot
-    return source.ravel()
-
-
-def _load(slots: Sequence[Run | None], devices: int) -> np.ndarray:
-    """How many runs each device has."""
-    load: np.ndarray = np.array([run is not None for run in slots]).reshape(devices, -1).sum(1)
-    return load

@@ -7,9 +7,9 @@ from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.storage import workdir
 
 
-def add(path: Path, scheduler: Scheduler, *, examples: int, runs: int, seconds: float) -> None:
-    """Adds to stats.json what a scheduler has trained: so many runs on so many examples, in so many seconds with
-    compilation."""
+def add(path: Path, scheduler: Scheduler, *, examples: int, seconds: float) -> None:
+    """Adds to stats.json what a scheduler has trained on so many examples, in so many seconds with compilation; of its
+    runs those that have ended."""
     sweep, work = scheduler.sweep, scheduler.work
     part = {
         "seconds": seconds,
@@ -18,7 +18,7 @@ def add(path: Path, scheduler: Scheduler, *, examples: int, runs: int, seconds: 
         "examples": work.epochs_trained * examples,
         "epochs_trained": work.epochs_trained,
         "epochs_computed": work.epochs_computed,
-        "runs": runs,
+        "runs": scheduler.work.runs,
         "slots": scheduler.most,
         "devices": len(sweep.devices),
         "peak_memory_bytes": sweep.peak_bytes(),

@@ -20,7 +20,7 @@ from jaxopt_study.data.dataset import Batches, batches_of, held_back
 from jaxopt_study.engine import devices, memory, stats, strategy
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
-from jaxopt_study.engine.watcher import Watcher
+from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Group, Run
@@ -147,7 +147,7 @@ class Trainer:
 
         Raises:
             EnvironmentFault: the work directory or a file in it cannot be used.
-            Interrupted: the watcher asked for it.
+            Interrupted: the watcher asked for it; OutOfTime: because the time is over.
         """
         watcher = watcher or Watcher()
         stats_path = self.folder / ("stats.json" if processes == 1 else f"stats_{process}.json")
@@ -158,7 +158,9 @@ class Trainer:
                 if process == 0:
                     self.write_config()
                 batches_of_size = functools.lru_cache(maxsize=1)(self.batches)
-                for group, runs in by_group(pending).items():
+                for number, (group, runs) in enumerate(by_group(pending).items()):
+                    if number and (stop := watcher.stop()):  # before something is compiled for the group
+                        raise stop
                     begin = time.perf_counter()
                     sweep = self.sweep(group, batches_of_size(self.batch_size(group)))
                     total = -(-self.total(group) // processes)
@@ -173,9 +175,13 @@ class Trainer:
                         keep=self.keep,
                         watcher=watcher,
                     )
-                    scheduler.train()
-                    seconds, examples = time.perf_counter() - begin, len(self.dataset.train_labels)
-                    stats.add(stats_path, scheduler, examples=examples, runs=len(runs), seconds=seconds)
+                    examples = len(self.dataset.train_labels)
+                    try:
+                        scheduler.train()
+                    except Interrupted:
+                        stats.add(stats_path, scheduler, examples=examples, seconds=time.perf_counter() - begin)
+                        raise
+                    stats.add(stats_path, scheduler, examples=examples, seconds=time.perf_counter() - begin)
             return self.histories
 
     @contextlib.contextmanager

@@ -11,6 +11,10 @@ class Interrupted(Exception):  # not an error: what was begun is saved
     """The study was asked to stop and has saved what was under way."""
 
 
+class OutOfTime(Interrupted):
+    """The time that the study was given is over; what was under way is saved."""
+
+
 class AtWork(Protocol):
     """Who trains: a scheduler, or the driver of a cluster."""
 
@@ -31,6 +35,7 @@ class Watcher(NamedTuple):
         more: asked before every epoch for runs to add to those that wait; None when none will come any more.
         resumed: ``{run: epochs that it has}`` of runs that go on from a checkpoint.
         workers: on a cluster, the number of those that are ready.
+        out_of_time: asked before every epoch like ``interrupted``; OutOfTime is raised then.
     """
 
     begin: Callable[[int, int, int], None] = lambda total, stored, max_epochs: None
@@ -41,3 +46,8 @@ class Watcher(NamedTuple):
     more: Callable[[], list[Run] | None] = lambda: None
     resumed: Callable[[Mapping[Run, int]], None] = lambda epochs: None
     workers: Callable[[int], None] = lambda count: None
+    out_of_time: Callable[[], bool] = lambda: False
+
+    def stop(self) -> type[Interrupted] | None:
+        """What is to be raised, once what is under way is saved; None if the training goes on."""
+        return Interrupted if self.interrupted() else OutOfTime if self.out_of_time() else None

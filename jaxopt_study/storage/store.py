@@ -230,4 +230,4 @@ def load_runs(workdir: str | Path) -> pa.Table:
 def tidy(runs: Iterable[tuple[str, History]]) -> pa.Table:
     """Runs, each with its fingerprint, as one table as :func:`load_runs` returns it."""
     tables = [to_table(fingerprint, history).replace_schema_metadata() for fingerprint, history in runs]
-    return pa.concat_tables(tables, promote_options="default")
+    return pa.concat_tables(tables or [_schema(()).empty_table()], promote_options="default")

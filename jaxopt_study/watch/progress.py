@@ -5,14 +5,14 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from jaxopt_study.engine.watcher import AtWork, Watcher
+from jaxopt_study.engine.watcher import AtWork, OutOfTime, Watcher
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.watch.callbacks import Callback
@@ -102,7 +102,16 @@ class TrainingProgress:
         """A run has ended: what it did not train is no longer expected."""
         self.finished += 1
         self.ended[history.status] += 1
+        self.reached.pop(run, None)
         self.expected -= self.max_epochs - history.epochs
+
+    def left(self, minutes: float, again: str) -> str:
+        """What is left when the minutes are over, and that ``again`` goes on with it."""
+        begun = f"{len(self.reached)} begun ({'and kept' if self.there is None else 'to begin again'})"
+        others = self.total_runs - self.finished - len(self.reached)
+        counts = f"{self.finished} of {self.total_runs} runs are finished, {begun}, {others} not begun"
+        most = max(self.expected - self.epochs, 0)
+        return f"{minutes:g} minutes are over: {counts}; at most {most} epochs are left, {again} goes on from here"
 
     def workers(self, count: int) -> None:
         """So many workers of a cluster are ready."""
@@ -126,13 +135,35 @@ class TrainingProgress:
 STOPPING = "interrupted: what was begun is saved after the epoch or compilation under way; once more ends it at once"
 
 
+class Deadline:
+    """The end of the time that a study was given, in minutes from now; None is without end."""
+
+    def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self.asked = clock, clock()
+        self.end = math.inf if minutes is None else self.asked + 60 * minutes
+        self.between = (0.0, 0.0)
+
+    def near(self) -> bool:
+        """To be asked before every epoch, while the one before is under way: whether there is no time for both.
+
+        An epoch is taken to last as long as the shorter of the last two, since one may have waited for a compilation.
+        """
+        now = self.clock()
+        self.between, self.asked = (self.between[1], now - self.asked), now
+        return now + 2 * min(self.between) > self.end
+
+
 @contextlib.contextmanager
-def watched(callbacks: Sequence[Callback] = ()) -> Iterator[Watcher]:
+def watched(
+    callbacks: Sequence[Callback] = (), *, max_minutes: float | None = None, again: str = "the same command"
+) -> Iterator[Watcher]:
     """A watcher with a progress line on stderr and callbacks, who asks to stop once a signal has come.
 
-    An interrupt or a termination signal saves what was begun; the second one ends the process.
+    An interrupt or a termination signal saves what was begun; the second one ends the process. So does the end of
+    ``max_minutes``, which ends the context without an error: a line says what is left, and that ``again`` goes on.
     """
     asked: list[int] = []
+    deadline = Deadline(max_minutes)
     with answered(STOPPING, asked.append), TrainingProgress() as progress:
 
         def epoch(run: Run, number: int, metrics: Mapping[str, float]) -> None:
@@ -146,4 +177,7 @@ def watched(callbacks: Sequence[Callback] = ()) -> Iterator[Watcher]:
                 callback.on_run_end(run, history)
 
         watcher = Watcher(progress.begin, epoch, end, progress.tick, lambda: bool(asked))
-        yield watcher._replace(resumed=progress.resumed, workers=progress.workers)
+        try:
+            yield watcher._replace(resumed=progress.resumed, workers=progress.workers, out_of_time=deadline.near)
+        except OutOfTime:
+            progress.console.print(progress.left(max_minutes or 0.0, again), soft_wrap=True)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxopt_study.engine.slots import closed_ranks, free_slot
+from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.grids.run import make_run
 
 RUN = make_run("sgd", {"learning_rate": 0.1}, 0)

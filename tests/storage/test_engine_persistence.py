@@ -1,5 +1,6 @@
 """Nothing that was computed is lost: interrupts, kills, damaged files, full disks, two processes."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -16,8 +17,9 @@ from compared import assert_identical, by_run
 
 from jaxopt_study import files
 from jaxopt_study.engine.trainer import Trainer
-from jaxopt_study.engine.watcher import Interrupted, Watcher
+from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
 from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import checkpoint, workdir
 from jaxopt_study.storage.store import load_runs, run_files
 
@@ -49,6 +51,35 @@ def test_an_interrupted_study_goes_on_to_the_same_results_bit_for_bit(tmp_path, 
     for key, history in whole.items():
         assert_identical(history, resumed[key])
     assert not [p for p in (tmp_path / "parts" / "checkpoints").iterdir() if p.name.isdigit()]
+
+
+@pytest.mark.parametrize("halving", [None, 2])
+def test_a_study_that_is_out_of_time_after_every_epoch_comes_to_the_same_results_and_counts_all_of_them(
+    tmp_path, halving
+):
+    def study(name):
+        settings = Settings(batch_size=16, max_epochs=4, halving=halving)
+        execution = Execution(slots=4, devices=2, strategy="map")
+        runs = small.grid((0.001, 0.03))
+        return Trainer(settings, small.dataset(), runs, tmp_path / name, model=small.MODEL, execution=execution)
+
+    whole = by_run(study("whole").train())
+    calls = trained = 0
+    while study("parts").pending():
+        calls += 1
+        numbers = []
+        told = Watcher(epoch=lambda run, number, metrics, n=numbers: n.append(number), out_of_time=lambda: True)
+        with contextlib.suppress(OutOfTime):
+            study("parts").train(told)
+        assert numbers  # however short the time, it goes on
+        trained += len(numbers)
+    assert calls > 2
+    resumed = by_run(study("parts").histories)
+    assert trained == sum(history.epochs for history in resumed.values())
+    stats = workdir.read_stats(tmp_path / "parts" / "stats.json")
+    assert (stats["epochs_trained"], stats["runs"]) == (trained, 4)
+    for key, history in whole.items():
+        assert_identical(history, resumed[key])
 
 
 def test_a_checkpoint_can_be_resumed_with_other_slots_and_a_larger_grid(tmp_path):

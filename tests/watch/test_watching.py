@@ -14,8 +14,9 @@ import jaxopt_study as js
 from experiments import export
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
+from jaxopt_study.storage import workdir
 from jaxopt_study.watch import callbacks as watching
-from jaxopt_study.watch.progress import watched
+from jaxopt_study.watch.progress import Deadline, watched
 
 event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2") if importlib.util.find_spec("tensorboardX") else None
 needs_writer = pytest.mark.skipif(event_pb2 is None, reason="tensorboardX is not installed")
@@ -67,6 +68,37 @@ def test_a_signal_asks_to_stop_and_is_forgotten_afterwards():
         os.kill(os.getpid(), signal.SIGTERM)
         assert watcher.interrupted()
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_deadline_is_near_when_the_epoch_under_way_and_one_more_would_pass_it():
+    times = iter([0, 50, 60, 70, 78, 79, 100, 130])  # seconds; a compilation, epochs of 10, one of 30
+    deadline = Deadline(100 / 60, clock=lambda: next(times))
+    assert [deadline.near() for _ in range(5)] == [False, False, False, False, False]
+    assert [deadline.near() for _ in range(2)] == [True, True]
+
+
+def test_no_deadline_is_never_near():
+    assert not Deadline(None, clock=lambda: 1e9).near()
+
+
+def test_when_the_time_is_over_a_line_says_what_is_left_and_the_same_goes_on(tmp_path, capsys):
+    def study():
+        return own_studies.js.make_study(
+            model=own_studies.Net(), data=own_studies.data(), grid=js.make_grid("sgd", learning_rate=[0.1, 0.2, 0.3]),
+            max_epochs=4, slots=2, max_minutes=1e-6, batch_size=8, workdir=tmp_path,
+        )  # fmt: skip
+
+    epochs = []
+    for _ in range(20):
+        study().run(heard := Heard())
+        epochs += [(run, epoch) for run, epoch, _ in heard.epochs]
+        told = [line for line in capsys.readouterr().err.splitlines() if "are over" in line]
+        if not told:
+            break
+        assert told[0].endswith("epochs are left, run() goes on from here")
+    assert len(epochs) == len(set(epochs)) == 12
+    assert len(study().histories) == 3
+    assert workdir.read_stats(tmp_path / "stats.json")["epochs_trained"] == 12
 
 
 def test_runs_have_names_of_their_own():
