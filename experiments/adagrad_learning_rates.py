@@ -52,8 +52,9 @@ def g1(runs: Runs) -> Verdict:
     pairs = [[config.by_seed[seed] for config in cells] for seed in common_seeds(cells)]
     meaning = "training loss of adagrad over that of sgd at 0.001, {} tenth of the epochs"
     first, last = zip(*(_ratios(runs, *pair) for pair in pairs), strict=True)
-    falls_behind = Part(meaning.format("last"), last, low=1.0, ratio=True, note=diverged(cells))
-    return decide([falls_behind, Part(meaning.format("first"), first, low=0.0, high=1.05, ratio=True)])
+    falls_behind = Part(meaning.format("last"), last, low=1.0, ratio=True, note=diverged(cells), cells=cells)
+    before = Part(meaning.format("first"), first, low=0.0, high=1.05, ratio=True, cells=cells)
+    return decide([falls_behind, before])
 
 
 def _ratios(runs: Runs, ours: History, plain: History) -> tuple[float, float]:
@@ -70,7 +71,8 @@ def g4(runs: Runs) -> Verdict:
     horizon([ours])
     values = [over(late(run, "update_size"), early(run, "update_size", tenth(run.epochs))) for run in ours.histories]
     meaning = f"update size in the last tenth of the epochs over that in the first: {ours.label}"
-    return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True, note=diverged([ours]))])
+    note = diverged([ours])
+    return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True, note=note, cells=[ours])])
 
 
 CLAIMS = (

@@ -55,7 +55,7 @@ def _near(runs: ArticleRuns, ours: Cell, curve: str, loss: float) -> Part:
     other = "" if runs.article_setup else "not comparable: data, image size or model are not the article's"
     values = [minimum(history.curves[curve]).value / loss for history in ours.by_seed.values()]
     meaning = f"smallest {curve} over the article's {loss}: {ours.label}"
-    part = Part(meaning, values, 1 / (1 + CLOSE), 1 + CLOSE, ratio=True, note=other)
+    part = Part(meaning, values, 1 / (1 + CLOSE), 1 + CLOSE, ratio=True, note=other, cells=[ours])
     return part.open_if(other or unsettled([ours]))
 
 

@@ -96,11 +96,11 @@ def x2(runs: Runs) -> Verdict:
     meaning = "smallest validation loss over the mean of nesterov, adam, momentum and rmsprop"
     limits = (1 / (1 + CLOSE), 1 + CLOSE)
     parts = [
-        Part(f"{meaning}: {config.label}", (column / centre).tolist(), *limits, ratio=True)
+        Part(f"{meaning}: {config.label}", (column / centre).tolist(), *limits, ratio=True, cells=cells)
         for config, column in zip(cells, losses.T, strict=True)
     ]
     behind = "mean smallest validation loss of nesterov, adam, momentum and rmsprop minus sgd's"
-    parts.append(Part(behind, (losses.mean(axis=1) - first).tolist()))
+    parts.append(Part(behind, (losses.mean(axis=1) - first).tolist(), cells=[*cells, plain]))
     return decide([part.open_if(unsettled([*cells, plain])) for part in parts])
 
 
@@ -139,7 +139,7 @@ def x7(runs: Runs) -> Verdict:
         for seed in common_seeds(cells)
     ]
     meaning = f"learning rate's share of the variance (within a decade of the best) over {', '.join(table)}"
-    return decide([Part(meaning, values, low=0.5).open_if(unsettled(cells))])
+    return decide([Part(meaning, values, low=0.5, cells=cells).open_if(unsettled(cells))])
 
 
 def _window(cells: list[Cell]) -> list[Cell]:

@@ -68,8 +68,10 @@ def c1(runs: Runs) -> Verdict:
     meaning = f"share of the variance around the trend that follows the cycle of {period:g} epochs"
     return decide(
         [
-            Part(f"{meaning}, training loss", [train for train, _ in shares], low=OSCILLATES),
-            Part(f"{meaning}, training loss minus validation loss", [train - val for train, val in shares]),
+            Part(f"{meaning}, training loss", [train for train, _ in shares], low=OSCILLATES, cells=[ours]),
+            Part(
+                f"{meaning}, training loss minus validation loss", [train - val for train, val in shares], cells=[ours]
+            ),
         ]
     )
 

@@ -108,7 +108,8 @@ def m8(runs: Runs) -> Verdict:
             [_slope(np.arange(len(momenta)), share) for share in converged.mean(axis=1)],
     }  # fmt: skip
     moving = unsettled(failing)
-    return decide([Part(meaning, slopes, -math.inf, 0.0).open_if(moving) for meaning, slopes in falls.items()])
+    parts = [Part(meaning, slopes, -math.inf, 0.0, cells=cells) for meaning, slopes in falls.items()]
+    return decide([part.open_if(moving) for part in parts])
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> float:

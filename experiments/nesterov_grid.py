@@ -46,7 +46,7 @@ def n3(runs: Runs) -> Verdict:
         ratio = convergence_ratio(curves[0], curves[1], after=epochs).ratio
         values.append(min(ratio, (len(curves[1]) + 1) / epochs))
     meaning = f"convergence ratio on training loss after {epochs} epochs: {ours.label} over momentum"
-    return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True)])
+    return decide([Part(meaning, values, low=0.0, high=1.0, ratio=True, cells=[plain, ours])])
 
 
 def most_cells(runs: Runs, *, curve: str) -> Verdict:

@@ -59,7 +59,7 @@ def _diminishing(runs: Runs) -> Part:
     cells = [cell(runs, "rmsprop", learning_rate=_RATE, decay=decay) for decay in (0.0, 0.9, 0.99)]
     gains = -np.diff(by_seed(cells, lambda run: lowest(runs, run)))
     meaning = "gain in smallest validation loss from decay 0 to 0.9 minus that from 0.9 to 0.99, rmsprop at 0.001"
-    return Part(meaning, (gains[:, 0] - gains[:, 1]).tolist())
+    return Part(meaning, (gains[:, 0] - gains[:, 1]).tolist(), cells=cells)
 
 
 def r4(runs: Runs) -> Verdict:

@@ -50,7 +50,7 @@ def s4(runs: Runs) -> Verdict:
         raise Undecided("grid does not cover it: no run of sgd at the article's rates")
     horizon(cells)
     meaning = f"share of epochs with the validation loss below the training loss, sgd, mean of {len(cells)} rates"
-    return decide([Part(meaning, by_seed(cells, _below).mean(axis=1).tolist(), low=0.25)])
+    return decide([Part(meaning, by_seed(cells, _below).mean(axis=1).tolist(), low=0.25, cells=cells)])
 
 
 def _below(history: History) -> float:

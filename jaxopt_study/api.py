@@ -12,10 +12,12 @@ import jax
 
 from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.guessing import status
+from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.cluster import hosts
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import devices
+from jaxopt_study.engine.allocation import Questions, asked_before, next_runs
 from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Watcher
@@ -60,6 +62,9 @@ def make_study(
     checkpoint_minutes: float = Execution.checkpoint_minutes,
     save_best_weights: bool = Execution.save_best_weights,
     max_minutes: float | None = Execution.max_minutes,
+    until: str | None = Execution.until,
+    max_seeds: int | None = Execution.max_seeds,
+    questions: Questions = ranking,
     cluster: str | None = Machines.cluster,
     cpus_per_worker: int | None = Machines.cpus_per_worker,
     workers: int | None = Machines.workers,
@@ -88,7 +93,10 @@ def make_study(
         loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
         execution: how to compute it, instead of slots, devices, strategy, checkpoint_minutes, save_best_weights,
-            max_minutes: see :class:`~jaxopt_study.settings.Execution`.
+            max_minutes, until, max_seeds: see :class:`~jaxopt_study.settings.Execution`.
+        questions: with ``until``, what is to be decided: a function of the finished runs and the most seeds of a
+            configuration that says what is open and on which configurations it hangs, see
+            :data:`jaxopt_study.engine.allocation.Questions`; the ranking of the best few if not given.
         cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id: on which machines; see
             :class:`~jaxopt_study.settings.Machines`.
         tensorboard: write TensorBoard event files, a run each, into the work directory; also of runs in its store.
@@ -107,11 +115,12 @@ def make_study(
         sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
         stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share,
     )  # fmt: skip
-    said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights, max_minutes)
+    said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights, max_minutes, until, max_seeds)
     if execution is not None and said != Execution():
         raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
     runs = _runs(grid, seeds, sizes)
+    _check_until(execution or said, seeds, settings, machines)
     network = model_of(model)
     folder = _folder(workdir, machines)
     if tensorboard:
@@ -126,7 +135,7 @@ def make_study(
         raise InputError("data", type(dataset).__name__, allowed)
     study = Study(
         settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
-        model=network, execution=execution or said, loss=loss, own=own,
+        model=network, execution=execution or said, loss=loss, own=own, questions=questions,
     )  # fmt: skip
     _check_outputs(study)
     return study
@@ -142,6 +151,7 @@ class Study(Trainer):
         execution: how it is computed.
         machines: where it is computed.
         callbacks: who hears of epochs and runs.
+        questions: what is to be decided, where seeds are added.
         workdir: the work directory as it was given, a folder or a URL; ``folder`` is the one on this machine.
         runs: all of them, trained or not.
         histories: the finished ones.
@@ -156,10 +166,11 @@ class Study(Trainer):
         *,
         machines: Machines,
         callbacks: Sequence[Callback],
+        questions: Questions = ranking,
         **computed: Any,
     ) -> None:
         super().__init__(settings, dataset, runs, remote.place(workdir).expanduser(), **computed)
-        self.workdir, self.machines, self.callbacks = workdir, machines, callbacks
+        self.workdir, self.machines, self.callbacks, self.questions = workdir, machines, callbacks, questions
 
     @own_switches()
     def plan(self) -> list[Part]:
@@ -184,13 +195,23 @@ class Study(Trainer):
         again = "run()" if self.own else "the same command"
         with remote.kept(self.workdir):
             with watched([*self.callbacks, *callbacks], max_minutes=self.execution.max_minutes, again=again) as watcher:
-                self._train(watcher)
+                self._train_until_decided(watcher)
             finished = self.finished
             for board in (each for each in (*self.callbacks, *callbacks) if isinstance(each, TensorBoard)):
                 missing = {run: finished[run] for run in self.computations if run in finished}
                 if jax.process_index() == 0 and (count := board.fill(missing)):
                     print(f"{count} runs that were trained before are now in {board.folder}", file=sys.stderr)
         return tidy((self.fingerprints[run], history) for run, history in finished.items())
+
+    def _train_until_decided(self, watcher: Watcher) -> None:
+        most = self.execution.most_seeds
+        if most is None:
+            return self._train(watcher)
+        self.add(asked_before(self, most))
+        self._train(watcher)
+        while more := next_runs(self.runs, self.questions(self.histories, most), most):
+            self.add(more)
+            self._train(watcher)
 
     def _train(self, watcher: Watcher) -> None:
         if self.machines.cluster is not None:
@@ -283,6 +304,18 @@ def _runs(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
     if not runs:
         raise InputError("grid", "no configuration", "allowed is at least one")
     return runs
+
+
+def _check_until(execution: Execution, seeds: int, settings: Settings, machines: Machines) -> None:
+    """Refuses what seeds cannot be added to."""
+    most = execution.most_seeds
+    if most is None:
+        return
+    check_whole("--max_seeds", most, max(seeds, 2))
+    if settings.halving is not None:
+        raise InputError("--halving", settings.halving, "not allowed with --until: its runs depend on each other")
+    if machines.distributed:
+        raise InputError("--distributed", True, "not allowed with --until; --cluster is")
 
 
 def _sequence(name: str, value: Any) -> Sequence[Any]:

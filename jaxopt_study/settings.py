@@ -11,6 +11,8 @@ from jaxopt_study.errors import InputError
 RESULTS_VERSION = 1
 # How exactly float32 products are computed, where a device has faster, coarser units: names of JAX's.
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+UNTIL = ("decided",)
+MOST_SEEDS = 10  # of a configuration, where a study adds seeds until all is decided and nobody says how many
 STRATEGIES = ("auto", "vmap", "map")
 MOST_WHOLE = 2**31 - 1  # devices count in int32
 MOST_MINUTES = 525_600.0  # a year
@@ -132,6 +134,10 @@ class Execution:
         save_best_weights: keep each run's variables at its lowest validation loss.
         max_minutes: after so many, compilation counted, what is under way is saved and training ends; None is as long
             as it takes.
+        until: ``decided``: once all runs are trained, configurations on which open questions hang get more seeds, one
+            at a time, until all are decided or unlikely to be; None adds no seeds.
+        max_seeds: of a configuration, with ``until`` only; 10 if not given. What looking after every seed allows
+            depends on it (see analysis.looking), so it is to be chosen beforehand.
 
     Raises:
         InputError: a value is not allowed.
@@ -143,9 +149,20 @@ class Execution:
     checkpoint_minutes: float = 2.0
     save_best_weights: bool = False
     max_minutes: float | None = None
+    until: str | None = None
+    max_seeds: int | None = None
+
+    @property
+    def most_seeds(self) -> int | None:
+        """Of a configuration where the study looks after every seed; None where it looks once."""
+        return None if self.until is None else self.max_seeds or MOST_SEEDS
 
     def __post_init__(self) -> None:
-        _check_fields(self, {"slots": 1, "devices": 1})
+        _check_fields(self, {"slots": 1, "devices": 1, "max_seeds": 2})
+        if self.until is not None:
+            _check_one_of("until", self.until, UNTIL)
+        elif self.max_seeds is not None:
+            raise InputError("--max_seeds", self.max_seeds, f"allowed with --until={UNTIL[0]} only")
         _check_one_of("strategy", self.strategy, STRATEGIES)
         _check_minutes("checkpoint_minutes", self.checkpoint_minutes)
         if self.max_minutes is not None:

@@ -1,12 +1,15 @@
 """What a claim is, and what is said of it in the end."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.article.find import ArticleRuns
-from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict
+from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict, looking
+from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.power import false_discoveries
+from jaxopt_study.analysis.runs import configuration_of
 from jaxopt_study.history import History
 
 
@@ -67,7 +70,8 @@ def judge(claims: Sequence[Claim], runs: ArticleRuns | Iterable[History]) -> lis
 def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
     """The verdict on one claim, without ``q``, for which the others are needed."""
     try:
-        verdict = claim.judge(runs)
+        with looking(runs.most_seeds):
+            verdict = claim.judge(runs)
     except Undecided as reason:
         verdict = Verdict(UNDECIDED, math.nan, math.nan, math.nan, "", str(reason))
     numbers = ", ".join(f"{name} {value:g}" for name, value in claim.numbers.items())
@@ -76,6 +80,18 @@ def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
         claim.id, *measured, claim.sentence, claim.figure, verdict.meaning, numbers, verdict.method,
         verdict.student_low, verdict.student_high, verdict.p, math.nan, verdict.seeds_needed, verdict.smallest_visible,
     )  # fmt: skip
+
+
+def open_questions(claims: Sequence[Claim], runs: ArticleRuns) -> list[Question]:
+    """The claims that more seeds may decide, with the configurations that they hang on."""
+    found = []
+    for claim in claims:
+        with contextlib.suppress(Undecided), looking(runs.most_seeds):
+            verdict = claim.judge(runs)
+            if verdict.verdict == UNDECIDED:
+                cells = [configuration_of(cell.optimizer, cell.hyperparameters) for cell in verdict.cells]
+                found.append(Question(cells, verdict.p))
+    return found
 
 
 def discoveries(judgements: Sequence[Judgement]) -> str:

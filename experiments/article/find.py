@@ -21,14 +21,20 @@ class ArticleRuns(Runs):
     """Runs as the claims read them: numbers that a grid leaves alone are the article's.
 
     ``chance`` is the loss of guessing, the natural logarithm of the number of classes; ``article_setup`` is whether
-    data, image size and model are the article's, so that absolute losses compare with it.
+    data, image size and model are the article's, so that absolute losses compare with it. ``most_seeds`` is how many
+    seeds a configuration may get at most where the study looks after every seed; None where it looks once.
     """
 
     def __init__(
-        self, histories: Iterable[History], *, chance: float = math.log(2), article_setup: bool = False
+        self,
+        histories: Iterable[History],
+        *,
+        chance: float = math.log(2),
+        article_setup: bool = False,
+        most_seeds: int | None = None,
     ) -> None:
         super().__init__(histories, chance=chance, defaults=article.DEFAULTS)
-        self.article_setup = article_setup
+        self.article_setup, self.most_seeds = article_setup, most_seeds
 
 
 def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:

@@ -38,7 +38,7 @@ def less(
     """
     pair = [first, second]
     values = [ours - other for ours, other in by_seed(pair, measure).tolist()]
-    known = {} if runs is None else judged_by(runs, pair, measure, meaning)
+    known = {"cells": pair} if runs is None else judged_by(runs, pair, measure, meaning)
     return Part(f"{meaning}: {first.label} minus {second.label}", values, note=diverged(pair), **known)
 
 
@@ -87,7 +87,7 @@ def trend(cells: Sequence[Cell], measure: Callable[[History], float], meaning: s
     notes = ["" if monotone else "not at every step", diverged(cells)]
     low, high = (0.0, math.inf) if rises else (-math.inf, 0.0)
     full = f"{meaning}, change per step from {cells[0].label} to {cells[-1].label}"
-    return Part(full, values, low, high, note="; ".join(filter(None, notes)))
+    return Part(full, values, low, high, note="; ".join(filter(None, notes)), cells=cells)
 
 
 def _slope(position: np.ndarray, measured: np.ndarray) -> float:
@@ -143,7 +143,7 @@ def slower_to(runs: Runs, target: float, optimizer: str) -> Part:
         values.append(slow / fast)
     note = f"not reached in every seed: {', '.join(sorted(missed))}" if missed else ""
     meaning = f"epochs to a validation loss of {target:.4f}: {behind.label} over {ahead.label}"
-    return Part(meaning, values, low=1.0, ratio=True, note=note).open_if(unsettled(cells))
+    return Part(meaning, values, low=1.0, ratio=True, note=note, cells=cells).open_if(unsettled(cells))
 
 
 def later_minimum(late_one: Cell, early_one: Cell) -> Part:
@@ -152,4 +152,4 @@ def later_minimum(late_one: Cell, early_one: Cell) -> Part:
     epochs = by_seed(both, lambda run: minimum(run.curves["val_loss"]).epoch or math.nan)
     meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"
     values = (epochs[:, 0] / epochs[:, 1]).tolist()
-    return Part(meaning, values, low=1.0, ratio=True, note=diverged(both)).open_if(unsettled(both))
+    return Part(meaning, values, low=1.0, ratio=True, note=diverged(both), cells=both).open_if(unsettled(both))

@@ -39,7 +39,7 @@ def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> 
     no_support = moving or at_most or (at_least if bounded else "")
     no_contradiction = moving or at_least or (at_most if bounded else "")
     meaning = f"best learning rate of {optimizer} over that of sgd"
-    return Part(meaning, values, low, high, True, no_support, no_contradiction)
+    return Part(meaning, values, low, high, True, no_support, no_contradiction, cells=[*ours, *plain])
 
 
 def _best_rate(runs: Runs, cells: list[Cell], seed: int) -> float:

@@ -32,7 +32,7 @@ def judged_by(
     weights: Sequence[float] = (1.0, -1.0),
     step: float = 0.0,
 ) -> dict[str, Any]:
-    """``prior``, ``step`` and ``no_interval`` of a :class:`experiments.article.verdict.Part`.
+    """``prior``, ``step``, ``no_interval`` and ``cells`` of a :class:`experiments.article.verdict.Part`.
 
     Args:
         runs: the study.
@@ -50,7 +50,7 @@ def judged_by(
         if key not in of_study:
             of_study[key] = prior_of(_measured(runs, measure, name), seeds, weights, step)
         prior = of_study[key]
-    return {"prior": prior, "step": step, "no_interval": mixed}
+    return {"prior": prior, "step": step, "no_interval": mixed, "cells": cells}
 
 
 @functools.lru_cache(maxsize=8)

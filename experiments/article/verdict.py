@@ -24,8 +24,10 @@ the range in which its mean must lie for the part to hold.
 docs/statistics.md has the formulas.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -33,7 +35,9 @@ import numpy as np
 from jaxopt_study.analysis import power
 from jaxopt_study.analysis.agreement import Agreement
 from jaxopt_study.analysis.intervals import LEVEL, Mean, no_spread, seed_mean, student_interval
+from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.moderated import Prior
+from jaxopt_study.analysis.runs import Cell
 
 ALPHA = 1 - LEVEL
 MIN_EQUAL_SEEDS = 3
@@ -60,6 +64,7 @@ class Verdict(NamedTuple):
             None where seeds alone would not, or too many would be needed to count.
         smallest_visible: the smallest distance from the bound that the seeds there are would show with that power,
             in the unit of the effect, of a ratio as a factor; NaN without an interval.
+        cells: of an undecided claim the configurations of which more seeds may decide it.
     """
 
     verdict: str
@@ -74,6 +79,23 @@ class Verdict(NamedTuple):
     p: float = math.nan
     seeds_needed: int | None = None
     smallest_visible: float = math.nan
+    cells: tuple[Cell, ...] = ()
+
+
+_MOST_SEEDS: ContextVar[int | None] = ContextVar("most_seeds", default=None)
+
+
+@contextlib.contextmanager
+def looking(most_seeds: int | None) -> Iterator[None]:
+    """Within it claims are judged as whoever looks after every seed, of at most so many, must judge them.
+
+    Of the level of a part only what ``analysis.looking.allowed`` grants to its number of seeds is left. None: one look.
+    """
+    token = _MOST_SEEDS.set(most_seeds)
+    try:
+        yield
+    finally:
+        _MOST_SEEDS.reset(token)
 
 
 class Part(NamedTuple):
@@ -93,6 +115,7 @@ class Part(NamedTuple):
         prior: of the variance of the values, of ratios of their logarithms; see ``analysis.moderated``.
         agreement: of a configuration of which every run fails, where ``step`` is from such a run to one that learns.
         no_interval: why the values have no interval, such as that some are of runs that are stuck at guessing.
+        cells: the configurations whose runs the values are of.
     """
 
     meaning: str
@@ -107,6 +130,7 @@ class Part(NamedTuple):
     prior: Prior | None = None
     agreement: Agreement | None = None
     no_interval: str = ""
+    cells: Sequence[Cell] = ()
 
     def open_if(self, reason: str) -> "Part":
         """The part, open whatever its interval says where there is a reason."""
@@ -167,8 +191,15 @@ def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
     for verdict in (one, UNDECIDED):
         deciding = [outcome for outcome in outcomes if outcome.verdict == verdict]
         if deciding:
-            return _verdict(verdict, deciding, outcomes, some)
+            told = _verdict(verdict, deciding, outcomes, some)
+            return told._replace(cells=_open_cells(deciding)) if verdict == UNDECIDED else told
     return _verdict(all_of, sorted(outcomes, key=lambda outcome: -_p(outcome, all_of)), outcomes, some)
+
+
+def _open_cells(outcomes: Sequence[_Outcome]) -> tuple[Cell, ...]:
+    """The configurations of open parts, but for those that no number of seeds decides."""
+    parts = [one.part for one in outcomes if not (one.part.no_support and one.part.no_contradiction)]
+    return tuple({id(cell): cell for part in parts for cell in part.cells}.values())
 
 
 def both(first: Verdict, second: Verdict) -> Verdict:
@@ -196,6 +227,8 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     mean = None if part.no_interval else seed_mean(values, part.prior, step, part.agreement)
     if mean is None:
         return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, values))
+    if most := _MOST_SEEDS.get():
+        hold_alpha, fail_alpha = (allowed(mean.seeds, most, alpha) for alpha in (hold_alpha, fail_alpha))
     low, high = part.bounds
     inside = [p for bound, p in ((low, mean.p_above(low)), (high, mean.p_below(high))) if math.isfinite(bound)]
     outside = [p for bound, p in ((low, mean.p_below(low)), (high, mean.p_above(high))) if math.isfinite(bound)]

@@ -17,7 +17,7 @@ from experiments.command import grid_flags
 from experiments.command.experiment import Experiment
 from jaxopt_study.engine.watcher import Interrupted
 from jaxopt_study.errors import EnvironmentFault, InputError
-from jaxopt_study.settings import PRECISIONS, STRATEGIES, Execution, Machines, Settings
+from jaxopt_study.settings import MOST_SEEDS, PRECISIONS, STRATEGIES, UNTIL, Execution, Machines, Settings
 from jaxopt_study.storage import remote
 from jaxopt_study.watch import terminal
 
@@ -72,6 +72,10 @@ def define(experiment: Experiment) -> None:
     flags.DEFINE_float("checkpoint_minutes", Execution.checkpoint_minutes, minutes, 0.001)
     given = "Minutes, compilation counted, after which what is under way is saved and training ends, above 0."
     flags.DEFINE_float("max_minutes", Execution.max_minutes, given, 0.001)
+    more = "decided: more seeds for the configurations that the most undecided claims hang on, until all are."
+    choice("until", Execution.until, UNTIL, more)
+    most = f"Seeds of a configuration at most, with --until; {MOST_SEEDS} if not given."
+    whole("max_seeds", Execution.max_seeds, most, 2)
     switch("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
     rungs = "Successive halving: the best 1 / HALVING of a rule's runs go on at every rung; from 2."
     whole("halving", Settings.halving, rungs, 2)
@@ -161,10 +165,11 @@ def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "St
     of_data = {name: value(name, experiment) for name in OF_DATA}
     read = functools.partial(load, value("dataset", experiment), split_seed=FLAGS.data_seed, **of_data)
     study = make(data=read, grid=asked.runs)
-    if experiment.choose is None or asked.chosen:
-        return study
-    runs = experiment.choose(results.finished(study), asked.runs, value("seeds", experiment))
-    return make(data=study.dataset, grid=grid_flags.where(runs))
+    if experiment.choose is not None and not asked.chosen:
+        runs = experiment.choose(results.finished(study), asked.runs, value("seeds", experiment))
+        study = make(data=study.dataset, grid=grid_flags.where(runs))
+    study.questions = functools.partial(results.undecided, study)
+    return study
 
 
 def value(name: str, experiment: Experiment) -> Any:

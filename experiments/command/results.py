@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from experiments.article.claim import open_questions
 from experiments.article.find import ArticleRuns
-from experiments.command.experiment import Values
+from experiments.command.experiment import Values, claims
 from jaxopt_study.analysis.guessing import guessing_in
+from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids.run import Run, fingerprint, make_run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
+from jaxopt_study.settings import MOST_SEEDS
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import read_run, run_files
 
@@ -70,7 +73,9 @@ class Results(NamedTuple):
     def runs(self) -> ArticleRuns:
         """For the analysis."""
         article_setup = all(is_the_articles(config) for _, config, _ in self.origins)
-        return ArticleRuns(self.histories, chance=self.chance, article_setup=article_setup)
+        executions = [config.get("execution", {}) for _, config, _ in self.origins]
+        most_seeds = max((each["max_seeds"] or MOST_SEEDS for each in executions if each.get("until")), default=None)
+        return ArticleRuns(self.histories, chance=self.chance, article_setup=article_setup, most_seeds=most_seeds)
 
 
 def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyType({})) -> Results:
@@ -152,6 +157,14 @@ def _read_if_whole(path: Path) -> History | None:
         return read_run(path)
     except Damaged:
         return None
+
+
+def undecided(study: "Study", histories: Sequence[History], most_seeds: int) -> list[Question]:
+    """The article's claims that more seeds of a study's configurations may decide."""
+    config = study.describe()
+    setup = is_the_articles(config)
+    runs = ArticleRuns(histories, chance=study.guessing, article_setup=setup, most_seeds=most_seeds)
+    return open_questions(claims(), runs)
 
 
 def record(study: "Study", drawn: Drawn) -> None:

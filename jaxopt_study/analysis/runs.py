@@ -49,6 +49,16 @@ def nearest(present: Iterable[float], wanted: float) -> float:
     return min(values, key=lambda value: abs(value - wanted))
 
 
+Configuration = tuple[object, ...]
+"""What a run has in common with its other seeds, whatever it is called; see :func:`configuration_of`."""
+
+
+def configuration_of(optimizer: str, hyperparameters: Mapping[str, float]) -> Configuration:
+    """The rule and its numbers as they are trained with; those with a momentum of 0 are plain SGD's."""
+    rule, numbers = plain_name(optimizer, hyperparameters)
+    return rule, *sorted((name, as_trained(value)) for name, value in numbers.items())
+
+
 def configuration(history: History) -> tuple[object, ...]:
     """What a run has in common with its other seeds alone."""
     numbers = sorted((name, as_trained(value)) for name, value in history.hyperparameters.items())

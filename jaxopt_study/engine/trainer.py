@@ -77,7 +77,8 @@ class Trainer:
         self.runs = list(dict.fromkeys(runs))
         self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
         examples = len(dataset.train_labels)
-        self.groups = list(by_group(self.runs))
+        self.totals = {group: len(of_group) for group, of_group in by_group(self.runs).items()}
+        self.groups = list(self.totals)
         largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
         if largest > examples:
             allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"
@@ -97,6 +98,11 @@ class Trainer:
         self.store = Store(folder / "runs")
         self.trained: dict[str, History] = {}
 
+    def add(self, runs: Sequence[Run]) -> None:
+        """Adds runs of configurations that the study has, of other seeds. They train in the programs of the first."""
+        self.runs = list(dict.fromkeys([*self.runs, *runs]))
+        self.fingerprints |= {run: grid.fingerprint(run, self.identity) for run in runs}
+
     @property
     def computations(self) -> list[Run]:
         """The runs, each computation once: under the first of its names."""
@@ -105,9 +111,11 @@ class Trainer:
 
     def pending(self) -> list[Run]:
         """The runs that are not in the store, or not whole, each computation once."""
-        return [run for run in self.computations if not self._is_stored(self.fingerprints[run])]
+        return [run for run in self.computations if not self.is_stored(run)]
 
-    def _is_stored(self, fingerprint: str) -> bool:
+    def is_stored(self, run: Run) -> bool:
+        """Whether a run, of the study or like one of it, is in the store, and whole; a word if it is not."""
+        fingerprint = self.fingerprints.get(run) or grid.fingerprint(run, self.identity)
         if fingerprint not in self.store:
             return False
         try:
@@ -239,7 +247,7 @@ class Trainer:
                 "fingerprint": self.dataset.fingerprint,
                 "left_out": list(self.dataset.left_out),
             },
-            "grid": [{"optimizer": r.optimizer, **dict(r.hyperparameters), "seed": r.seed} for r in self.runs],
+            "grid": [entry(run) for run in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],
             "processor": strategy.processor(),
             "native_kernels": jax.default_backend() == "cpu" and library.available(),
@@ -266,7 +274,7 @@ class Trainer:
     def total(self, group: Group) -> int:
         """Runs of a group in the whole grid: slots are counted with those that are stored, so that what is resumed
         runs in the program that it was begun in."""
-        return len(by_group(self.runs)[group])
+        return self.totals[group]
 
     def sweep(self, group: Group, batches: Batches) -> Sweep:
         """What trains one group's runs; ``batches`` are of its size."""
@@ -333,6 +341,11 @@ class Trainer:
             weights.write(self.folder / "weights" / fingerprint, best)
         self.store.write(fingerprint, history)
         self.trained[fingerprint] = history
+
+
+def entry(run: Run) -> dict[str, Any]:
+    """What config.json says of a run of the grid."""
+    return {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed}
 
 
 def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:

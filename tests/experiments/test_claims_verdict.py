@@ -7,7 +7,7 @@ import pytest
 from made_runs import history
 
 from experiments.article.parts import less
-from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide
+from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide, looking
 from jaxopt_study.analysis.runs import Cell
 
 CLEAR, AGAINST, OPEN = [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.5]
@@ -177,6 +177,20 @@ def test_what_cannot_be_measured_is_an_open_part_with_its_reason():
     part = attempt(missing, "adam")
     assert decide([part]).reason == "no run of adam"
     assert decide([part, Part("m", AGAINST)]).verdict == "contradicted"
+
+
+def test_whoever_looks_after_every_seed_needs_more_to_decide_and_is_told_where():
+    cells = [Cell("sgd", {"learning_rate": 0.1}, {}), Cell("sgd", {"learning_rate": 0.2}, {})]
+    close, sure = Part("m", [1.0, 1.3, 0.7], cells=cells[:1]), Part("m", [1.0, 1.001, 0.999], cells=cells[1:])
+    assert decide([close, sure]).verdict == "supported"
+    with looking(10):
+        found = decide([close, sure])
+    assert (found.verdict, found.cells) == ("undecided", tuple(cells[:1]))
+    assert "1 of 2 parts open, first the 99.9" in found.reason
+    with looking(3):
+        assert decide([close, sure]).verdict == "supported"
+    with looking(10):
+        assert decide([close.open_if("too few epochs"), sure]).cells == ()  # more seeds would not help
 
 
 def test_two_verdicts_together_are_only_as_good_as_the_worse():

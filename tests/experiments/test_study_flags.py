@@ -41,7 +41,7 @@ def test_every_flag_of_a_study_is_an_argument_of_make_study(defined):
 
 def test_every_argument_of_make_study_but_objects_is_a_flag(defined):
     arguments = inspect.signature(js.make_study).parameters.keys()
-    assert arguments - defined.keys() == {"model", "data", "loss", "execution", "callbacks", "own"}
+    assert arguments - defined.keys() == {"model", "data", "loss", "execution", "callbacks", "own", "questions"}
 
 
 def test_flags_and_arguments_have_the_same_defaults(defined):

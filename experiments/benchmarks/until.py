@@ -1,0 +1,179 @@
+"""What does --until=decided save? Made studies, with a known truth, replayed with seeds added and with ten everywhere.
+
+    python -m experiments.benchmarks.until                # 1,000 studies, a few minutes
+
+A study has 120 configurations, whose losses and spread of seeds are like those of the photographs (cats_vs_dogs_32),
+and 43 claims of one to three parts, each that one configuration is worse than another: by 0.1 to 15 standard deviations
+of a seed, as the article's claims found there, or not at all. Both designs judge by the same moderated t test. The one
+with added seeds begins with two, looks after every round, spends its 5% over the looks (jaxopt_study.analysis.looking)
+and gets the runs that jaxopt_study.engine.allocation.next_runs asks for.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from absl import flags
+from rich.console import Console
+
+from experiments.benchmarks import common
+from experiments.command import flags as command
+from jaxopt_study.analysis.looking import Question, allowed
+from jaxopt_study.analysis.moderated import fit_prior
+from jaxopt_study.analysis.runs import configuration_of
+from jaxopt_study.engine.allocation import next_runs
+from jaxopt_study.grids.run import Run
+
+STUDIES = flags.DEFINE_integer("studies", 1000, "Made studies.", 1)
+CONFIGURATIONS, CLAIMS, FIRST, MOST, ALPHA = 120, 43, 2, 10, 0.05
+SD, SD_DOF = 0.015, 8
+"""Of one seed's smallest validation loss, nats, and how alike it is over the configurations, as Smyth's d0."""
+EQUAL = 0.2
+"""Share of configurations that are as good as another one, and of comparisons without a difference."""
+OPEN, SUPPORTED, CONTRADICTED = range(3)
+
+
+class Made(NamedTuple):
+    """A made study: true losses ``[C]``, losses ``[C, MOST]``, and of each claim its pairs (worse, better)."""
+
+    truth: np.ndarray
+    losses: np.ndarray
+    claims: list[np.ndarray]
+
+
+class Replay(NamedTuple):
+    """What came of a design: a verdict a claim, and the runs that it took."""
+
+    verdicts: list[int]
+    runs: int
+
+
+def made(rng: np.random.Generator) -> Made:
+    """A study."""
+    truth = 0.45 + 0.25 * rng.beta(0.7, 2.0, CONFIGURATIONS)
+    equal = rng.random(CONFIGURATIONS) < EQUAL
+    truth[equal] = rng.choice(truth[~equal], equal.sum())
+    sds = SD * np.sqrt(SD_DOF / rng.chisquare(SD_DOF, CONFIGURATIONS))
+    losses = truth[:, None] + sds[:, None] * rng.standard_normal((CONFIGURATIONS, MOST))
+    claims = []
+    for _ in range(CLAIMS):
+        better = rng.integers(0, CONFIGURATIONS, rng.integers(1, 4))
+        gaps = SD * np.exp(rng.uniform(np.log(0.1), np.log(15), len(better)))
+        gaps[rng.random(len(better)) < EQUAL] = 0
+        distance = np.abs(truth - (truth[better] + gaps)[:, None])
+        distance[np.arange(len(better)), better] = np.inf
+        pairs = np.stack([distance.argmin(axis=1), better], axis=1)
+        claims.append(pairs if rng.random() < 0.7 else pairs[:, ::-1])
+    return Made(truth, losses, claims)
+
+
+def judged(study: Made, seeds: np.ndarray, most: int | None) -> list[tuple[int, float, np.ndarray]]:
+    """Of each claim the verdict, its p-value, and the configurations of its open parts, with the first ``seeds`` [C].
+
+    ``most`` is the number of seeds that there may be where one looks again and again; None where one looks once.
+    """
+    from scipy import special  # slow to import
+
+    parts = np.concatenate(study.claims)
+    counts = seeds[parts].min(axis=1)
+    above = np.empty(len(parts))
+    for count in np.unique(counts):
+        there = np.flatnonzero(seeds >= count)
+        first, second = np.triu_indices(len(there), 1)
+        pairs = study.losses[there][first, :count] - study.losses[there][second, :count]
+        prior = fit_prior(pairs.var(axis=1, ddof=1), count - 1, len(there))
+        of_count = parts[counts == count]
+        values = study.losses[of_count[:, 0], :count] - study.losses[of_count[:, 1], :count]
+        dof, variance = count - 1.0, values.var(axis=1, ddof=1)
+        if prior is not None:
+            variance = (prior.dof * prior.variance + dof * variance) / (prior.dof + dof)
+            dof += prior.dof
+        above[counts == count] = special.stdtr(dof, -values.mean(axis=1) / np.sqrt(variance / count))
+    found, at = [], 0
+    for pairs in study.claims:
+        here = slice(at, at + len(pairs))
+        found.append(_claim(pairs, 2 * above[here], 2 * (1 - above[here]), counts[here], most))
+        at += len(pairs)
+    return found
+
+
+def _claim(
+    pairs: np.ndarray, holds: np.ndarray, fails: np.ndarray, counts: np.ndarray, most: int | None
+) -> tuple[int, float, np.ndarray]:
+    """All parts must hold, each at 95%; one that fails at 100% - 5%/k contradicts: as experiments.article.verdict."""
+    levels = [ALPHA, ALPHA / len(pairs)]
+    at_hold, at_fail = (
+        np.array([allowed(int(n), most, level) if most else level for n in counts]) for level in levels
+    )  # fmt: skip
+    p = float(min(1.0, len(pairs) * fails.min(), holds.max()))
+    if (fails <= at_fail).any():
+        return CONTRADICTED, p, pairs[:0]
+    if (holds <= at_hold).all():
+        return SUPPORTED, p, pairs[:0]
+    return OPEN, p, np.unique(pairs[holds > at_hold])
+
+
+def everywhere(study: Made) -> Replay:
+    """Ten seeds of every configuration, looked at once."""
+    seeds = np.full(CONFIGURATIONS, MOST)
+    return Replay([verdict for verdict, _, _ in judged(study, seeds, None)], int(seeds.sum()))
+
+
+def until_decided(study: Made) -> Replay:
+    """Two seeds of every configuration, then one more of each that the allocation asks for, until it asks for none."""
+    runs = [
+        Run("sgd", (("learning_rate", float(i + 1)),), seed) for i in range(CONFIGURATIONS) for seed in range(FIRST)
+    ]
+    keys = [configuration_of("sgd", {"learning_rate": float(i + 1)}) for i in range(CONFIGURATIONS)]
+    seeds = np.full(CONFIGURATIONS, FIRST)
+    while True:
+        verdicts = judged(study, seeds, MOST)
+        questions = [Question([keys[i] for i in cells], p) for verdict, p, cells in verdicts if verdict == OPEN]
+        more = next_runs(runs, questions, MOST)
+        if not more:
+            return Replay([verdict for verdict, _, _ in verdicts], int(seeds.sum()))
+        runs += more
+        for run in more:
+            seeds[int(run.hyperparameters[0][1]) - 1] += 1
+
+
+def wrong(study: Made, verdicts: list[int]) -> int:
+    """How many verdicts are not true: a claim is true if all its first ones are worse, false if one is better."""
+    count = 0
+    for verdict, pairs in zip(verdicts, study.claims, strict=True):
+        gaps = study.truth[pairs[:, 0]] - study.truth[pairs[:, 1]]
+        count += bool(verdict == SUPPORTED and (gaps <= 0).any()) or bool(verdict == CONTRADICTED and (gaps >= 0).all())
+    return count
+
+
+def replay(studies: int, seed: int = 0) -> dict[str, float]:
+    """Shares over so many made studies.
+
+    Returns:
+        ``epochs``: runs with added seeds over those of ten everywhere; ``kept``: of the claims that ten seeds
+        everywhere decide, those that are decided as well; ``wrong`` and ``wrong_everywhere``: of all claims, those that
+        are decided against the truth.
+    """
+    rng = np.random.default_rng(seed)
+    sums = np.zeros(6)
+    for _ in range(studies):
+        study = made(rng)
+        whole, added = everywhere(study), until_decided(study)
+        decided = [i for i, verdict in enumerate(whole.verdicts) if verdict != OPEN]
+        kept = sum(added.verdicts[i] != OPEN for i in decided)
+        sums += [added.runs, whole.runs, kept, len(decided), wrong(study, added.verdicts), wrong(study, whole.verdicts)]
+    claims = studies * CLAIMS
+    names = ("epochs", "kept", "decided_everywhere", "wrong", "wrong_everywhere")
+    values = (sums[0] / sums[1], sums[2] / sums[3], sums[3] / claims, sums[4] / claims, sums[5] / claims)
+    return dict(zip(names, values, strict=True))
+
+
+def run() -> None:
+    """From the flags to the table."""
+    found = replay(STUDIES.value)
+    rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in found.items()]
+    title = f"{STUDIES.value} made studies of {CONFIGURATIONS} configurations and {CLAIMS} claims"
+    Console(width=100).print(common.table(title, ("share", ""), rows))
+
+
+if __name__ == "__main__":
+    command.start(run)
