@@ -269,6 +269,7 @@ FIGURES = (
                  unit="epoch", whole=True)),
     (48, _epochs_to_worst),
     (49, _sgd_and_momentum),
+    (0, lambda source: plots.tuning.picture(source)),  # Matplotlib waits until it is drawn
 )  # fmt: skip
 
 EXPERIMENT = Experiment(

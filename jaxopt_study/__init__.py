@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # each named twice: only so type checkers let others import i
     from jaxopt_study.optimizers.family import Hyperparameter as Hyperparameter
     from jaxopt_study.optimizers.foreign import rule as rule
     from jaxopt_study.optimizers.foreign import scheduled as scheduled
+    from jaxopt_study.report.tuning import tuning_curves as tuning_curves
     from jaxopt_study.settings import Execution as Execution
     from jaxopt_study.storage.store import load_runs as load_runs
     from jaxopt_study.storage.weights import load_model as load_model
@@ -52,6 +53,7 @@ _LATER = {
     "rule": "optimizers.foreign",
     "scheduled": "optimizers.foreign",
     "triangular": "optimizers",
+    "tuning_curves": "report.tuning",
 }
 
 __all__ = ["EnvironmentFault", "History", "InputError", *_LATER]

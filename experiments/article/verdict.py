@@ -34,6 +34,7 @@ import numpy as np
 
 from jaxopt_study.analysis import power
 from jaxopt_study.analysis.agreement import Agreement
+from jaxopt_study.analysis.best import HALVES_AGREE
 from jaxopt_study.analysis.intervals import LEVEL, Mean, no_spread, seed_mean, student_interval
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.moderated import Prior
@@ -137,6 +138,11 @@ class Part(NamedTuple):
         return self._replace(no_support=self.no_support or reason, no_contradiction=self.no_contradiction or reason)
 
     @property
+    def inflation(self) -> float:
+        """What the variance of the mean is times that of as many independent values."""
+        return HALVES_AGREE if any(cell.held_out for cell in self.cells) else 1.0
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """The range on the scale on which the part is judged; of a ratio that of logarithms."""
         return (_log(self.low), _log(self.high)) if self.ratio else (self.low, self.high)
@@ -224,7 +230,7 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     values = part.finite()
     # Until every part on a grid has its step, equal values are judged from three seeds on.
     step = part.step or (1e-9 if len(values) >= MIN_EQUAL_SEEDS and no_spread(values) else 0.0)
-    mean = None if part.no_interval else seed_mean(values, part.prior, step, part.agreement)
+    mean = None if part.no_interval else seed_mean(values, part.prior, step, part.agreement, part.inflation)
     if mean is None:
         return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, values))
     if most := _MOST_SEEDS.get():

@@ -86,11 +86,16 @@ class Mean(NamedTuple):
 
 
 def seed_mean(
-    values: ArrayLike, prior: Prior | None = None, step: float = 0.0, agreement: Agreement | None = None
+    values: ArrayLike,
+    prior: Prior | None = None,
+    step: float = 0.0,
+    agreement: Agreement | None = None,
+    inflation: float = 1.0,
 ) -> Mean | None:
     """Mean of finite values ``[S]``, one a seed, and its error; None where nothing is known of it.
 
     So it is of one value, and of equal ones that are on no grid and have no prior: they have no spread to judge by.
+    ``inflation`` is what the variance of the mean is times that of as many independent values.
     """
     sample = np.asarray(values, np.float64)
     if len(sample) < 2 or (no_spread(sample) and prior is None and step <= 0):
@@ -98,7 +103,7 @@ def seed_mean(
     spread = 0.0 if no_spread(sample) else float(sample.var(ddof=1))
     variance, dof = moderate(spread, len(sample) - 1, prior)
     method = STUDENT if prior is None else MODERATED
-    return Mean(float(sample.mean()), math.sqrt(variance), dof, len(sample), step, method, agreement)
+    return Mean(float(sample.mean()), math.sqrt(inflation * variance), dof, len(sample), step, method, agreement)
 
 
 def seed_estimate(
@@ -109,6 +114,7 @@ def seed_estimate(
     step: float = 0.0,
     positive: bool = False,
     no_interval: str = "",
+    inflation: float = 1.0,
 ) -> Estimate:
     """Mean of one value a seed ``[S]`` with its interval; values that are not finite are left out and said so.
 
@@ -120,6 +126,8 @@ def seed_estimate(
         step: of a measure on a grid: the interval is no narrower than that allows.
         positive: of losses and epochs: the interval is made of relative errors, so that it does not reach below 0.
         no_interval: why none is to be given.
+        inflation: what the variance of the mean is times that of as many independent values, see
+            :data:`jaxopt_study.analysis.best.HALVES_AGREE`.
     """
     sample = np.asarray(values, np.float64)
     finite = sample[np.isfinite(sample)]
@@ -129,7 +137,8 @@ def seed_estimate(
         return Estimate(math.nan, math.nan, math.nan, 0, note or "no seeds")
     centre = float(finite.mean())
     logs = positive and bool((finite > 0).all())
-    mean = seed_mean(np.log(finite) if logs else finite, prior if logs or not positive else None, step)
+    known = prior if logs or not positive else None
+    mean = seed_mean(np.log(finite) if logs else finite, known, step, inflation=inflation)
     if mean is None or no_interval:
         one = "one seed: no interval" if len(finite) == 1 else f"{len(finite)} equal seeds: no interval"
         reasons = filter(None, [one if mean is None else f"no interval: {no_interval}", note])

@@ -99,6 +99,8 @@ class Cell(NamedTuple):
     by_seed: Mapping[int, History]
     defaults: Mapping[str, float] = {}
     """Numbers that its label leaves out where they have these values."""
+    held_out: bool = False
+    """Whether its runs are those that :func:`jaxopt_study.analysis.best.held_out` tells of it, perhaps of others."""
 
     @property
     def seeds(self) -> list[int]:

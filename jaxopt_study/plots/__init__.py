@@ -8,9 +8,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jaxopt_study.plots import captions, comparison, epoch_curves, estimates, labels, picture, selection, style
+    from jaxopt_study.plots import (
+        captions,
+        comparison,
+        epoch_curves,
+        estimates,
+        labels,
+        picture,
+        selection,
+        style,
+        tuning,
+    )
 
-__all__ = ["captions", "comparison", "epoch_curves", "estimates", "labels", "picture", "selection", "style"]
+__all__ = ["captions", "comparison", "epoch_curves", "estimates", "labels", "picture", "selection", "style", "tuning"]
 
 
 def __getattr__(name: str) -> object:

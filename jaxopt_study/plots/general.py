@@ -1,5 +1,6 @@
 """The figures of any study, whatever its rules and hyperparameters."""
 
+import contextlib
 import hashlib
 import itertools
 import math
@@ -13,8 +14,9 @@ from jaxopt_study.analysis.best import best_first
 from jaxopt_study.analysis.minima import accuracy
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
-from jaxopt_study.plots import labels, picture, selection
+from jaxopt_study.plots import labels, picture, selection, tuning
 from jaxopt_study.plots.picture import Picture, Source
+from jaxopt_study.plots.selection import NotDrawable
 
 MOST_CURVES = 8
 """Configurations that have a line of their own; further ones are thin and grey."""
@@ -24,7 +26,8 @@ _LONGEST_SLUG = 40
 def general(
     histories: Sequence[History], *, unit: str = labels.LOSS_UNIT, chance: float = math.inf
 ) -> Iterator[Picture]:
-    """Curves of each rule, the lowest loss over each of its axes and each pair of them, and the rules compared.
+    """Curves of each rule, the lowest loss over each of its axes and each pair of them, and the rules compared, also
+    over the number of configurations tried.
 
     The curves are those of the losses and, where it was measured, of the validation accuracy.
 
@@ -40,6 +43,8 @@ def general(
     measured = any(np.isfinite(accuracy(h)).any() for h in trained)
     curves = {"loss": labels.LOSSES} | ({"accuracy": ("val_accuracy",)} if measured else {})
     pictures = [_compared(rules, chance, *one) for one in curves.items()] if len(rules) > 1 else []
+    with contextlib.suppress(NotDrawable):
+        pictures.append(tuning.picture(Source(trained, chance)))
     for rule, runs in rules.items():
         axes = varied(runs)
         pictures += [_curves(rule, runs, axes, chance, *one) for one in curves.items()]

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_study.analysis.guessing import guessing_in
+from jaxopt_study.analysis.runs import by_rule
+from jaxopt_study.analysis.tuning import tuning_curves
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
-from jaxopt_study.report import page, tables
+from jaxopt_study.report import page, tables, tuning
 from jaxopt_study.report.facts import Origin, Reference
 from jaxopt_study.report.tables import Table
 
@@ -103,6 +105,8 @@ def write_report(
         in_full["claims"] = reference.claims
         printed["claims"] = reference.claims.select(_CLAIMS_IN_PRINT), f"Verdicts, with 95% intervals{on}."
     in_full |= {f"tables/{name}": table for name, table in (further or {}).items()}
+    if curves := tuning_curves(by_rule(histories), chance):
+        in_full["tables/tuning_curves"] = tuning.table(curves)
     for name, table in in_full.items():
         write_text(folder / f"{name}.csv", tables.to_csv(table))
     for name, (table, caption) in printed.items():

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jaxopt_study.errors import Damaged, EnvironmentFault, one_line
+from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
 from jaxopt_study.files import reason, set_aside, write_atomically
 from jaxopt_study.history import CURVES, OPTIONAL_CURVES, History
 
@@ -231,3 +231,35 @@ def tidy(runs: Iterable[tuple[str, History]]) -> pa.Table:
     """Runs, each with its fingerprint, as one table as :func:`load_runs` returns it."""
     tables = [to_table(fingerprint, history).replace_schema_metadata() for fingerprint, history in runs]
     return pa.concat_tables(tables or [_schema(()).empty_table()], promote_options="default")
+
+
+def histories_of(table: pa.Table) -> list[History]:
+    """The runs of a table as :func:`load_runs` returns it, in any order of its rows.
+
+    Raises:
+        InputError: its columns are not those of runs, or it holds several runs of one configuration and seed.
+    """
+    names = table.column_names
+    missing = [name for name in ("epoch", *CURVES, "optimizer", "seed", "status") if name not in names]
+    if missing:
+        raise InputError(
+            "runs", f"a table without {missing[0]}", "allowed is what load_runs or a study's run() returned"
+        )
+    numbers = [
+        name for name in names if name not in ("epoch", *CURVES, *OPTIONAL_CURVES, "optimizer", "seed", "status")
+    ]
+    columns = {name: table[name].to_pylist() for name in ("optimizer", *numbers, "seed", "status")}
+    rows: dict[tuple[Any, ...], list[int]] = {}
+    for row, key in enumerate(zip(*columns.values(), strict=True)):
+        rows.setdefault(key, []).append(row)
+    epochs, measured = table["epoch"].to_numpy(), _measured(table)
+    curves = np.stack([table[name].to_numpy().astype(np.float32) for name in measured], axis=1)
+    histories = []
+    for (optimizer, *values, seed, status), of_run in rows.items():
+        ordered = np.array(of_run)[np.argsort(epochs[of_run], kind="stable")]
+        if not np.array_equal(epochs[ordered], np.arange(1, len(ordered) + 1)):
+            given = f"several runs of {optimizer} with seed {seed} and the same numbers"
+            raise InputError("runs", given, "allowed are the runs of one study")
+        own = {name: value for name, value in zip(numbers, values, strict=True) if value is not None}
+        histories.append(History.from_rows(optimizer, own, seed, status, curves[ordered], measured))
+    return histories

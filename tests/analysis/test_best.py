@@ -202,11 +202,25 @@ def test_the_interval_of_the_best_of_many_holds_the_truth(count, seeds, spread):
     assert abs((told - true).mean()) < 4 / np.sqrt(2000 * seeds)
 
 
-def test_the_interval_of_the_best_is_students_widened():
+def test_the_interval_of_the_best_is_that_of_relative_errors_widened():
     values = np.array([0.3, 0.2, 0.4])
+    half = stats.t.ppf(0.975, 2) * np.sqrt(HALVES_AGREE * np.log(values).var(ddof=1) / 3)
     best = best_of(grid_of([values, values + 1]))
-    half = np.sqrt(HALVES_AGREE * values.var(ddof=1) / 3) * stats.t.ppf(0.975, 2)
-    np.testing.assert_allclose([best.val_low, best.val_high], [0.3 - half, 0.3 + half], rtol=1e-5)
+    np.testing.assert_allclose([best.val_low, best.val_high], 0.3 * np.exp([-half, half]), rtol=1e-5)
+    alone = best_of(grid_of([values]))  # nothing was chosen
+    np.testing.assert_allclose(np.log(alone.val_high / 0.3), half / np.sqrt(HALVES_AGREE), rtol=1e-5)
+
+
+def test_the_interval_with_moderated_variances_holds_the_truth_too_and_is_narrower():
+    rng = np.random.default_rng(0)
+    covered, widths = [], []
+    for _ in range(100):
+        best = best_of(grid_of(0.4 * np.exp(0.02 * rng.standard_normal((12, 3)))))
+        covered.append(best.val_low <= 0.4 <= best.val_high)
+        widths.append(np.log(best.val_high / best.val_low))
+    assert np.mean(covered) >= 0.92
+    student = 2 * stats.t.ppf(0.975, 2) * 0.02 * np.sqrt(HALVES_AGREE / 3)
+    assert np.median(widths) < 0.7 * student
 
 
 def test_the_noise_of_a_curve_does_not_lower_what_is_told_of_it():

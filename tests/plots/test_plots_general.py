@@ -14,6 +14,7 @@ def test_each_rule_has_its_curves_its_axes_and_their_pairs_and_the_rules_are_com
     assert [picture.name for picture in general(runs)] == [
         "best_of_each_optimizer",
         "accuracy_best_of_each_optimizer",
+        "tuning_curves",
         "momentum_curves",
         "momentum_accuracy",
         "momentum_by_learning_rate",
