@@ -101,6 +101,8 @@ def seed_mean(
     if len(sample) < 2 or (no_spread(sample) and prior is None and step <= 0):
         return None
     spread = 0.0 if no_spread(sample) else float(sample.var(ddof=1))
+    if agreement is None:
+        spread = max(spread, step**2 / 12)  # rounding to a grid
     variance, dof = moderate(spread, len(sample) - 1, prior)
     method = STUDENT if prior is None else MODERATED
     return Mean(float(sample.mean()), math.sqrt(inflation * variance), dof, len(sample), step, method, agreement)

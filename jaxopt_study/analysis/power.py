@@ -26,6 +26,8 @@ def power(mean: Mean, effect: float, seeds: int, level: float = LEVEL) -> float:
     if error == 0:
         return float(effect > least)
     reach = least / error
+    if effect / error > reach + 10:  # certain, and beyond what the noncentral t can be computed for
+        return 1.0
     if dof > 1e5:  # the noncentral t is the normal then, and slow to compute
         return float(special.ndtr(effect / error - reach))
     return 1 - float(special.nctdtr(dof, effect / error, reach))

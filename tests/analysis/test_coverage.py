@@ -1,0 +1,128 @@
+"""The 95% interval holds the true mean in at least 93%, whatever the errors; or none is told."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jaxopt_study.analysis.intervals import seed_estimate
+from jaxopt_study.analysis.moderated import prior_of
+
+SEEDS = (2, 3, 5)
+STUDIES, CONFIGURATIONS, TOLD = 60, 60, 50
+"""Studies, the configurations of each, and how many of these an interval is asked for: 3000 intervals a case."""
+ERRORS = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "t5": lambda rng, shape: rng.standard_t(5, shape) / math.sqrt(5 / 3),
+    "skewed": lambda rng, shape: rng.exponential(size=shape) - 1,
+}
+"""With mean 0 and variance 1; the skewed ones are exponential, skewness 2."""
+
+
+def told(samples, **options):
+    """Intervals of configurations ``[C, S]`` of one study, the first few of them, with the prior that all give."""
+    measured = [dict(enumerate(row)) for row in (np.log(samples) if options.get("positive") else samples)]
+    prior = prior_of(measured, range(samples.shape[1]), step=options.get("step", 0.0))
+    return [seed_estimate(row, prior=prior, **options) for row in samples[:TOLD]]
+
+
+def coverage(estimates, truths):
+    """Share of the intervals that hold the truth, of those that are told, and the share that is told."""
+    held = [one.low <= truth <= one.high for one, truth in zip(estimates, truths, strict=True) if one.method]
+    return np.mean(held), len(held) / len(estimates)
+
+
+def studies(make, seeds, **options):
+    """Coverage over many made studies; ``make(rng, seeds)`` gives samples ``[C, S]`` and their true means ``[C]``."""
+    rng = np.random.default_rng(seeds)
+    estimates, truths = [], []
+    for _ in range(STUDIES):
+        samples, means = make(rng, seeds)
+        estimates += told(samples, **options)
+        truths += list(means[:TOLD])
+    return coverage(estimates, truths)
+
+
+def spread(rng):
+    """Standard deviations of the configurations, as far apart as those of the published study: d0 = 8."""
+    return np.sqrt(8 / rng.chisquare(8, (CONFIGURATIONS, 1)))
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("errors", ERRORS)
+def test_moderated_intervals_of_means(errors, seeds):
+    def make(rng, seeds):
+        return ERRORS[errors](rng, (CONFIGURATIONS, seeds)) * spread(rng), np.zeros(CONFIGURATIONS)
+
+    covered, share = studies(make, seeds)
+    assert covered >= 0.93
+    assert share == 1
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("errors", ERRORS)
+def test_moderated_intervals_of_losses_are_of_relative_errors(errors, seeds):
+    def make(rng, seeds):
+        losses = np.geomspace(0.02, 0.6, CONFIGURATIONS)
+        relative = 0.05 * spread(rng) * ERRORS[errors](rng, (CONFIGURATIONS, seeds))
+        return losses[:, None] * (1 + np.maximum(relative, -0.9)), losses
+
+    assert studies(make, seeds, positive=True)[0] >= 0.93
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_moderated_intervals_of_differences_of_skewed_errors(seeds):
+    def make(rng, seeds):
+        first, second = (ERRORS["skewed"](rng, (CONFIGURATIONS, seeds)) * spread(rng) for _ in range(2))
+        return first - second, np.zeros(CONFIGURATIONS)
+
+    assert studies(make, seeds)[0] >= 0.93
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_students_interval_where_there_are_few_configurations(seeds):
+    samples = np.random.default_rng(seeds).standard_normal((4000, seeds))
+    found = [seed_estimate(values) for values in samples]
+    assert {one.method for one in found} == {"Student's t"}
+    assert 0.94 <= coverage(found, np.zeros(4000))[0] <= 0.96
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("prior", [True, False])
+@pytest.mark.parametrize("width", [0.2, 0.6, 2.0])
+def test_measures_on_a_grid(width, prior, seeds):
+    """Epochs: whole numbers, of a spread of a fifth of a step to two steps; the truth is the mean of 1000."""
+
+    def make(rng, seeds):
+        centres = rng.uniform(5, 15, CONFIGURATIONS)
+        exact = centres[:, None] + width * rng.standard_normal((CONFIGURATIONS, 1000))
+        return np.round(exact[:, :seeds]), np.round(exact).mean(axis=1)
+
+    if prior:
+        covered, share = studies(make, seeds, step=1.0)
+    else:
+        rng = np.random.default_rng(seeds)
+        made = [make(rng, seeds) for _ in range(20)]
+        found = [seed_estimate(row, step=1.0) for samples, _ in made for row in samples]
+        covered, share = coverage(found, np.concatenate([means for _, means in made]))
+    assert covered >= 0.93
+    assert share == 1
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("often", [0.5, 0.7, 0.9, 0.97])
+def test_measures_of_two_values_with_their_step(often, seeds):
+    samples = (np.random.default_rng(seeds).random((4000, seeds)) < often) * 3.0
+    found = [seed_estimate(values, step=3.0) for values in samples]
+    covered, share = coverage(found, np.full(4000, 3 * often))
+    assert covered >= 0.93
+    assert share == 1
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_equal_values_of_two_on_no_known_grid_are_told_without_an_interval(seeds):
+    samples = np.where(np.random.default_rng(seeds).random((4000, seeds)) < 0.7, 0.3, 0.69)
+    found = [seed_estimate(values) for values in samples]
+    equal = [one for one, values in zip(found, samples, strict=True) if np.ptp(values) == 0]
+    assert {one.method for one in equal} == {""}
+    assert coverage(found, np.full(4000, 0.7 * 0.3 + 0.3 * 0.69))[0] >= 0.93
