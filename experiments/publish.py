@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from experiments.command.results import Results
 
 BEST = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "article_train_loss", "train_loss",
-        "article_epoch", "epoch", "hyperparameters", "seeds")  # fmt: skip
-CLAIMS = ("id", "claim", "verdict", "effect", "low", "high", "reason")
+        "article_epoch", "epoch", "hyperparameters", "seeds", "method")  # fmt: skip
+CLAIMS = ("id", "claim", "verdict", "effect", "low", "high", "method", "q", "reason")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

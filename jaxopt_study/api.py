@@ -239,7 +239,7 @@ class Study(Trainer):
         if optimizer is not None:
             registry.check_name("optimizer", optimizer, rules)
         chosen = [history for history in histories if optimizer in (None, history.optimizer)]
-        return best_of(by_configuration(chosen), self.guessing)
+        return best_of(by_configuration(chosen), self.guessing, among=by_configuration(histories))
 
     def __repr__(self) -> str:
         ended = Counter(status(history, self.guessing) for history in self.histories)

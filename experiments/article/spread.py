@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxopt_study.analysis.agreement import Agreement, fit_agreement
-from jaxopt_study.analysis.guessing import is_worse
+from jaxopt_study.analysis.guessing import fails
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import Cell, Runs
@@ -56,7 +56,7 @@ def judged_by(
 @functools.lru_cache(maxsize=8)
 def agreement(runs: Runs) -> Agreement | None:
     """How seldom some runs of a configuration learn and others do not, in this study."""
-    groups = [[_fails(runs, run) for run in cell.histories] for cell in _configurations(runs)]
+    groups = [[fails(run, runs.chance) for run in cell.histories] for cell in _configurations(runs)]
     return fit_agreement([sum(group) for group in groups], [len(group) for group in groups])
 
 
@@ -66,7 +66,7 @@ def partly_learning(runs: Runs, cells: Sequence[Cell]) -> str:
     A run learns that gets a tenth below guessing; what lies between is no mixture but a small difference.
     """
     for cell in cells:
-        failing = sum(_fails(runs, run) for run in cell.histories)
+        failing = sum(fails(run, runs.chance) for run in cell.histories)
         if failing and any(lowest(runs, run) <= 0.9 * runs.chance for run in cell.histories):
             return f"{failing} of {len(cell.histories)} runs of {cell.label} diverged or are no better than guessing"
     return ""
@@ -74,15 +74,11 @@ def partly_learning(runs: Runs, cells: Sequence[Cell]) -> str:
 
 def never_learns(runs: Runs, cell: Cell) -> bool:
     """Whether every run of a configuration diverged or is no better than guessing."""
-    return all(_fails(runs, run) for run in cell.histories)
-
-
-def _fails(runs: Runs, run: History) -> bool:
-    return run.status == "diverged" or is_worse(run, runs.chance)
+    return all(fails(run, runs.chance) for run in cell.histories)
 
 
 def _learning(runs: Runs, histories: Sequence[History]) -> bool:
-    return not any(_fails(runs, run) for run in histories)
+    return not any(fails(run, runs.chance) for run in histories)
 
 
 def _measured(runs: Runs, measure: Callable[[History], float], name: str) -> list[Mapping[int, float]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.article import facts
-from experiments.article.claim import Judgement
+from experiments.article.claim import Judgement, discoveries
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.report import tables
 from jaxopt_study.report.facts import Reference
@@ -30,8 +30,9 @@ def _best_row(runs: Runs, row: facts.BestRun) -> tuple[Value, ...]:
     theirs = (row.title, row.val_loss, row.train_loss, row.epoch, tables.numbers(row.hyperparameters))
     cells = runs.family(row.optimizer)
     if not cells:
-        return (*theirs, *[None] * 6, "", 0, "not run", *[None] * len(tables.TESTED))
-    return (*theirs, *tables.measured([cell.histories for cell in cells], runs.chance))
+        return (*theirs, *[None] * 6, "", 0, "not run", "", None, None, *[None] * len(tables.TESTED))
+    among = [cell.histories for optimizer in runs.optimizers for cell in runs.family(optimizer)]
+    return (*theirs, *tables.measured([cell.histories for cell in cells], runs.chance, among))
 
 
 def claims(judgements: Sequence[Judgement]) -> Table:
@@ -41,4 +42,4 @@ def claims(judgements: Sequence[Judgement]) -> Table:
 
 def reference(judgements: Sequence[Judgement], sections: Sequence[tuple[int, str]]) -> Reference:
     """The article as the report sets a study beside it."""
-    return Reference("article", NOTE, claims(judgements), sections)
+    return Reference("article", NOTE, claims(judgements), sections, discoveries(judgements))

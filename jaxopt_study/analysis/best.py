@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis.guessing import WORSE, is_worse
+from jaxopt_study.analysis.guessing import WORSE, fails
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 from jaxopt_study.analysis.minima import Minima, at_minimum, lowest, lowest_loss, seed_minima
 from jaxopt_study.analysis.moderated import Prior, prior_of
@@ -113,6 +113,8 @@ class Best(NamedTuple):
             back, see ``settings.Settings.test_share``.
         test_low, test_high: its interval.
         test_accuracy: mean test accuracy in these epochs.
+        method: which interval ``val_low`` and ``val_high`` are; empty without one.
+        student_low, student_high: Student's of the same losses, which the other configurations say nothing to.
     """
 
     optimizer: str
@@ -129,6 +131,9 @@ class Best(NamedTuple):
     test_low: float = math.nan
     test_high: float = math.nan
     test_accuracy: float = math.nan
+    method: str = ""
+    student_low: float = math.nan
+    student_high: float = math.nan
 
     def facts(self) -> dict[str, str]:
         """What a notebook shows of it: a text a heading; what was not measured is left out."""
@@ -140,6 +145,8 @@ class Best(NamedTuple):
         for name, (low, high) in ends.items():
             if not math.isnan(low):
                 told[name] += f" (95% interval {low:.4f} to {high:.4f})"
+        if self.method:
+            told["interval"] = self.method
         told["seeds"] = str(self.seeds) + (f" ({self.note})" if self.note else "")
         return {"configuration": describe(self.optimizer, self.hyperparameters, {}), **told}
 
@@ -152,18 +159,31 @@ class Best(NamedTuple):
         return f"<table>{''.join(rows)}</table>"
 
 
-def best_of(configurations: Sequence[Sequence[History]], chance: float = math.inf) -> Best:
-    """The best of some configurations, each the runs of its seeds; ``chance`` is the loss of guessing."""
+def best_of(
+    configurations: Sequence[Sequence[History]],
+    chance: float = math.inf,
+    *,
+    among: Sequence[Sequence[History]] | None = None,
+) -> Best:
+    """The best of some configurations, each the runs of its seeds.
+
+    Args:
+        configurations: those to choose from.
+        chance: the loss of guessing.
+        among: all configurations of the study, which say how far seeds lie apart; ``configurations`` if None.
+    """
     chosen, told = best_first(configurations)[0][0], held_out(configurations)
     minima = seed_minima(told, chance=chance)
+    mixed = f"{minima.worse} of {minima.seeds} seeds {WORSE}" if 0 < minima.worse < minima.seeds else ""
 
-    def over_seeds(measure: Callable[[History], float]) -> Estimate:
+    def over_seeds(measure: Callable[[History], float], moderated: bool = True) -> Estimate:
         values = [value for value in map(measure, told) if math.isfinite(value)]
         inflation = HALVES_AGREE if len(configurations) > 1 else 1.0
-        prior = prior_of_losses(configurations, told, measure, chance)
-        return seed_estimate(values, prior=prior, positive=True, inflation=inflation)
+        prior = prior_of_losses(among or configurations, told, measure, chance) if moderated else None
+        return seed_estimate(values, prior=prior, positive=True, no_interval=mixed, inflation=inflation)
 
-    val, train = over_seeds(lowest_loss), over_seeds(lambda run: lowest_loss(run, "train_loss"))
+    val, student = over_seeds(lowest_loss), over_seeds(lowest_loss, moderated=False)
+    train = over_seeds(lambda run: lowest_loss(run, "train_loss"))
     test, accuracy = (over_seeds(partial(at_minimum, curve=curve)) for curve in TEST_CURVES)
     count, lost = len(told), len(minima.diverged)
     others = sum(configuration(run) != configuration(chosen) for run in told)
@@ -178,6 +198,7 @@ def best_of(configurations: Sequence[Sequence[History]], chance: float = math.in
     return Best(
         chosen.optimizer, chosen.hyperparameters, val.value, val.low, val.high, minima.accuracy, train.value,
         minima.epoch, count, "; ".join(filter(None, notes)), test.value, test.low, test.high, accuracy.value,
+        val.method, student.low, student.high,
     )  # fmt: skip
 
 
@@ -188,16 +209,12 @@ def prior_of_losses(
     chance: float,
 ) -> Prior | None:
     """How the variances of the logarithm of a loss are spread over the configurations that learn in every seed told."""
-    learning = [runs for runs in configurations if not any(_fails(run, chance) for run in runs)]
-    if any(_fails(run, chance) for run in told):
+    learning = [runs for runs in configurations if not any(fails(run, chance) for run in runs)]
+    if any(fails(run, chance) for run in told):
         return None
     measured = [{run.seed: measure(run) for run in runs} for runs in learning]
     logs = [{seed: math.log(loss) for seed, loss in by_seed.items() if loss > 0} for by_seed in measured]
     return prior_of(logs, [run.seed for run in told])
-
-
-def _fails(run: History, chance: float) -> bool:
-    return math.isnan(lowest_loss(run)) or is_worse(run, chance)
 
 
 def best_first(configurations: Sequence[Sequence[History]]) -> list[Sequence[History]]:

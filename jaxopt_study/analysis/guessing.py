@@ -44,6 +44,11 @@ def is_worse(history: History, chance: float) -> bool:
     return not bool(np.any(np.asarray(history.curves["val_loss"], np.float64) < chance))
 
 
+def fails(history: History, chance: float) -> bool:
+    """Whether a run has learnt nothing: it diverged or failed, or is no better than guessing."""
+    return history.status in ("diverged", "failed") or is_worse(history, chance)
+
+
 def count_worse(histories: Sequence[History], chance: float) -> int:
     """How many of some runs are no better than guessing."""
     return sum(is_worse(history, chance) for history in histories)

@@ -30,12 +30,14 @@ class Reference(NamedTuple):
         claims: a row a claim: id, claim, verdict, effect, low, high, meaning, reason, figure and, under the name of
             the publication, what it says; without rows the page says so.
         sections: the number of the first figure of each of its sections and the section's heading, ascending.
+        discoveries: how many of its decided verdicts are expected to be chance, in a sentence; empty if none is.
     """
 
     name: str
     note: str
     claims: Table
     sections: Sequence[tuple[int, str]]
+    discoveries: str = ""
 
 
 def facts(
@@ -74,7 +76,9 @@ def _lowest(best: Table) -> str:
     # A configuration with a run that diverged is the best only where there is no other.
     row = min(measured, key=lambda row: ("diverged" in (row["note"] or ""), row["val_loss"]))
     between = wording.interval(row["val_low"], row["val_high"])
-    spread = f" (95% interval {between}, {row['seeds']} seeds)" if between else " (one seed, no interval)"
+    spread = (
+        f" (95% interval {between}, {row['method']}, {row['seeds']} seeds)" if between else " (one seed, no interval)"
+    )
     accuracy = wording.cell(row["val_accuracy"], "val_accuracy")
     told = "".join([f"; accuracy {accuracy}" if accuracy else "", f"; {row['note']}" if WORSE in row["note"] else ""])
     return f"{wording.loss(row['val_loss'])}{spread}: {row['optimizer']}, {row['hyperparameters']}{told}"

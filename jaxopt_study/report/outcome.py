@@ -18,8 +18,18 @@ from jaxopt_study.report.tables import Table
 if TYPE_CHECKING:
     from jaxopt_study.plots.picture import SavedFigure
 
-_BEST_IN_PRINT = ("val_loss", "val_low", "val_high", "val_accuracy", "train_loss", "epoch", "hyperparameters", "seeds")
-_CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning")
+_BEST_IN_PRINT = (
+    "val_loss",
+    "val_low",
+    "val_high",
+    "val_accuracy",
+    "train_loss",
+    "epoch",
+    "hyperparameters",
+    "seeds",
+    "method",
+)
+_CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning", "method", "q")
 UNITS = {"squared_error": "mean squared error"}
 
 
@@ -103,7 +113,10 @@ def write_report(
     in_full = {"summary": runs, "tables/best_runs": best}
     if reference:
         in_full["claims"] = reference.claims
-        printed["claims"] = reference.claims.select(_CLAIMS_IN_PRINT), f"Verdicts, with 95% intervals{on}."
+        printed["claims"] = (
+            reference.claims.select(_CLAIMS_IN_PRINT),
+            f"Verdicts, with 95% intervals, of equivalences 90%{on}.",
+        )
     in_full |= {f"tables/{name}": table for name, table in (further or {}).items()}
     if curves := tuning_curves(by_rule(histories), chance):
         in_full["tables/tuning_curves"] = tuning.table(curves)

@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ TESTED = ("test_loss", "test_low", "test_high", "test_accuracy")
 """Columns of what was measured on the part held back for testing; left out where there is none."""
 MEASURED = (
     "val_loss", "val_low", "val_high", "val_accuracy", "train_loss", "epoch", "hyperparameters", "seeds", "note",
-    *TESTED,
+    "method", "student_low", "student_high", *TESTED,
 )  # fmt: skip
 """Columns of what :func:`measured` gives."""
 
@@ -78,13 +79,19 @@ def best_configurations(histories: Iterable[History], chance: float = math.inf) 
 
     Columns: optimizer and :data:`MEASURED`.
     """
-    rows = [(rule, *measured(configurations, chance)) for rule, configurations in by_rule(histories).items()]
+    of_rules = by_rule(histories)
+    among = list(itertools.chain(*of_rules.values()))
+    rows = [(rule, *measured(configurations, chance, among)) for rule, configurations in of_rules.items()]
     return Table(("optimizer", *MEASURED), rows).without_empty(TESTED)
 
 
-def measured(configurations: Sequence[Sequence[History]], chance: float = math.inf) -> tuple[Value, ...]:
-    """The columns :data:`MEASURED` of the best of some configurations; see :class:`jaxopt_study.analysis.best.Best`."""
-    found = best_of(configurations, chance)
+def measured(
+    configurations: Sequence[Sequence[History]],
+    chance: float = math.inf,
+    among: Sequence[Sequence[History]] | None = None,
+) -> tuple[Value, ...]:
+    """The columns :data:`MEASURED` of the best of some configurations, see ``analysis.best.best_of``."""
+    found = best_of(configurations, chance, among=among)
     told = found._asdict() | {"hyperparameters": numbers(labels.shown(found.hyperparameters))}
     return tuple(told[name] for name in MEASURED)
 

@@ -207,6 +207,7 @@ def test_the_interval_of_the_best_is_that_of_relative_errors_widened():
     half = stats.t.ppf(0.975, 2) * np.sqrt(HALVES_AGREE * np.log(values).var(ddof=1) / 3)
     best = best_of(grid_of([values, values + 1]))
     np.testing.assert_allclose([best.val_low, best.val_high], 0.3 * np.exp([-half, half]), rtol=1e-5)
+    assert best.method == "Student's t"
     alone = best_of(grid_of([values]))  # nothing was chosen
     np.testing.assert_allclose(np.log(alone.val_high / 0.3), half / np.sqrt(HALVES_AGREE), rtol=1e-5)
 
@@ -221,6 +222,27 @@ def test_the_interval_with_moderated_variances_holds_the_truth_too_and_is_narrow
     assert np.mean(covered) >= 0.92
     student = 2 * stats.t.ppf(0.975, 2) * 0.02 * np.sqrt(HALVES_AGREE / 3)
     assert np.median(widths) < 0.7 * student
+
+
+def test_the_other_configurations_of_a_study_say_how_far_seeds_lie_apart():
+    rng = np.random.default_rng(0)
+    losses = 0.3 * np.exp(0.02 * rng.standard_normal((20, 3))) * np.geomspace(1, 2, 20)[:, None]
+    told = [best_of([runs], among=grid_of(losses)) for runs in grid_of(losses)]
+    assert {best.method for best in told} == {"moderated t"}
+    moderated, students = (
+        np.mean([math.log(high / low) for low, high in ends])
+        for ends in (
+            [(best.val_low, best.val_high) for best in told],
+            [(best.student_low, best.student_high) for best in told],
+        )
+    )
+    assert moderated < 0.7 * students
+
+
+def test_runs_of_which_some_are_stuck_at_guessing_have_no_interval():
+    best = best_of(grid_of([np.array([0.3, 0.31, 0.7])]), chance=0.69)
+    assert math.isnan(best.val_low)
+    assert best.note.startswith("no interval: 1 of 3 seeds worse than guessing")
 
 
 def test_the_noise_of_a_curve_does_not_lower_what_is_told_of_it():
