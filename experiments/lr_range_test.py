@@ -90,7 +90,7 @@ def range_tests(histories: Iterable[History]) -> list[RangeTest]:
         if "learning_rate" in run.hyperparameters:
             rest = tuple((name, value) for name, value in run.hyperparameters.items() if name != "learning_rate")
             at_rate = groups.setdefault((run.optimizer, rest), {}).setdefault(run.hyperparameters["learning_rate"], {})
-            at_rate[run.seed] = _last(run)
+            at_rate[run.replicate] = _last(run)
     return [_test(*key, group) for key, group in groups.items() if len(group) >= LEAST_RATES]
 
 

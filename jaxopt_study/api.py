@@ -49,6 +49,7 @@ def make_study(
     patience: int = Settings.patience,
     loss: str | None = None,
     data_seed: int = Settings.data_seed,
+    data_seeds: int | None = None,
     stop_on_nonfinite: bool = Settings.stop_on_nonfinite,
     halving: int | None = Settings.halving,
     diagnostics: bool = Settings.diagnostics,
@@ -90,6 +91,9 @@ def make_study(
         batch_size: training examples a step; several are an axis, each compiled by itself.
         max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share: see
             :class:`~jaxopt_study.settings.Settings`; the seed is also that of the split of digits and folders.
+        data_seeds: so many orders of the examples, of the seeds from ``data_seed`` on, and for data that are split here
+            (digits, folders) so many splits: every configuration is trained with each, and ``data``, if it is a
+            function, called with ``split_seed``. A run is that of a study with its data seed alone.
         loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
         execution: how to compute it, instead of slots, devices, strategy, checkpoint_minutes, save_best_weights,
@@ -120,22 +124,26 @@ def make_study(
         raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
     runs = _runs(grid, seeds, sizes)
-    _check_until(execution or said, seeds, settings, machines)
+    if data_seeds is not None:
+        check_whole("data_seeds", data_seeds, 1)
+        if machines.cluster is not None:
+            raise InputError("--data_seeds", data_seeds, "not allowed with --cluster; --distributed is")
+        orders = range(data_seed, data_seed + data_seeds)
+        runs = [run._replace(data_seed=order) for order in orders for run in runs]
+    _check_until(execution or said, seeds, data_seeds, settings, machines)
     network = model_of(model)
     folder = _folder(workdir, machines)
     if tensorboard:
         callbacks = [*callbacks, TensorBoard(folder / "tensorboard")]
     _prepare(execution or said, machines)
-    if isinstance(data, str):
-        dataset: object = load(data, split_seed=data_seed)
-    else:
-        dataset = data() if callable(data) else data
-    if not isinstance(dataset, Dataset):
-        allowed = "allowed are digits, tfds:NAME, folder:PATH, or what js.load or js.arrays returned"
-        raise InputError("data", type(dataset).__name__, allowed)
+    dataset = _dataset(data, data_seed, named=data_seeds is not None)
+    datasets = {data_seed: dataset} if data_seeds else {}
+    for order in range(data_seed + 1, data_seed + (data_seeds or 1)):
+        other = _dataset(data, order, named=True)
+        datasets[order] = dataset if other.fingerprint == dataset.fingerprint else other  # in memory once
     study = Study(
         settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
-        model=network, execution=execution or said, loss=loss, own=own, questions=questions,
+        model=network, execution=execution or said, loss=loss, own=own, questions=questions, datasets=datasets,
     )  # fmt: skip
     _check_outputs(study)
     return study
@@ -306,12 +314,28 @@ def _runs(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
     return runs
 
 
-def _check_until(execution: Execution, seeds: int, settings: Settings, machines: Machines) -> None:
+def _dataset(data: object, seed: int, *, named: bool) -> Dataset:
+    """The data, split by the seed if they are split here; a function is told it where it is ``named``."""
+    if isinstance(data, str):
+        data = load(data, split_seed=seed)
+    elif callable(data):
+        data = data(split_seed=seed) if named else data()
+    if not isinstance(data, Dataset):
+        allowed = "allowed are digits, tfds:NAME, folder:PATH, or what js.load or js.arrays returned"
+        raise InputError("data", type(data).__name__, allowed)
+    return data
+
+
+def _check_until(
+    execution: Execution, seeds: int, data_seeds: int | None, settings: Settings, machines: Machines
+) -> None:
     """Refuses what seeds cannot be added to."""
     most = execution.most_seeds
     if most is None:
         return
     check_whole("--max_seeds", most, max(seeds, 2))
+    if data_seeds is not None:
+        raise InputError("--data_seeds", data_seeds, "not allowed with --until")
     if settings.halving is not None:
         raise InputError("--halving", settings.halving, "not allowed with --until: its runs depend on each other")
     if machines.distributed:

@@ -56,6 +56,7 @@ class History:
         diverged_epoch: the first epoch, counted from 1, with a non-finite loss, or the last of a run that diverged with
             finite losses; None if there is none.
         reason: why a run failed; empty for all others.
+        data_seed: of the order of its examples and, without a fixed split, of that; None where the study has but one.
     """
 
     optimizer: str
@@ -65,6 +66,12 @@ class History:
     curves: Mapping[str, np.ndarray]
     diverged_epoch: int | None = None
     reason: str = ""
+    data_seed: int | None = None
+
+    @property
+    def replicate(self) -> int:
+        """A number that no other run of its configuration has: its seed, a uint32, and above that of its data."""
+        return ((self.data_seed or 0) << 32) + self.seed
 
     @classmethod
     def from_rows(
@@ -75,18 +82,20 @@ class History:
         status: str,
         rows: np.ndarray,
         names: Sequence[str] = CURVES,
+        data_seed: int | None = None,
     ) -> "History":
         """The record of a run from what was measured after each of its epochs, float32 ``[E, len(names)]``."""
         curves = {name: rows[:, i] for i, name in enumerate(names)}
         bad = np.flatnonzero(~(np.isfinite(curves["train_loss"]) & np.isfinite(curves["val_loss"])))
         diverged = int(bad[0]) + 1 if len(bad) else len(rows) if status == "diverged" else None
-        return cls(optimizer, hyperparameters, seed, status, curves, diverged_epoch=diverged)
+        return cls(optimizer, hyperparameters, seed, status, curves, diverged_epoch=diverged, data_seed=data_seed)
 
     def __repr__(self) -> str:
         numbers = ", ".join([f"{name} {value:.6g}" for name, value in self.hyperparameters.items()])
+        of_data = "" if self.data_seed is None else f", data seed {self.data_seed}"
         finite = [float(loss) for loss in self.curves["val_loss"] if np.isfinite(loss)]
         lowest = f", lowest validation loss {min(finite):.4f}" if finite else ""
-        return f"<{self.optimizer}, {numbers}, seed {self.seed}: {self.status}, {self.epochs} epochs{lowest}>"
+        return f"<{self.optimizer}, {numbers}, seed {self.seed}{of_data}: {self.status}, {self.epochs} epochs{lowest}>"
 
     @property
     def epochs(self) -> int:

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from jaxopt_study.api import Study
 
 FLAGS = flags.FLAGS
-OF_STUDY = ("seeds", "tensorboard", *(f.name for of in (Settings, Execution, Machines) for f in dataclasses.fields(of)))
+OF_STUDY = (
+    "seeds",
+    "data_seeds",
+    "tensorboard",
+    *(f.name for of in (Settings, Execution, Machines) for f in dataclasses.fields(of)),
+)
 """Flags that are arguments of js.make_study, of the same names."""
 OF_DATA = ("data_dir", "cache_dir", "classes", "image_size", "train_examples", "val_examples", "leave_out_broken")
 """Flags that are arguments of js.load, of the same names."""
@@ -55,6 +60,8 @@ def define(experiment: Experiment) -> None:
     flags.DEFINE_float("test_share", Settings.test_share, f"{held}.", 0.0, 0.999)
     whole("seeds", None, f"Seeds 0 to this less 1 for every configuration; {preset}.", 1)
     whole("data_seed", Settings.data_seed, "Seed of the order of the examples and of a folder's split.", 0)
+    orders = "Orders of the examples, and of data split here splits, each with all runs: seeds from --data_seed on."
+    whole("data_seeds", None, orders, 1)
     switch("notebook_model", False, "The network of the article's notebook.")
     text("workdir", None, "Folder for results, or s3://.. or gs://..; workdir/EXPERIMENT if not given.")
     whole("slots", Execution.slots, "Runs that train at once; chosen from the memory if not given.", 1)
@@ -167,7 +174,7 @@ def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "St
     study = make(data=read, grid=asked.runs)
     if experiment.choose is not None and not asked.chosen:
         runs = experiment.choose(results.finished(study), asked.runs, value("seeds", experiment))
-        study = make(data=study.dataset, grid=grid_flags.where(runs))
+        study = make(data=read if FLAGS.data_seeds else study.dataset, grid=grid_flags.where(runs))
     study.questions = functools.partial(results.undecided, study)
     return study
 

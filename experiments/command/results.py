@@ -126,19 +126,22 @@ def of_folder(
         EnvironmentFault: a file is damaged.
     """
     identity = config.get("identity")
-    names = _names(config.get("grid", ()), identity) if identity else {}
+    data = {int(seed): each for seed, each in config.get("data_seeds", {}).items()}
+    names = _names(config.get("grid", ()), identity, data) if identity else {}
     histories, foreign = {}, 0
     for path in run_files(folder):
         history = known.get(path.stem) or read(path)
         if history is None:
             continue
-        run = _registered(history.optimizer, history.hyperparameters, history.seed) if identity else None
-        if identity and run and fingerprint(run, identity) != path.stem:
+        seeds = history.seed, history.data_seed
+        run = _registered(history.optimizer, history.hyperparameters, *seeds) if identity else None
+        if identity and run and fingerprint(run, identity, data) != path.stem:
             foreign += 1
             continue
         if name := names.get(path.stem):
             numbers = dict(name.hyperparameters)
-            history = dataclasses.replace(history, optimizer=name.optimizer, hyperparameters=numbers)
+            rule, data_seed = name.optimizer, name.data_seed
+            history = dataclasses.replace(history, optimizer=rule, hyperparameters=numbers, data_seed=data_seed)
         histories[path.stem] = history
     return histories, foreign
 
@@ -189,24 +192,27 @@ def is_the_articles(config: Mapping[str, Any]) -> bool:
     return all(known.get(name) == value for name, value in _ARTICLE_SETUP.items())
 
 
-def _names(entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any]) -> dict[str, Run]:
+def _names(
+    entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any], data: Mapping[int, str]
+) -> dict[str, Run]:
     """The name of each computation among the grid's: the canonical one where the grid has it, else the first."""
     names: dict[str, Run] = {}
     for entry in entries:
-        numbers = {name: value for name, value in entry.items() if name not in ("optimizer", "seed")}
-        if run := _registered(entry["optimizer"], numbers, entry["seed"]):
-            key = fingerprint(run, identity)
+        numbers = {name: value for name, value in entry.items() if name not in ("optimizer", "seed", "data_seed")}
+        if run := _registered(entry["optimizer"], numbers, entry["seed"], entry.get("data_seed")):
+            key = fingerprint(run, identity, data)
             if key not in names or registry.canonical(run.optimizer, numbers)[0] == run.optimizer:
                 names[key] = run
     return names
 
 
-def _registered(optimizer: str, numbers: Mapping[str, float], seed: int) -> Run | None:
+def _registered(optimizer: str, numbers: Mapping[str, float], seed: int, data_seed: int | None) -> Run | None:
     """The run with these numbers; None of a rule that was put into the registry elsewhere."""
-    return make_run(optimizer, numbers, seed) if optimizer in registry.OPTIMIZERS else None
+    known = optimizer in registry.OPTIMIZERS
+    return make_run(optimizer, numbers, seed)._replace(data_seed=data_seed) if known else None
 
 
 def _place(history: History) -> tuple[Any, ...]:
     rules = list(registry.OPTIMIZERS)
     place = rules.index(history.optimizer) if history.optimizer in rules else len(rules)
-    return place, history.optimizer, tuple(history.hyperparameters.values()), history.seed
+    return place, history.optimizer, tuple(history.hyperparameters.values()), history.replicate

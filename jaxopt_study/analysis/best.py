@@ -77,19 +77,19 @@ def held_out(configurations: Sequence[Sequence[History]]) -> list[History]:
     Args:
         configurations: each the runs of its seeds, at least one.
     """
-    seeds = sorted({run.seed for runs in configurations for run in runs})
-    runs_of = [{run.seed: run for run in runs} for runs in configurations]
+    seeds = sorted({run.replicate for runs in configurations for run in runs})
+    runs_of = [{run.replicate: run for run in runs} for runs in configurations]
     chosen: list[History] = []
     for told, choosing in folds(seeds):
         order = ranked([seed_minima([runs[seed] for seed in choosing if seed in runs]) for runs in runs_of])
         chosen += [next(runs_of[place][seed] for place in order if seed in runs_of[place]) for seed in told]
-    return sorted(chosen, key=lambda run: run.seed)
+    return sorted(chosen, key=lambda run: run.replicate)
 
 
 def held_out_cell(cells: Sequence[Cell]) -> Cell:
     """The best of some configurations by name, with the runs that :func:`held_out` tells of it."""
     best = best_cell(cells)
-    runs = {run.seed: run for run in held_out([cell.histories for cell in cells])}
+    runs = {run.replicate: run for run in held_out([cell.histories for cell in cells])}
     return best._replace(by_seed=runs, held_out=len(cells) > 1)
 
 
@@ -212,9 +212,9 @@ def prior_of_losses(
     learning = [runs for runs in configurations if not any(fails(run, chance) for run in runs)]
     if any(fails(run, chance) for run in told):
         return None
-    measured = [{run.seed: measure(run) for run in runs} for runs in learning]
+    measured = [{run.replicate: measure(run) for run in runs} for runs in learning]
     logs = [{seed: math.log(loss) for seed, loss in by_seed.items() if loss > 0} for by_seed in measured]
-    return prior_of(logs, [run.seed for run in told])
+    return prior_of(logs, [run.replicate for run in told])
 
 
 def best_first(configurations: Sequence[Sequence[History]]) -> list[Sequence[History]]:

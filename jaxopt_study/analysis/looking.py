@@ -85,14 +85,14 @@ def promise(p: float, seeds: int, most: int) -> float:
 
     The predictive power (D. J. Spiegelhalter, L. S. Freedman, P. R. Blackburn, "Monitoring clinical trials: conditional
     or predictive power?", 1986), of effects of which each order of magnitude is as likely beforehand, from 0.05 to 20
-    standard deviations of a seed. 0 of what ``most`` seeds have not decided, 1 of what has no p-value yet.
+    standard deviations of a seed. 0 of what ``most`` seeds have not decided, 1 of what has no p-value yet with two.
     """
     from scipy import special  # slow to import; no epoch waits for it
 
     if seeds >= most:
         return 0.0
     if math.isnan(p) or seeds < FIRST:
-        return 1.0
+        return float(seeds <= FIRST)  # three that have none are equal, and so will more be
     seen = -float(special.ndtri(max(p, 1e-300) / 2))
     needed = -float(special.ndtri(allowed(most, most) / 2))
     sizes = np.geomspace(0.05, 20, 60)

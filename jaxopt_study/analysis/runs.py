@@ -92,7 +92,7 @@ def describe(optimizer: str, hyperparameters: Mapping[str, float], defaults: Map
 
 
 class Cell(NamedTuple):
-    """The runs of one configuration, one a seed."""
+    """The runs of one configuration, one a seed, or of several orders of the data one a :attr:`History.replicate`."""
 
     optimizer: str
     hyperparameters: Mapping[str, float]
@@ -151,8 +151,9 @@ class Runs:
                 continue
             run = self._canonical(history)
             by_seed = trained.setdefault(configuration(run), {})
-            if run.seed not in by_seed or run.epochs > by_seed[run.seed].epochs:
-                by_seed[run.seed] = run
+            seed = run.replicate
+            if seed not in by_seed or run.epochs > by_seed[seed].epochs:
+                by_seed[seed] = run
         self._cells: dict[str, list[Cell]] = {}
         for by_seed in trained.values():
             first = next(iter(by_seed.values()))

@@ -58,7 +58,7 @@ def tuning_curves(rules: Mapping[str, Sequence[Sequence[History]]], chance: floa
         rules: the runs of each configuration, by the name of the rule.
         chance: the loss of guessing; where it is not known, the highest loss told of any run stands for it.
     """
-    members = [{run.seed for run in runs} for configurations in rules.values() for runs in configurations]
+    members = [{run.replicate for run in runs} for configurations in rules.values() for runs in configurations]
     seeds = sorted(set.intersection(*members)) if members else []
     told = {rule: _told(configurations, seeds) for rule, configurations in rules.items()}
     known = [losses[np.isfinite(losses)] for losses in told.values()]
@@ -86,7 +86,7 @@ def winners(curves: Sequence[TuningCurve]) -> list[str]:
 
 def _told(configurations: Sequence[Sequence[History]], seeds: Sequence[int]) -> np.ndarray:
     """What is told of each configuration and seed ``[K, S]``; NaN of runs that diverged or failed."""
-    by_seed = [{run.seed: run for run in runs} for runs in configurations]
+    by_seed = [{run.replicate: run for run in runs} for runs in configurations]
     return np.array([[unchosen_loss(runs[seed]) for seed in seeds] for runs in by_seed])
 
 
@@ -97,7 +97,7 @@ def _expected(
     count = len(configurations)
     expected = np.empty((len(seeds), most))
     for told_of, choosing in folds(seeds):
-        order = ranked([seed_minima([run for run in runs if run.seed in choosing]) for runs in configurations])
+        order = ranked([seed_minima([run for run in runs if run.replicate in choosing]) for runs in configurations])
         of_fold = np.isin(seeds, told_of)
         by_rank = told[order][:, of_fold]
         curves = np.stack([chances(count, min(tried, count)) @ by_rank for tried in range(1, most + 1)])

@@ -53,7 +53,7 @@ def plan(study: Trainer) -> list[Part]:
 def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
     size = study.batch_size(group)
     steps = max(1, min(strategy.STEPS, len(study.dataset.train_labels) // size))
-    sweep = study.sweep(group, study.batches(size, steps))
+    sweep = study.sweep(group, study.batches(size, steps, data_seed=group.data_seed))
     slots = min(memory.slots_for(sweep, len(runs), study.execution.slots), left)
     epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))

@@ -223,7 +223,10 @@ class Scheduler:
             self._end(run, rows, status, best)
 
     def _end(self, run: Run, rows: np.ndarray, status: str, best: PyTree) -> None:
-        history = History.from_rows(run.optimizer, dict(run.hyperparameters), run.seed, status, rows, self.sweep.curves)
+        numbers = dict(run.hyperparameters)
+        history = History.from_rows(
+            run.optimizer, numbers, run.seed, status, rows, self.sweep.curves, data_seed=run.data_seed
+        )
         self.keep(run, history, best)
         self.left.remove(run)
         self.work.runs += 1

@@ -6,7 +6,7 @@ import functools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Trainer:
         execution: how to compute it.
         loss: a key of ``losses.LOSSES``; None chooses by the data, see ``losses.loss_of``.
         own: whether it is somebody's own, so that its report says nothing of the article.
+        datasets: of runs with a data seed, by it: ``dataset``, or the same split otherwise.
 
     Raises:
         InputError: a batch is larger than the training part, or the loss does not fit the labels.
@@ -70,8 +71,11 @@ class Trainer:
         execution: Execution | None = None,
         loss: str | None = None,
         own: bool = False,
+        datasets: Mapping[int, Dataset] | None = None,
     ) -> None:
         self.settings, self.dataset, self.folder, self.own = settings, dataset, folder, own
+        self.datasets = dict(datasets or {})
+        self.data = {seed: each.fingerprint for seed, each in self.datasets.items()}
         self.model = model or article_model()
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
@@ -91,17 +95,21 @@ class Trainer:
         self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
         if self.loss != loss_of(dataset.train_labels, len(dataset.classes))[0]:
             self.identity["loss"] = self.loss
-        self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
+        self.fingerprints = {run: self.fingerprint(run) for run in self.runs}
         if settings.halving:  # who goes on depends on the others: such runs are theirs alone
             self.identity["grid"] = grid.digest(self.fingerprints.values())
-            self.fingerprints = {run: grid.fingerprint(run, self.identity) for run in self.runs}
+            self.fingerprints = {run: self.fingerprint(run) for run in self.runs}
         self.store = Store(folder / "runs")
         self.trained: dict[str, History] = {}
 
     def add(self, runs: Sequence[Run]) -> None:
         """Adds runs of configurations that the study has, of other seeds. They train in the programs of the first."""
         self.runs = list(dict.fromkeys([*self.runs, *runs]))
-        self.fingerprints |= {run: grid.fingerprint(run, self.identity) for run in runs}
+        self.fingerprints |= {run: self.fingerprint(run) for run in runs}
+
+    def fingerprint(self, run: Run) -> str:
+        """Of a run of the study, or like one of it."""
+        return grid.fingerprint(run, self.identity, self.data)
 
     @property
     def computations(self) -> list[Run]:
@@ -115,7 +123,7 @@ class Trainer:
 
     def is_stored(self, run: Run) -> bool:
         """Whether a run, of the study or like one of it, is in the store, and whole; a word if it is not."""
-        fingerprint = self.fingerprints.get(run) or grid.fingerprint(run, self.identity)
+        fingerprint = self.fingerprints.get(run) or self.fingerprint(run)
         if fingerprint not in self.store:
             return False
         try:
@@ -136,7 +144,9 @@ class Trainer:
                 self.trained[fingerprint] = self.store.read(fingerprint)
             if fingerprint in self.trained:
                 history, numbers = self.trained[fingerprint], dict(run.hyperparameters)
-                finished[run] = dataclasses.replace(history, optimizer=run.optimizer, hyperparameters=numbers)
+                finished[run] = dataclasses.replace(
+                    history, optimizer=run.optimizer, hyperparameters=numbers, data_seed=run.data_seed
+                )
         return finished
 
     @property
@@ -170,7 +180,7 @@ class Trainer:
                     if number and (stop := watcher.stop()):  # before something is compiled for the group
                         raise stop
                     begin = time.perf_counter()
-                    sweep = self.sweep(group, batches_of_size(self.batch_size(group)))
+                    sweep = self.sweep(group, batches_of_size(self.batch_size(group), data_seed=group.data_seed))
                     total = -(-self.total(group) // processes)
                     scheduler = Scheduler(
                         sweep,
@@ -247,6 +257,7 @@ class Trainer:
                 "fingerprint": self.dataset.fingerprint,
                 "left_out": list(self.dataset.left_out),
             },
+            **({"data_seeds": self.data} if self.data else {}),
             "grid": [entry(run) for run in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],
             "processor": strategy.processor(),
@@ -304,14 +315,14 @@ class Trainer:
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
         return strategy.fastest(names, timer_of, about, files.cache_folder() / "choices")
 
-    def batches(self, size: int, steps: int | None = None) -> Batches:
+    def batches(self, size: int, steps: int | None = None, *, data_seed: int | None = None) -> Batches:
         """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same
-        share of the validation data, if given."""
-        val_size, seed = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE), self.settings.data_seed
-        share = self.settings.test_share
-        return batches_of(
-            self.dataset, batch_size=size, val_batch_size=val_size, seed=seed, steps=steps, test_share=share
-        )
+        share of the validation data, if given. The order, and the split, are those of ``data_seed``, if given."""
+        dataset, seed = self.dataset, self.settings.data_seed
+        if data_seed is not None:
+            dataset, seed = self.datasets[data_seed], data_seed
+        val_size, share = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE), self.settings.test_share
+        return batches_of(dataset, batch_size=size, val_batch_size=val_size, seed=seed, steps=steps, test_share=share)
 
     def program(self, group: Group, strategy: str) -> Program:
         """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""
@@ -345,7 +356,8 @@ class Trainer:
 
 def entry(run: Run) -> dict[str, Any]:
     """What config.json says of a run of the grid."""
-    return {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed}
+    of_data = {} if run.data_seed is None else {"data_seed": run.data_seed}
+    return {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed, **of_data}
 
 
 def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:

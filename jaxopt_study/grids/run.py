@@ -18,32 +18,36 @@ class Run(NamedTuple):
         optimizer: name in the registry.
         hyperparameters: all numbers of the rule, defaults included, as ``(name, value)`` in the registry's order.
         seed: of weights and dropout.
+        data_seed: of the order of the examples and, without a fixed split, of that; None for the study's own.
     """
 
     optimizer: str
     hyperparameters: tuple[tuple[str, float], ...]
     seed: int
+    data_seed: int | None = None
 
 
 class Group(NamedTuple):
-    """Runs that one compiled program trains: of one rule, giving the same numbers, with batches of one size.
+    """Runs that train together on the same batches: of one rule, giving the same numbers, on data in one order.
 
     Attributes:
         optimizer: name in the registry.
         names: of the numbers that vary within the program.
         batch_size: None for the study's own.
+        data_seed: likewise.
     """
 
     optimizer: str
     names: tuple[str, ...]
     batch_size: int | None = None
+    data_seed: int | None = None
 
 
 def group(run: Run) -> Group:
     """The group that a run is in."""
     names = tuple(name for name, _ in run.hyperparameters if name != "batch_size")
     size = dict(run.hyperparameters).get("batch_size")
-    return Group(run.optimizer, names, None if size is None else int(size))
+    return Group(run.optimizer, names, None if size is None else int(size), run.data_seed)
 
 
 def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) -> Run:
@@ -64,7 +68,7 @@ def product(optimizer: str, axes: Mapping[str, Sequence[float]], seeds: int) -> 
     return with_seeds(optimizer, (dict(zip(axes, point, strict=True)) for point in points), seeds)
 
 
-def fingerprint(run: Run, study: Mapping[str, Any]) -> str:
+def fingerprint(run: Run, study: Mapping[str, Any], data: Mapping[int, str] | None = None) -> str:
     """20 hex digits that are the same for two runs exactly if they compute the same thing.
 
     Numbers count as the float32 that they are computed with; a rule that its numbers reduce to another (momentum 0)
@@ -73,7 +77,11 @@ def fingerprint(run: Run, study: Mapping[str, Any]) -> str:
     Args:
         run: the run.
         study: what all runs share and the result depends on; JSON values.
+        data: fingerprints of the data by the data seeds of runs that have one. Such a run is the same as one of a study
+            whose only data seed it is.
     """
+    if run.data_seed is not None:
+        study = {**study, "data_seed": run.data_seed, "data": (data or {}).get(run.data_seed)}
     optimizer, numbers = registry.canonical(run.optimizer, dict(run.hyperparameters))
     if "batch_size" in numbers:  # the same run as one of a study whose batches are of this size
         study = {**study, "batch_size": int(numbers.pop("batch_size"))}

@@ -16,9 +16,17 @@ from jaxopt_study.optimizers.scalars import Scalar
 MODULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adagrad", "cyclical")
 """Of this package; each says in ``FAMILIES`` which rules it has. Tables and figures follow this order."""
 
-TAKEN = {"epoch", *CURVES, *OPTIONAL_CURVES, "optimizer", "seed", "reason", "fingerprint", "batch_size"} | {
-    *Summary._fields
-}
+TAKEN = {
+    "epoch",
+    *CURVES,
+    *OPTIONAL_CURVES,
+    "optimizer",
+    "seed",
+    "data_seed",
+    "reason",
+    "fingerprint",
+    "batch_size",
+} | {*Summary._fields}
 """What every run has in its file, in summary.csv or in config.json: no number of a rule may have such a name."""
 
 # Defaults are Keras's, but for momentum, which is off there and would make three families plain SGD.

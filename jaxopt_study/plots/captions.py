@@ -14,7 +14,7 @@ from jaxopt_study.plots import heatmaps, labels, selection
 
 def over_seeds(histories: Sequence[History], several: str, one: str = "One seed.") -> str:
     """``several``, with the number of seeds in place of ``{}``, or ``one`` where there is one seed."""
-    count = len({h.seed for h in histories})
+    count = len({h.replicate for h in histories})
     return several.format(count) if count > 1 else one
 
 

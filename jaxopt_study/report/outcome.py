@@ -117,6 +117,9 @@ def write_report(
             reference.claims.select(_CLAIMS_IN_PRINT),
             f"Verdicts, with 95% intervals, of equivalences 90%{on}.",
         )
+    sources = tables.variance_components(histories, chance, _orders(origins))
+    if sources.rows:
+        in_full["tables/variance_components"] = sources
     in_full |= {f"tables/{name}": table for name, table in (further or {}).items()}
     if curves := tuning_curves(by_rule(histories), chance):
         in_full["tables/tuning_curves"] = tuning.table(curves)
@@ -126,7 +129,13 @@ def write_report(
         write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
-        figures=figures, notes=notes,
+        figures=figures, notes=notes, sources=sources,
     )  # fmt: skip
     write_text(folder / "report.html", html)
     return folder / "report.html"
+
+
+def _orders(origins: Sequence[Origin]) -> str:
+    """What a study's data seeds are of: where its data are split here, every one has a split of its own."""
+    split = any(len(set(origin.config.get("data_seeds", {}).values())) > 1 for origin in origins)
+    return "order and split of the data" if split else "order of the data"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import wording
 from jaxopt_study.report.facts import VERDICTS, Origin, Reference, facts
-from jaxopt_study.report.tables import Table
+from jaxopt_study.report.tables import Table, to_html
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -44,6 +44,7 @@ def render(
     reference: Reference | None = None,
     figures: Sequence["SavedFigure"] = (),
     notes: Sequence[str] = (),
+    sources: Table | None = None,
 ) -> str:
     """The page as HTML. Every text is escaped; nothing is loaded from outside it.
 
@@ -57,6 +58,7 @@ def render(
         reference: the publication that the study is set beside; the page does not speak of any if None.
         figures: in any order; they are shown by their numbers, those without a number last.
         notes: sentences, such as why a figure is left out.
+        sources: as ``tables.variance_components`` gives it; no section without rows.
 
     Raises:
         EnvironmentFault: a figure cannot be read.
@@ -81,6 +83,7 @@ def render(
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
         sections=_sections(numbered, reference.sections if reference else ()),
         notes=notes,
+        sources=to_html(sources) if sources and sources.rows else "",
         runs=listed,
         numeric=listed.numeric(),
         texts={name: wording.apart(listed.column(name)) for name in runs.columns if name not in wording.FIXED_COLUMNS},

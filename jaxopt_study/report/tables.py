@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxopt_study.analysis import minima
+from jaxopt_study.analysis import components, minima
 from jaxopt_study.analysis.best import best_of
 from jaxopt_study.analysis.numbers import number
-from jaxopt_study.analysis.runs import by_rule
+from jaxopt_study.analysis.runs import Runs, by_rule
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import wording
@@ -60,18 +60,25 @@ class Table(NamedTuple):
 def summary(histories: Iterable[History], chance: float = math.inf) -> Table:
     """One row a run, in the order given, labelled as the histories are; ``chance`` is the loss of guessing.
 
-    Columns: optimizer, each hyperparameter by its name (empty where the rule has none of it), seed, the fields of
-    :class:`jaxopt_study.analysis.minima.Summary`; where a run failed, also reason.
+    Columns: optimizer, each hyperparameter by its name (empty where the rule has none of it), seed, data_seed where any
+    has one, the fields of :class:`jaxopt_study.analysis.minima.Summary`; where a run failed, also reason.
     """
     runs = list(histories)
     names = tuple(dict.fromkeys(name for run in runs for name in run.hyperparameters))
-    failed = any(run.reason for run in runs)
+    failed, ordered = any(run.reason for run in runs), any(run.data_seed is not None for run in runs)
     rows: list[tuple[Value, ...]] = []
     for run in runs:
         point = (run.hyperparameters.get(name) for name in names)
-        rows.append((run.optimizer, *point, run.seed, *minima.summary(run, chance), *([run.reason] if failed else [])))
-    columns = ("optimizer", *names, "seed", *minima.Summary._fields, *(["reason"] if failed else []))
+        seeds = (run.seed, run.data_seed) if ordered else (run.seed,)
+        rows.append((run.optimizer, *point, *seeds, *minima.summary(run, chance), *([run.reason] if failed else [])))
+    of_data = ("data_seed",) if ordered else ()
+    columns = ("optimizer", *names, "seed", *of_data, *minima.Summary._fields, *(["reason"] if failed else []))
     return Table(columns, rows).without_empty(("test_loss_at_min_val", "test_accuracy_at_min_val"))
+
+
+def variance_components(histories: Iterable[History], chance: float, orders: str) -> Table:
+    """A row a source of variance, see :class:`jaxopt_study.analysis.components.Component`."""
+    return Table(components.Component._fields, components.components(Runs(histories, chance=chance), orders))
 
 
 def best_configurations(histories: Iterable[History], chance: float = math.inf) -> Table:

@@ -9,7 +9,9 @@ from jaxopt_study.analysis.numbers import numbers
 from jaxopt_study.plots import labels
 
 FIXED_COLUMNS = tuple(
-    dict.fromkeys(("optimizer", "seed", "status", "min_val_loss", "val_accuracy_at_min_val", *Summary._fields))
+    dict.fromkeys(
+        ("optimizer", "seed", "data_seed", "status", "min_val_loss", "val_accuracy_at_min_val", *Summary._fields)
+    )
 )
 """Of the table of runs, in the page's order; every other column is a hyperparameter."""
 COLUMNS: Mapping[str, str] = {

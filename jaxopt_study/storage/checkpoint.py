@@ -68,6 +68,7 @@ class Checkpoints:
             "optimizer": (optimizer := next(iter(begun)).optimizer),
             "rule": registry.family(optimizer).identity,
             "runs": [[list(map(list, run.hyperparameters)), run.seed] for run in begun],
+            **({} if (data_seed := next(iter(begun)).data_seed) is None else {"data_seed": data_seed}),
             "epochs": list(map(len, rows)),
             "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
             "bytes": packed.size,
@@ -151,7 +152,12 @@ class Checkpoints:
 
         table = self._table(step)
         runs = [
-            Run(table["optimizer"], tuple((name, value) for name, value in hyperparameters), seed)
+            Run(
+                table["optimizer"],
+                tuple((name, value) for name, value in hyperparameters),
+                seed,
+                table.get("data_seed"),
+            )
             for hyperparameters, seed in table["runs"]
         ]
         if group(runs[0]) != of or table.get("rule", "") != registry.family(runs[0].optimizer).identity:

@@ -39,8 +39,8 @@ class Store:
 
     def write(self, fingerprint: str, history: History) -> None:
         """Adds a finished run; EnvironmentFault: it cannot be written; nothing is left half-written."""
-        if not (set(history.hyperparameters) <= set(self.numbers) and set(optional(history)) <= set(self.optional)):
-            self.mend(history.hyperparameters, optional(history))
+        if not (numbers_of(history).keys() <= set(self.numbers) and set(optional(history)) <= set(self.optional)):
+            self.mend(numbers_of(history), optional(history))
         table = to_table(fingerprint, history, self.numbers, self.optional)
         write_atomically(self.path(fingerprint), lambda path: pq.write_table(table, path, compression="zstd"))
 
@@ -79,6 +79,11 @@ class Store:
         return {fingerprint: history for fingerprint, (history, _) in read.items()}
 
 
+def numbers_of(history: History) -> dict[str, float]:
+    """The numbers of a run that have a column of their name: hyperparameters, and the data seed where it has one."""
+    return {**history.hyperparameters, **({} if history.data_seed is None else {"data_seed": history.data_seed})}
+
+
 def optional(history: History) -> tuple[str, ...]:
     """The names of the optional curves that a run has."""
     return tuple(name for name in OPTIONAL_CURVES if name in history.curves)
@@ -92,7 +97,7 @@ def to_table(
     ``numbers`` are the names of the columns for hyperparameters, ``more`` those for optional curves; the run's own if
     None. The metadata hold what describes the run and a digest of all.
     """
-    epochs, own = history.epochs, dict(history.hyperparameters)
+    epochs, own = history.epochs, numbers_of(history)
     numbers = list(own if numbers is None else numbers)
     more = optional(history) if more is None else more
     empty = [None] * epochs
@@ -192,6 +197,7 @@ def _checked(table: pa.Table, fingerprint: str) -> History:
         curves={name: table[name].to_numpy() for name in _measured(table)},
         diverged_epoch=described["diverged_epoch"],
         reason=described.get("reason", ""),
+        data_seed=described["hyperparameters"].pop("data_seed", None),
     )
     curves = [name for name in table.column_names if name in (*CURVES, *OPTIONAL_CURVES)]
     again = to_table(fingerprint, history, _numbers(table), curves[len(CURVES) :])

@@ -76,7 +76,9 @@ def replay(callback: Callback, runs: Mapping[Run, History]) -> None:
 
 def by_run(histories: Iterable[History]) -> dict[Run, History]:
     """Finished runs of a store by what they are called, for :func:`replay`."""
-    return {Run(each.optimizer, tuple(each.hyperparameters.items()), each.seed): each for each in histories}
+    return {
+        Run(each.optimizer, tuple(each.hyperparameters.items()), each.seed, each.data_seed): each for each in histories
+    }
 
 
 def run_name(run: Run, usual: Mapping[str, float] | None = None) -> str:
@@ -90,7 +92,8 @@ def run_name(run: Run, usual: Mapping[str, float] | None = None) -> str:
     shown = {n: v for n, v in run.hyperparameters if n not in GUARDS or v != usual.get(n)}
     numbers = [f"{name}={np.float32(value)!s}" for name, value in shown.items()]
     rule = re.sub(r"[/\\]|^\.+", "_", run.optimizer)  # one folder, and not the one above
-    return "/".join([rule, ",".join([*numbers, f"seed={run.seed}"])])
+    of_data = [] if run.data_seed is None else [f"data_seed={run.data_seed}"]
+    return "/".join([rule, ",".join([*numbers, f"seed={run.seed}", *of_data])])
 
 
 def _usual(rule: str, runs: Iterable[Run]) -> dict[str, float]:
