@@ -1,6 +1,7 @@
 """What does --until=decided save? Made studies, with a known truth, replayed with seeds added and with ten everywhere.
 
-    python -m experiments.benchmarks.until                # 1,000 studies, a few minutes
+    python -m experiments.benchmarks.until                # 1,000 made studies, a few minutes
+    python -m experiments.benchmarks.until --workdir=W    # the article's claims on the stored runs of W, of many seeds
 
 A study has 120 configurations, whose losses and spread of seeds are like those of the photographs (cats_vs_dogs_32),
 and 43 claims of one to three parts, each that one configuration is worse than another: by 0.1 to 15 standard deviations
@@ -9,19 +10,26 @@ with added seeds begins with two, looks after every round, spends its 5% over th
 and gets the runs that jaxopt_study.engine.allocation.next_runs asks for.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import flags
 from rich.console import Console
 
+from experiments import report
+from experiments.article.claim import Claim, judge, open_questions
+from experiments.article.find import ArticleRuns
+from experiments.article.verdict import UNDECIDED
 from experiments.benchmarks import common
+from experiments.command import experiment
 from experiments.command import flags as command
 from jaxopt_study.analysis.looking import Question, allowed
-from jaxopt_study.analysis.moderated import fit_prior
+from jaxopt_study.analysis.moderated import fit_prior, moderate
 from jaxopt_study.analysis.runs import configuration_of
 from jaxopt_study.engine.allocation import next_runs
 from jaxopt_study.grids.run import Run
+from jaxopt_study.history import History
 
 STUDIES = flags.DEFINE_integer("studies", 1000, "Made studies.", 1)
 CONFIGURATIONS, CLAIMS, FIRST, MOST, ALPHA = 120, 43, 2, 10, 0.05
@@ -84,9 +92,8 @@ def judged(study: Made, seeds: np.ndarray, most: int | None) -> list[tuple[int, 
         of_count = parts[counts == count]
         values = study.losses[of_count[:, 0], :count] - study.losses[of_count[:, 1], :count]
         dof, variance = count - 1.0, values.var(axis=1, ddof=1)
-        if prior is not None:
-            variance = (prior.dof * prior.variance + dof * variance) / (prior.dof + dof)
-            dof += prior.dof
+        moderated = [moderate(each, dof, prior) for each in variance.tolist()]
+        variance, dof = np.array([one for one, _ in moderated]), moderated[0][1]
         above[counts == count] = special.stdtr(dof, -values.mean(axis=1) / np.sqrt(variance / count))
     found, at = [], 0
     for pairs in study.claims:
@@ -167,13 +174,52 @@ def replay(studies: int, seed: int = 0) -> dict[str, float]:
     return dict(zip(names, values, strict=True))
 
 
+def stored(claims: Sequence[Claim], histories: Sequence[History], **about: Any) -> dict[str, float]:
+    """Shares for stored runs, of which all configurations have as many seeds, from 0 on.
+
+    Args:
+        claims: to be judged.
+        histories: the runs.
+        **about: them, for ``ArticleRuns``.
+
+    Returns:
+        ``epochs`` and ``kept`` as :func:`replay`, ``decided_everywhere``, and ``other``: of all claims those that are
+        decided another way than with all seeds.
+    """
+    most = 1 + max(run.seed for run in histories)
+    runs = [Run(one.optimizer, tuple(one.hyperparameters.items()), one.seed) for one in histories]
+    by_run = dict(zip(runs, histories, strict=True))
+    there = [run for run in runs if run.seed < FIRST]
+    while True:
+        seen = ArticleRuns([by_run[run] for run in there], most_seeds=most, **about)
+        more = next_runs(there, open_questions(claims, seen), most)
+        if not more:
+            break
+        there += more
+    whole, added = judge(claims, ArticleRuns(histories, **about)), judge(claims, seen)
+    pairs = [(one.verdict, other.verdict) for one, other in zip(whole, added, strict=True)]
+    decided = [pair for pair in pairs if pair[0] != UNDECIDED]
+    return {
+        "epochs": sum(by_run[run].epochs for run in there) / sum(one.epochs for one in histories),
+        "kept": sum(other == one for one, other in decided) / max(len(decided), 1),
+        "decided_everywhere": len(decided) / len(claims),
+        "other": sum(other not in (one, UNDECIDED) for one, other in pairs) / len(claims),
+    }
+
+
 def run() -> None:
     """From the flags to the table."""
-    found = replay(STUDIES.value)
+    if flags.FLAGS.workdir:
+        with report.read() as (results, _):
+            about = {"chance": results.chance, "article_setup": results.runs.article_setup}
+            found, title = stored(experiment.claims(), results.histories, **about), str(results.origins[0][0])
+    else:
+        found = replay(STUDIES.value)
+        title = f"{STUDIES.value} made studies of {CONFIGURATIONS} configurations and {CLAIMS} claims"
     rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in found.items()]
-    title = f"{STUDIES.value} made studies of {CONFIGURATIONS} configurations and {CLAIMS} claims"
     Console(width=100).print(common.table(title, ("share", ""), rows))
 
 
 if __name__ == "__main__":
+    report.define("Not used.")
     command.start(run)

@@ -74,6 +74,8 @@ class TrainingProgress:
         """The study is known: how many runs, how many of them are in the store, the most epochs of a run."""
         self.total_runs, self.finished, self.max_epochs = total, stored, max_epochs
         self.expected = (total - stored) * max_epochs
+        self.epochs = 0
+        self.reached.clear()
         kept = f", {stored} of them already in the store" if stored else ""
         todo = "; compiling" if stored < total else "; nothing is left to train"
         self.console.print(f"{total} runs{kept}{todo}")

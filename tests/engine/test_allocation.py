@@ -2,12 +2,14 @@
 
 import math
 
+import made_runs
 import own_studies
 import pytest
 from compared import assert_identical
 
 import jaxopt_study as js
 from experiments.benchmarks import until
+from experiments.command import experiment
 from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.runs import configuration_of
 from jaxopt_study.engine.allocation import next_runs
@@ -97,6 +99,15 @@ def test_what_seeds_cannot_be_added_to_is_refused_in_a_line(tmp_path, options, m
     with pytest.raises(js.InputError, match=f"^{message}"):
         study(tmp_path / "w", 3, **options)
     assert not (tmp_path / "w").exists()
+
+
+def test_stored_runs_are_replayed_with_the_claims_themselves():
+    runs = [run for run in made_runs.world(seeds=5) if run.optimizer == "sgd"]
+    chosen = [claim for claim in experiment.claims() if claim.id in ("S1", "S2", "S4")]
+    found = until.stored(chosen, runs)
+    assert found["kept"] == found["decided_everywhere"] == 1
+    assert found["other"] == 0
+    assert 0.4 <= found["epochs"] < 1
 
 
 def test_in_made_studies_two_fifths_of_the_epochs_decide_nine_tenths_of_what_ten_seeds_everywhere_decide():

@@ -16,7 +16,7 @@ from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
 from jaxopt_study.storage import workdir
 from jaxopt_study.watch import callbacks as watching
-from jaxopt_study.watch.progress import Deadline, watched
+from jaxopt_study.watch.progress import Deadline, TrainingProgress, watched
 
 event_pb2 = pytest.importorskip("tensorboardX.proto.event_pb2") if importlib.util.find_spec("tensorboardX") else None
 needs_writer = pytest.mark.skipif(event_pb2 is None, reason="tensorboardX is not installed")
@@ -79,6 +79,15 @@ def test_a_deadline_is_near_when_the_epoch_under_way_and_one_more_would_pass_it(
 
 def test_no_deadline_is_never_near():
     assert not Deadline(None, clock=lambda: 1e9).near()
+
+
+def test_a_second_round_of_runs_is_counted_by_itself():
+    bar = TrainingProgress()
+    for stored, seed in ((0, 0), (1, 1)):
+        bar.begin(stored + 1, stored, 2)
+        for number in (1, 2):
+            bar.epoch(RUN._replace(seed=seed), number, {"val_loss": 0.5})
+        assert (bar.epochs, bar.expected) == (2, 2)
 
 
 def test_when_the_time_is_over_a_line_says_what_is_left_and_the_same_goes_on(tmp_path, capsys):
