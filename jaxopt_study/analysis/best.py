@@ -174,13 +174,13 @@ def best_of(
     """
     chosen, told = best_first(configurations)[0][0], held_out(configurations)
     minima = seed_minima(told, chance=chance)
-    mixed = f"{minima.worse} of {minima.seeds} seeds {WORSE}" if 0 < minima.worse < minima.seeds else ""
+    stuck = f"{minima.worse} of {len(told)} seeds {WORSE}" if minima.worse else ""
 
     def over_seeds(measure: Callable[[History], float], moderated: bool = True) -> Estimate:
         values = [value for value in map(measure, told) if math.isfinite(value)]
         inflation = HALVES_AGREE if len(configurations) > 1 else 1.0
         prior = prior_of_losses(among or configurations, told, measure, chance) if moderated else None
-        return seed_estimate(values, prior=prior, positive=True, no_interval=mixed, inflation=inflation)
+        return seed_estimate(values, prior=prior, positive=True, no_interval=stuck, inflation=inflation)
 
     val, student = over_seeds(lowest_loss), over_seeds(lowest_loss, moderated=False)
     train = over_seeds(lambda run: lowest_loss(run, "train_loss"))
@@ -193,7 +193,7 @@ def best_of(
         alone,
         f"{others} of {count} seeds show another configuration, which the other half of them chooses" if others else "",
         f"{lost} of {count} seeds diverged" if lost else "",
-        f"{minima.worse} of {count} seeds {WORSE}" if minima.worse else "",
+        stuck if stuck not in val.note else "",
     ]
     return Best(
         chosen.optimizer, chosen.hyperparameters, val.value, val.low, val.high, minima.accuracy, train.value,

@@ -143,7 +143,7 @@ def seed_estimate(
     mean = seed_mean(np.log(finite) if logs else finite, known, step, inflation=inflation)
     if mean is None or no_interval:
         one = "one seed: no interval" if len(finite) == 1 else f"{len(finite)} equal seeds: no interval"
-        reasons = filter(None, [one if mean is None else f"no interval: {no_interval}", note])
+        reasons = filter(None, [f"no interval: {no_interval}" if no_interval and len(finite) > 1 else one, note])
         return Estimate(centre, math.nan, math.nan, len(finite), "; ".join(reasons))
     half = mean.half_width(level)
     with np.errstate(over="ignore"):  # of two seeds far apart the interval may reach to infinity

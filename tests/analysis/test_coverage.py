@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from made_runs import history
 
+from jaxopt_study.analysis.best import best_of
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.moderated import prior_of
 
@@ -117,6 +119,19 @@ def test_measures_of_two_values_with_their_step(often, seeds):
     covered, share = coverage(found, np.full(4000, 3 * often))
     assert covered >= 0.93
     assert share == 1
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_configurations_of_which_a_third_of_the_runs_is_stuck_at_guessing(seeds):
+    """An interval is told where no run is stuck, of the runs that learn: it is their mean that it holds."""
+    rng = np.random.default_rng(seeds)
+    stuck = rng.random((1500, seeds)) < 1 / 3
+    losses = np.where(stuck, 0.694, 0.3 * np.exp(0.03 * rng.standard_normal(stuck.shape)))
+    found = [best_of([[history(seed=s, val=[one]) for s, one in enumerate(row)]], math.log(2)) for row in losses]
+    told = np.array([bool(best.method) for best in found])
+    np.testing.assert_array_equal(told, ~stuck.any(axis=1))
+    assert all("worse than guessing" in best.note for best, has in zip(found, told, strict=True) if not has)
+    assert np.mean([best.val_low <= 0.3 <= best.val_high for best in found if best.method]) >= 0.93
 
 
 @pytest.mark.parametrize("seeds", SEEDS)

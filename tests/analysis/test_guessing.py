@@ -67,7 +67,7 @@ def test_tables_tell_it_and_the_store_does_not():
     assert tables.summary(runs, CHANCE).column("status") == [WORSE] * 3 + ["finished"] * 5
     assert {run.status for run in runs} == {"finished"}
     (best,) = tables.best_configurations(runs[:2], CHANCE).records()
-    assert best["note"] == f"2 equal seeds: no interval; 2 of 2 seeds {WORSE}"
+    assert best["note"] == f"no interval: 2 of 2 seeds {WORSE}"
 
 
 def test_the_terminal_tells_it_and_marks_no_best_that_has_not_learnt():
