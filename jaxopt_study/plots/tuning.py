@@ -62,7 +62,8 @@ def lines(curves: Sequence[TuningCurve], *, title: str = "", chance: float = np.
         drawn = [_line(axes, curve, looks[curve.optimizer]) for curve in curves]
         means = np.concatenate([[one.value for one in curve.expected] for curve in curves])
         # Bands of few seeds are wide: the means have the room.
-        style.scale(axes, np.concatenate([means, *drawn]), 1.3 * float(means.max()))
+        low, high = 0.85 * float(means.min()), 1.2 * float(means.max())
+        style.scale(axes, np.clip(np.concatenate([means, *drawn]), low, high))
         style.guessing_line(axes, chance)
         _tries_axis(axes, most)
         axes.set_ylabel(f"expected loss of the best\n({labels.LOSS_UNIT})")
@@ -80,7 +81,7 @@ def _line(axes: Axes, curve: TuningCurve, look: style.Look) -> np.ndarray:
     axes.plot(tried[own - 1], mean[own - 1], color=look.color, marker=look.marker, markersize=5)
     axes.plot(tried[own - 1 :], mean[own - 1 :], color=look.color, linestyle=":", linewidth=0.8)
     axes.fill_between(tried[:own], low[:own], high[:own], color=look.color, alpha=0.14, linewidth=0)
-    ends = np.concatenate([low, high])
+    ends = np.concatenate([low, high]) if own > 1 else np.zeros(0)  # of one there is a point, and no band
     finite: np.ndarray = ends[np.isfinite(ends)]
     return finite
 
