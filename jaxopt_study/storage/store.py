@@ -1,5 +1,6 @@
 """The finished runs of a work directory: one Parquet file a run, written once, all with the same columns."""
 
+import dataclasses
 import hashlib
 import json
 import warnings
@@ -267,5 +268,7 @@ def histories_of(table: pa.Table) -> list[History]:
             given = f"several runs of {optimizer} with seed {seed} and the same numbers"
             raise InputError("runs", given, "allowed are the runs of one study")
         own = {name: value for name, value in zip(numbers, values, strict=True) if value is not None}
-        histories.append(History.from_rows(optimizer, own, seed, status, curves[ordered], measured))
+        data_seed = own.pop("data_seed", None)
+        history = History.from_rows(optimizer, own, seed, status, curves[ordered], measured)
+        histories.append(dataclasses.replace(history, data_seed=None if data_seed is None else int(data_seed)))
     return histories

@@ -1,5 +1,6 @@
 """What is to be expected of the best of n configurations is what drawing all sets of n gives."""
 
+import dataclasses
 import itertools
 import math
 
@@ -16,7 +17,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.plots import tuning
 from jaxopt_study.plots.picture import Source
 from jaxopt_study.plots.selection import NotDrawable
-from jaxopt_study.storage.store import tidy
+from jaxopt_study.storage.store import histories_of, tidy
 
 
 def grid(losses, optimizer="sgd"):
@@ -118,6 +119,16 @@ def test_a_table_of_runs_in_any_order_gives_the_curves_of_its_runs():
     assert of_runs["loss"].to_pylist() == [one.value for curve in first for one in curve.expected]
     lowest = [row["optimizer"] for row in of_runs.sort_by("tried").to_pylist() if row["winner"]]
     assert lowest == winners(first)
+
+
+def test_orders_of_the_data_in_a_table_are_told_apart():
+    runs = [dataclasses.replace(run, data_seed=order) for order in (3, 4) for run in two_rules()]
+    table = tidy((str(at), run) for at, run in enumerate(runs))
+    again = histories_of(table)
+    assert [(run.data_seed, run.seed, run.hyperparameters) for run in again] == [
+        (run.data_seed, run.seed, run.hyperparameters) for run in runs
+    ]
+    assert set(js.tuning_curves(table)["seeds"].to_pylist()) == {6}
 
 
 def test_runs_that_are_no_study_are_refused():
