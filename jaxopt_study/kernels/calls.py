@@ -13,11 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_study.kernels import library
+from jaxopt_study.kernels import cuda_library, library
 
 Arrays = list[jax.Array]
 Strides = tuple[int, int]
 Residuals = tuple[jax.Array, ...]
+_PIXELS = 32
+"""That a warp of the GPU adds up for the gradient of a kernel; their sums are added up in turn. Whatever the number of
+runs, so that no run's sums depend on the others."""
 
 
 class Parameters(NamedTuple):
@@ -47,6 +50,8 @@ class Form(NamedTuple):
         rate: of its dropout.
         padded: whether the result has a border for a block that follows.
         first: whether the input's gradient is of no use.
+        cuda: whether it is computed on a GPU, by the kernels in CUDA. They take a batch of any size, all runs of a vmap
+            in one call, and no shift.
     """
 
     epsilon: float
@@ -54,6 +59,7 @@ class Form(NamedTuple):
     rate: float
     padded: bool
     first: bool
+    cuda: bool = False
 
 
 def fits_block(batch: int, dtype: Any) -> bool:
@@ -116,11 +122,16 @@ def _backward(
     channels, outputs = kernel.shape[2:]
     _, rows, columns, batch = active.shape
     image = (0,) if form.first else x.shape
-    routed = (outputs, *(2 * -(-(side - 2) // 2) + 2 for side in x.shape[1:3]), batch)
-    scratch = (outputs * max(9 * channels, 4 * rows * columns * batch),)
-    shapes = (image, kernel.shape, shift.shape, *((outputs,),) * 3, routed, scratch)
+    scratch: tuple[tuple[int, ...], ...]
+    if form.cuda:
+        parts = -(-rows * columns // _PIXELS)
+        scratch = (active.shape, (2, outputs, rows), (parts, 9, channels, outputs))
+    else:
+        routed = (outputs, *(2 * -(-(side - 2) // 2) + 2 for side in x.shape[1:3]), batch)
+        scratch = (routed, (outputs * max(9 * channels, 4 * rows * columns * batch),))
+    shapes = (image, kernel.shape, shift.shape, *((outputs,),) * 3, *scratch)
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    called = _call("block_gradient", results, *residuals, _single(gradients[0]), **_static(form))
+    called = _block_call("block_gradient", form, results, *residuals, _single(gradients[0]))
     d_x, d_kernel, d_shift, d_bias, d_scale, d_offset, *_ = called
     return None if form.first else d_x, Parameters(d_kernel, d_bias, d_scale, d_offset, d_shift), None
 
@@ -135,19 +146,26 @@ def _run(
     _, rows, columns, batch = x.shape
     n, m, outputs = (rows - 2) // 2, (columns - 2) // 2, kernel.shape[3]
     border, channels = 2 * form.padded, 0 if mean.size else outputs  # statistics that are given are not computed
-    results = (
+    results = [
         jax.ShapeDtypeStruct((outputs, n + border, m + border, batch), jnp.float32),
         jax.ShapeDtypeStruct((outputs, n, m, batch), jnp.float32),
         jax.ShapeDtypeStruct((outputs, n, m, batch), jnp.uint8),
         *(jax.ShapeDtypeStruct((channels,), jnp.float32),) * 2,
-    )
+    ]
+    if form.cuda:  # room for the sums of each warp: of one window, at most
+        warps = n * m * -(-batch // 32)
+        results.append(jax.ShapeDtypeStruct((3, channels, warps), jnp.float32))
     arguments = (x, kernel, shift, bias, scale, offset, mean, variance, seed)
-    called: tuple[jax.Array, ...] = _call("block", results, *arguments, **_static(form))
-    return called
+    return tuple(_block_call("block", form, results, *arguments)[:5])
 
 
-def _static(form: Form) -> dict[str, Any]:
-    return {"epsilon": np.float32(form.epsilon), "layer": np.int32(form.layer), "rate": np.float32(form.rate)}
+def _block_call(handler: str, form: Form, results: Any, *arguments: jax.Array) -> Any:
+    static = {"epsilon": np.float32(form.epsilon), "layer": np.int32(form.layer), "rate": np.float32(form.rate)}
+    if not form.cuda:
+        return _call(handler, results, *arguments, **static)
+    # What runs share comes with an axis of length 1, and is not copied.
+    call: Any = jax.ffi.ffi_call(cuda_library.target(handler), results, vmap_method="expand_dims")
+    return call(*arguments, **static)
 
 
 def fits_convolution(dtype: Any, filters: int) -> bool:

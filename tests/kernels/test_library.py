@@ -9,6 +9,7 @@ import sys
 import psutil
 import pytest
 
+from jaxopt_study.kernels import compiled as libraries
 from jaxopt_study.kernels import library
 
 needs_kernels = pytest.mark.skipif(not library.available(), reason="there is no C++ compiler")
@@ -26,7 +27,7 @@ def compiler(folder, words):
 
 def process(code, **environment):
     """What a process with these kernels prints, and what it says on stderr, line by line."""
-    words = [sys.executable, "-c", f"from jaxopt_study.kernels import library\n{code}"]
+    words = [sys.executable, "-c", f"from jaxopt_study.kernels import compiled, library\n{code}"]
     done = subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
     return done.stdout.split(), done.stderr.splitlines()
 
@@ -34,7 +35,7 @@ def process(code, **environment):
 @pytest.fixture
 def compiled(tmp_path):
     """A compiler that copies the library of these tests and notes that it was asked; and where its cache is."""
-    (kept,) = library._folder().glob("*.so")
+    (kept,) = libraries.folder().glob(f"{library._recipe().key}-*.so")
     shutil.copy(kept, tmp_path / "whole.so")
     copies = compiler(tmp_path, f'echo asked >> {tmp_path}/asked; cp {tmp_path}/whole.so "$made"')
     return {"CXX": copies, "XDG_CACHE_HOME": str(tmp_path)}, tmp_path / "jaxopt_study" / "native"
@@ -63,21 +64,20 @@ damages = {
     "a link": a_link,
     "others may write the folder": lambda path: path.parent.chmod(0o777),
 }
-compiler = library._compiler()
-key = library._key(compiler)
+recipe = library._recipe()
 with tempfile.TemporaryDirectory() as scratch:
-    library._built(compiler, key, Path(scratch))
+    compiled.built(recipe, Path(scratch))
     for name, damage in damages.items():
-        assert library._cached(key) is not None, name
-        (kept,) = library._folder().glob("*.so")
+        assert compiled.cached(recipe.key) is not None, name
+        (kept,) = compiled.folder().glob("*.so")
         whole = kept.read_bytes()
         kept.unlink()  # what this process has loaded stays as it is
         kept.write_bytes(whole)
         kept.chmod(0o700)
         damage(kept)
-        assert library._cached(key) is None, name
-        library._built(compiler, key, Path(scratch))
-(kept,) = library._folder().glob("*.so")
+        assert compiled.cached(recipe.key) is None, name
+        compiled.built(recipe, Path(scratch))
+(kept,) = compiled.folder().glob("*.so")
 assert kept.parent.stat().st_mode & 0o777 == 0o700
 print(library.lanes())
 """
@@ -123,13 +123,13 @@ def test_a_full_disk_leaves_nothing_behind(compiled):
     small = f"""
 import resource, signal, subprocess
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-run = library._run
-def limited(command):
-    done = run(command)
+run = compiled._run
+def limited(command, timeout_s):
+    done = run(command, timeout_s)
     if {str(sys.executable)!r} in command[0]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     return done
-library._run = limited
+compiled._run = limited
 print(library.lanes())
 """
     assert process(small, **environment) == ([str(library.lanes())], [])

@@ -2,6 +2,7 @@
 
 import functools
 
+import emulated
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,15 +21,21 @@ from jaxopt_study.training import diagnostics
 EPSILON = 1e-3
 WORDS = jnp.array([1, 77], jnp.uint32)
 needs_kernels = pytest.mark.skipif(not library.available(), reason="there is no C++ compiler")
+needs_emulation = pytest.mark.skipif(not emulated.available(), reason="there is no C++ compiler")
 
 
 def native(form, x, parameters):
     return calls.block(form, calls.pad(x), parameters, WORDS)
 
 
+def cuda(form, x, parameters):
+    """The block in CUDA, emulated, which takes no shift."""
+    return calls.block(form._replace(cuda=True), calls.pad(x), parameters, WORDS)
+
+
 def products(form, x, parameters):
     """The block as it is without a compiler."""
-    first = form.first
+    first = form.first and parameters.shift.size
     pooled = (
         shared_conv_pool(shared_columns(x), parameters.kernel, parameters.shift)
         if first
@@ -39,12 +46,15 @@ def products(form, x, parameters):
     return dropout(y, WORDS, form.layer, form.rate), mean, variance
 
 
+BLOCKS = [pytest.param(native, marks=needs_kernels), pytest.param(cuda, marks=needs_emulation), products]
+
+
 def plain(form, x, parameters):
     """The block of Flax's own layers."""
     y = jax.lax.conv_general_dilated(
         x.transpose(3, 1, 2, 0), parameters.kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    if form.first:
+    if form.first and parameters.shift.size:
         n, m = x.shape[1] // 2, x.shape[2] // 2
         shift = parameters.shift.reshape(-1, 2, 2, n, m).transpose(3, 1, 4, 2, 0).reshape(1, 2 * n, 2 * m, -1)
         y = y[:, : 2 * n, : 2 * m] + jnp.broadcast_to(shift, (y.shape[0], *shift.shape[1:]))
@@ -72,7 +82,7 @@ def results(block, form, *operands):
     return jax.tree.leaves((found, gradients))
 
 
-@pytest.mark.parametrize("block", [pytest.param(native, marks=needs_kernels), products])
+@pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("mean", [1.0, 10.0, 100.0])
 def test_a_deviation_small_beside_the_mean_is_not_lost(block, mean):
     """The first activation is far from the others, so that it would not do to shift by it."""
@@ -141,11 +151,17 @@ def test_measures_of_many_parameters_are_right_to_a_millionth(compiled, draw, mo
 BAD = (np.nan, np.inf, -np.inf)
 
 
-@needs_kernels
-@pytest.mark.parametrize("first", [False, True])
-def test_what_is_not_finite_reaches_all_that_it_reaches_in_the_plain_layers(first):
-    """In each operand, forward and backward: the same numbers in C++ and in products, and at least those of Flax, whose
-    ReLU and pooling send zeros back to some that depend on them."""
+@pytest.mark.parametrize(
+    ("block", "first"),
+    [
+        pytest.param(native, False, marks=needs_kernels),
+        pytest.param(native, True, marks=needs_kernels),
+        pytest.param(cuda, False, marks=needs_emulation),
+    ],
+)
+def test_what_is_not_finite_reaches_all_that_it_reaches_in_the_plain_layers(block, first):
+    """In each operand, forward and backward: the same numbers in the kernels and in products, and at least those of
+    Flax, whose ReLU and pooling send zeros back to some that depend on them."""
     rng = np.random.default_rng(0)
     channels, outputs, rows, columns, batch = 1, 4, 6, 5, 16
 
@@ -171,8 +187,8 @@ def test_what_is_not_finite_reaches_all_that_it_reaches_in_the_plain_layers(firs
                 old = getattr(parameters, name)
                 changed = parameters._replace(**{name: old.at[(0,) * old.ndim].set(bad)})
             ours, theirs, flax = (
-                [~np.isfinite(each) for each in results(block, form, x, changed, weights)]
-                for block in (native, products, plain)
+                [~np.isfinite(each) for each in results(of, form, x, changed, weights)]
+                for of in (block, products, plain)
             )
             for one, two, three in zip(ours, theirs, flax, strict=True):
                 np.testing.assert_array_equal(one, two, err_msg=f"{name} {bad}")
@@ -183,7 +199,7 @@ def test_what_is_not_finite_reaches_all_that_it_reaches_in_the_plain_layers(firs
         assert [reached[name, np.nan] for name in ("x", "kernel", "bias")] == [(480, 480)] * 3
 
 
-@pytest.mark.parametrize("block", [pytest.param(native, marks=needs_kernels), products])
+@pytest.mark.parametrize("block", BLOCKS)
 def test_a_variance_beyond_float32_is_seen(block):
     """An infinite one would make the activations zero, and the loss finite for ever."""
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 4, 16)), jnp.float32)

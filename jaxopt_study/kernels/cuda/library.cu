@@ -1,0 +1,148 @@
+// What XLA calls: the handlers of kernels/cuda_block.py, which says what goes in and comes out. The same file is
+// compiled for a GPU and, so that values can be tested without one, for the host.
+
+#include "backward.h"
+#include "gradients.h"
+#include "operands.h"
+
+using namespace study;
+
+#ifdef __CUDACC__
+typedef ffi::PlatformStream<cudaStream_t> Context;
+static const char* fault() {
+  cudaFuncAttributes found;
+  const cudaError_t error = cudaFuncGetAttributes(&found, run<Moments>);
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+static ffi::Error launched() {
+  const cudaError_t error = cudaGetLastError();
+  return error == cudaSuccess ? ffi::Error::Success() : ffi::Error::Internal(cudaGetErrorString(error));
+}
+#else
+typedef ffi::ThreadPool Context;
+static const char* fault() { return nullptr; }
+static ffi::Error launched() { return ffi::Error::Success(); }
+#endif
+
+// What one kernel wrote, for the next.
+template <typename Number>
+static Each<const Number> read(Each<Number> written) {
+  return {written.data, written.stride};
+}
+
+template <int FILTERS, int WINDOWS, int BATCH>
+static int activate(Stream stream, int k, const Activation& of) {
+  const Activate<FILTERS, WINDOWS, BATCH> kernel{of};
+  const int blocks = (of.out.channels + FILTERS - 1) / FILTERS;
+  launch(kernel, stream, kernel.warps(), blocks, k, of.in.channels * 9 * FILTERS);
+  return kernel.warps();
+}
+
+// Returns how many warps there were.
+template <int BATCH>
+static int activate(Stream stream, int k, const Activation& of) {
+  const auto run = of.out.channels <= 4 ? of.out.columns >= 4 ? activate<4, 4, BATCH> : activate<4, 1, BATCH>
+                   : of.out.columns >= 2 ? activate<8, 2, BATCH>
+                                         : activate<8, 1, BATCH>;
+  return run(stream, k, of);
+}
+
+constexpr char NO_SHIFT[] = "a shift has the kernels in C++ alone; allowed is one without elements";
+
+// Running statistics with elements are what an evaluation normalizes by; in training they have none.
+static ffi::Error block(Stream stream, ffi::RemainingArgs arguments, ffi::RemainingRets results, float epsilon,
+                        int32_t layer, float rate) {
+  Operands of(arguments, results, 1);
+  const int k = of.count();
+  const Shape in = of.argument_shape(0), padded = of.result_shape(0), out = of.result_shape(1);
+  const Floats x = of.next(4), kernel = of.next(4), shift = of.next(4), bias = of.next(1), scale = of.next(1),
+               offset = of.next(1), given_mean = of.next(1), given_variance = of.next(1);
+  const auto seed = of.next<uint32_t>(1);
+  const FloatsOut result = of.next_result(4), active = of.next_result(4);
+  const auto chosen = of.next_result<uint8_t>(4);
+  const FloatsOut mean = of.next_result(1), variance = of.next_result(1), parts = of.next_result(3);
+  if (of.fault()) return ffi::Error::InvalidArgument(of.fault());
+  if (shift.data) return ffi::Error::InvalidArgument(NO_SHIFT);
+
+  const bool evaluation = given_mean.data;
+  const Activation activation{in, out, x, kernel, bias, active, chosen, parts};
+  const int warps = (in.batch == LANES ? activate<LANES> : activate<0>)(stream, k, activation);
+  if (!evaluation) launch(Moments{out.channels, warps, read(parts), mean, variance}, stream, out.channels, 1, k);
+  const Norm norm{out,  padded, epsilon, Rate(uint32_t(layer), evaluation ? 0.0f : rate), seed, read(active),
+                  evaluation ? given_mean : read(mean), evaluation ? given_variance : read(variance), scale};
+  launch(Normalize{norm, offset, result}, stream, padded.rows, out.channels, k);
+  return launched();
+}
+
+template <int CHANNELS, int FILTERS, int BATCH>
+static void kernel_gradient(Stream stream, int k, const Convolution& of, int parts, FloatsOut gradient) {
+  const KernelGradient<CHANNELS, FILTERS, BATCH> kernel{of, parts, gradient};
+  launch(kernel, stream, kernel.warps(), 1, k);
+}
+
+template <int CHANNELS, int WINDOWS, int BATCH>
+static void input_gradient(Stream stream, int k, const Convolution& of, FloatsOut gradient) {
+  const InputGradient<CHANNELS, WINDOWS, BATCH> kernel{of, gradient};
+  const int blocks = (of.in.channels + CHANNELS - 1) / CHANNELS;
+  launch(kernel, stream, kernel.warps(), blocks, k, of.out.channels * 9 * CHANNELS);
+}
+
+// Gradients that are not asked for have no elements. The parts of the kernel's gradient are as many as there is room
+// for in `partial`.
+template <int BATCH>
+static void gradients(Stream stream, int k, const Convolution& of, int parts, FloatsOut partial, FloatsOut d_kernel,
+                      FloatsOut d_x) {
+  const auto of_kernel = of.out.channels <= 4 ? kernel_gradient<4, 4, BATCH> : kernel_gradient<2, 8, BATCH>;
+  of_kernel(stream, k, of, parts, parts == 1 ? d_kernel : partial);
+  const int size = 9 * of.in.channels * of.out.channels;
+  if (parts > 1) launch(Parts{parts, size, read(partial), d_kernel}, stream, (size + LANES - 1) / LANES, 1, k);
+  if (d_x.data) (of.in.channels <= 4 ? input_gradient<4, 4, BATCH> : input_gradient<8, 2, BATCH>)(stream, k, of, d_x);
+}
+
+static ffi::Error block_gradient(Stream stream, ffi::RemainingArgs arguments, ffi::RemainingRets results,
+                                 float epsilon, int32_t layer, float rate) {
+  Operands of(arguments, results, 1);
+  const int k = of.count();
+  const Shape in = of.argument_shape(0), out = of.argument_shape(4), padded = of.argument_shape(8);
+  const Floats x = of.next(4), kernel = of.next(4), scale = of.next(1);
+  const auto seed = of.next<uint32_t>(1);
+  const Floats active = of.next(4);
+  const auto chosen = of.next<uint8_t>(4);
+  const Floats mean = of.next(1), variance = of.next(1), gradient = of.next(4);
+  const FloatsOut d_x = of.next_result(4), d_kernel = of.next_result(4), d_shift = of.next_result(4),
+                  d_bias = of.next_result(1), d_scale = of.next_result(1), d_offset = of.next_result(1),
+                  pooled = of.next_result(4), sums = of.next_result(3);
+  const int parts = of.result_shape(8).channels;
+  const FloatsOut partial = of.next_result(4);
+  if (of.fault()) return ffi::Error::InvalidArgument(of.fault());
+  if (d_shift.data) return ffi::Error::InvalidArgument(NO_SHIFT);
+
+  const Norm norm{out, padded, epsilon, Rate(uint32_t(layer), rate), seed, active, mean, variance, scale};
+  launch(Weigh{norm, gradient, sums}, stream, out.rows, out.channels, k);
+  launch(Totals{out.channels, out.rows, read(sums), {d_offset, d_scale}}, stream, out.channels, 2, k);
+  launch(Unnormalize{norm, gradient, read(d_scale), read(d_offset), pooled, sums}, stream, out.rows, out.channels, k);
+  launch(Totals{out.channels, out.rows, read(sums), {d_bias}}, stream, out.channels, 1, k);
+  const Convolution convolution{in, out, x, kernel, read(pooled), chosen};
+  (in.batch == LANES ? gradients<LANES> : gradients<0>)(stream, k, convolution, parts, partial, d_kernel, d_x);
+  return launched();
+}
+
+static auto binding() {
+  return ffi::Ffi::Bind()
+      .Ctx<Context>()
+      .RemainingArgs()
+      .RemainingRets()
+      .Attr<float>("epsilon")
+      .Attr<int32_t>("layer")
+      .Attr<float>("rate");
+}
+
+// A call is part of a CUDA graph, which its launches go into as they are.
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block, block, binding(), {ffi::Traits::kCmdBufferCompatible});
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block_gradient, block_gradient, binding(),
+                              {ffi::Traits::kCmdBufferCompatible});
+
+extern "C" int jaxopt_study_cuda_lanes() { return LANES; }
+
+// Why the kernels cannot run on the GPU at hand, or null.
+extern "C" const char* jaxopt_study_cuda_fault() { return fault(); }
