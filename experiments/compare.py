@@ -28,11 +28,12 @@ from experiments.article.claim import Claim
 from experiments.article.find import best, cell, common_seeds, family, unsettled
 from experiments.article.parts import by_seed, higher_minimum, later_minimum, slower, slower_to
 from experiments.article.rates import rates
-from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide
+from experiments.article.spread import partly_learning
+from experiments.article.verdict import NotApplicable, Part, Undecided, Verdict, attempt, both, decide
 from experiments.command import flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study import plots
-from jaxopt_study.analysis.best import best_cell, held_out_cell, mean_lowest
+from jaxopt_study.analysis.best import best_cell, folds, held_out_cell, mean_lowest
 from jaxopt_study.analysis.minima import epochs_to, lowest, minimum
 from jaxopt_study.analysis.runs import Cell, Runs, same_value, stands_for
 from jaxopt_study.grids.run import Run, make_run
@@ -101,7 +102,8 @@ def x2(runs: Runs) -> Verdict:
     ]
     behind = "mean smallest validation loss of nesterov, adam, momentum and rmsprop minus sgd's"
     parts.append(Part(behind, (losses.mean(axis=1) - first).tolist(), cells=[*cells, plain]))
-    return decide([part.open_if(unsettled([*cells, plain])) for part in parts])
+    mixed = partly_learning(runs, [*cells, plain])
+    return decide([part._replace(no_interval=mixed).open_if(unsettled([*cells, plain])) for part in parts])
 
 
 def x3(runs: Runs) -> Verdict:
@@ -114,54 +116,73 @@ def x3(runs: Runs) -> Verdict:
 
 def x4(runs: Runs) -> Verdict:
     """Every other optimizer against Adam, and SGD against every other but Adam."""
-    first = [attempt(lambda o: later_minimum(best(runs, o), best(runs, "adam")), o) for o in _without("adam")]
-    last = [attempt(lambda o: later_minimum(best(runs, "sgd"), best(runs, o)), o) for o in _without("adam", "sgd")]
+    first = [attempt(lambda o: later_minimum(runs, best(runs, o), best(runs, "adam")), o) for o in _without("adam")]
+    last = [
+        attempt(lambda o: later_minimum(runs, best(runs, "sgd"), best(runs, o)), o) for o in _without("adam", "sgd")
+    ]
     return decide([*first, *last])
 
 
 def x5(runs: Runs) -> Verdict:
-    """Epochs to the worst of the optimizers' best losses, every other optimizer over Adam."""
-    target = max(mean_lowest(runs, best(runs, optimizer)) for optimizer in _ALL)
-    return decide([attempt(slower_to, runs, target, other) for other in _without("adam")])
+    """Epochs to the worst of the optimizers' lowest losses in the other half of the seeds, each other over Adam."""
+    cells = {optimizer: best(runs, optimizer) for optimizer in _ALL}
+    targets = {
+        seed: max(mean_lowest(runs, _of_seeds(cell, choosing)) for cell in cells.values())
+        for told, choosing in folds(common_seeds([*cells.values()]))
+        for seed in told
+    }
+    what = "the worst of the optimizers' smallest validation losses"
+    parts = [attempt(lambda o: slower_to(runs, targets, what, cells[o], cells["adam"]), o) for o in _without("adam")]
+    return decide(parts)
+
+
+def _of_seeds(cell: Cell, seeds: Sequence[int]) -> Cell:
+    return cell._replace(by_seed={seed: cell.by_seed[seed] for seed in seeds})
 
 
 def x7(runs: Runs) -> Verdict:
-    """The learning rate's share of the variance, over the optimizers with three rates or more."""
-    table: dict[str, list[Cell]] = {}
+    """What a rate costs that is taken at random near the best one, less what an optimizer taken at random costs."""
+    windows: dict[str, list[Cell]] = {}
     for optimizer in _without("cyclical"):
         with contextlib.suppress(Undecided):
-            table[optimizer] = _window(rates(runs, optimizer))
-    if len(table) < 4:
-        raise Undecided(f"grid does not cover it: {len(table)} optimizers with a range of rates, 4 are needed")
-    cells = [config for window in table.values() for config in window]
-    values = [
-        share_of_rates([[lowest(runs, config.by_seed[seed]) for config in window] for window in table.values()])
-        for seed in common_seeds(cells)
-    ]
-    meaning = f"learning rate's share of the variance (within a decade of the best) over {', '.join(table)}"
-    return decide([Part(meaning, values, low=0.5, cells=cells).open_if(unsettled(cells))])
+            windows[optimizer] = _window(rates(runs, optimizer))
+    if len(windows) < 4:
+        raise NotApplicable(f"grid does not cover it: {len(windows)} optimizers with a range of rates, 4 are needed")
+    cells = [config for window in windows.values() for config in window]
+    losses_SN = by_seed(cells, partial(lowest, runs))
+    ends = np.cumsum([len(window) for window in windows.values()])[:-1]
+    of_rates, of_optimizers = regrets(np.split(losses_SN, ends, axis=1))
+    values = (of_rates - of_optimizers).tolist()
+    meaning = "mean loss lost by a random learning rate (within a decade of the best) minus that lost by a random "
+    meaning += f"optimizer (at its best rate), of {', '.join(windows)}"
+    part = Part(meaning, values, cells=cells, no_interval=partly_learning(runs, cells))
+    return decide([part.open_if(unsettled(cells))])
 
 
 def _window(cells: list[Cell]) -> list[Cell]:
     centre = best_cell(cells).hyperparameters["learning_rate"]
     near = [config for config in cells if abs(math.log10(config.hyperparameters["learning_rate"] / centre)) <= 1.01]
     if len(near) < 3:
-        raise Undecided("grid does not cover it: fewer than three rates within a decade of the best")
+        raise NotApplicable("grid does not cover it: fewer than three rates within a decade of the best")
     return near
 
 
-def share_of_rates(losses: Sequence[Sequence[float]]) -> float:
-    """The learning rate's share of the variance of the losses; the optimizer has the rest.
+def regrets(losses: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """What each seed loses by a learning rate at random and by an optimizer at random, over the best choice: ``[S]``.
 
-    The rate's variance is that over the rates near each optimizer's best one, the mean over the optimizers; the
-    optimizer's is that between the optimizers, each at its best rate. A plain two-way analysis of one table does not
-    answer the question: at a common rate it compares optimizers at rates that suit only some. ``losses`` are by
-    optimizer, of at least two, then by rate, of at least two near its best one. NaN where there is no variance.
+    The best rates and the best optimizer are those of the other half of the seeds, so that both are 0 on average where
+    there is nothing but noise. ``losses`` are by optimizer, each ``[S, R]`` over seeds and rates near its best one.
     """
-    of_rates = float(np.mean([np.var(by_rate, ddof=1) for by_rate in losses]))
-    of_optimizers = float(np.var([min(by_rate) for by_rate in losses], ddof=1))
-    total = of_rates + of_optimizers
-    return of_rates / total if total > 0 else math.nan
+    of_rates, of_optimizers = np.zeros((2, len(losses[0])))
+    for told, choosing in folds(range(len(losses[0]))):
+        means = [of_rule[choosing].mean(axis=0) for of_rule in losses]
+        rates = [int(np.argmin(mean)) for mean in means]
+        tuned_SO = np.stack([of_rule[told, rate] for of_rule, rate in zip(losses, rates, strict=True)], axis=1)
+        random_SO = np.stack([of_rule[told].mean(axis=1) for of_rule in losses], axis=1)
+        first = int(np.argmin([mean.min() for mean in means]))
+        of_rates[told] = (random_SO - tuned_SO).mean(axis=1)
+        of_optimizers[told] = tuned_SO.mean(axis=1) - tuned_SO[:, first]
+    return of_rates, of_optimizers
 
 
 def x8(runs: Runs) -> Verdict:
@@ -175,7 +196,7 @@ def _some_better(runs: Runs, optimizer: str, default: Cell) -> Verdict:
     eps = default.hyperparameters["eps"]
     others = [config for config in family(runs, optimizer, learning_rate=0.001, eps=eps) if config is not default]
     if not others:
-        raise Undecided(f"grid does not cover it: {optimizer} at 0.001 was run with the default numbers only")
+        raise NotApplicable(f"grid does not cover it: {optimizer} at 0.001 was run with the default numbers only")
     return decide([attempt(higher_minimum, runs, default, other) for other in others], some=True)
 
 

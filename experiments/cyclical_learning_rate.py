@@ -9,7 +9,7 @@ Expected: the training loss goes up and down with the cycle, the validation loss
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from experiments.article import facts
 from experiments.article.claim import Claim
 from experiments.article.find import best
 from experiments.article.parts import higher_minimum
-from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
+from experiments.article.verdict import NotApplicable, Part, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values, full_grid
 from jaxopt_study import plots
@@ -55,40 +55,43 @@ CYCLES = 4
 
 
 def c1(runs: Runs) -> Verdict:
-    """Share of the variance around the trend that a wave of the cycle's length explains, in both losses."""
+    """Whether a wave of the cycle's length is most of what the training loss does around its trend, and the larger."""
     ours = best(runs, "cyclical")
     period = 2 * ours.hyperparameters["step_size"]
     shortest = min(run.epochs for run in ours.by_seed.values())
     if shortest < CYCLES * period or period < 3:
-        raise Undecided(f"too few epochs: {shortest} trained, {CYCLES} cycles of {period:g} (at least 3) are needed")
-    shares = [
-        [cycle_share(run.curves[curve], period) for curve in ("train_loss", "val_loss")]
-        for run in ours.by_seed.values()
-    ]
-    meaning = f"share of the variance around the trend that follows the cycle of {period:g} epochs"
-    return decide(
-        [
-            Part(f"{meaning}, training loss", [train for train, _ in shares], low=OSCILLATES, cells=[ours]),
-            Part(
-                f"{meaning}, training loss minus validation loss", [train - val for train, val in shares], cells=[ours]
-            ),
-        ]
+        raise NotApplicable(f"too few epochs: {shortest} trained, {CYCLES} cycles of {period:g} (at least 3) are due")
+    train, val = (
+        [fit_cycle(run.curves[curve], period) for run in ours.histories] for curve in ("train_loss", "val_loss")
     )
+    cycle = f"the cycle of {period:g} epochs"
+    share = f"share of the variance around the trend that follows {cycle}, training loss"
+    larger = f"amplitude of {cycle} in the training loss minus that in the validation loss"
+    differences = [of_train.amplitude - of_val.amplitude for of_train, of_val in zip(train, val, strict=True)]
+    parts = [Part(share, [one.share for one in train], low=OSCILLATES), Part(larger, differences)]
+    return decide([part._replace(cells=[ours]) for part in parts])
 
 
-def cycle_share(curve: ArrayLike, period: float) -> float:
-    """Share of a curve's variance around its trend that a wave of the given period explains, from 0 to 1.
+class Cycle(NamedTuple):
+    """A wave that was fitted to a curve: half its height, and its share of the variance around the trend, 0 to 1."""
 
-    The trend is the moving average over one period, and the first period, where losses fall steeply, is left out.
-    A wave fitted to M values of noise explains about 2 / M of it. NaN for a curve ``[E]`` that is, up to its first
-    value that is not finite, shorter than :data:`CYCLES` periods (of at least 3 epochs) or without such variance.
+    amplitude: float
+    share: float
+
+
+def fit_cycle(curve: ArrayLike, period: float) -> Cycle:
+    """Fits a wave of the given period to what a curve ``[E]`` does around its trend.
+
+    The trend is the moving average over one period, and the first period, where losses fall steeply, is left out. Of M
+    values of noise the wave explains about a share of 2 / M. NaN for a curve that is, up to its first value that is not
+    finite, shorter than :data:`CYCLES` periods (of at least 3 epochs); so is the share of one that does not vary.
     """
     values = np.asarray(curve, np.float64)
     bad = ~np.isfinite(values)
     values = values[: int(np.argmax(bad))] if bad.any() else values
     half = round(period / 2)
     if period < 3 or len(values) < CYCLES * period:
-        return math.nan
+        return Cycle(math.nan, math.nan)
     window = np.ones(2 * half + 1)
     window[[0, -1]] = 0.5
     epoch = np.arange(len(values))[half:-half]
@@ -96,10 +99,11 @@ def cycle_share(curve: ArrayLike, period: float) -> float:
     epoch, around = epoch[round(period) :], around[round(period) :]
     phase = 2 * math.pi * epoch / period
     waves = np.stack([np.cos(phase), np.sin(phase), np.ones_like(phase)], axis=1)
-    fitted = waves @ np.linalg.lstsq(waves, around, rcond=None)[0]
+    factors = np.linalg.lstsq(waves, around, rcond=None)[0]
     total = float(np.var(around))
-    scale = float(np.abs(values).max())
-    return min(1.0, float(np.var(fitted)) / total) if total > (1e-9 * scale) ** 2 else math.nan
+    varies = total > (1e-9 * float(np.abs(values).max())) ** 2
+    share = min(1.0, float(np.var(waves @ factors)) / total) if varies else math.nan
+    return Cycle(float(np.hypot(*factors[:2])), share)
 
 
 CLAIMS = (

@@ -29,7 +29,7 @@ from experiments.article.parts import (
     tenth,
     trend,
 )
-from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
+from experiments.article.verdict import NotApplicable, Part, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study.analysis.best import progress
@@ -97,24 +97,29 @@ def m8(runs: Runs) -> Verdict:
     momenta = [m for m in facts.MOMENTA if runs.printed("momentum", momentum=m)]
     rates = [r for r in facts.SGD_RATES if all(runs.printed("momentum", learning_rate=r, momentum=m) for m in momenta)]
     if len(rates) < 3 or len(momenta) < 3:
-        raise Undecided("grid does not cover it: three rates at each of three momenta are needed")
+        raise NotApplicable("grid does not cover it: three rates at each of three momenta are needed")
     cells = [_at(runs, momentum, rate) for rate in rates for momentum in momenta]
     converged = by_seed(cells, lambda run: progress(runs, run) >= CONVERGED).reshape(-1, len(rates), len(momenta))
     failing = [config for config in cells if min(progress(runs, run) for run in config.histories) < CONVERGED]
-    falls = {
-        "share of momenta that converge, change per decade of the learning rate":
-            [_slope(np.log10(rates), share) for share in converged.mean(axis=2)],
-        "share of learning rates that converge, change per step of momentum":
-            [_slope(np.arange(len(momenta)), share) for share in converged.mean(axis=1)],
-    }  # fmt: skip
+    falls = [
+        _falls("share of momenta that converge, change per decade of the learning rate",
+               np.log10(rates), converged.mean(axis=2), len(momenta)),
+        _falls("share of learning rates that converge, change per step of momentum",
+               np.arange(len(momenta)), converged.mean(axis=1), len(rates)),
+    ]  # fmt: skip
     moving = unsettled(failing)
-    parts = [Part(meaning, slopes, -math.inf, 0.0, cells=cells) for meaning, slopes in falls.items()]
-    return decide([part.open_if(moving) for part in parts])
+    return decide([part._replace(cells=cells).open_if(moving) for part in falls])
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Slope of a fitted line; zero where rounding alone would give it a sign."""
-    return round(float(np.polyfit(x, y, 1)[0]), 9)
+def _falls(meaning: str, x: np.ndarray, shares_SX: np.ndarray, count: int) -> Part:
+    """That the line through each seed's shares, each of ``count`` configurations, falls over ``x``.
+
+    The step is what one configuration more at an end changes of the slope.
+    """
+    away = x - x.mean()
+    slopes = shares_SX @ away / np.square(away).sum()
+    step = float(np.abs(away).max() / np.square(away).sum()) / count
+    return Part(meaning, slopes.round(9).tolist(), -math.inf, 0.0, step=step)
 
 
 def m9(runs: Runs) -> Verdict:
@@ -127,7 +132,7 @@ def m9(runs: Runs) -> Verdict:
         for plain in runs.cells("sgd", learning_rate=config.hyperparameters["learning_rate"])[:1]
     ]
     if not parts:
-        raise Undecided("grid does not cover it: no momentum that converges beside plain SGD at the same rate")
+        raise NotApplicable("grid does not cover it: no momentum that converges beside plain SGD at the same rate")
     return decide(parts, some=True)
 
 

@@ -14,23 +14,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.article import facts
-from experiments.article.parts import early
+from experiments.article.gains import Gain, compared_after, gains
 from experiments.article.rates import effective_rate
-from experiments.article.ratios import AFTER
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, full_grid
 from jaxopt_study import plots
-from jaxopt_study.analysis.best import halfway
-from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
-from jaxopt_study.analysis.minima import losses, minimum
-from jaxopt_study.analysis.runs import Cell, Runs
-from jaxopt_study.history import History
+from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 from jaxopt_study.plots import labels
 from jaxopt_study.plots.selection import NotDrawable
 
@@ -48,29 +42,6 @@ LEAST_CELLS = 4
 """Configurations below which a rank correlation is not given."""
 
 
-class Gain(NamedTuple):
-    """A configuration that both rules have.
-
-    Attributes:
-        rate: the learning rate.
-        momentum: above 0; at 0 both are plain SGD.
-        gains: by seed, the logarithm of plain momentum's loss over Nesterov's; above 0 where Nesterov is ahead.
-        oscillation: by seed, of plain momentum: share of the weights whose update changes its sign from step to step.
-        converged: whether one of the rules got, in the mean over its seeds, halfway from guessing to the study's best.
-    """
-
-    rate: float
-    momentum: float
-    gains: Mapping[int, float]
-    oscillation: Mapping[int, float]
-    converged: bool
-
-    @property
-    def estimate(self) -> Estimate:
-        """The mean gain over the seeds."""
-        return seed_estimate(list(self.gains.values()))
-
-
 Candidate = Callable[[Gain, int], float]
 """Something that may decide the gain: its value for a configuration and seed."""
 
@@ -80,48 +51,6 @@ CANDIDATES: Mapping[str, Candidate] = {
     "1 / (1 - momentum)": lambda gain, seed: 1 / (1 - gain.momentum),
     "oscillation of plain momentum": lambda gain, seed: gain.oscillation[seed],
 }
-
-
-def compared_after(runs: Runs) -> int:
-    """The epoch at which losses are compared: the article's 50, or the last one that any run of both rules has."""
-    cells = [cell for rule in ("momentum", "nesterov") for cell in runs.cells(rule)]
-    longest = max((history.epochs for cell in cells for history in cell.histories), default=0)
-    return min(AFTER, longest)
-
-
-def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> list[Gain]:
-    """The gain of every rate and momentum above 0 that both rules have, by ascending rate and momentum.
-
-    Of a run that ended before :func:`compared_after` the last loss counts; a loss that is not finite, or above that of
-    guessing, counts as that of guessing. With ``averaged`` the mean of the logarithms over all epochs up to that one is
-    taken: how far ahead a rule is on the way, which varies less from seed to seed.
-    """
-    epoch = compared_after(runs)
-    log_loss = partial(_log_loss, curve=curve, epoch=epoch, chance=runs.chance, averaged=averaged)
-    return [
-        Gain(
-            plain.hyperparameters["learning_rate"],
-            plain.hyperparameters["momentum"],
-            paired_differences(plain.measured(log_loss), nesterov.measured(log_loss)),
-            plain.measured(partial(early, curve="oscillation", epochs=epoch)),
-            any(_converged(runs, cell, curve) for cell in (plain, nesterov)),
-        )
-        for plain in runs.family("momentum")
-        for nesterov in runs.family("nesterov", **plain.hyperparameters)
-        if plain.hyperparameters.keys() == nesterov.hyperparameters.keys() == {"learning_rate", "momentum"}
-    ]
-
-
-def _log_loss(history: History, curve: str, epoch: int, chance: float, averaged: bool) -> float:
-    values = losses(history, curve)[:epoch]
-    values = np.pad(values, (0, epoch - len(values)), mode="edge")
-    values = np.where(np.isfinite(values), np.clip(values, np.finfo(np.float32).tiny, chance), chance)
-    return float(np.log(values if averaged else values[-1]).mean())
-
-
-def _converged(runs: Runs, cell: Cell, curve: str) -> bool:
-    reached = [minimum(losses(history, curve)).value for history in cell.histories]
-    return bool(np.nan_to_num(reached, nan=runs.chance).mean() <= halfway(runs, curve))
 
 
 def rank_correlation(compared: Sequence[Gain], candidate: Candidate) -> Estimate:

@@ -4,7 +4,8 @@
     python -m experiments.replicate --preset=article     # cats_vs_dogs at 128 x 128, for a GPU or a TPU
 
 A configuration that several experiments share is trained once, and so is momentum 0 of all rules. Expected: report.html
-with about forty figures and 43 verdicts; with few seeds and epochs many of them are undecided.
+with about forty figures and, on the photographs, a verdict on each of 43 claims; with few seeds many are undecided, and
+those that a study cannot speak to do not apply to it.
 """
 
 from experiments.command import flags

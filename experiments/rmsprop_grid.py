@@ -16,10 +16,11 @@ from experiments.article.claim import Claim
 from experiments.article.find import along, best, cell, family, unsettled
 from experiments.article.parts import by_seed, converges, higher_minimum, trend
 from experiments.article.rates import HALF_STEP, ratio_of_best_rates
-from experiments.article.verdict import Part, Undecided, Verdict, attempt, decide
+from experiments.article.spread import partly_learning
+from experiments.article.verdict import NotApplicable, Part, Verdict, attempt, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.best import held_out_cell
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs
 
@@ -40,8 +41,8 @@ def r1(runs: Runs) -> Verdict:
     zero = best(runs, "rmsprop", decay=0.0)
     others = [config for config in family(runs, "rmsprop") if config.hyperparameters["decay"] > 0]
     if not others:
-        raise Undecided("grid does not cover it: no run of rmsprop with a decay above 0")
-    return decide([higher_minimum(runs, zero, best_cell(others))])
+        raise NotApplicable("grid does not cover it: no run of rmsprop with a decay above 0")
+    return decide([higher_minimum(runs, zero, held_out_cell(others))])
 
 
 def r2(runs: Runs) -> Verdict:
@@ -52,7 +53,8 @@ def r2(runs: Runs) -> Verdict:
         for curve in ("val_loss", "train_loss")
     ]
     parts.append(attempt(_diminishing, runs))
-    return decide([part.open_if(unsettled(cells)) for part in parts])
+    mixed = partly_learning(runs, cells)
+    return decide([part._replace(no_interval=mixed).open_if(unsettled(cells)) for part in parts])
 
 
 def _diminishing(runs: Runs) -> Part:
@@ -66,12 +68,12 @@ def r4(runs: Runs) -> Verdict:
     """The best rho at each of the article's rates from 0.01 up; at least three rates must have been run."""
     at = [cells for rate in facts.half_decades(-2, 0) if (cells := runs.printed("rmsprop", learning_rate=rate))]
     if len(at) < 3:
-        raise Undecided(f"grid does not cover it: {len(at)} rates of rmsprop from 0.01 up, 3 are needed")
+        raise NotApplicable(f"grid does not cover it: {len(at)} rates of rmsprop from 0.01 up, 3 are needed")
     return decide([_none_converges(runs, cells) for cells in at])
 
 
 def _none_converges(runs: Runs, cells: list[Cell]) -> Part:
-    part = converges(runs, best_cell(cells), claimed=False)
+    part = converges(runs, held_out_cell(cells), claimed=False)
     return part._replace(no_support=part.no_support or unsettled(cells))
 
 

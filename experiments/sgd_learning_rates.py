@@ -13,10 +13,10 @@ from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import cell, family, horizon
 from experiments.article.parts import by_seed, higher_minimum, slower
-from experiments.article.verdict import Part, Undecided, Verdict, decide
+from experiments.article.verdict import NotApplicable, Part, Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
-from jaxopt_study.analysis.best import best_cell
+from jaxopt_study.analysis.best import held_out_cell
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
 
@@ -32,13 +32,13 @@ def s1(runs: Runs) -> Verdict:
     small = cell(runs, "sgd", learning_rate=_LOW)
     others = [config for config in family(runs, "sgd") if config is not small]
     if not others:
-        raise Undecided(f"grid does not cover it: no rate of sgd but {_LOW:g}")
-    return decide([slower(runs, small, best_cell(others))])
+        raise NotApplicable(f"grid does not cover it: no rate of sgd but {_LOW:g}")
+    return decide([slower(runs, small, held_out_cell(others))])
 
 
 def s3(runs: Runs) -> Verdict:
     """Both ends against the best rate between them."""
-    inside = best_cell(_between(runs, _LOW, _HIGH))
+    inside = held_out_cell(_between(runs, _LOW, _HIGH))
     ends = [cell(runs, "sgd", learning_rate=rate) for rate in (_LOW, _HIGH)]
     return decide([higher_minimum(runs, end, inside) for end in ends])
 
@@ -47,10 +47,11 @@ def s4(runs: Runs) -> Verdict:
     """Share of the epochs with the validation loss below the training loss, mean over the article's rates."""
     cells = [printed[0] for rate in facts.SGD_RATES if (printed := runs.printed("sgd", learning_rate=rate))]
     if not cells:
-        raise Undecided("grid does not cover it: no run of sgd at the article's rates")
-    horizon(cells)
+        raise NotApplicable("grid does not cover it: no run of sgd at the article's rates")
+    epochs = horizon(cells)
     meaning = f"share of epochs with the validation loss below the training loss, sgd, mean of {len(cells)} rates"
-    return decide([Part(meaning, by_seed(cells, _below).mean(axis=1).tolist(), low=0.25, cells=cells)])
+    step = 1 / (epochs * len(cells))
+    return decide([Part(meaning, by_seed(cells, _below).mean(axis=1).tolist(), low=0.25, step=step, cells=cells)])
 
 
 def _below(history: History) -> float:
@@ -65,7 +66,7 @@ def _between(runs: Runs, low: float, high: float) -> list[Cell]:
         cell for cell in family(runs, "sgd") if ends[0] < np.float32(cell.hyperparameters["learning_rate"]) < ends[1]
     ]
     if not cells:
-        raise Undecided(f"grid does not cover it: no rate of sgd between {low:g} and {high:g}")
+        raise NotApplicable(f"grid does not cover it: no rate of sgd between {low:g} and {high:g}")
     return cells
 
 
@@ -74,7 +75,7 @@ CLAIMS = (
           {"learning_rate": 0.001}),
     Claim("S2", "SGD: too large a learning rate (0.1) does not reach the minimum that smaller rates reach.", 7,
           lambda runs: decide([
-              higher_minimum(runs, cell(runs, "sgd", learning_rate=_HIGH), best_cell(_between(runs, 0.0, _HIGH)))]),
+              higher_minimum(runs, cell(runs, "sgd", learning_rate=_HIGH), held_out_cell(_between(runs, 0.0, _HIGH)))]),
           {"learning_rate": 0.1}),
     Claim("S3", "SGD: the best learning rate is in the interior of the range 0.001 to 0.1.", 7, s3,
           {"best learning_rate": 0.032, "val_loss": 0.1899, "train_loss": 0.1945, "epoch": 535}),

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.article.find import ArticleRuns
-from experiments.article.verdict import CONTRADICTED, SUPPORTED, UNDECIDED, Undecided, Verdict, looking
+from experiments.article.verdict import (
+    CONTRADICTED,
+    NOT_APPLICABLE,
+    SUPPORTED,
+    UNDECIDED,
+    NotApplicable,
+    Undecided,
+    Verdict,
+    looking,
+)
 from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.power import false_discoveries
 from jaxopt_study.analysis.runs import configuration_of
@@ -22,6 +31,8 @@ class Claim(NamedTuple):
         figure: number of the article's figure that shows it.
         judge: says what the runs have to say; raises ``Undecided`` where they have nothing.
         numbers: what the article gives for it, by name; every number has one seed and no error bar.
+        of_rules: whether it speaks of update rules whatever they train, and not of the article's network on its data.
+        of_size: whether it speaks of the article's image size alone, as absolute losses do.
     """
 
     id: str
@@ -29,6 +40,16 @@ class Claim(NamedTuple):
     figure: int
     judge: Callable[[ArticleRuns], Verdict]
     numbers: Mapping[str, float] = {}
+    of_rules: bool = False
+    of_size: bool = False
+
+    def elsewhere(self, runs: ArticleRuns) -> str:
+        """Why it does not apply to the data of these runs; empty if it does."""
+        if not runs.article_data and not self.of_rules:
+            return "other data: it speaks of the article's network on cats_vs_dogs"
+        if self.of_size and not runs.article_setup:
+            return "other image size: it gives losses at 128 x 128 pixels"
+        return ""
 
 
 class Judgement(NamedTuple):
@@ -70,10 +91,13 @@ def judge(claims: Sequence[Claim], runs: ArticleRuns | Iterable[History]) -> lis
 def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
     """The verdict on one claim, without ``q``, for which the others are needed."""
     try:
+        if why := claim.elsewhere(runs):
+            raise NotApplicable(why)
         with looking(runs.most_seeds):
             verdict = claim.judge(runs)
     except Undecided as reason:
-        verdict = Verdict(UNDECIDED, math.nan, math.nan, math.nan, "", str(reason))
+        word = NOT_APPLICABLE if isinstance(reason, NotApplicable) else UNDECIDED
+        verdict = Verdict(word, math.nan, math.nan, math.nan, "", str(reason))
     numbers = ", ".join(f"{name} {value:g}" for name, value in claim.numbers.items())
     measured = (verdict.verdict, verdict.effect, verdict.low, verdict.high, verdict.reason)
     return Judgement(
@@ -85,7 +109,7 @@ def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
 def open_questions(claims: Sequence[Claim], runs: ArticleRuns) -> list[Question]:
     """The claims that more seeds may decide, with the configurations that they hang on."""
     found = []
-    for claim in claims:
+    for claim in (one for one in claims if not one.elsewhere(runs)):
         with contextlib.suppress(Undecided), looking(runs.most_seeds):
             verdict = claim.judge(runs)
             if verdict.verdict == UNDECIDED:
@@ -96,7 +120,7 @@ def open_questions(claims: Sequence[Claim], runs: ArticleRuns) -> list[Question]
 
 def discoveries(judgements: Sequence[Judgement]) -> str:
     """How many of the decided verdicts are to be expected to be chance, in a sentence; empty if none is decided."""
-    q_values = [one.q for one in judgements if one.verdict != UNDECIDED and not math.isnan(one.q)]
+    q_values = [one.q for one in judgements if one.verdict in (SUPPORTED, CONTRADICTED) and not math.isnan(one.q)]
     if not q_values:
         return ""
     judged = sum(not math.isnan(one.p) for one in judgements)
@@ -108,6 +132,8 @@ def discoveries(judgements: Sequence[Judgement]) -> str:
 
 
 def counted(judgements: Sequence[Judgement]) -> str:
-    """``30 supported, 3 contradicted, 10 undecided``."""
+    """``30 supported, 3 contradicted, 8 undecided, 2 do not apply``."""
     verdicts = [judgement.verdict for judgement in judgements]
-    return ", ".join(f"{verdicts.count(name)} {name}" for name in (SUPPORTED, CONTRADICTED, UNDECIDED))
+    words = {NOT_APPLICABLE: "do not apply"}
+    names = (SUPPORTED, CONTRADICTED, UNDECIDED, NOT_APPLICABLE)
+    return ", ".join(f"{verdicts.count(name)} {words.get(name, name)}" for name in names)

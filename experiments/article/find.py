@@ -1,10 +1,11 @@
 """The configurations and runs that a claim speaks of; where there are none, ``Undecided`` is raised with the reason."""
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 
 from experiments.article import facts as article
-from experiments.article.verdict import Undecided
+from experiments.article.verdict import NotApplicable, Undecided
 from jaxopt_study.analysis.best import halfway, held_out_cell
 from jaxopt_study.analysis.minima import settled
 from jaxopt_study.analysis.runs import Cell, Runs
@@ -20,9 +21,10 @@ SPEED_EPOCHS = 50
 class ArticleRuns(Runs):
     """Runs as the claims read them: numbers that a grid leaves alone are the article's.
 
-    ``chance`` is the loss of guessing, the natural logarithm of the number of classes; ``article_setup`` is whether
-    data, image size and model are the article's, so that absolute losses compare with it. ``most_seeds`` is how many
-    seeds a configuration may get at most where the study looks after every seed; None where it looks once.
+    ``chance`` is the loss of guessing, the natural logarithm of the number of classes; ``article_data`` is whether data
+    and network are the article's, at whatever image size, so that its claims speak of them; ``article_setup`` whether
+    the size is too, so that absolute losses compare. ``most_seeds`` is how many seeds a configuration may get at most
+    where the study looks after every seed; None where it looks once.
     """
 
     def __init__(
@@ -30,10 +32,12 @@ class ArticleRuns(Runs):
         histories: Iterable[History],
         *,
         chance: float = math.log(2),
+        article_data: bool = False,
         article_setup: bool = False,
         most_seeds: int | None = None,
     ) -> None:
         super().__init__(histories, chance=chance, defaults=article.DEFAULTS)
+        self.article_data = article_data or article_setup
         self.article_setup, self.most_seeds = article_setup, most_seeds
 
 
@@ -43,7 +47,7 @@ def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:
     cells = runs.printed(optimizer, **wanted)
     if not cells:
         failed = " (it failed)" if any(run.optimizer == optimizer for run in runs.failed) else ""
-        raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, wanted)}{failed}")
+        raise NotApplicable(f"grid does not cover it: no run of {runs.describe(optimizer, wanted)}{failed}")
     return cells[0]
 
 
@@ -51,7 +55,7 @@ def family(runs: Runs, optimizer: str, **numbers: float) -> list[Cell]:
     """All configurations of a rule with these numbers; those with momentum 0 belong to plain SGD alone."""
     cells = runs.family(optimizer, **runs.meant(optimizer, numbers))
     if not cells:
-        raise Undecided(f"grid does not cover it: no run of {runs.describe(optimizer, numbers)}")
+        raise NotApplicable(f"grid does not cover it: no run of {runs.describe(optimizer, numbers)}")
     return cells
 
 
@@ -60,7 +64,12 @@ def best(runs: Runs, optimizer: str, **numbers: float) -> Cell:
 
     Its runs are those that :func:`jaxopt_study.analysis.best.held_out` tells of it.
     """
-    return held_out_cell(family(runs, optimizer, **numbers))
+    return _best(runs, optimizer, tuple(numbers.items()))
+
+
+@functools.lru_cache(maxsize=128)
+def _best(runs: Runs, optimizer: str, numbers: tuple[tuple[str, float], ...]) -> Cell:
+    return held_out_cell(family(runs, optimizer, **dict(numbers)))
 
 
 def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numbers: float) -> list[Cell]:
@@ -69,7 +78,7 @@ def along(runs: Runs, optimizer: str, name: str, values: Iterable[float], **numb
     cells = [printed[0] for value in values if (printed := runs.printed(optimizer, **{**wanted, name: value}))]
     if len(cells) < 3:
         where = runs.describe(optimizer, numbers)
-        raise Undecided(f"grid does not cover it: {len(cells)} values of {name} for {where}, 3 are needed")
+        raise NotApplicable(f"grid does not cover it: {len(cells)} values of {name} for {where}, 3 are needed")
     return cells
 
 
@@ -85,20 +94,22 @@ def horizon(cells: Sequence[Cell]) -> int:
     """Epochs over which speeds are compared: those that all runs have, diverged ones apart, 10 to 50."""
     lasting = [run.epochs for config in cells for run in config.by_seed.values() if run.status != "diverged"]
     if not lasting:
-        raise Undecided(f"all runs diverged: {', '.join(config.label for config in cells)}")
+        raise NotApplicable(f"all runs diverged: {', '.join(config.label for config in cells)}")
     if min(lasting) < MIN_EPOCHS:
-        raise Undecided(f"too few epochs: {min(lasting)} trained, {MIN_EPOCHS} are needed to compare speeds")
+        raise NotApplicable(f"too few epochs: {min(lasting)} trained, {MIN_EPOCHS} are needed to compare speeds")
     return min(*lasting, SPEED_EPOCHS)
 
 
 def unsettled(cells: Sequence[Cell]) -> str:
     """Why minima of these configurations cannot be compared yet; empty if they can."""
-    moving = {config.label: run.epochs for config in cells for run in config.by_seed.values() if not settled(run)}
+    moving = {config.label: run for config in cells for run in config.by_seed.values() if not settled(run)}
     if not moving:
         return ""
-    first, epochs = next(iter(moving.items()))
+    first, run = next(iter(moving.items()))
     others = f" and {len(moving) - 1} more" if len(moving) > 1 else ""
-    return f"too few epochs: {first}{others} was still improving shortly before its {epochs} epochs ended"
+    cut = "was cut off by successive halving after" if run.status == "halved" else "was still improving shortly before"
+    ended = "" if run.status == "halved" else " ended"
+    return f"too few epochs: {first}{others} {cut} its {run.epochs} epochs{ended}"
 
 
 def diverged(cells: Sequence[Cell]) -> str:
@@ -114,4 +125,4 @@ def diverged(cells: Sequence[Cell]) -> str:
 def require_learning(runs: Runs, curve: str = "val_loss") -> None:
     """Refuses to speak of convergence where no configuration gets a tenth below the loss of guessing."""
     if math.isnan(halfway(runs, curve)):
-        raise Undecided("nothing converges: no configuration gets a tenth below the loss of guessing")
+        raise NotApplicable("nothing converges: no configuration gets a tenth below the loss of guessing")

@@ -1,16 +1,16 @@
-"""The measurements that claims are made of, each one number a seed."""
+"""The measurements that claims are made of, each one number a seed; docs/statistics.md lists them claim by claim."""
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from experiments.article.find import best, common_seeds, diverged, horizon, require_learning, unsettled
-from experiments.article.spread import agreement, judged_by, never_learns
+from experiments.article.find import common_seeds, diverged, horizon, require_learning, unsettled
+from experiments.article.spread import agreement, judged_by, never_learns, partly_learning
 from experiments.article.verdict import Part
 from jaxopt_study.analysis.best import progress
-from jaxopt_study.analysis.minima import area_under_curve, epochs_to, losses, lowest, minimum
+from jaxopt_study.analysis.minima import area_under_curve, crossing, losses, lowest, minimum
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
 
@@ -39,6 +39,9 @@ def less(
     pair = [first, second]
     values = [ours - other for ours, other in by_seed(pair, measure).tolist()]
     known = {"cells": pair} if runs is None else judged_by(runs, pair, measure, meaning)
+    if runs is not None and never_learns(runs, first) != never_learns(runs, second):
+        # Where half of the runs of the one were as those of the other, nothing would be known of which is above.
+        known |= {"step": 2 * abs(float(np.mean(values))), "agreement": agreement(runs)}
     return Part(f"{meaning}: {first.label} minus {second.label}", values, note=diverged(pair), **known)
 
 
@@ -128,28 +131,40 @@ def _finite_mean(values: np.ndarray) -> float:
     return float(finite.mean()) if len(finite) else math.nan
 
 
-def slower_to(runs: Runs, target: float, optimizer: str) -> Part:
-    """That a rule's best run needs more epochs to a validation loss than Adam's; open while a run of either improves.
+def slower_to(runs: Runs, targets: Mapping[int, float], what: str, behind: Cell, ahead: Cell) -> Part:
+    """That one configuration needs more epochs to a validation loss than another; open while a run of either improves.
 
     Where a run never reaches it, one epoch more than either of the pair has is counted.
+
+    Args:
+        runs: the study.
+        targets: the loss, by seed.
+        what: what it is, in words.
+        behind: the one that is claimed to need more.
+        ahead: the other.
     """
-    cells = [behind, ahead] = best(runs, optimizer), best(runs, "adam")
+    cells = [behind, ahead]
     values, missed = [], set()
-    for seed in common_seeds(cells):
+    for seed in (one for one in common_seeds(cells) if one in targets):
         pair = [config.by_seed[seed] for config in cells]
-        reached = [epochs_to(run.curves["val_loss"], target) for run in pair]
+        reached = [crossing(losses(run), targets[seed]) for run in pair]
         missed |= {config.label for config, epoch in zip(cells, reached, strict=True) if epoch is None}
         slow, fast = (epoch or 1 + max(run.epochs for run in pair) for epoch in reached)
         values.append(slow / fast)
     note = f"not reached in every seed: {', '.join(sorted(missed))}" if missed else ""
-    meaning = f"epochs to a validation loss of {target:.4f}: {behind.label} over {ahead.label}"
-    return Part(meaning, values, low=1.0, ratio=True, note=note, cells=cells).open_if(unsettled(cells))
+    meaning = f"epochs to {what}: {behind.label} over {ahead.label}"
+    mixed = partly_learning(runs, cells)
+    part = Part(meaning, values, low=1.0, ratio=True, note=note, cells=cells, no_interval=mixed)
+    return part.open_if(unsettled(cells))
 
 
-def later_minimum(late_one: Cell, early_one: Cell) -> Part:
+def later_minimum(runs: Runs, late_one: Cell, early_one: Cell) -> Part:
     """That ``late_one`` needs more epochs to its smallest validation loss."""
     both = [late_one, early_one]
-    epochs = by_seed(both, lambda run: minimum(run.curves["val_loss"]).epoch or math.nan)
+    epochs = by_seed(both, lambda run: minimum(losses(run)).epoch or math.nan)
     meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"
     values = (epochs[:, 0] / epochs[:, 1]).tolist()
-    return Part(meaning, values, low=1.0, ratio=True, note=diverged(both), cells=both).open_if(unsettled(both))
+    step = math.log1p(1 / float(np.nanmin(epochs))) if np.isfinite(epochs).any() else 0.0
+    mixed = partly_learning(runs, both)
+    part = Part(meaning, values, low=1.0, ratio=True, note=diverged(both), step=step, cells=both, no_interval=mixed)
+    return part.open_if(unsettled(both))

@@ -1,10 +1,11 @@
 """Where an optimizer's best learning rate lies, and how that compares with another's."""
 
 import contextlib
+import itertools
 import math
 
 from experiments.article.find import best, common_seeds, family, unsettled
-from experiments.article.verdict import Part, Undecided
+from experiments.article.verdict import NotApplicable, Part, Undecided
 from jaxopt_study.analysis.best import best_cell
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs
@@ -25,12 +26,15 @@ def rates(runs: Runs, optimizer: str) -> list[Cell]:
         with contextlib.suppress(Undecided):  # a rate of plain SGD only, seen as momentum 0
             cells.append(best(runs, optimizer, learning_rate=rate))
     if len(cells) < 3:
-        raise Undecided(f"grid does not cover it: {len(cells)} learning rates of {optimizer}, 3 are needed")
+        raise NotApplicable(f"grid does not cover it: {len(cells)} learning rates of {optimizer}, 3 are needed")
     return cells
 
 
 def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> Part:
-    """That the best rate of a rule over that of SGD lies between two bounds, each seed with its own best rates."""
+    """That the best rate of a rule over that of SGD lies between two bounds, each seed with its own best rates.
+
+    A best rate is one of the grid's, so that the ratio is known to a step of it.
+    """
     ours, plain = rates(runs, optimizer), rates(runs, "sgd")
     values = [_best_rate(runs, ours, seed) / _best_rate(runs, plain, seed) for seed in common_seeds([*ours, *plain])]
     moving = unsettled([best_cell(ours), best_cell(plain)])
@@ -39,11 +43,18 @@ def ratio_of_best_rates(runs: Runs, optimizer: str, low: float, high: float) -> 
     no_support = moving or at_most or (at_least if bounded else "")
     no_contradiction = moving or at_least or (at_most if bounded else "")
     meaning = f"best learning rate of {optimizer} over that of sgd"
-    return Part(meaning, values, low, high, True, no_support, no_contradiction, cells=[*ours, *plain])
+    step, cells = max(map(_step, (ours, plain))), [*ours, *plain]
+    return Part(meaning, values, low, high, True, no_support, no_contradiction, step=step, cells=cells)
+
+
+def _step(cells: list[Cell]) -> float:
+    """Logarithm of the ratio of neighbouring rates, the largest."""
+    logs = [math.log(config.hyperparameters["learning_rate"]) for config in cells]
+    return max(above - below for below, above in itertools.pairwise(logs))
 
 
 def _best_rate(runs: Runs, cells: list[Cell], seed: int) -> float:
-    return min(cells, key=lambda config: lowest(runs, config.by_seed[seed])).hyperparameters["learning_rate"]
+    return min(cells, key=lambda cell: lowest(runs, cell.by_seed[seed])).hyperparameters["learning_rate"]
 
 
 def _edges(runs: Runs, ours: list[Cell], plain: list[Cell]) -> tuple[str, str]:

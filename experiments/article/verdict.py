@@ -16,10 +16,11 @@ the range in which its mean must lie for the part to hold.
    at 100% - 5%/k (Bonferroni, since there are k chances of failing by luck). A claim that some part must hold for is
    treated the other way round. So a claim has a p-value, the smaller of two: of being supported, and contradicted.
 5. What is not there cannot speak: a part without runs is open, and so is one that would rest on runs that were still
-   improving when their epochs ended (``analysis.settled``), where more epochs could turn it.
+   improving when their epochs ended (``analysis.settled``), where more epochs could turn it. Where no number of seeds
+   could support a claim for that reason, and nothing contradicts it, it does not apply to the study; nor does one that
+   speaks of other data.
 6. More, less, faster and slower are judged by direction alone; the effect shows how much. Where a claim needs a
    size ("close together", "about a tenth"), its range stands in the claim's sentence or beside its function.
-7. One claim, A2, is an identity of update rules: it is judged pair of runs by pair of runs and needs no interval.
 
 docs/statistics.md has the formulas.
 """
@@ -42,7 +43,7 @@ from jaxopt_study.analysis.runs import Cell
 
 ALPHA = 1 - LEVEL
 MIN_EQUAL_SEEDS = 3
-SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
+SUPPORTED, CONTRADICTED, UNDECIDED, NOT_APPLICABLE = "supported", "contradicted", "undecided", "does not apply"
 TOST = "two one-sided tests"
 
 
@@ -164,7 +165,11 @@ class Part(NamedTuple):
 
 
 class Undecided(Exception):
-    """A claim, or a part of one, that the runs cannot speak to; its text is the reason."""
+    """A claim, or a part of one, that the seeds there are cannot speak to; its text is the reason."""
+
+
+class NotApplicable(Undecided):
+    """One that the study cannot speak to, however many seeds: its grid, its epochs or its data do not allow it."""
 
 
 class _Outcome(NamedTuple):
@@ -196,6 +201,9 @@ def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
     one, all_of = (SUPPORTED, CONTRADICTED) if some else (CONTRADICTED, SUPPORTED)
     for verdict in (one, UNDECIDED):
         deciding = [outcome for outcome in outcomes if outcome.verdict == verdict]
+        silent = [outcome._replace(reason=outcome.part.no_support) for outcome in deciding if outcome.part.no_support]
+        if verdict == UNDECIDED and silent and (not some or len(silent) == len(deciding)):
+            return _verdict(NOT_APPLICABLE, silent, outcomes, some)
         if deciding:
             told = _verdict(verdict, deciding, outcomes, some)
             return told._replace(cells=_open_cells(deciding)) if verdict == UNDECIDED else told
@@ -210,7 +218,7 @@ def _open_cells(outcomes: Sequence[_Outcome]) -> tuple[Cell, ...]:
 
 def both(first: Verdict, second: Verdict) -> Verdict:
     """The verdict on a claim that consists of two, with the effect of the one that decided it."""
-    for verdict in (CONTRADICTED, UNDECIDED):
+    for verdict in (CONTRADICTED, NOT_APPLICABLE, UNDECIDED):
         for candidate in (first, second):
             if candidate.verdict == verdict:
                 return candidate
@@ -299,8 +307,10 @@ def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Out
     """The verdict, told by the first of the outcomes that gave it."""
     first, count = deciding[0], len(outcomes)
     part, mean = first.part, first.mean
-    word = {SUPPORTED: "held", CONTRADICTED: "failed", UNDECIDED: "open"}[verdict]
-    counted = f"{len(deciding)} of {count} parts {word}, first {first.reason}" if count > 1 else first.reason
+    word = {SUPPORTED: "held", CONTRADICTED: "failed"}.get(verdict, "open")
+    counted = f"{len(deciding)} of {count} parts {word}, first {first.reason}"
+    if count == 1 or verdict == NOT_APPLICABLE:
+        counted = first.reason
     needed = _seeds_needed(outcomes, some) if verdict == UNDECIDED else None
     lost = len(part.values) - len(part.finite())
     reason = "; ".join(filter(None, [

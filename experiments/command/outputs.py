@@ -41,7 +41,8 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         notes=notes,
     )
     shown = results.histories if histories is None else histories
-    terminal.show(shown, best_runs, judgements, notes, output, results.chance)
+    told = judgements if results.runs.article_data else []
+    terminal.show(shown, best_runs, told, notes, output, results.chance)
 
 
 def further_tables(results: Results) -> dict[str, tables.Table]:

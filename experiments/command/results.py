@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 Drawn = Mapping[str, Values | None]
 """Experiments whose figures are drawn, with the values of their axes; None for all runs, whatever their values."""
 
+_ARTICLE_DATA = {"name": "tfds:cats_vs_dogs", "model": "article"}
 _ARTICLE_SETUP = {
-    "name": "tfds:cats_vs_dogs", "image_shape": [128, 128, 3], "train_examples": 18610, "val_examples": 4652,
-    "model": "article", "batch_size": 32,
+    **_ARTICLE_DATA, "image_shape": [128, 128, 3], "train_examples": 18610, "val_examples": 4652, "batch_size": 32,
 }  # fmt: skip
 
 
@@ -72,10 +72,14 @@ class Results(NamedTuple):
     @property
     def runs(self) -> ArticleRuns:
         """For the analysis."""
-        article_setup = all(is_the_articles(config) for _, config, _ in self.origins)
+        data, setup = (
+            all(_has(config, wanted) for _, config, _ in self.origins) for wanted in (_ARTICLE_DATA, _ARTICLE_SETUP)
+        )
         executions = [config.get("execution", {}) for _, config, _ in self.origins]
         most_seeds = max((each["max_seeds"] or MOST_SEEDS for each in executions if each.get("until")), default=None)
-        return ArticleRuns(self.histories, chance=self.chance, article_setup=article_setup, most_seeds=most_seeds)
+        return ArticleRuns(
+            self.histories, chance=self.chance, article_data=data, article_setup=setup, most_seeds=most_seeds
+        )
 
 
 def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyType({})) -> Results:
@@ -165,8 +169,10 @@ def _read_if_whole(path: Path) -> History | None:
 def undecided(study: "Study", histories: Sequence[History], most_seeds: int) -> list[Question]:
     """The article's claims that more seeds of a study's configurations may decide."""
     config = study.describe()
-    setup = is_the_articles(config)
-    runs = ArticleRuns(histories, chance=study.guessing, article_setup=setup, most_seeds=most_seeds)
+    runs = ArticleRuns(
+        histories, chance=study.guessing, article_data=_has(config, _ARTICLE_DATA),
+        article_setup=_has(config, _ARTICLE_SETUP), most_seeds=most_seeds,
+    )  # fmt: skip
     return open_questions(claims(), runs)
 
 
@@ -186,10 +192,10 @@ def configuration(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple
     return optimizer, *sorted((name, float(np.float32(value))) for name, value in hyperparameters.items())
 
 
-def is_the_articles(config: Mapping[str, Any]) -> bool:
-    """Whether data, image size, model and batches are the article's."""
+def _has(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a config.json says this of data, network and settings."""
     known = {**config.get("dataset", {}), **config.get("identity", {})}
-    return all(known.get(name) == value for name, value in _ARTICLE_SETUP.items())
+    return all(known.get(name) == value for name, value in wanted.items())
 
 
 def _names(

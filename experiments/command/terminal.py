@@ -34,14 +34,15 @@ def show(
     folder: Path,
     chance: float,
 ) -> None:
-    """Prints it all to stdout; ``chance`` is the loss of guessing."""
+    """Prints it all to stdout; ``chance`` is the loss of guessing. Of claims nothing is said where none applies."""
     console = wide_console()
     grouped = by_configuration(histories)
     # Of many configurations the best of each optimizer is shown.
     console.print(table(grouped, chance) if len(grouped) <= 60 else best_table(best_runs))
     for note in notes:
         console.print(note)
-    console.print(f"claims: {counted(judgements)}")
+    if judgements:
+        console.print(f"claims: {counted(judgements)}")
     console.print(closing_line(folder), soft_wrap=True)
 
 
@@ -63,17 +64,10 @@ def closing_line(folder: Path) -> str:
 
 
 def best_table(best_runs: tables.Table) -> Table:
-    """The best configuration of each optimizer, beside the article's best run."""
+    """The best configuration of each optimizer, beside the article's best run where the table has that."""
     result = Table(title="Best configuration of each optimizer, by its lowest validation loss (mean over seeds)")
-    for name in (
-        "optimizer",
-        "min val loss",
-        "95% interval",
-        "accuracy",
-        "at epoch",
-        "hyperparameters",
-        "the article's",
-    ):
+    beside = ["the article's"] if "article_val_loss" in best_runs.columns else []
+    for name in ("optimizer", "min val loss", "95% interval", "accuracy", "at epoch", "hyperparameters", *beside):
         result.add_column(name, justify="left" if name in ("optimizer", "hyperparameters") else "right")
     for row in best_runs.records():
         result.add_row(
@@ -83,7 +77,7 @@ def best_table(best_runs: tables.Table) -> Table:
             _number(row["val_accuracy"], ".1%"),
             _number(row["epoch"], ".0f"),
             f"{row['hyperparameters']}{f' ({WORSE})' if WORSE in row['note'] else ''}",
-            _number(row["article_val_loss"], ".4f"),
+            *(_number(row["article_val_loss"], ".4f") for _ in beside),
         )
     return result
 

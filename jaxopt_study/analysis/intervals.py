@@ -94,7 +94,8 @@ def seed_mean(
 ) -> Mean | None:
     """Mean of finite values ``[S]``, one a seed, and its error; None where nothing is known of it.
 
-    So it is of one value, and of equal ones that are on no grid and have no prior: they have no spread to judge by.
+    So it is of one value, and of equal ones that are on no grid and have no prior: they have no spread to judge by. On
+    a grid values that lie apart can come out equal: their variance is at least that of rounding, ``step^2 / 12``.
     ``inflation`` is what the variance of the mean is times that of as many independent values.
     """
     sample = np.asarray(values, np.float64)

@@ -177,6 +177,29 @@ def epochs_to(curve: ArrayLike, target: float) -> int | None:
     return int(np.argmax(reached)) + 1 if reached.any() else None
 
 
+def crossing(curve: ArrayLike, target: float) -> float | None:
+    """The epoch in which a noisy curve ``[E]`` gets to ``target``, between epochs by a line; None if it never does.
+
+    The middle between where it first comes down to the target and where it last does on the way to its minimum. The
+    first alone is the earlier, the noisier the curve, and the last the later by as much.
+    """
+    values = np.asarray(curve, np.float64)
+    first, least = epochs_to(values, target), minimum(values).epoch
+    if first is None or least is None:
+        return None
+    above = np.flatnonzero(~(values[:least] <= target))
+    last = int(above[-1]) + 2 if len(above) else 1
+    return (_crossed(values, first, target) + _crossed(values, last, target)) / 2
+
+
+def _crossed(values: np.ndarray, epoch: int, target: float) -> float:
+    """Where the line from the epoch before, above the target, to this one, which is not, comes down to it."""
+    if epoch == 1 or epoch > len(values) or not np.isfinite(values[epoch - 2]):
+        return float(epoch)
+    before, after = values[epoch - 2], values[epoch - 1]
+    return float(epoch - 1 + (before - target) / (before - after))
+
+
 def area_under_curve(curve: ArrayLike, epochs: int, *, ceiling: float = math.inf) -> float:
     """Area under the first epochs of a loss curve ``[E]``, by trapezia, in loss times epochs.
 
@@ -203,8 +226,11 @@ def settled(history: History) -> bool:
     """Whether more epochs would hardly have lowered a run's smallest validation loss.
 
     So it is for a run that early stopping ended or that diverged. A run that used up its epochs must have gone without
-    improvement for the last half of them, or for the usual patience where that is less.
+    improvement for the last half of them, or for the usual patience where that is less. A run that successive halving
+    ended was cut off: of its minimum nothing is known.
     """
+    if history.status == "halved":
+        return False
     if history.status != "finished":
         return True
     epoch = minimum(history.curves["val_loss"]).epoch

@@ -10,7 +10,9 @@ from jaxopt_study.report import wording
 from jaxopt_study.report.tables import Table
 
 VERDICTS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{MULTIPLICATION SIGN}", "undecided": "?"}
-"""With their signs, so that colour is not all that tells them apart."""
+"""With their signs, so that colour is not all that tells them apart; in the order in which they are shown."""
+SILENT = "does not apply"
+"""The verdict on a claim that the study cannot speak to."""
 
 
 class Origin(NamedTuple):
@@ -26,7 +28,7 @@ class Reference(NamedTuple):
 
     Attributes:
         name: what the page calls it, such as ``article``; its columns in the table of best runs begin with it.
-        note: what a reader must know of its best runs.
+        note: what a reader must know of its best runs, where they stand beside those of the study.
         claims: a row a claim: id, claim, verdict, effect, low, high, meaning, reason, figure and, under the name of
             the publication, what it says; without rows the page says so.
         sections: the number of the first figure of each of its sections and the section's heading, ascending.
@@ -65,8 +67,12 @@ def _verdict_counts(reference: Reference | None) -> str:
     if reference is None or not reference.claims.rows:
         return ""
     counts = Counter(reference.claims.column("verdict"))
+    judged = len(reference.claims.rows) - counts[SILENT]
+    if not judged:
+        return ""
     parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
-    return f"{parts}, of {len(reference.claims.rows)} of the {reference.name}'s"
+    silent = f"; {counts[SILENT]} do not apply" if counts[SILENT] else ""
+    return f"{parts}, of {judged} of the {reference.name}'s that apply{silent}"
 
 
 def _lowest(best: Table) -> str:

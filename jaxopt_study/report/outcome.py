@@ -85,8 +85,8 @@ def write_report(
         title: of the page.
         chance: the loss of guessing; infinite where it is not known.
         where: on what the runs were trained, for the titles of tables.
-        best_runs: the best configurations; those of ``tables.best_configurations`` if None. Beside a reference, each
-            column of its own begins with its name.
+        best_runs: the best configurations; those of ``tables.best_configurations`` if None. Those of a
+            reference, if its losses compare, are columns that begin with its name.
         reference: a publication that the study is set beside; its claims are written as well.
         further: tables of their own by the names of their files.
         notes: sentences for the page, such as why a figure is left out.
@@ -99,7 +99,7 @@ def write_report(
     """
     runs = tables.summary(histories, chance)
     best = best_runs or tables.best_configurations(histories, chance)
-    beside = (f"{reference.name}_val_loss",) if reference else ()
+    beside = [f"{reference.name}_val_loss"] if reference and f"{reference.name}_val_loss" in best.columns else []
     on = f" ({where})" if where else ""
     printed = {
         "best_runs": (

@@ -5,13 +5,14 @@ import functools
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import wording
-from jaxopt_study.report.facts import VERDICTS, Origin, Reference, facts
+from jaxopt_study.report.facts import SILENT, VERDICTS, Origin, Reference, facts
 from jaxopt_study.report.tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def render(
         origins: what was run, on what, how long; one or several work directories.
         chance: the loss of guessing; infinite where it is not known.
         where: on what the runs were trained, for the tables' titles.
-        best_runs: as ``tables.best_configurations`` gives it, with the columns of the reference where there is one.
+        best_runs: as ``tables.best_configurations`` gives it, with the columns of the reference if its losses compare.
         runs: as ``tables.summary`` gives it.
         reference: the publication that the study is set beside; the page does not speak of any if None.
         figures: in any order; they are shown by their numbers, those without a number last.
@@ -68,6 +69,7 @@ def render(
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     tested = ["test loss"] if "test_loss" in best_runs.columns else []
     script = _source("report.js")
+    claims = reference.claims.records() if reference else []
     return _environment().get_template("report.html.j2").render(
         title=title,
         where=where,
@@ -75,10 +77,12 @@ def render(
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         reference=reference,
+        beside=reference is not None and f"{reference.name}_val_loss" in best_runs.columns,
         facts=facts(origins, runs, best_runs, reference, chance),
         best=best_runs.records(),
         measures=("val loss", *(["accuracy"] if has_accuracy else []), *tested, "train loss", "epoch"),
-        claims=reference.claims.records() if reference else [],
+        claims=_decided_first(claims),
+        silent=_silent(claims),
         verdicts=VERDICTS,
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
         sections=_sections(numbered, reference.sections if reference else ()),
@@ -90,6 +94,24 @@ def render(
         statuses=sorted(set(map(str, runs.column("status")))),
         origins=[_origin(origin) for origin in origins],
     )  # fmt: skip
+
+
+def _decided_first(claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims that apply, in the order of their verdicts."""
+    place = {verdict: at for at, verdict in enumerate(VERDICTS)}
+    applying = [claim for claim in claims if claim["verdict"] != SILENT]
+    return sorted(applying, key=lambda claim: place.get(claim["verdict"], len(place)))
+
+
+def _silent(claims: Sequence[dict[str, Any]]) -> str:
+    """Which claims do not apply, and how many for which kind of reason, in a sentence; empty if all do."""
+    silent = [claim for claim in claims if claim["verdict"] == SILENT]
+    if not silent:
+        return ""
+    kinds = Counter(str(claim["reason"]).split(":")[0] for claim in silent)
+    why = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    names = ", ".join(str(claim["id"]) for claim in silent)
+    return f"{len(silent)} of {len(claims)} claims do not apply to this study ({why}): {names}."
 
 
 @functools.cache

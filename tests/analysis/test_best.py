@@ -76,7 +76,7 @@ def with_momentum(runs):
         lambda runs: rate(best(Source(runs), "sgd").histories),
         lambda runs: rate(configurations(runs)[0]),
         lambda runs: float(tables.best_configurations(runs).records()[0]["hyperparameters"].split()[-1]),
-        lambda runs: float(best_runs(Runs(runs)).records()[0]["hyperparameters"].split()[-1]),
+        lambda runs: float(best_runs(ArticleRuns(runs)).records()[0]["hyperparameters"].split()[-1]),
         lambda runs: best_by_heat_map(with_momentum(runs)),
         best_at_the_terminal,
     ],

@@ -1,15 +1,13 @@
 """The article's figures: which there are, at which values they are drawn, and those that are computed from no run."""
 
-import math
 import re
 
 import numpy as np
 import pytest
 from plot_runs import everything, momentum_grid, run
 
-from experiments.article import figures, ratios
+from experiments.article import figures
 from experiments.article.figures import CURVATURES, START, bowl, constant_gradient, descend, velocity
-from experiments.article.ratios import FASTER, NEITHER, SAME, SLOWER, TOO_SHORT, Ratio, convergence_ratios
 from experiments.command import experiment as catalogue
 from jaxopt_study.plots.selection import NotDrawable
 
@@ -142,37 +140,3 @@ def test_both_paths_into_the_bowl_are_drawn():
     plane, losses = bowl().axes
     assert len(losses.lines) == 2
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in (plane, losses))
-
-
-def seeds(*values):
-    names = {None: NEITHER}
-    return {
-        i: Ratio(math.nan if v is None else v, names.get(v) or (FASTER if v < 1 else SLOWER if v > 1 else SAME))
-        for i, v in enumerate(values)
-    }
-
-
-@pytest.mark.parametrize(
-    ("values", "ratio", "category"),
-    [((0.5, 0.7, 2.0), 0.7, FASTER), ((1.0,), 1.0, SAME), ((0.5, math.inf, math.inf), math.inf, SLOWER),
-     ((None, None, 0.5), math.nan, NEITHER), ((None,), math.nan, NEITHER), ((), math.nan, "not run")],
-)  # fmt: skip
-def test_a_cell_of_ratios_is_the_median_over_the_seeds(values, ratio, category):
-    one = ratios.summary(seeds(*values))
-    assert one.category == category
-    np.testing.assert_equal(one.ratio, ratio)
-
-
-def test_categories_of_ratios_are_told_by_text_and_not_by_colour_alone():
-    tables = {"val_loss": {(0.1, 0.5): seeds(0.5), (0.1, 0.9): seeds(2.0), (0.2, 0.5): seeds(None)}}
-    figure = convergence_ratios(tables)
-    assert {"faster", "slower", "neither\nconverged", "not\nrun"} <= {
-        text.get_text() for axes in figure.axes for text in axes.texts
-    }
-    assert "1 faster, 1 slower, 1 neither converged" in ratios.told(tables)
-
-
-def test_too_few_epochs_are_said_so():
-    one = ratios.summary({0: Ratio(math.nan, TOO_SHORT)})
-    assert one.category == TOO_SHORT
-    assert ratios.cell_text(one) == ("", "too\nfew epochs")

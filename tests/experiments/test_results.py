@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from made_runs import history
 
+from experiments.article.claim import judge
+from experiments.article.find import ArticleRuns
+from experiments.command import experiment as catalogue
 from experiments.command import results, terminal
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.grids.run import fingerprint, make_run
@@ -93,3 +96,32 @@ def test_json_of_any_shape_is_used_or_refused_in_a_line(name: str, whole: dict[s
             refused += any("is damaged" in str(warning.message) for warning in told)
             shutil.rmtree(tmp_path / "damaged", ignore_errors=True)
     assert refused > 3 * len(places(whole))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "identity", "data", "setup"),
+    [
+        ({}, {}, True, True),
+        ({"image_shape": [32, 32, 3]}, {}, True, False),
+        ({}, {"batch_size": 64}, True, False),
+        ({"name": "digits"}, {}, False, False),
+        ({}, {"model": "own"}, False, False),
+    ],
+)
+def test_claims_know_the_articles_data_and_its_set_up_by_what_the_config_says(dataset, identity, data, setup):
+    cats = {"name": "tfds:cats_vs_dogs", "image_shape": [128, 128, 3], "train_examples": 18610, "val_examples": 4652}
+    config = {
+        "dataset": {"classes": ["cat", "dog"], **cats, **dataset},
+        "identity": {"model": "article", "batch_size": 32, **identity},
+    }
+    runs = results.Results([(Path("w"), config, {})], [history()], 0, {}).runs
+    assert (runs.article_data, runs.article_setup) == (data, setup)
+
+
+def test_the_terminal_says_nothing_of_claims_where_none_applies(tmp_path, capsys):
+    best = Table(("optimizer",), [])
+    terminal.show([history()], best, [], [], tmp_path, 0.69)
+    assert "claims:" not in capsys.readouterr().out
+    said = judge(catalogue.claims(), ArticleRuns([history()], article_data=True))
+    terminal.show([history()], best, said, [], tmp_path, 0.69)
+    assert "claims: 0 supported, 0 contradicted, " in capsys.readouterr().out

@@ -22,9 +22,9 @@ ORIGIN = Origin(
 )
 
 
-def content(histories=(), **changes):
-    """The arguments of ``page.render`` for these histories, with changes."""
-    runs = ArticleRuns(histories)
+def content(histories=(), *, article_data=True, **changes):
+    """The arguments of ``page.render`` for these histories, with changes; perhaps of other data than the article's."""
+    runs = ArticleRuns(histories, article_data=article_data)
     judgements = judge(catalogue.claims(), runs)
     given = {
         "title": "A study", "origins": [ORIGIN], "best_runs": article.best_runs(runs),

@@ -129,7 +129,7 @@ def test_runs_are_found_by_words_and_by_status_and_counted(browse):
 @pytest.mark.parametrize("width", [390, 1280])
 def test_claims_are_filtered_by_verdict(browse, width):
     found = browse(
-        render(**content(runs())),
+        render(**content(everything(1))),
         """use("[data-choose=claims-table]", "supported"); found.supported = shown("claims-table").length;
         use("[data-choose=claims-table]", "undecided"); found.undecided = shown("claims-table").length;
         found.marked = page.querySelectorAll("tr[data-verdict=undecided]").length;""",

@@ -59,7 +59,7 @@ def test_summary_of_no_runs_is_its_header():
 
 
 def test_best_runs_stand_beside_the_articles_with_intervals():
-    found = rows(article_tables.best_runs(ArticleRuns(world())))
+    found = rows(article_tables.best_runs(ArticleRuns(world(), article_data=True)))
     assert [row["optimizer"] for row in found] == [best.title for best in article.BEST_RUNS]
     for row, best in zip(found, article.BEST_RUNS, strict=True):
         assert float(row["article_val_loss"]) == best.val_loss
