@@ -121,7 +121,7 @@ def test_a_study_says_which_configuration_is_best_and_shows_it(tmp_path):
     assert best.epoch == 6
     assert "sgd (learning_rate 0.1): validation loss 0.1438 (95% interval" in repr(best)
     assert "<td>sgd (learning_rate 0.1)</td>" in best._repr_html_()
-    assert study.best("adam").note == "2 of 2 seeds worse than guessing"
+    assert study.best("adam").note == "no interval: 2 of 2 seeds worse than guessing"
     with pytest.raises(InputError, match="did you mean sgd"):
         study.best("sgdd")
     assert "6 runs: 4 finished, 2 worse than guessing" in repr(study)
