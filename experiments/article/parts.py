@@ -10,7 +10,7 @@ from experiments.article.find import common_seeds, diverged, horizon, require_le
 from experiments.article.spread import agreement, judged_by, never_learns, partly_learning
 from experiments.article.verdict import Part
 from jaxopt_study.analysis.best import progress
-from jaxopt_study.analysis.minima import area_under_curve, crossing, losses, lowest, minimum
+from jaxopt_study.analysis.minima import area_under_curve, crossing, losses, lowest, minimum, variance_of_epochs
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.history import History
 
@@ -47,8 +47,10 @@ def less(
 
 def higher_minimum(runs: Runs, worse: Cell, better: Cell) -> Part:
     """That ``worse`` ends with the higher smallest validation loss; open while a run of either still improves."""
+    pair = [worse, better]
     part = less(worse, better, lambda run: lowest(runs, run), "smallest validation loss", runs=runs)
-    return part.open_if(unsettled([worse, better]))
+    noise = sum(float(np.mean([variance_of_epochs(run) for run in config.histories])) for config in pair)
+    return part._replace(least=noise).open_if(unsettled(pair))
 
 
 def slower(runs: Runs, behind: Cell, ahead: Cell) -> Part:

@@ -118,6 +118,7 @@ class Part(NamedTuple):
         agreement: of a configuration of which every run fails, where ``step`` is from such a run to one that learns.
         no_interval: why the values have no interval, such as that some are of runs that are stuck at guessing.
         cells: the configurations whose runs the values are of.
+        least: variance that a value has at least, since its own curves are so noisy, whatever the prior says.
     """
 
     meaning: str
@@ -133,6 +134,7 @@ class Part(NamedTuple):
     agreement: Agreement | None = None
     no_interval: str = ""
     cells: Sequence[Cell] = ()
+    least: float = 0.0
 
     def open_if(self, reason: str) -> "Part":
         """The part, open whatever its interval says where there is a reason."""
@@ -241,6 +243,7 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     mean = None if part.no_interval else seed_mean(values, part.prior, step, part.agreement, part.inflation)
     if mean is None:
         return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, values))
+    mean = mean._replace(sd=max(mean.sd, math.sqrt(part.inflation * part.least)))
     if most := _MOST_SEEDS.get():
         hold_alpha, fail_alpha = (allowed(mean.seeds, most, alpha) for alpha in (hold_alpha, fail_alpha))
     low, high = part.bounds

@@ -169,3 +169,28 @@ def test_the_epoch_of_divergence_counts_as_not_finite_in_both_losses():
 def test_best_configuration_is_the_one_with_the_smallest_mean_not_the_luckiest_seed():
     runs = Runs(history(seed=s, val=[v], learning_rate=r) for s, v, r in ((0, 0.1, 1.0), (1, 0.6, 1.0), (0, 0.3, 0.1)))
     assert best.best_cell(runs.cells("sgd")).hyperparameters == {"learning_rate": 0.1}
+
+
+def test_the_noise_of_epochs_is_told_from_a_curves_bends_whatever_line_it_is_on():
+    rng = np.random.default_rng(0)
+    line = 0.5 - 0.001 * np.arange(60)
+    runs = [history(val=line + 0.02 * rng.standard_normal(60)) for _ in range(300)]
+    told = [minima.variance_of_epochs(run) for run in runs]
+    assert 1.0 < np.mean(told) / (0.02**2 / 2) < 1.2
+    assert minima.variance_of_epochs(history(val=line)) < 1e-12
+    assert minima.variance_of_epochs(history(val=[0.5, 0.4])) == 0.0
+
+
+def test_a_noisy_curve_crosses_a_loss_neither_early_nor_late():
+    rng = np.random.default_rng(1)
+    fall = 0.7 - 0.01 * np.arange(60)
+    found = [minima.crossing(fall + noise * rng.standard_normal(60), 0.4) for noise in (0.0, 0.03) for _ in range(400)]
+    assert found[0] == pytest.approx(31.0)
+    assert np.mean(found[400:]) == pytest.approx(31.0, abs=0.5)
+    first = [minima.epochs_to(fall + 0.03 * rng.standard_normal(60), 0.4) for _ in range(400)]
+    assert np.mean(first) < 30
+
+
+def test_a_run_that_halving_cut_off_has_no_minimum_to_rely_on():
+    assert not minima.settled(history(status="halved", val=[0.4, 0.5]))
+    assert minima.settled(history(status="stopped", val=[0.4, 0.5]))
