@@ -107,8 +107,8 @@ def unchosen_loss(history: History, curve: str = "val_loss") -> float:
 def variance_of_epochs(history: History, curve: str = "val_loss") -> float:
     """What noise from epoch to epoch adds to the variance of :func:`unchosen_loss`; 0 of a run too short to tell.
 
-    Noise that is independent in each epoch has second differences with 6 times its variance, whatever line it is on. The
-    lowest epoch is among them, so that some 10% too much is told.
+    Noise that is independent in each epoch has second differences with 6 times its variance, whatever line it is on.
+    The lowest epoch is among them, so that some 10% too much is told.
     """
     values = np.asarray(history.curves[curve], np.float64)
     epoch = minimum(values).epoch
