@@ -18,9 +18,9 @@ from absl import flags
 from rich.console import Console
 
 from experiments import report
+from experiments.article import verdict as words
 from experiments.article.claim import Claim, judge, open_questions
 from experiments.article.find import ArticleRuns
-from experiments.article.verdict import UNDECIDED
 from experiments.benchmarks import common
 from experiments.command import experiment
 from experiments.command import flags as command
@@ -198,12 +198,12 @@ def stored(claims: Sequence[Claim], histories: Sequence[History], **about: Any) 
         there += more
     whole, added = judge(claims, ArticleRuns(histories, **about)), judge(claims, seen)
     pairs = [(one.verdict, other.verdict) for one, other in zip(whole, added, strict=True)]
-    decided = [pair for pair in pairs if pair[0] != UNDECIDED]
+    decided = [pair for pair in pairs if pair[0] in (words.SUPPORTED, words.CONTRADICTED)]
     return {
         "epochs": sum(by_run[run].epochs for run in there) / sum(one.epochs for one in histories),
         "kept": sum(other == one for one, other in decided) / max(len(decided), 1),
         "decided_everywhere": len(decided) / len(claims),
-        "other": sum(other not in (one, UNDECIDED) for one, other in pairs) / len(claims),
+        "other": sum(other not in (one, words.UNDECIDED) for one, other in pairs) / len(claims),
     }
 
 
@@ -211,7 +211,8 @@ def run() -> None:
     """From the flags to the table."""
     if flags.FLAGS.workdir:
         with report.read() as (results, _):
-            about = {"chance": results.chance, "article_setup": results.runs.article_setup}
+            runs = results.runs
+            about = {name: getattr(runs, name) for name in ("chance", "article_data", "article_setup")}
             found, title = stored(experiment.claims(), results.histories, **about), str(results.origins[0][0])
     else:
         found = replay(STUDIES.value)

@@ -13,6 +13,7 @@ from experiments.article.find import ArticleRuns
 from experiments.command.experiment import Values, claims
 from jaxopt_study.analysis.guessing import guessing_in
 from jaxopt_study.analysis.looking import Question
+from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids.run import Run, fingerprint, make_run
@@ -167,13 +168,16 @@ def _read_if_whole(path: Path) -> History | None:
 
 
 def undecided(study: "Study", histories: Sequence[History], most_seeds: int) -> list[Question]:
-    """The article's claims that more seeds of a study's configurations may decide."""
+    """The article's claims that more seeds of a study's configurations may decide.
+
+    On data that they do not speak of, what is open of the ranking of the best few.
+    """
     config = study.describe()
     runs = ArticleRuns(
         histories, chance=study.guessing, article_data=_has(config, _ARTICLE_DATA),
         article_setup=_has(config, _ARTICLE_SETUP), most_seeds=most_seeds,
     )  # fmt: skip
-    return open_questions(claims(), runs)
+    return open_questions(claims(), runs) if runs.article_data else ranking(histories, most_seeds)
 
 
 def record(study: "Study", drawn: Drawn) -> None:

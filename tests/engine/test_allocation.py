@@ -104,7 +104,7 @@ def test_what_seeds_cannot_be_added_to_is_refused_in_a_line(tmp_path, options, m
 def test_stored_runs_are_replayed_with_the_claims_themselves():
     runs = [run for run in made_runs.world(seeds=5) if run.optimizer == "sgd"]
     chosen = [claim for claim in experiment.claims() if claim.id in ("S1", "S2", "S4")]
-    found = until.stored(chosen, runs)
+    found = until.stored(chosen, runs, article_data=True)
     assert found["kept"] == found["decided_everywhere"] == 1
     assert found["other"] == 0
     assert 0.4 <= found["epochs"] < 1
