@@ -77,7 +77,7 @@ class Point(NamedTuple):
     @property
     def estimate(self) -> Estimate:
         """The mean loss over the seeds."""
-        return seed_estimate(list(self.losses.values()))
+        return seed_estimate(list(self.losses.values()), positive=True)
 
 
 def points(runs: Runs) -> list[Point]:

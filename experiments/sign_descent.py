@@ -180,7 +180,7 @@ def loss(runs: Runs, key: tuple[str, float], cell: Cell, less: Cell | None = Non
     for measure in (partial(lowest, runs), partial(_last, runs)):
         values = cell.measured(measure)
         values = paired_differences(values, less.measured(measure)) if less else values
-        estimates.append(seed_estimate(list(values.values())))
+        estimates.append(seed_estimate(list(values.values()), positive=less is None))
     return Loss(*key, *estimates)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_runs import history
 
+from experiments.article.claim import Claim, discoveries, judge
 from experiments.article.parts import less
 from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide, looking
 from jaxopt_study.analysis.runs import Cell
@@ -200,3 +201,21 @@ def test_two_verdicts_together_are_only_as_good_as_the_worse():
     assert both(good, good).verdict == "supported"
     assert both(good, unknown) == unknown
     assert both(unknown, bad) == bad
+
+
+def test_the_page_says_how_many_decided_verdicts_are_expected_to_be_chance():
+    def claimed(name, values):
+        return Claim(name, name, 1, lambda runs: decide([Part("m", values)]))
+
+    silent = Claim("Z", "Z", 1, lambda runs: decide([Part("m", [1.0])]))
+    claims = [claimed("A", CLEAR), claimed("B", OPEN), claimed("C", AGAINST)]
+    found = judge([*claims, silent], [])
+    p_values = [one.p for one in found]
+    assert [one.verdict for one in found] == ["supported", "undecided", "contradicted", "undecided"]
+    assert math.isnan(p_values[3])
+    assert math.isnan(found[3].q)
+    assert found[0].q == pytest.approx(1.5 * p_values[0])  # two of three claims have so small a p-value
+    largest = 1.5 * p_values[0]
+    assert discoveries(found).startswith(f"Of the 2 decided verdicts at most {2 * largest:.1f} are expected")
+    assert "over the 3 claims" in discoveries(found)
+    assert discoveries(found[1:2]) == ""
