@@ -36,13 +36,12 @@ import numpy as np
 from jaxopt_study.analysis import power
 from jaxopt_study.analysis.agreement import Agreement
 from jaxopt_study.analysis.best import HALVES_AGREE
-from jaxopt_study.analysis.intervals import LEVEL, Mean, no_spread, seed_mean, student_interval
+from jaxopt_study.analysis.intervals import LEVEL, Mean, seed_mean, student_interval
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.moderated import Prior
 from jaxopt_study.analysis.runs import Cell
 
 ALPHA = 1 - LEVEL
-MIN_EQUAL_SEEDS = 3
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_APPLICABLE = "supported", "contradicted", "undecided", "does not apply"
 TOST = "two one-sided tests"
 
@@ -238,9 +237,7 @@ def attempt(make: Callable[..., Part], *args: object, **options: object) -> Part
 
 def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     values = part.finite()
-    # Until every part on a grid has its step, equal values are judged from three seeds on.
-    step = part.step or (1e-9 if len(values) >= MIN_EQUAL_SEEDS and no_spread(values) else 0.0)
-    mean = None if part.no_interval else seed_mean(values, part.prior, step, part.agreement, part.inflation)
+    mean = None if part.no_interval else seed_mean(values, part.prior, part.step, part.agreement, part.inflation)
     if mean is None:
         return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, values))
     mean = mean._replace(sd=max(mean.sd, math.sqrt(part.inflation * part.least)))

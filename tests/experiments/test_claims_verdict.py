@@ -88,9 +88,10 @@ def test_one_seed_is_undecided_however_large_but_its_effect_is_shown():
     assert "does not fit" in decide([Part("m", [-1.0])]).reason
 
 
-def test_two_seeds_that_agree_exactly_are_too_few_and_three_are_not():
+def test_seeds_that_agree_exactly_on_no_grid_decide_nothing():
     assert verdict([1.0, 1.0]) == "undecided"
-    assert verdict([1.0, 1.0, 1.0]) == "supported"
+    assert verdict([1.0, 1.0, 1.0]) == "undecided"
+    assert "no spread to judge by" in decide([Part("m", [1.0, 1.0, 1.0])]).reason
     assert verdict([1.0, 1.000001]) == "supported"
 
 
@@ -205,9 +206,9 @@ def test_two_verdicts_together_are_only_as_good_as_the_worse():
 
 def test_the_page_says_how_many_decided_verdicts_are_expected_to_be_chance():
     def claimed(name, values):
-        return Claim(name, name, 1, lambda runs: decide([Part("m", values)]))
+        return Claim(name, name, 1, lambda runs: decide([Part("m", values)]), of_rules=True)
 
-    silent = Claim("Z", "Z", 1, lambda runs: decide([Part("m", [1.0])]))
+    silent = Claim("Z", "Z", 1, lambda runs: decide([Part("m", [1.0])]), of_rules=True)
     claims = [claimed("A", CLEAR), claimed("B", OPEN), claimed("C", AGAINST)]
     found = judge([*claims, silent], [])
     p_values = [one.p for one in found]
