@@ -60,7 +60,8 @@ class Verdict(NamedTuple):
         method: which interval it is; empty without one.
         student_low: lower end of Student's interval of the same values, without other configurations or a grid's step.
         student_high: upper end.
-        p: of the claim, two-sided; at most 0.05 where it is decided; NaN where no part has an interval.
+        p: of the claim, two-sided; at most 0.05 where it is decided; NaN where it does not apply, or no part has an
+            interval.
         seeds_needed: fewest seeds that would decide an undecided claim with a power of 80% if the effect is as seen;
             None where seeds alone would not, or too many would be needed to count.
         smallest_visible: the smallest distance from the bound that the seeds there are would show with that power,
@@ -320,20 +321,20 @@ def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Out
     if mean is None:
         values = part.finite()
         value = part.told(float(np.mean(values))) if values else math.nan
-        return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=_claim_p(outcomes, some))
+        return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=_claim_p(verdict, outcomes, some))
     level = _level(part, ALPHA)
     student_low, student_high = map(part.told, student_interval(part.finite(), level=level))
     method = f"{TOST}, {mean.method}" if part.is_equivalence else mean.method
     visible = part.told(power.smallest_visible(mean, level))
     return Verdict(
         verdict, part.told(mean.value), *_interval(part, mean, level), part.meaning, reason, method,
-        student_low, student_high, _claim_p(outcomes, some), needed, visible,
+        student_low, student_high, _claim_p(verdict, outcomes, some), needed, visible,
     )  # fmt: skip
 
 
-def _claim_p(outcomes: Sequence[_Outcome], some: bool) -> float:
+def _claim_p(verdict: str, outcomes: Sequence[_Outcome], some: bool) -> float:
     """The p-value of a claim: of all its parts holding or one failing, with ``some`` of one holding or all failing."""
-    if all(outcome.mean is None for outcome in outcomes):
+    if verdict == NOT_APPLICABLE or all(outcome.mean is None for outcome in outcomes):
         return math.nan
     holds, fails = [outcome.holds for outcome in outcomes], [outcome.fails for outcome in outcomes]
     one, all_of = (holds, fails) if some else (fails, holds)

@@ -144,6 +144,7 @@ def test_an_undecided_claim_says_how_many_seeds_it_needs():
     assert f"needs about {found.seeds_needed} seeds" in found.reason
     hindered = decide([Part("m", [1.0, -1.0, 0.5, 2.0, -0.2], no_support="too few epochs")])
     assert hindered.seeds_needed is None
+    assert math.isnan(hindered.p)  # it does not apply, and is not counted among the chances of a false verdict
     assert decide([Part("m", CLEAR)]).seeds_needed is None
 
 
