@@ -17,7 +17,7 @@ from jaxopt_study.files import reason
 
 try:
     import ray
-    from ray._private import ray_constants
+    from ray._private import ray_constants, services
 except ImportError as missing:
     raise EnvironmentFault(
         "a cluster needs Ray, which is not installed: run pip install 'jaxopt-study[cluster]'"
@@ -86,32 +86,64 @@ def _keep_private() -> None:
 
 
 def _knock(address: str) -> None:
-    """Refuses where nothing listens or a token is missing, which Ray tries for a minute or two; EnvironmentFault."""
+    """Refuses where nothing listens or the token is another, which Ray tries for a minute; EnvironmentFault."""
     given = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
-    place = urllib.parse.urlsplit(given if "://" in given else f"//{given}")
-    told = f"--cluster={address}" + (f" (RAY_ADDRESS={given})" if address == "auto" else "")
+    found = given or _of_this_machine()
+    place = urllib.parse.urlsplit(found if "://" in found else f"//{found}")
+    told = f"--cluster={address}" + (f" (RAY_ADDRESS={given})" if address == "auto" and given else "")
     try:
-        if not place.hostname or place.port is None:  # Ray looks for an instance of this machine's
+        if not place.hostname or place.port is None:  # Ray says that there is none
             return
         socket.create_connection((place.hostname, place.port), timeout=KNOCK_SECONDS).close()
     except (OSError, ValueError) as error:  # the latter of a port that is no number
         why = reason(error) if isinstance(error, OSError) else one_line(error)
         raise EnvironmentFault(f"{told}: no Ray cluster answers ({why})") from error
-    has_token = any(os.environ.get(f"RAY_AUTH_TOKEN{end}") for end in ("", "_PATH"))
-    has_token = has_token or Path(os.path.expanduser("~/.ray/auth_token")).is_file()  # there may be no home
-    if place.scheme == "ray" and not has_token and _wants_token(place.netloc):
-        raise EnvironmentFault(f"{told}: it asks for a token, which is not set: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
+    if os.environ.get("RAY_AUTH_MODE", "").lower() not in ("", "disabled", "token"):  # of an orchestrator's, say
+        return
+    token = _token()
+    if _refuses(place, token):
+        what = "the one that is set is another" if token else "which is not set"
+        raise EnvironmentFault(f"{told}: it asks for a token, {what}: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN")
 
 
-def _wants_token(place: str) -> bool:
+def _of_this_machine() -> str:
+    """``HOST:PORT`` of the instance that this machine is part of; empty if there is none, or several."""
+    try:
+        return services.canonicalize_bootstrap_address("auto") or ""
+    except Exception:  # Ray's own ways to say so
+        return ""
+
+
+def _token() -> str:
+    """What Ray's client shows a cluster, from where Ray looks for it; empty if there is none or it shows none."""
+    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+        return ""
+    if token := os.environ.get("RAY_AUTH_TOKEN"):
+        return token
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.expanduser("~/.ray/auth_token")  # there may be no home
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _refuses(place: urllib.parse.SplitResult, token: str) -> bool:
+    """Whether a cluster asks for another token than this."""
     import grpc  # with Ray's client, of the extra
-    from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc, ray_client_pb2, ray_client_pb2_grpc
 
-    messages, services = cast(Any, ray_client_pb2), cast(Any, ray_client_pb2_grpc)  # generated, without types
-    ping = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
-    with grpc.insecure_channel(place) as channel:
+    with grpc.insecure_channel(place.netloc) as channel:
+        client: Any = ray_client_pb2  # generated, without types, as the others
+        gcs: Any = gcs_service_pb2
+        stub: Any
+        if place.scheme == "ray":
+            stub = cast(Any, ray_client_pb2_grpc).RayletDriverStub(channel)
+            ask, question = stub.ClusterInfo, client.ClusterInfoRequest(type=client.ClusterInfoType.PING)
+        else:
+            stub = cast(Any, gcs_service_pb2_grpc).NodeInfoGcsServiceStub(channel)
+            ask, question = stub.GetClusterId, gcs.GetClusterIdRequest()
         try:
-            services.RayletDriverStub(channel).ClusterInfo(ping, timeout=KNOCK_SECONDS)
+            ask(question, timeout=KNOCK_SECONDS, metadata=[("authorization", f"Bearer {token}")] if token else [])
         except grpc.RpcError as error:
             return bool(error.code() == grpc.StatusCode.UNAUTHENTICATED)
     return False

@@ -17,6 +17,8 @@ SMALL = 1 << 14
 COLUMNS = 256
 """Of what they are joined to."""
 STEP_METRICS = ("oscillation", "update_size", "grad_norm", "update_norm", "param_norm")
+ALWAYS = ("grad_norm",)
+"""What is measured without diagnostics too, since it tells that a run stands still."""
 
 
 def joined(tree: PyTree) -> list[jax.Array]:

@@ -99,7 +99,7 @@ def epoch(
         prepared = jax.lax.map(lambda i: prepare(images[i], True), indices)
         return Batch(prepared, labels[indices], first), jnp.minimum(chunk, steps - first) if chunk > 1 else 1
 
-    names = diagnostics.STEP_METRICS if program.diagnostics else ()
+    names = diagnostics.STEP_METRICS if program.diagnostics else diagnostics.ALWAYS
     # What all runs share of a batch is prepared outside of a run's steps, once for all of them.
     with jax.default_matmul_precision(program.precision):  # the default of GPUs and TPUs is coarser than float32
         progress = Progress(state, TrainMetrics(jnp.float32(0), dict.fromkeys(names, jnp.float32(0))))
@@ -192,7 +192,8 @@ def conclude(
         row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms, *of_test])
 
         number = state.epoch + 1
-        finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss) & sound(state, start)
+        finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss)
+        finite &= sound(state, start) & ~stuck(state, start, train_sums)
         stopping, improved = early_stopping.observe(state.stopping, number, val_loss)
         status = early_stopping.verdict(stopping, number, finite, limits, stop_on_nonfinite=program.stop_on_nonfinite)
         state = state._replace(
@@ -219,6 +220,17 @@ def sound(state: RunState, start: Start) -> jax.Array:
     kept = [jnp.isfinite(x) | ~jnp.isfinite(old) for x, old in zip(_scalars(state), start.scalars, strict=True)]
     arrays = [jnp.isfinite(x).all() for x in _numbers(state) if x.ndim]
     return jnp.stack([*kept, *arrays]).all() if kept or arrays else jnp.bool_(True)
+
+
+def stuck(state: RunState, start: Start, sums: TrainMetrics) -> jax.Array:
+    """Whether an array of weights has not moved in an epoch in which the norm of a gradient is beyond float32.
+
+    Rules that divide by a norm, of all or of one array, as those that clip by it, then make updates 0 and need not
+    remember why.
+    """
+    pairs = zip(jax.tree.leaves(state.variables.params), jax.tree.leaves(start.params), strict=True)
+    still = [(new == old).all() for new, old in pairs if new.size]
+    return jnp.stack([*still, jnp.bool_(False)]).any() & ~jnp.isfinite(sums.diagnostics["grad_norm"])
 
 
 def _numbers(state: RunState) -> list[jax.Array]:

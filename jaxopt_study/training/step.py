@@ -101,7 +101,8 @@ class Batch(NamedTuple):
 
 
 class TrainMetrics(NamedTuple):
-    """Float32 scalars of a step, or their sums over an epoch: mean loss of the batch; what diagnostics measure."""
+    """Float32 scalars of a step, or their sums over an epoch: mean loss of the batch; what diagnostics measure, where
+    the norm of the gradient is always."""
 
     loss: jax.Array
     diagnostics: dict[str, jax.Array]
@@ -168,7 +169,8 @@ def train_step(
     if program.diagnostics:
         new_params, measured, signs = diagnostics.apply(grads, updates, params, state.signs)
     else:
-        new_params, measured, signs = optax.apply_updates(params, updates), {}, state.signs
+        new_params, signs = optax.apply_updates(params, updates), state.signs
+        measured = {"grad_norm": diagnostics.norm(diagnostics.joined(grads))}
     state = state._replace(variables=Variables(new_params, stats), opt_state=opt_state, signs=signs)
     return state, TrainMetrics(loss, measured)
 

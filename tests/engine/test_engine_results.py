@@ -266,6 +266,39 @@ def test_a_rule_that_stands_still_since_squares_overflow_has_diverged(tmp_path, 
         assert found == (("diverged", 1, 1) if scale > 1.85e19 else ("finished", None, 2)), history.optimizer
 
 
+CLIPS = {
+    "clip_by_global_norm": optax.clip_by_global_norm,
+    "clip_by_block_rms": optax.clip_by_block_rms,
+    "clip": optax.clip,
+}
+"""The last of which clips every number by itself, so that it moves on whatever the norm is."""
+
+
+@pytest.mark.parametrize(
+    ("scale", "diagnostics", "clips"),
+    [(1e10, True, ["clip_by_global_norm"]), (1e22, True, [*CLIPS]), (1e22, False, ["clip_by_global_norm"])],
+)
+def test_a_rule_that_stands_still_since_a_norm_overflows_has_diverged(tmp_path, scale, diagnostics, clips):
+    for name in clips:
+        js.rule(lambda learning_rate, clip=CLIPS[name]: optax.chain(clip(1.0), optax.sgd(learning_rate)), name)
+    runs = [make_run(name, {"learning_rate": 1e-3}, 0) for name in clips]
+    settings = Settings(batch_size=16, max_epochs=2, patience=9, diagnostics=diagnostics)
+    for history in Trainer(settings, small.dataset(), runs, tmp_path, model=steep(scale)).train():
+        assert np.isfinite([history.curves["train_loss"], history.curves["val_loss"]]).all(), history.optimizer
+        stuck = scale > 1.85e19 and history.optimizer != "clip"
+        found = (history.status, history.diverged_epoch, history.epochs)
+        assert found == (("diverged", 1, 1) if stuck else ("finished", None, 2)), history.optimizer
+
+
+def test_a_run_that_stands_still_for_another_reason_has_not_diverged(tmp_path):
+    runs = [make_run("sgd", {"learning_rate": 1e-30}, 0)]
+    (history,) = Trainer(
+        Settings(batch_size=16, max_epochs=2), small.dataset(), runs, tmp_path, model=steep(1.0)
+    ).train()
+    assert history.curves["val_loss"][0] == history.curves["val_loss"][1]
+    assert history.status == "finished"
+
+
 def careful(learning_rate: float) -> optax.GradientTransformation:
     return optax.chain(optax.zero_nans(), optax.sgd(learning_rate))
 

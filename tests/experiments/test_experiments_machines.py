@@ -49,27 +49,60 @@ def test_an_address_where_nothing_listens_is_refused_at_once(cluster, tmp_path, 
     assert place in told
 
 
-def test_a_cluster_that_asks_for_a_token_which_is_not_set_says_so_at_once(tmp_path, monkeypatch):
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    """Where something listens that asks for the token "right", as a cluster and as a Ray client's server."""
     pytest.importorskip("ray", reason="Ray is the extra 'cluster'")
     import grpc
 
+    def answer(_, context):
+        if ("authorization", "Bearer right") not in context.invocation_metadata():
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid or missing authentication token")
+        return b""
+
+    server = grpc.server(ThreadPoolExecutor(1))
+    for service, method in (("RayletDriver", "ClusterInfo"), ("NodeInfoGcsService", "GetClusterId")):
+        handlers = {method: grpc.unary_unary_rpc_method_handler(answer)}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(f"ray.rpc.{service}", handlers),))
+    place = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_ADDRESS", place)
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    server.start()
+    yield place
+    server.stop(None)
+
+
+@pytest.mark.parametrize("cluster", ["auto", "ray://{}"])
+def test_a_cluster_whose_token_is_another_or_not_set_says_so_at_once(cluster, guarded, monkeypatch):
     from jaxopt_study.cluster import connect
 
-    def refuse(_, context):
-        context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid or missing authentication token")
+    address = cluster.format(guarded)
+    for mode, token, why in (
+        ("", "", "which is not set"),
+        ("", "right", "which is not set"),  # Ray's client does not show it
+        ("token", "wrong", "the one that is set is another"),
+    ):
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+        with pytest.raises(EnvironmentFault, match=f"--cluster={address}.*: it asks for a token, {why}: RAY_AUTH_MODE"):
+            connect.connect(address)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "right")
+    connect._knock(address)
 
-    refusing = grpc.unary_unary_rpc_method_handler(refuse)
-    server = grpc.server(ThreadPoolExecutor(1))
-    handlers = {"ClusterInfo": refusing}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("ray.rpc.RayletDriver", handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    server.start()
-    try:
-        with pytest.raises(EnvironmentFault, match="it asks for a token, which is not set"):
-            connect.connect(f"ray://127.0.0.1:{port}")
-    finally:
-        server.stop(None)
+
+def test_the_token_may_lie_in_a_file(guarded, tmp_path, monkeypatch):
+    from jaxopt_study.cluster import connect
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    for path in (tmp_path / ".ray" / "auth_token", tmp_path / "elsewhere"):
+        with pytest.raises(EnvironmentFault, match="which is not set"):
+            connect._knock("auto")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("right\n")
+        connect._knock("auto")
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "elsewhere"))
 
 
 def test_nothing_of_ray_is_imported_unless_a_cluster_is_asked_for():
