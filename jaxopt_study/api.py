@@ -1,8 +1,5 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
-import html
-import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,14 +19,14 @@ from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids.grid import Grid
-from jaxopt_study.grids.run import Run, make_run
+from jaxopt_study.grids.grid import Grid, runs_of
+from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.foreign import check_weights
-from jaxopt_study.report import outcome, tables
-from jaxopt_study.settings import Execution, Machines, Settings, check_whole, own_switches
+from jaxopt_study.report import outcome
+from jaxopt_study.settings import Execution, Machines, Settings, check_sequence, check_whole, own_switches
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
@@ -112,7 +109,7 @@ def make_study(
         EnvironmentFault: the machine cannot do it.
     """
     check_whole("seeds", seeds, 1)
-    sizes = [batch_size] if isinstance(batch_size, int) else list(_sequence("batch_size", batch_size))
+    sizes = [batch_size] if isinstance(batch_size, int) else list(check_sequence("batch_size", batch_size))
     for size in sizes:
         check_whole("batch_size", size, 1)
     settings = Settings(
@@ -123,7 +120,7 @@ def make_study(
     if execution is not None and said != Execution():
         raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
-    runs = _runs(grid, seeds, sizes)
+    runs = runs_of(grid, seeds, sizes)
     if data_seeds is not None:
         check_whole("data_seeds", data_seeds, 1)
         if machines.cluster is not None:
@@ -194,22 +191,23 @@ class Study(Trainer):
 
         Returns:
             All finished runs as one tidy table, as :func:`jaxopt_study.load_runs` gives it: where ``max_minutes`` are
-            over perhaps not all of the study; a line on stderr says what is left then.
+            over perhaps not all of the study; a line on stderr says what is left then. A notebook shows it unless it is
+            given a name, or the line ends with a semicolon.
 
         Raises:
             EnvironmentFault: the work directory cannot be used, or the memory does not suffice.
             Interrupted: an interrupt came; what was begun is saved, and the next call goes on from there.
         """
         again = "run()" if self.own else "the same command"
-        with remote.kept(self.workdir):
-            with watched([*self.callbacks, *callbacks], max_minutes=self.execution.max_minutes, again=again) as watcher:
-                self._train_until_decided(watcher)
-            finished = self.finished
-            for board in (each for each in (*self.callbacks, *callbacks) if isinstance(each, TensorBoard)):
+        heard, minutes = [*self.callbacks, *callbacks], self.execution.max_minutes
+        with remote.kept(self.workdir), watched(heard, max_minutes=minutes, again=again) as watcher:
+            self._train_until_decided(watcher)
+            for board in (each for each in heard if isinstance(each, TensorBoard)):
+                finished = self.finished
                 missing = {run: finished[run] for run in self.computations if run in finished}
                 if jax.process_index() == 0 and (count := board.fill(missing)):
-                    print(f"{count} runs that were trained before are now in {board.folder}", file=sys.stderr)
-        return tidy((self.fingerprints[run], history) for run, history in finished.items())
+                    watcher.tell(f"{count} runs that were trained before are now in {board.folder}")
+        return tidy((self.fingerprints[run], history) for run, history in self.finished.items())
 
     def _train_until_decided(self, watcher: Watcher) -> None:
         most = self.execution.most_seeds
@@ -256,8 +254,7 @@ class Study(Trainer):
         return f"<{of}, {len(self.runs)} runs: {counts}; {self.workdir}>"
 
     def _repr_html_(self) -> str:
-        best = tables.best_configurations(self.histories, self.guessing)
-        return f"<p>{html.escape(repr(self))}</p>" + (tables.to_html(best) if best.rows else "")
+        return outcome.html_of(repr(self), self.histories, self.guessing)
 
     def figures(self) -> list[Path]:
         """Draws the finished runs into figures/, PNG and SVG: curves, the lowest loss over each axis and pair of axes.
@@ -294,26 +291,6 @@ class Study(Trainer):
         return self.histories
 
 
-def _runs(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
-    """All runs; the batch size is a number of theirs where there are several."""
-    parts = [grid] if isinstance(grid, Grid) else list(_sequence("grid", grid))
-    if not all(isinstance(part, Grid | Run) for part in parts):
-        raise InputError("grid", repr(grid), "allowed is what js.make_grid returned, or a list of that")
-    for part in parts:
-        if isinstance(part, Grid) and registry.family(part.optimizer).identity != part.identity:
-            allowed = "its rule was edited since it was made; allowed is a new one, of js.make_grid"
-            raise InputError("grid", part.optimizer, allowed)
-    several = [{"batch_size": float(size)} for size in dict.fromkeys(sizes)] if len(sizes) > 1 else [{}]
-    runs = []
-    for part in parts:
-        points = [dict(part.hyperparameters)] if isinstance(part, Run) else part.points
-        of_part = [part.seed] if isinstance(part, Run) else range(seeds)
-        runs += [make_run(part.optimizer, {**s, **p}, seed) for s in several for p in points for seed in of_part]
-    if not runs:
-        raise InputError("grid", "no configuration", "allowed is at least one")
-    return runs
-
-
 def _dataset(data: object, seed: int, *, named: bool) -> Dataset:
     """The data, split by the seed if they are split here; a function is told it where it is ``named``."""
     if isinstance(data, str):
@@ -342,12 +319,6 @@ def _check_until(
         raise InputError("--distributed", True, "not allowed with --until; --cluster is")
 
 
-def _sequence(name: str, value: Any) -> Sequence[Any]:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise InputError(name, repr(value), "allowed is one, or a list of them")
-    return value
-
-
 def _folder(workdir: object, machines: Machines) -> Path:
     if not isinstance(workdir, str | Path) or not str(workdir):
         raise InputError("workdir", repr(workdir), "allowed is the path of a folder, or a URL of object storage")
@@ -362,7 +333,7 @@ def _prepare(execution: Execution, machines: Machines) -> None:
         EnvironmentFault: Ray is not installed, or no cluster or process answers.
     """
     if machines.cluster is None:
-        _use_all_cores(execution.devices)
+        devices.use_all_cores(execution.devices)
         if machines.distributed:
             hosts.join(machines.coordinator, machines.processes, machines.process_id)
         devices.choose(execution.devices)
@@ -373,20 +344,6 @@ def _prepare(execution: Execution, machines: Machines) -> None:
 
     connect.connect(machines.cluster)  # before JAX has threads: Ray starts processes
     devices.configure(only_cpu=True)  # the accelerator is the workers'
-
-
-def _use_all_cores(count: int | None) -> None:
-    """Makes the cores devices, unless somebody chose or JAX has begun its work."""
-    cores = devices.cpu_cores()
-    try:
-        devices.configure(cpu_devices=count)
-    except RuntimeError:
-        if count is None and jax.default_backend() == "cpu" and jax.local_device_count() < cores:
-            warnings.warn(
-                f"JAX was used before the study was made, so that it has {jax.local_device_count()} of {cores} cores; "
-                f'begin with jax.config.update("jax_num_cpu_devices", {cores})',
-                stacklevel=4,
-            )
 
 
 def _check_outputs(study: Study) -> None:

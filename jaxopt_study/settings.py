@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxopt_study.errors import InputError
@@ -48,6 +48,13 @@ def check_whole(name: str, value: object, least: int, most: int = MOST_WHOLE) ->
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         upper = f" to {most}" if most < MOST_WHOLE or (isinstance(value, int) and value > most) else ""
         raise InputError(name, repr(value), f"allowed is a whole number from {least}{upper}")
+
+
+def check_sequence(name: str, value: Any) -> Sequence[Any]:
+    """Returns what is a sequence of at least one, and no text; refuses anything else with an InputError."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise InputError(name, repr(value), "allowed is one, or a list of them")
+    return value
 
 
 def _check_fields(settings: Any, least: dict[str, int]) -> None:

@@ -3,13 +3,14 @@
 import logging
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 
 from jaxopt_study import files
-from jaxopt_study.engine import cgroups
+from jaxopt_study.engine import cgroups, compiled
 from jaxopt_study.errors import EnvironmentFault, InputError, one_line
 
 
@@ -44,14 +45,29 @@ def configure(*, cpu_devices: int | None = None, compilation_cache: bool = True,
         config.update("jax_num_cpu_devices", cpu_devices or cpu_cores())
 
 
+def use_all_cores(count: int | None) -> None:
+    """Makes the cores, or so many, devices, unless somebody chose or JAX has begun its work, of which it warns."""
+    cores = cpu_cores()
+    try:
+        configure(cpu_devices=count)
+    except RuntimeError:
+        if count is None and jax.default_backend() == "cpu" and jax.local_device_count() < cores:
+            warnings.warn(
+                f"JAX was used before the study was made, so that it has {jax.local_device_count()} of {cores} cores; "
+                f'begin with jax.config.update("jax_num_cpu_devices", {cores})',
+                stacklevel=5,
+            )
+
+
 def _keep_compiled() -> None:
-    folder = files.cache_folder() / "xla"
+    folder = files.cache_folder() / "programs"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
     except OSError:
         return  # no cache costs time, nothing else
     if os.access(folder, os.W_OK):
+        compiled.check(folder)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

@@ -35,6 +35,7 @@ class Watcher(NamedTuple):
         more: asked before every epoch for runs to add to those that wait; None when none will come any more.
         resumed: ``{run: epochs that it has}`` of runs that go on from a checkpoint.
         workers: on a cluster, the number of those that are ready.
+        tell: a line about what was done beside the training.
         out_of_time: asked before every epoch like ``interrupted``; OutOfTime is raised then.
     """
 
@@ -46,6 +47,7 @@ class Watcher(NamedTuple):
     more: Callable[[], list[Run] | None] = lambda: None
     resumed: Callable[[Mapping[Run, int]], None] = lambda epochs: None
     workers: Callable[[int], None] = lambda count: None
+    tell: Callable[[str], None] = lambda line: None
     out_of_time: Callable[[], bool] = lambda: False
 
     def stop(self) -> type[Interrupted] | None:

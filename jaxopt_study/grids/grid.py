@@ -9,9 +9,11 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.grids import points as space
 from jaxopt_study.grids.points import Point, When
 from jaxopt_study.grids.ranges import Spec
+from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.optimizers import foreign as rules
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
+from jaxopt_study.settings import check_sequence
 
 Optimizer = str | Family | Callable[..., optax.GradientTransformation]
 
@@ -94,3 +96,23 @@ def family_of(optimizer: Optimizer) -> Family:
     if isinstance(optimizer, str):
         return registry.family(optimizer)
     return registry.add(optimizer) if isinstance(optimizer, Family) else rules.rule(optimizer)
+
+
+def runs_of(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
+    """All runs; the batch size is a number of theirs where there are several."""
+    parts = [grid] if isinstance(grid, Grid) else list(check_sequence("grid", grid))
+    if not all(isinstance(part, Grid | Run) for part in parts):
+        raise InputError("grid", repr(grid), "allowed is what js.make_grid returned, or a list of that")
+    for part in parts:
+        if isinstance(part, Grid) and registry.family(part.optimizer).identity != part.identity:
+            allowed = "its rule was edited since it was made; allowed is a new one, of js.make_grid"
+            raise InputError("grid", part.optimizer, allowed)
+    several = [{"batch_size": float(size)} for size in dict.fromkeys(sizes)] if len(sizes) > 1 else [{}]
+    runs = []
+    for part in parts:
+        points = [dict(part.hyperparameters)] if isinstance(part, Run) else part.points
+        of_part = [part.seed] if isinstance(part, Run) else range(seeds)
+        runs += [make_run(part.optimizer, {**s, **p}, seed) for s in several for p in points for seed in of_part]
+    if not runs:
+        raise InputError("grid", "no configuration", "allowed is at least one")
+    return runs

@@ -9,7 +9,6 @@ import re
 import sys
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from types import CodeType, EllipsisType, FunctionType, MethodType, ModuleType, NoneType
 from typing import Any
@@ -45,8 +44,9 @@ def identity(*values: object, of: str = "identity") -> str:
     Functions and classes count by their bytecode, and with them whatever functions, classes and data they name, hold in
     a closure or have as defaults or attributes. The code of what comes with Python or from an installed package counts
     by its name and the package's version; what its closures and objects hold counts as anybody's. Objects count by
-    what pickle would take of them; files by name and mode, locks and weak containers by their kind. Numbers and text in
-    a dict count whatever their order.
+    what pickle would take of them; files by name and mode, locks and weak containers by their kind. A dict counts with
+    its order, since a loop over it may say which layer comes first; one made of a set that is not sorted has another in
+    every process.
 
     Args:
         *values: anything.
@@ -151,11 +151,8 @@ class _Walk:
             self.value(value)
 
     def mapping(self, value: Mapping[Any, Any]) -> None:
-        """A dict of data made of a set has the set's order; of layers or functions the order says who comes first."""
-        data = all(type(item) in _PLAIN or isinstance(item, _ARRAYS) for item in value.values())
-        by_order = isinstance(value, OrderedDict) or not data
         self.say(len(value))
-        for key in value if by_order else sorted(value, key=self.order):
+        for key in value:
             self.value(key)
             self.part(str(key) if type(key) in _PLAIN else type(key).__name__, value[key])
 

@@ -1,5 +1,6 @@
 """What a study leaves in its work directory besides the runs: tables, figures and the report."""
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,6 +60,12 @@ def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any],
     origins = [Origin(folder.name, config, stats)]
     figures = draw(histories, folder, config)
     return write_report(histories, folder, origins, figures, title=title, chance=guessing_in(config))
+
+
+def html_of(text: str, histories: Sequence[History], chance: float) -> str:
+    """What a notebook shows of a study: a text, and the best configurations of its finished runs, if there are any."""
+    best = tables.best_configurations(histories, chance)
+    return f"<p>{html.escape(text)}</p>" + (tables.to_html(best) if best.rows else "")
 
 
 def write_report(

@@ -115,6 +115,10 @@ class TrainingProgress:
         most = max(self.expected - self.epochs, 0)
         return f"{minutes:g} minutes are over: {counts}; at most {most} epochs are left, {again} goes on from here"
 
+    def tell(self, line: str) -> None:
+        """Something was done beside the training."""
+        self.console.print(line, soft_wrap=True)
+
     def workers(self, count: int) -> None:
         """So many workers of a cluster are ready."""
         self.there = count
@@ -180,6 +184,8 @@ def watched(
 
         watcher = Watcher(progress.begin, epoch, end, progress.tick, lambda: bool(asked))
         try:
-            yield watcher._replace(resumed=progress.resumed, workers=progress.workers, out_of_time=deadline.near)
+            yield watcher._replace(
+                resumed=progress.resumed, workers=progress.workers, tell=progress.tell, out_of_time=deadline.near
+            )
         except OutOfTime:
             progress.console.print(progress.left(max_minutes or 0.0, again), soft_wrap=True)

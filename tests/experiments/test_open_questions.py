@@ -8,6 +8,7 @@ from made_runs import history
 
 from experiments import effective_rate, nesterov_gain, sign_descent
 from experiments.article import facts as article
+from experiments.article import falling_rates
 from experiments.article.rates import effective_rate as effective
 from experiments.command import experiment as catalogue
 from jaxopt_study.analysis.intervals import seed_estimate
@@ -116,10 +117,10 @@ def test_the_explained_share_of_unrelated_groups_is_zero_in_the_mean_however_man
 
 
 COURSES = {
-    sign_descent.CONSTANT: {},
-    sign_descent.ROOT: {"root": 1.0, "last_share": 1.0, "line": 0.0},
-    sign_descent.EXPONENTIAL: {"root": 0.0, "last_share": 0.01, "line": 0.0},
-    sign_descent.LINE: {"root": 0.0, "last_share": 1.0, "line": 1.0},
+    falling_rates.CONSTANT: {},
+    falling_rates.ROOT: {"root": 1.0, "last_share": 1.0, "line": 0.0},
+    falling_rates.EXPONENTIAL: {"root": 0.0, "last_share": 0.01, "line": 0.0},
+    falling_rates.LINE: {"root": 0.0, "last_share": 1.0, "line": 1.0},
 }
 
 
@@ -135,12 +136,12 @@ def sign_world(cost, seeds=3):
                     value = base + cost[course] * (decay == 0.0)
                     own = {"learning_rate": rate, "decay": decay, "eps": 1e-7, **numbers}
                     runs.append(history(rule, seed, val=[value, value + 0.1], **own))
-            value = base + cost[sign_descent.CONSTANT]
+            value = base + cost[falling_rates.CONSTANT]
             runs.append(history("sign_sgd", seed, val=[value, value + 0.1], learning_rate=rate))
     return Runs(runs, chance=CHANCE)
 
 
-COST = {sign_descent.CONSTANT: 0.1, sign_descent.ROOT: 0.05, sign_descent.EXPONENTIAL: 0.02, sign_descent.LINE: 0.0}
+COST = {falling_rates.CONSTANT: 0.1, falling_rates.ROOT: 0.05, falling_rates.EXPONENTIAL: 0.02, falling_rates.LINE: 0.0}
 
 
 def test_what_rho_zero_loses_under_each_course_is_found():
@@ -153,16 +154,16 @@ def test_what_rho_zero_loses_under_each_course_is_found():
 
 def test_what_a_course_gains_over_the_constant_rate_is_found():
     found = {(gap.course, gap.decay): gap.lowest.value for gap in sign_descent.against_constant(sign_world(COST))}
-    assert found[sign_descent.LINE, 0.0] == pytest.approx(-0.1, abs=1e-6)
-    assert found[sign_descent.LINE, 0.9] == pytest.approx(0.0, abs=1e-6)
-    assert found[sign_descent.SIGN, 0.0] == pytest.approx(0.0, abs=1e-6)
+    assert found[falling_rates.LINE, 0.0] == pytest.approx(-0.1, abs=1e-6)
+    assert found[falling_rates.LINE, 0.9] == pytest.approx(0.0, abs=1e-6)
+    assert found[falling_rates.SIGN, 0.0] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_what_a_course_gains_at_the_same_rate_is_found():
     found = {(rate, g.course, g.decay): g.last.value for rate, g in sign_descent.at_equal_rates(sign_world(COST))}
     assert {rate for rate, _, _ in found} == {0.0001, 0.001, 0.01}
-    assert found[0.01, sign_descent.EXPONENTIAL, 0.0] == pytest.approx(-0.08, abs=1e-6)
-    assert found[0.01, sign_descent.CONSTANT, 0.9] == pytest.approx(-0.1, abs=1e-6)
+    assert found[0.01, falling_rates.EXPONENTIAL, 0.0] == pytest.approx(-0.08, abs=1e-6)
+    assert found[0.01, falling_rates.CONSTANT, 0.9] == pytest.approx(-0.1, abs=1e-6)
 
 
 def test_sign_descent_is_told_from_what_it_is_not():

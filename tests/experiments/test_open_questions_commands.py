@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from experiments import report, sign_descent
+from experiments.article import falling_rates
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import run as grid
 from jaxopt_study.optimizers import registry, rmsprop
@@ -50,34 +51,34 @@ def test_a_length_that_is_no_number_of_epochs_is_refused_in_one_line(tmp_path, c
 @pytest.mark.parametrize(
     ("course", "expected"),
     [
-        (sign_descent.ROOT, [1, 1 / math.sqrt(2), 1 / math.sqrt(11), 1 / math.sqrt(101)]),
-        (sign_descent.EXPONENTIAL, [1, 0.01**0.1, 0.01, 0.01**10]),
-        (sign_descent.LINE, [1, 0.9, 0, 0]),
+        (falling_rates.ROOT, [1, 1 / math.sqrt(2), 1 / math.sqrt(11), 1 / math.sqrt(101)]),
+        (falling_rates.EXPONENTIAL, [1, 0.01**0.1, 0.01, 0.01**10]),
+        (falling_rates.LINE, [1, 0.9, 0, 0]),
     ],
 )
 def test_a_falling_rate_is_what_it_is_called(course, expected):
-    schedule = sign_descent.falling(1.0, 10.0, **sign_descent.FALLING[course])
+    schedule = falling_rates.falling(1.0, 10.0, **falling_rates.FALLING[course])
     np.testing.assert_allclose([schedule(jnp.int32(t)) for t in (0, 1, 10, 100)], expected, rtol=1e-5, atol=1e-12)
 
 
-@pytest.mark.parametrize("course", sign_descent.FALLING)
+@pytest.mark.parametrize("course", falling_rates.FALLING)
 def test_its_numbers_may_be_traced_and_epochs_are_counted_in_steps(course):
-    sign_descent.add_rules()
+    falling_rates.add_rules()
     family = registry.family("rmsprop_falling")
-    numbers = registry.check(family, {"decay_epochs": 5.0, "decay": 0.0, **sign_descent.FALLING[course]})
+    numbers = registry.check(family, {"decay_epochs": 5.0, "decay": 0.0, **falling_rates.FALLING[course]})
 
     def updates(own):
         rule = family.make(own, 2)
         _, found = jax.lax.scan(lambda s, g: rule.update(g, s)[::-1], rule.init(jnp.float32(0)), jnp.ones(10))
         return found
 
-    rate = sign_descent.falling(0.001, 10.0, **sign_descent.FALLING[course])
+    rate = falling_rates.falling(0.001, 10.0, **falling_rates.FALLING[course])
     # A gradient of 1 over itself: only the rate is left.
     np.testing.assert_allclose(jax.jit(updates)(numbers), -jax.vmap(rate)(jnp.arange(10)), rtol=1e-5, atol=1e-10)
 
 
 def test_rmsprop_without_memory_is_sign_descent():
-    sign_descent.add_rules()
+    falling_rates.add_rules()
     gradients = jnp.array([1.0, -0.003, 20.0, 0.0])
     sign, own = registry.family("sign_sgd").make({"learning_rate": 0.01}, 1), rmsprop(0.01, 0.0)
     expected, _ = sign.update(gradients, sign.init(gradients))
@@ -85,17 +86,17 @@ def test_rmsprop_without_memory_is_sign_descent():
 
 
 def test_the_rules_are_added_once_and_not_over_another_of_the_name():
-    sign_descent.add_rules()
+    falling_rates.add_rules()
     known = list(registry.OPTIMIZERS)
-    sign_descent.add_rules()
+    falling_rates.add_rules()
     assert list(registry.OPTIMIZERS) == known
     registry.OPTIMIZERS["sign_sgd"] = registry.family("sgd")
     with pytest.raises(InputError, match="another rule of this name"):
-        sign_descent.add_rules()
+        falling_rates.add_rules()
 
 
 def test_runs_of_the_added_rules_are_known_in_stores_that_were_written_when_the_rules_stood_in_a_file_of_their_own():
-    sign_descent.add_rules()
-    falling = grid.make_run("rmsprop_falling", {"decay": 0.0, **sign_descent.FALLING[sign_descent.LINE]}, 0)
+    falling_rates.add_rules()
+    falling = grid.make_run("rmsprop_falling", {"decay": 0.0, **falling_rates.FALLING[falling_rates.LINE]}, 0)
     assert grid.fingerprint(falling, {"any": 1}) == "686793613b0c1c68fd3e"
     assert grid.fingerprint(grid.make_run("sign_sgd", {}, 0), {"any": 1}) == "f7335376fee2b31f0640"

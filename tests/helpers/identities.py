@@ -71,6 +71,8 @@ CHANGES = {
     "random key": "K = jax.random.key(§)\ndef thing(x): return K",
     "set": "thing = {'a', 'b', §}",
     "which of two is shared": "a, b = [1], [1]\nthing = [a, b, {1: a, 2: b}[§]]",
+    "order of numbers": "W = dict([('wide', 64), ('narrow', 8)][:: {1: 1, 2: -1}[§]])\n"
+    "def thing(x):\n for name, width in W.items(): x = nn.Dense(width, name=name)(x)\n return x",
     "order of layers": "thing = dict([('a', nn.relu), ('b', nn.tanh)][:: {1: 1, 2: -1}[§]])",
     "number or truth": "thing = {1: 1, 2: True}[§]",
     "nnx": "class Net(nnx.Module):\n def __init__(self, rngs): self.a = nnx.Linear(§, 2, rngs=rngs)\nthing = Net",
@@ -87,7 +89,7 @@ SAME = {
     "constants in a set": "thing = lambda k: k in {'relu', 'gelu', 'tanh', 'swish', 'elu'}",
     "sets": "thing = {'a', 'b', ('c', 'd'), frozenset({'e', 'f', 'g'})}",
     "set of functions": "def a(): pass\ndef b(): pass\nthing = {a, b, nn.relu}",
-    "dict made of a set": "thing = {key: 1.5 for key in {'relu', 'gelu', 'tanh', 'swish'}}",
+    "dict made of a sorted set": "thing = {key: 1.5 for key in sorted({'relu', 'gelu', 'tanh', 'swish'})}",
     "logger": "log = logging.getLogger('own')\nlogging.basicConfig()\ndef thing(x): log.info(x)",
     "lock": "lock, again = threading.Lock(), threading.RLock()\ndef thing(x):\n with lock, again: return x",
     "file": "import os\nfile = open(os.devnull)\ndef thing(x): return file, sys.stdout",

@@ -76,11 +76,9 @@ def test_two_values_have_one_identity_exactly_if_they_are_the_same_wherever_they
 
 
 def ordered(value):
-    """Text that differs for different values, types and signs of zero included; data in dicts have no order."""
+    """Text that differs for different values, types, orders and signs of zero included."""
     if isinstance(value, dict):
-        pairs = [(key, ordered(item)) for key, item in value.items()]
-        data = not any(isinstance(item, list | tuple | dict) for item in value.values())
-        return repr(sorted(pairs) if data else pairs)
+        return repr([(key, ordered(item)) for key, item in value.items()])
     return f"{type(value)}{[ordered(item) for item in value]}" if isinstance(value, list | tuple) else repr(value)
 
 
