@@ -16,9 +16,10 @@ import numpy as np
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import best, cell, common_seeds, diverged, horizon
+from experiments.article.part import Part
 from experiments.article.parts import early, late, over, slower, tenth
 from experiments.article.rates import HALF_STEP, ratio_of_best_rates
-from experiments.article.verdict import Part, Verdict, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
 from jaxopt_study import plots

@@ -11,8 +11,9 @@ from __future__ import annotations
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import best, cell, require_learning, unsettled
+from experiments.article.part import Part, attempt
 from experiments.article.parts import higher_minimum, slower_to
-from experiments.article.verdict import Part, Verdict, attempt, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots

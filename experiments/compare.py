@@ -26,10 +26,11 @@ import numpy as np
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import best, cell, common_seeds, family, unsettled
+from experiments.article.part import NotApplicable, Part, Undecided, attempt
 from experiments.article.parts import by_seed, higher_minimum, later_minimum, slower, slower_to
 from experiments.article.rates import rates
 from experiments.article.spread import partly_learning
-from experiments.article.verdict import NotApplicable, Part, Undecided, Verdict, attempt, both, decide
+from experiments.article.verdict import Verdict, both, decide
 from experiments.command import flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study import plots

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike
 from experiments.article import facts
 from experiments.article.claim import Claim
 from experiments.article.find import best
+from experiments.article.part import NotApplicable, Part, attempt
 from experiments.article.parts import higher_minimum
-from experiments.article.verdict import NotApplicable, Part, Verdict, attempt, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values, full_grid
 from jaxopt_study import plots

@@ -17,9 +17,10 @@ import numpy as np
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import along, family, horizon
+from experiments.article.part import NotApplicable, Part
 from experiments.article.parts import by_seed, mean_loss, over, trend
 from experiments.article.spread import partly_learning
-from experiments.article.verdict import NotApplicable, Part, Verdict, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values, full_grid
 from jaxopt_study.analysis.runs import Cell, Runs

@@ -17,6 +17,7 @@ import numpy as np
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import along, best, cell, family, horizon, require_learning, unsettled
+from experiments.article.part import NotApplicable, Part, attempt
 from experiments.article.parts import (
     CONVERGED,
     by_seed,
@@ -29,7 +30,7 @@ from experiments.article.parts import (
     tenth,
     trend,
 )
-from experiments.article.verdict import NotApplicable, Part, Verdict, attempt, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study.analysis.best import progress

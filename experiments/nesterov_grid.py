@@ -19,8 +19,9 @@ from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import cell, common_seeds, family, horizon, require_learning
 from experiments.article.gains import compared_after, gain_table, gains, shown, told
+from experiments.article.part import NotApplicable, Part, Undecided
 from experiments.article.spread import partly_learning
-from experiments.article.verdict import NotApplicable, Part, Undecided, Verdict, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots

@@ -14,10 +14,11 @@ import numpy as np
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import along, best, cell, family, unsettled
+from experiments.article.part import NotApplicable, Part, attempt
 from experiments.article.parts import by_seed, converges, higher_minimum, trend
 from experiments.article.rates import HALF_STEP, ratio_of_best_rates
 from experiments.article.spread import partly_learning
-from experiments.article.verdict import NotApplicable, Part, Verdict, attempt, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study.analysis.best import held_out_cell

@@ -12,8 +12,9 @@ import numpy as np
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import cell, family, horizon
+from experiments.article.part import NotApplicable, Part
 from experiments.article.parts import by_seed, higher_minimum, slower
-from experiments.article.verdict import NotApplicable, Part, Verdict, decide
+from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study.analysis.best import held_out_cell

@@ -6,16 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from experiments.article.find import ArticleRuns
-from experiments.article.verdict import (
-    CONTRADICTED,
-    NOT_APPLICABLE,
-    SUPPORTED,
-    UNDECIDED,
-    NotApplicable,
-    Undecided,
-    Verdict,
-    looking,
-)
+from experiments.article.part import NotApplicable, Undecided
+from experiments.article.verdict import CONTRADICTED, NOT_APPLICABLE, SUPPORTED, UNDECIDED, Verdict, looking
 from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.power import false_discoveries
 from jaxopt_study.analysis.runs import configuration_of

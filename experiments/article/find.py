@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from experiments.article import facts as article
-from experiments.article.verdict import NotApplicable, Undecided
+from experiments.article.part import NotApplicable, Undecided
 from jaxopt_study.analysis.best import halfway, held_out_cell
 from jaxopt_study.analysis.minima import settled
 from jaxopt_study.analysis.runs import Cell, Runs

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from experiments.article.find import common_seeds, diverged, horizon, require_learning, unsettled
+from experiments.article.part import Part
 from experiments.article.spread import agreement, judged_by, never_learns, partly_learning
-from experiments.article.verdict import Part
 from jaxopt_study.analysis.best import progress
 from jaxopt_study.analysis.minima import area_under_curve, crossing, losses, lowest, minimum, variance_of_epochs
 from jaxopt_study.analysis.runs import Cell, Runs

@@ -5,7 +5,7 @@ import itertools
 import math
 
 from experiments.article.find import best, common_seeds, family, unsettled
-from experiments.article.verdict import NotApplicable, Part, Undecided
+from experiments.article.part import NotApplicable, Part, Undecided
 from jaxopt_study.analysis.best import best_cell
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs

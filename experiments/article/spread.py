@@ -32,7 +32,7 @@ def judged_by(
     weights: Sequence[float] = (1.0, -1.0),
     step: float = 0.0,
 ) -> dict[str, Any]:
-    """``prior``, ``step``, ``no_interval`` and ``cells`` of a :class:`experiments.article.verdict.Part`.
+    """``prior``, ``step``, ``no_interval`` and ``cells`` of a :class:`experiments.article.part.Part`.
 
     Args:
         runs: the study.

@@ -27,18 +27,16 @@ docs/statistics.md has the formulas.
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
 
+from experiments.article.part import Part
 from jaxopt_study.analysis import power
-from jaxopt_study.analysis.agreement import Agreement
-from jaxopt_study.analysis.best import HALVES_AGREE
 from jaxopt_study.analysis.intervals import LEVEL, Mean, seed_mean, student_interval
 from jaxopt_study.analysis.looking import allowed
-from jaxopt_study.analysis.moderated import Prior
 from jaxopt_study.analysis.runs import Cell
 
 ALPHA = 1 - LEVEL
@@ -50,7 +48,7 @@ class Verdict(NamedTuple):
     """What the runs say of a claim.
 
     Attributes:
-        verdict: ``supported``, ``contradicted`` or ``undecided``.
+        verdict: ``supported``, ``contradicted``, ``undecided`` or ``does not apply``.
         effect: mean over the seeds of the part that decided, of the first open one, or where all parts agree of the
             one that agrees by least; NaN if nothing was measured.
         low: lower end of its interval, of 95%, of an equivalence 90%; NaN without one.
@@ -98,80 +96,6 @@ def looking(most_seeds: int | None) -> Iterator[None]:
         yield
     finally:
         _MOST_SEEDS.reset(token)
-
-
-class Part(NamedTuple):
-    """One measurable part of a claim.
-
-    Attributes:
-        meaning: what the values are.
-        values: one a seed.
-        low: the mean must be above this for the part to hold;
-        high: and below this.
-        ratio: whether the values are ratios.
-        no_support: why the part cannot hold even if its interval says so; empty if it can.
-        no_contradiction: why it cannot fail.
-        note: what a reader must know besides.
-        step: of values on a grid, between neighbours: 1 of epochs, 1 / n of a share of n; of ratios that of their
-            logarithms, such as log(10) / 2 of rates half a decade apart. 0 of values that are on no grid.
-        prior: of the variance of the values, of ratios of their logarithms; see ``analysis.moderated``.
-        agreement: of a configuration of which every run fails, where ``step`` is from such a run to one that learns.
-        no_interval: why the values have no interval, such as that some are of runs that are stuck at guessing.
-        cells: the configurations whose runs the values are of.
-        least: variance that a value has at least, since its own curves are so noisy, whatever the prior says.
-    """
-
-    meaning: str
-    values: Sequence[float]
-    low: float = 0.0
-    high: float = math.inf
-    ratio: bool = False
-    no_support: str = ""
-    no_contradiction: str = ""
-    note: str = ""
-    step: float = 0.0
-    prior: Prior | None = None
-    agreement: Agreement | None = None
-    no_interval: str = ""
-    cells: Sequence[Cell] = ()
-    least: float = 0.0
-
-    def open_if(self, reason: str) -> "Part":
-        """The part, open whatever its interval says where there is a reason."""
-        return self._replace(no_support=self.no_support or reason, no_contradiction=self.no_contradiction or reason)
-
-    @property
-    def inflation(self) -> float:
-        """What the variance of the mean is times that of as many independent values."""
-        return HALVES_AGREE if any(cell.held_out for cell in self.cells) else 1.0
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The range on the scale on which the part is judged; of a ratio that of logarithms."""
-        return (_log(self.low), _log(self.high)) if self.ratio else (self.low, self.high)
-
-    @property
-    def is_equivalence(self) -> bool:
-        """Whether the range has two ends: then the part holds by two one-sided tests."""
-        return all(map(math.isfinite, self.bounds))
-
-    def finite(self) -> list[float]:
-        """The values that have a place on the scale on which the part is judged, there."""
-        scaled = [_log(value) for value in self.values] if self.ratio else self.values
-        return [value for value in scaled if math.isfinite(value)]
-
-    def told(self, value: float) -> float:
-        """A number of the scale on which the part is judged, in the unit of the values."""
-        with np.errstate(over="ignore", under="ignore"):  # of two seeds far apart the interval may reach to infinity
-            return float(np.exp(value)) if self.ratio else value
-
-
-class Undecided(Exception):
-    """A claim, or a part of one, that the seeds there are cannot speak to; its text is the reason."""
-
-
-class NotApplicable(Undecided):
-    """One that the study cannot speak to, however many seeds: its grid, its epochs or its data do not allow it."""
 
 
 class _Outcome(NamedTuple):
@@ -226,14 +150,6 @@ def both(first: Verdict, second: Verdict) -> Verdict:
                 return candidate
     reason = f"{first.reason}; and {second.meaning}: {second.reason}"
     return first._replace(reason=reason, p=max(first.p, second.p))
-
-
-def attempt(make: Callable[..., Part], *args: object, **options: object) -> Part:
-    """``make(*args, **options)``, or an open part with the reason where the runs cannot give it."""
-    try:
-        return make(*args, **options)
-    except Undecided as reason:
-        return Part("nothing measured", (), no_support=str(reason))
 
 
 def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
@@ -357,10 +273,3 @@ def _leans(outcome: _Outcome) -> str:
         return UNDECIDED
     low, high = outcome.part.bounds
     return SUPPORTED if low < outcome.mean.value < high else CONTRADICTED
-
-
-def _log(value: float) -> float:
-    """Natural logarithm; minus infinity of 0, NaN of what has none."""
-    if value == 0:
-        return -math.inf
-    return math.log(value) if 0 < value < math.inf else value if value == math.inf else math.nan

@@ -7,8 +7,9 @@ import pytest
 from made_runs import history
 
 from experiments.article.claim import Claim, discoveries, judge
+from experiments.article.part import Part, Undecided, attempt
 from experiments.article.parts import less
-from experiments.article.verdict import Part, Undecided, Verdict, attempt, both, decide, looking
+from experiments.article.verdict import Verdict, both, decide, looking
 from jaxopt_study.analysis.runs import Cell
 
 CLEAR, AGAINST, OPEN = [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.5]
