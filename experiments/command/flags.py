@@ -71,7 +71,7 @@ def define(experiment: Experiment) -> None:
     choice("matmul_precision", Settings.matmul_precision, PRECISIONS, units)
     types = "Type of what convolutions and dense layers take and give."
     choice("activations", "float32", ["float32", "bfloat16"], types)
-    choice("kernels", "auto", ["auto", "fast", "plain"], "This project's layers or Flax's own.")
+    choice("kernels", "auto", ["auto", "fast", "cuda", "plain"], "This project's layers or Flax's own.")
     switch("diagnostics", Settings.diagnostics, "Measure oscillation, update size, distance and norms.")
     ends = "End a run when its loss is not finite; otherwise it runs out its patience as in Keras."
     switch("stop_on_nonfinite", Settings.stop_on_nonfinite, ends)

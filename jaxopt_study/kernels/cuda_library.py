@@ -34,19 +34,26 @@ def available() -> bool:
     try:
         if jax.default_backend() != "gpu":
             raise OSError(f"there is no GPU, but a {jax.default_backend().upper()}")
-        register(compiled.load(_recipe()), "CUDA")
+        library = compiled.load(recipe(sorted({_architecture(device) for device in jax.local_devices()})))
+        if fault := fault_of(library):
+            raise OSError(f"the GPU does not take them: {fault}")
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         level = logging.INFO if os.environ.get("NVCC") == "" else logging.WARNING
         _log.log(level, "without kernels in CUDA, since %s: as with --kernels=fast", compiled.reason(error))
         return False
+    register(library, "CUDA")
     return True
 
 
-def register(library: ctypes.CDLL, platform: str) -> None:
-    """Tells XLA of a library's handlers. OSError: they cannot run on the GPU at hand."""
+def fault_of(library: ctypes.CDLL) -> str:
+    """Why a library cannot run on the GPU at hand, in its driver's words; empty if it can."""
     library.jaxopt_study_cuda_fault.restype = ctypes.c_char_p
-    if fault := library.jaxopt_study_cuda_fault():
-        raise OSError(f"the GPU does not take them: {fault.decode()}")
+    fault: bytes | None = library.jaxopt_study_cuda_fault()
+    return fault.decode() if fault else ""
+
+
+def register(library: ctypes.CDLL, platform: str) -> None:
+    """Tells XLA of a library's handlers."""
     for handler in HANDLERS:
         capsule = jax.ffi.pycapsule(getattr(library, f"jaxopt_study_cuda_{handler}"))
         jax.ffi.register_ffi_target(target(handler), capsule, platform=platform)
@@ -77,23 +84,27 @@ def command(nvcc: Sequence[str], architectures: Sequence[str]) -> list[str]:
     return [*nvcc, *FLAGS, *targets, f"-I{jax.ffi.include_dir()}", str(FOLDER / "library.cu")]
 
 
-def _in_wheels() -> Iterator[Path]:
-    found = importlib.util.find_spec("nvidia")
-    for folder in (found.submodule_search_locations or []) if found else []:
-        yield from sorted(Path(folder).glob("cu*/bin/nvcc"), reverse=True)
-
-
-def _recipe() -> compiled.Recipe:
+def recipe(architectures: Sequence[str]) -> compiled.Recipe:
+    """How the library is made for GPUs of these architectures. FileNotFoundError: there is no nvcc."""
     nvcc = compiler()
-    architectures = sorted({f"sm_{device.compute_capability.replace('.', '')}" for device in jax.local_devices()})
     return compiled.Recipe(
-        key=compiled.key_of(nvcc, _version(), FLAGS, architectures),
+        key=compiled.key_of(nvcc, _version(), FLAGS, list(architectures)),
         compiler=nvcc[0],
         commands=[[*command(nvcc, architectures), "-shared", "-Xcompiler", "-fPIC"]],
         symbols=tuple(f"jaxopt_study_cuda_{handler}" for handler in HANDLERS),
         lanes="jaxopt_study_cuda_lanes",
         timeout_s=300,
     )
+
+
+def _in_wheels() -> Iterator[Path]:
+    found = importlib.util.find_spec("nvidia")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        yield from sorted(Path(folder).glob("cu*/bin/nvcc"), reverse=True)
+
+
+def _architecture(device: jax.Device) -> str:
+    return f"sm_{device.compute_capability.replace('.', '')}"
 
 
 @functools.cache

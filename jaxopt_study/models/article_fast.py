@@ -27,13 +27,14 @@ class _Layout(NamedTuple):
 
     size: tuple[int, int]
     native: bool
+    cuda: bool
     notebook: bool
     dtype: Any
 
 
 class Batch(NamedTuple):
-    """What all runs share of a batch: columns of the first convolution (or, for blocks in C++, padded images
-    [K, H + 2, W + 2, B]), and mean and variance of its input, [K]."""
+    """What all runs share of a batch: columns of the first convolution (or, for blocks in C++ or CUDA, padded images
+    [K, H + 2, W + 2, B], for those in CUDA with an indicator), and mean and variance of its input, [K]."""
 
     columns: jax.Array
     mean: jax.Array
@@ -47,6 +48,7 @@ def fast(
     outputs: int = 1,
     notebook: bool = False,
     native: bool | None = None,
+    cuda: bool = False,
     dtype: Any = jnp.float32,
 ) -> Network:
     """Builds the article's network from the fast layers.
@@ -60,6 +62,7 @@ def fast(
         outputs: logits an image.
         notebook: the notebook's variant, see `article.plain`.
         native: whether the kernels in C++ compute what fits them, all else being products of XLA's; None: on a CPU.
+        cuda: whether the kernels in CUDA do; they must be there.
         dtype: of what goes into and comes out of convolutions and dense layers, see `article.ArticleNet`.
 
     Raises:
@@ -69,7 +72,9 @@ def fast(
     if article.blocks(image_shape[:2]) == 0:
         return plain
     module = article.ArticleNet(outputs=outputs, second_dropout=notebook)
-    layout = _Layout(image_shape[:2], jax.default_backend() == "cpu" if native is None else native, notebook, dtype)
+    cuda = cuda and dtype == jnp.float32
+    native = not cuda and (jax.default_backend() == "cpu" if native is None else native)
+    layout = _Layout(image_shape[:2], native, cuda, notebook, dtype)
 
     def prepare(images: jax.Array, train: bool) -> PyTree:
         if train and images.shape[0] != batch_size:
@@ -95,6 +100,8 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
     mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))
     if train:
         x = (x - per_channel(mean, x)) * per_channel(lax.rsqrt(var + article.EPSILON), x)
+    if layout.cuda:
+        return Batch(calls.pad(jnp.concatenate([x, jnp.ones((1, *x.shape[1:]))])), mean, var)
     if layout.native and calls.fits_block(x.shape[-1], layout.dtype):
         return Batch(calls.pad(x), mean, var)
     return Batch(shared_columns(x.astype(layout.dtype)), mean, var)
@@ -112,12 +119,23 @@ def _apply(
         offset = offset - running["mean"] * slope
     else:
         stats = _moved(stats, "BatchNorm_0", batch.mean, batch.var)
+    if layout.cuda:
+        kernel = _with_norm(params["Conv_0"]["kernel"], slope, offset)
+        x, stats = _native_blocks(params, stats, batch.columns, kernel, jnp.zeros(0), seed, layout)
+        return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
     kernel = params["Conv_0"]["kernel"]
     shift = input_shift(kernel, offset, layout.size).astype(layout.dtype)
     kernel = (kernel * slope[None, None, :, None]).astype(layout.dtype)
     blocks = _native_blocks if batch.columns.ndim == 4 else _blocks
     x, stats = blocks(params, stats, batch.columns, kernel, shift, seed, layout)
     return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
+
+
+def _with_norm(kernel: jax.Array, slope: jax.Array, offset: jax.Array) -> jax.Array:
+    """Folds ``slope x + offset`` into a kernel, for images with a channel more that is 1 inside of the border."""
+    # A sum and no product, of whose shape XLA makes one for GPUs that it finds no tiles for.
+    constant = (kernel * offset[None, None, :, None]).sum(2, keepdims=True)
+    return jnp.concatenate([kernel * slope[None, None, :, None], constant], 2)
 
 
 def _blocks(
@@ -147,7 +165,8 @@ def _native_blocks(
         weights, norm, running = params[f"Conv_{layer}"], params[name], stats[name]
         convolved = (weights["kernel"], jnp.zeros(0)) if layer else (kernel, shift)
         parameters = Parameters(convolved[0], weights["bias"], norm["scale"], norm["bias"], convolved[1])
-        form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded=layer + 1 < blocks, first=layer == 0)
+        padded, first = layer + 1 < blocks, layer == 0
+        form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded, first, layout.cuda)
         if seed is None:
             x = calls.evaluate(form, x, parameters, running["mean"], running["var"])
         else:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxopt_study.kernels import cuda_library
 from jaxopt_study.models import article, article_fast
 from jaxopt_study.models.network import Network
 
@@ -33,9 +34,9 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
 
     Args:
         notebook: the variant of its public notebook.
-        kernels: ``fast`` (this project's layers: in C++ on a CPU with a compiler, else XLA's products), ``plain``
-            (Flax's own) or ``auto``, the faster of them, which was ``fast`` wherever it was measured; the results are
-            the same.
+        kernels: ``fast`` (this project's layers: in C++ on a CPU with a compiler, else XLA's products), ``cuda`` (the
+            same, but in CUDA on a GPU with nvcc), ``plain`` (Flax's own) or ``auto``, the fastest of them, which was
+            ``fast`` wherever it was measured; the results are the same.
         activations: ``float32`` or ``bfloat16``, of what goes into and comes out of its convolutions and dense layers.
     """
     dtype = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}[activations]
@@ -47,7 +48,8 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
         shape = (height, width, channels)
         if kernels == "plain":
             return article.plain(shape, outputs=outputs, notebook=notebook, dtype=dtype)
-        return article_fast.fast(shape, batch_size, outputs=outputs, notebook=notebook, dtype=dtype)
+        cuda = kernels == "cuda" and cuda_library.available()
+        return article_fast.fast(shape, batch_size, outputs=outputs, notebook=notebook, cuda=cuda, dtype=dtype)
 
     identity = "article, notebook variant" if notebook else "article"
     if activations != "float32":

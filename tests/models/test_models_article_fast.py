@@ -1,5 +1,6 @@
 """The fast network is the plain one: initial arrays, logits, gradients, running statistics, dropout included."""
 
+import emulated
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,9 +78,23 @@ def test_kernels_say_which_layers(lanes, monkeypatch):
         network = article_model(kernels=kernels).build((8, 8, 3), 1, 16)
         return jax.eval_shape(lambda x: network.prepare(x, True), images((8, 8, 3), 16))
 
-    for kernels in ("auto", "fast"):
+    for kernels in ("auto", "fast", "cuda"):  # the last as the second where there is no GPU
         assert prepared(kernels).columns.ndim == (4 if lanes else 2)
     assert prepared("plain").shape == (16, 8, 8, 3)
+
+
+@pytest.mark.skipif(not emulated.available(), reason="there is no C++ compiler")
+@pytest.mark.parametrize("count", [16, 5])
+def test_with_kernels_in_cuda_it_is_the_plain_network(count):
+    """Compiled for the host; batches of any size."""
+    shape = (21, 34, 1)
+    one, two = plain(shape, outputs=2), fast(shape, count, outputs=2, cuda=True)
+    variables = small.initial(one)
+    batch, key = images(shape, count), jax.random.key(3)
+    assert jax.eval_shape(lambda b: two.prepare(b, True), batch).columns.shape == (2, 23, 36, count)
+    assert_trees_close(losses(two, variables, batch, key), losses(one, variables, batch, key), 1e-3)
+    evaluated = [evaluate(net, variables, images(shape, 7, seed=1)) for net in (two, one)]
+    np.testing.assert_allclose(*evaluated, rtol=1e-4, atol=1e-5)
 
 
 def test_many_runs_by_vmap_equal_one_after_another():
