@@ -183,7 +183,7 @@ def undecided(study: "Study", histories: Sequence[History], most_seeds: int) -> 
 def record(study: "Study", drawn: Drawn) -> None:
     """Brings config.json up to date after a study: what was run last, and whose figures the directory has."""
     path = study.folder / "config.json"
-    config = workdir.usable(workdir.read_config, path)
+    config = workdir.usable(workdir.written_config, path)
     if config.get("identity") != study.identity:  # nothing had to be trained, and the file is of other settings
         config = study.describe()
     workdir.write_json(path, {**config, "experiments": {**config.get("experiments", {}), **drawn}})

@@ -108,7 +108,7 @@ def _hold(trainer: Trainer, all_at_work: Path, held: contextlib.ExitStack) -> No
 def gather(folder: Path, processes: int) -> None:
     """Makes one part of stats.json of what the processes have left: times of the slowest, sums of the work."""
     paths = [folder / f"stats_{process}.json" for process in range(processes)]
-    found = [parts for path in paths if (parts := workdir.usable(workdir.read_stats, path).get("parts"))]
+    found = [parts for path in paths if (parts := workdir.usable(workdir.written_stats, path).get("parts"))]
     if not found:
         return
     of_processes = [_combined(parts, ("slots", "devices", "peak_memory_bytes")) for parts in found]

@@ -53,7 +53,7 @@ def next_runs(runs: Sequence[Run], questions: Iterable[Question], most: int) -> 
 
 def asked_before(study: Trainer, most: int) -> list[Run]:
     """The further seeds of a study's configurations that its store has, or that its config.json says were asked for."""
-    config = workdir.usable(workdir.read_config, study.folder / "config.json")
+    config = workdir.usable(workdir.written_config, study.folder / "config.json")
     of_study = config.get("identity") == json.loads(json.dumps(study.identity))
     known = {json.dumps(each) for each in config.get("grid", ())} if of_study else set()
     found = []

@@ -28,7 +28,7 @@ def add(path: Path, scheduler: Scheduler, *, examples: int, seconds: float) -> N
 
 def add_part(path: Path, part: Mapping[str, float]) -> None:
     """Adds a part, its names as above, and brings the totals up to date."""
-    parts = [*workdir.usable(workdir.read_stats, path).get("parts", ()), part]
+    parts = [*workdir.usable(workdir.written_stats, path).get("parts", ()), part]
     workdir.write_json(path, {**totals(parts), "parts": parts})
 
 

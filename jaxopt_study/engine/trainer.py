@@ -274,7 +274,7 @@ class Trainer:
 
     def write_config(self) -> None:
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
-        old = workdir.usable(workdir.read_config, self.folder / "config.json")
+        old = workdir.usable(workdir.written_config, self.folder / "config.json")
         kept = old if old.get("identity") == json.loads(json.dumps(self.identity)) else {}
         workdir.write_json(self.folder / "config.json", {**kept, **self.describe()})
 

@@ -51,6 +51,7 @@ def facts(
 ) -> list[tuple[str, str]]:
     """What the summary says, as pairs of a heading and a sentence."""
     parts = [
+        ("Changed by hand", _by_origin(origins, _edited)),
         ("Claims", _verdict_counts(reference)),
         ("Lowest validation loss", _lowest(best)),
         ("Loss of guessing", wording.loss(chance) if math.isfinite(chance) else ""),
@@ -104,6 +105,13 @@ def _by_origin(origins: Sequence[Origin], say: Callable[[Origin], str]) -> str:
     if len(texts) < 2:
         return "".join(texts)
     return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
+
+
+def _edited(origin: Origin) -> str:
+    tables = {"config.json": origin.config, "stats.json": origin.stats}
+    names = [name for name, table in tables.items() if table.get("edited")]
+    shown = "what it says of data, settings, guessing, time and speed is as it was changed"
+    return f"{' and '.join(names)} since it was written: {shown}" if names else ""
 
 
 def _data(origin: Origin) -> str:

@@ -111,9 +111,10 @@ def _parsed(path: Path) -> tuple[Any, bool]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """config.json, empty if there is none; with the errors of :func:`read_json`, but a warning where it was changed.
+    """config.json to be shown, empty if there is none; with the errors of :func:`read_json`.
 
-    People may do so by hand.
+    One that was changed since it was written is used with a warning, and says so as ``edited``: people may do so by
+    hand, and runs are known by their fingerprints whatever it says of them.
     """
     return _read_table(path, lambda config: {name: _CONFIG[name] for name in config if name in _CONFIG})
 
@@ -121,6 +122,22 @@ def read_config(path: Path) -> dict[str, Any]:
 def read_stats(path: Path) -> dict[str, Any]:
     """stats.json, as :func:`read_config`."""
     return _read_table(path, lambda stats: {**dict.fromkeys(stats, _is_number), **_STATS} if stats else {})
+
+
+def written_config(path: Path) -> dict[str, Any]:
+    """config.json to be written again, which it is only from what was written; Damaged: it was changed since."""
+    return _as_written(path, read_config)
+
+
+def written_stats(path: Path) -> dict[str, Any]:
+    """stats.json, as :func:`written_config`."""
+    return _as_written(path, read_stats)
+
+
+def _as_written(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    if path.exists():
+        read_json(path)
+    return read(path)
 
 
 def usable(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
@@ -145,6 +162,7 @@ def _read_table(path: Path, kinds_of: Callable[[dict[str, Any]], Mapping[str, An
         warnings.warn(
             f"{path} was changed since it was written (its digest is another); it is used as it is", stacklevel=3
         )
+        value["edited"] = True
     return value
 
 

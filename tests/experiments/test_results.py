@@ -18,6 +18,7 @@ from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.grids.run import fingerprint, make_run
 from jaxopt_study.report import facts, wording
 from jaxopt_study.report.tables import Table
+from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import Store
 
 CONFIG: dict[str, Any] = {
@@ -75,6 +76,29 @@ def use(folder: Path) -> None:
     assert facts.facts(origins, empty, empty)
     assert list(wording.flat(origins[0].config)) is not None
     assert str(folder) in terminal.closing_line(folder)
+
+
+def test_the_page_s_first_line_says_what_was_changed_by_hand(tmp_path: Path) -> None:
+    run = make_run("sgd", {"learning_rate": 0.01}, 0)
+    Store(tmp_path / "runs").write(fingerprint(run, CONFIG["identity"]), history())
+    empty = Table(("optimizer", "val_loss", "status", "seed"), [])
+    told = []
+    for edited in ("", "config.json", "stats.json"):
+        workdir.write_json(tmp_path / "config.json", CONFIG)
+        workdir.write_json(tmp_path / "stats.json", STATS)
+        if edited:
+            path = tmp_path / edited
+            path.write_text(path.read_text().replace({"config.json": "0.69", "stats.json": "9.0"}[edited], "0.5"))
+            with pytest.warns(UserWarning, match=f"{edited} was changed since it was written"):
+                found = results.read([tmp_path])
+        else:
+            found = results.read([tmp_path])
+        origins = [facts.Origin(path.name, config, stats) for path, config, stats in found.origins]
+        told.append(facts.facts(origins, empty, empty)[0])
+    assert told[0][0] != "Changed by hand"
+    assert [heading for heading, _ in told[1:]] == ["Changed by hand"] * 2
+    assert told[1][1].startswith("config.json since it was written")
+    assert told[2][1].startswith("stats.json since it was written")
 
 
 @pytest.mark.parametrize(("name", "whole"), [("config.json", CONFIG), ("stats.json", STATS)])

@@ -27,12 +27,20 @@ def test_a_bit_that_flips_is_noticed(tmp_path: Path) -> None:
             assert workdir.read_json(path) | content == workdir.read_json(path)
 
 
-def test_what_people_change_in_config_json_is_used_and_said(tmp_path: Path) -> None:
+def test_what_people_change_in_config_json_is_shown_as_changed_and_never_written_again(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     workdir.write_json(path, {"own": True})
     path.write_text(path.read_text().replace("true", "false"))
     with pytest.warns(UserWarning, match=r"config\.json was changed since it was written"):
-        assert workdir.read_config(path) == {"own": False}
+        assert workdir.read_config(path) == {"own": False, "edited": True}
+    with pytest.raises(Damaged, match="its content is not what was written"):
+        workdir.written_config(path)
+    with pytest.warns(UserWarning, match=r"it is left out, and made anew"):
+        assert workdir.usable(workdir.written_config, path) == {}
+    assert not path.exists()
+    assert workdir.written_config(path) == {}
+    workdir.write_json(path, {"own": True})
+    assert workdir.written_config(path) == {"own": True}
 
 
 def test_what_is_damaged_is_set_aside_and_nothing_is_found(tmp_path: Path) -> None:
