@@ -31,6 +31,8 @@ RATE, MOMENTUM = registry.OPTIMIZERS["momentum"].hyperparameters
         ("1e-4:1:decade", [1e-4, 1e-3, 1e-2, 0.1, 1.0]),
         ("0.01:0.1:third_decade", [0.01, 10 ** (-5 / 3), 10 ** (-4 / 3), 0.1]),
         ("0.02:0.5:decade", [0.02, 0.2]),
+        ("0.02:0.5:half_decade", [0.02, 0.0632455532033676, 0.2]),
+        ("0.5:0.75:linear2", [0.5, 0.75]),
         ("1e-4:1:log5", [1e-4, 1e-3, 1e-2, 0.1, 1.0]),
         ("0:0.9:linear4", [0.0, 0.3, 0.6, 0.9]),
         ("0.1,0.1,0.2:0.2:decade".replace(",0.2:0.2:decade", ""), [0.1]),
@@ -108,6 +110,8 @@ def test_half_decades_are_the_same_floats_as_the_articles():
         ("1:0.1:decade", ("below HIGH",)),
         ("1:1:decade", ("below HIGH",)),
         ("0.1:inf:decade", ("finite",)),
+        ("-1:1:decade", ("learning_rate=-1:1:decade", "above 0")),
+        ("-1:1:log", ("learning_rate=-1:1:log", "LOW must be below HIGH, both finite, and above 0")),
         ("0.1:1", ("half_decade",)),
         ("0.1:1:2:decade", ("half_decade",)),
         ("a:1:decade", ("half_decade",)),
@@ -168,6 +172,15 @@ def test_points_are_left_out_by_a_condition_that_knows_defaults_and_listed_ones_
         listed=[{"momentum": 0}],
     )
     assert found == [{"learning_rate": 0.01}, {"momentum": 0.0}]
+
+
+def test_a_range_to_be_sampled_is_even_in_its_numbers_or_in_their_factors_and_legal_at_both_ends():
+    linear, log = parsed("2:6:linear", RATE, name="a"), parsed("0.01:1:log", RATE, name="a")
+    assert [linear.at(share) for share in (0.0, 0.25, 0.5)] == [2.0, 3.0, 4.0]
+    assert [log.at(share) for share in (0.0, 0.25, 0.5)] == [0.01, 0.0316228, 0.1]
+    for ends in ("-0.5:0.5:linear", "0.5:1:linear"):
+        with pytest.raises(InputError, match=f"momentum={ends}: allowed is .* in \\[0, 1\\)"):
+            parsed(ends, MOMENTUM, name="momentum")
 
 
 @pytest.mark.parametrize("sampler", ["random", "sobol"])

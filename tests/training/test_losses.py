@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxopt_study.training.losses import LOSSES
+from jaxopt_study.errors import InputError
+from jaxopt_study.training.losses import LOSSES, loss_of
 
 X = np.array([-200.0, -88.0, -30.0, -3.0, -1e-4, 0.0, 1e-4, 3.0, 30.0, 88.0, 200.0], np.float32)
 
@@ -108,3 +109,33 @@ def test_results_are_float32_one_for_each_example(name, dtype):
     logits, labels = jnp.ones((6, 1 if name != "softmax" else 4), dtype), jnp.ones(6, jnp.int32)
     for each in LOSSES[name]:
         assert (each(logits, labels).shape, each(logits, labels).dtype) == ((6,), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "asked", "found"),
+    [
+        ((6,), 2, None, ("sigmoid", 1)),
+        ((6,), 2, "softmax", ("softmax", 2)),
+        ((6,), 2, "squared_error", ("squared_error", 1)),
+        ((6,), 3, None, ("softmax", 3)),
+        ((6,), 3, "softmax", ("softmax", 3)),
+        ((6,), 0, None, ("squared_error", 1)),
+        ((6, 4), 0, None, ("squared_error", 4)),
+    ],
+)
+def test_the_loss_fits_the_labels_and_so_do_the_outputs(shape, classes, asked, found):
+    assert loss_of(np.zeros(shape), classes, asked) == found
+
+
+@pytest.mark.parametrize(
+    ("classes", "asked", "told"),
+    [
+        (3, "sigmoid", "loss=sigmoid: allowed for 3 classes are softmax"),
+        (0, "softmax", "loss=softmax: allowed for labels that are numbers are squared_error"),
+        (2, "hinge", "loss=hinge: allowed for 2 classes are sigmoid, softmax, squared_error"),
+    ],
+)
+def test_a_loss_that_does_not_fit_the_labels_is_refused(classes, asked, told):
+    with pytest.raises(InputError) as refused:
+        loss_of(np.zeros(6), classes, asked)
+    assert str(refused.value) == told
