@@ -9,8 +9,9 @@ from jaxopt_study.errors import InputError
 
 # Raised when a change of the code changes what a run computes, so that stored runs are not mistaken for new ones.
 RESULTS_VERSION = 1
-# How exactly float32 products are computed, where a device has faster, coarser units: names of JAX's.
-PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+# How exactly float32 products are computed, where a device has faster, coarser units: names of JAX's, and float32x3,
+# which is three coarse products of which the sum is nearly as exact as one in float32.
+PRECISIONS = ("float32", "float32x3", "tensorfloat32", "bfloat16")
 UNTIL = ("decided",)
 MOST_SEEDS = 10  # of a configuration, where a study adds seeds until all is decided and nobody says how many
 STRATEGIES = ("auto", "vmap", "map")
@@ -89,7 +90,8 @@ class Settings:
         halving: if given, successive halving: the best 1 / halving of a rule's runs go on at every rung of epochs.
         diagnostics: measure oscillation, update size, distance and norms (NaN in the results if not).
         matmul_precision: of products and convolutions of float32 arrays, one of ``PRECISIONS``; CPUs compute all of
-            them in float32.
+            them in float32. On NVIDIA's GPUs ``bfloat16`` is the device's default, which is TF32, and ``float32x3`` is
+            for products alone: convolutions that a network leaves to XLA are in the device's default.
         test_share: of the validation examples, held back and only measured: neither stopping nor choosing sees them.
             The same for every run; see ``data.dataset.held_back``.
 

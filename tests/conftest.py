@@ -1,4 +1,7 @@
-"""Every test runs on CPU with four devices, with warnings and silent rank promotion as errors."""
+"""Every test runs on CPU with four devices, with warnings and silent rank promotion as errors.
+
+``TEST_PLATFORM=cuda pytest -m gpu`` runs those that hold on a GPU there.
+"""
 
 import os
 import shutil
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_PLATFORMS"] = PLATFORM = os.environ.get("TEST_PLATFORM", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 # What commands keep between runs - compiled programs, decoded images - is for these tests alone, one for all workers
 # of pytest-xdist, who inherit it: what one has compiled, the others need not.
@@ -29,6 +32,8 @@ hypothesis.settings.register_profile("no_deadline", deadline=None)
 hypothesis.settings.load_profile("no_deadline")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+if PLATFORM != "cpu":  # what tests compare with is computed by JAX's own layers, whose default there is coarser
+    jax.config.update("jax_default_matmul_precision", "float32")
 
 
 def pytest_unconfigure() -> None:

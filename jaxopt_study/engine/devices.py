@@ -72,6 +72,15 @@ def _keep_compiled() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+# Products of float32 arrays as three of coarser ones, by platform: TF32 on GPUs, bfloat16 on TPUs.
+IN_THREE = {"gpu": "TF32_TF32_F32_X3", "tpu": "BF16_BF16_F32_X3"}
+
+
+def precision(name: str, platform: str) -> str:
+    """JAX's name for one of ``settings.PRECISIONS`` on a platform; a CPU has nothing coarser than float32."""
+    return IN_THREE.get(platform, "float32") if name == "float32x3" else name
+
+
 def choose(count: int | None) -> Sequence[jax.Device]:
     """The first ``count`` of this process's devices of the default platform, all if None.
 

@@ -30,10 +30,9 @@ REPEATS = 5
 HOPELESS = 3.0
 """What takes so many times the best one's seconds is not timed again."""
 
-# Numbers in a training example x examples x epochs x runs that ten minutes are enough for, roughly: for the article's
-# network on two cores, and, by estimate, on a large GPU.
-SHORT = {"cpu": 3e10}
-SHORT_ELSEWHERE = 3e12
+SHORT = 3e10
+"""Numbers in a training example x examples x epochs x runs for which two cores take ten minutes, roughly, with the
+article's network."""
 
 
 def steps_for(slots: int) -> int:
@@ -42,14 +41,16 @@ def steps_for(slots: int) -> int:
 
 
 def usual_first(platform: str) -> list[str]:
-    """The names of the strategies, the one that is most often the best on a platform first."""
-    usual = "map" if platform == "cpu" else "vmap"
-    return sorted(STRATEGIES, key=lambda name: name != usual)
+    """The names of the strategies to choose from, the one that is most often the best on a platform first.
+
+    On an accelerator it is one alone: runs in turn would launch each kernel once for every run.
+    """
+    return sorted(STRATEGIES, key=lambda name: name != "map") if platform == "cpu" else ["vmap"]
 
 
-def is_short(work: float, platform: str) -> bool:
+def is_short(work: float) -> bool:
     """Whether so much work, in numbers of all training examples x epochs x runs, is not worth the timing."""
-    return work < SHORT.get(platform, SHORT_ELSEWHERE)
+    return work < SHORT
 
 
 def fastest(

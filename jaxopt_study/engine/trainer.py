@@ -37,9 +37,9 @@ from jaxopt_study.storage.store import Store
 from jaxopt_study.training.losses import LOSSES, loss_of
 from jaxopt_study.training.step import STRATEGIES, Hyperparameters, MakeOptimizer, Program
 
-# On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels); elsewhere chosen, not measured.
-VAL_BATCH = {"cpu": 64}
-VAL_BATCH_ELSEWHERE = 256
+# On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels). On a GPU more would take more memory than the
+# training: activations of 64 examples to evaluate are as large as of 32 to train on, with all that gradients need.
+VAL_BATCH = 64
 
 
 class Trainer:
@@ -300,7 +300,7 @@ class Trainer:
             return self.execution.strategy
         names = strategy.usual_first(platform)
         epochs = len(self.runs) * self.settings.max_epochs
-        if strategy.is_short(self.dataset.train_images.size * epochs, platform):
+        if len(names) == 1 or strategy.is_short(self.dataset.train_images.size * epochs):
             return names[0]
         slots = min(self.execution.slots or memory.most(platform), len(self.runs))
         group = self.groups[0]
@@ -321,8 +321,8 @@ class Trainer:
         dataset, seed = self.dataset, self.settings.data_seed
         if data_seed is not None:
             dataset, seed = self.datasets[data_seed], data_seed
-        val_size, share = VAL_BATCH.get(jax.default_backend(), VAL_BATCH_ELSEWHERE), self.settings.test_share
-        return batches_of(dataset, batch_size=size, val_batch_size=val_size, seed=seed, steps=steps, test_share=share)
+        share = self.settings.test_share
+        return batches_of(dataset, batch_size=size, val_batch_size=VAL_BATCH, seed=seed, steps=steps, test_share=share)
 
     def program(self, group: Group, strategy: str) -> Program:
         """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""
@@ -338,7 +338,7 @@ class Trainer:
             keep_best=self.execution.save_best_weights,
             steps=steps,
             strategy=STRATEGIES[strategy],
-            precision=self.settings.matmul_precision,
+            precision=devices.precision(self.settings.matmul_precision, jax.default_backend()),
         )
 
     def network(self, batch_size: int) -> Network:

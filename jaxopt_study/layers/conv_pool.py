@@ -23,7 +23,25 @@ from jaxopt_study.layers.pooling import route
 PHASES = tuple((a, b) for a in (0, 1) for b in (0, 1))
 TAPS = tuple((i, j) for i in range(3) for j in range(3))
 FEW_CHANNELS = 16
-_Residuals = tuple[jax.Array, jax.Array, jax.Array]
+_Residuals = tuple[jax.Array, ...]
+
+
+def with_indicator(x: jax.Array) -> jax.Array:
+    """Appends a channel of ones to images [K, H, W, B]; beyond the border, where all is padded, it is 0 as well."""
+    return jnp.concatenate([x, jnp.ones((1, *x.shape[1:]), x.dtype)])
+
+
+def with_norm(kernel: jax.Array, slope: jax.Array, offset: jax.Array) -> jax.Array:
+    """Folds ``slope x + offset``, both [K], into a kernel [3, 3, K, O] for images x with an indicator.
+
+    So the offset costs rows of a product that there is anyway, and no map (`input_shift`) that is a run's own.
+
+    Returns:
+        The kernel, [3, 3, K + 1, O].
+    """
+    # A sum and no product: of this shape XLA makes one for GPUs that it finds no tiles for.
+    constant = (kernel * offset[None, None, :, None]).sum(2, keepdims=True)
+    return jnp.concatenate([kernel * slope[None, None, :, None], constant], 2)
 
 
 def shared_columns(x: jax.Array) -> jax.Array:
@@ -77,7 +95,8 @@ def shared_conv_pool(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> ja
     Args:
         cols: of the batch, see `shared_columns`.
         kernel: [3, 3, K, O].
-        shift: added to the convolution before pooling, [O, 4, n, m]; see `input_shift`.
+        shift: added to the convolution before pooling, [O, 4, n, m], see `input_shift`; zeros [1, 4, n, m] where the
+            kernel has it, see `with_norm`.
 
     Returns:
         The pooled convolution, [O, n, m, B].
@@ -86,15 +105,16 @@ def shared_conv_pool(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> ja
 
 
 def _shared_forward(cols: jax.Array, kernel: jax.Array, shift: jax.Array) -> tuple[jax.Array, _Residuals]:
-    candidates = _convolved(cols, kernel).reshape(*shift.shape, -1)
+    candidates = _convolved(cols, kernel).reshape(kernel.shape[3], *shift.shape[1:], -1)
     candidates = lax.optimization_barrier(candidates + shift[..., None])
-    return pool(candidates), (cols, kernel, candidates)
+    return pool(candidates), (cols, kernel, candidates, shift)
 
 
 def _shared_backward(residuals: _Residuals, gradient: jax.Array) -> tuple[None, jax.Array, jax.Array]:
-    cols, kernel, candidates = residuals
+    cols, kernel, candidates, shift = residuals
     routed = lax.optimization_barrier(routed_gradient(candidates, gradient))
-    return None, _kernel_gradient(cols, routed, kernel), routed.sum(-1)
+    d_shift = routed.sum(-1) if len(shift) == kernel.shape[3] else jnp.zeros_like(shift)
+    return None, _kernel_gradient(cols, routed, kernel), d_shift
 
 
 shared_conv_pool.defvjp(_shared_forward, _shared_backward)

@@ -13,7 +13,14 @@ from jax import lax
 from jaxopt_study.kernels import calls
 from jaxopt_study.kernels.calls import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
-from jaxopt_study.layers.conv_pool import conv_pool, input_shift, shared_columns, shared_conv_pool
+from jaxopt_study.layers.conv_pool import (
+    conv_pool,
+    input_shift,
+    shared_columns,
+    shared_conv_pool,
+    with_indicator,
+    with_norm,
+)
 from jaxopt_study.layers.convolution import conv
 from jaxopt_study.layers.dropout import dropout
 from jaxopt_study.layers.pooling import max_pool, relu
@@ -53,8 +60,9 @@ def fast(
 ) -> Network:
     """Builds the article's network from the fast layers.
 
-    Training batches of another size than `batch_size` (the last of an epoch) go through the plain network, which
-    compiles faster; evaluation takes any size.
+    On a CPU training batches of another size than `batch_size` (the last of an epoch) go through the plain network,
+    which compiles faster; elsewhere it would take more memory than all else, for the patches of all runs. Evaluation
+    takes any size.
 
     Args:
         image_shape: height, width and channels of an image.
@@ -77,7 +85,7 @@ def fast(
     layout = _Layout(image_shape[:2], native, cuda, notebook, dtype)
 
     def prepare(images: jax.Array, train: bool) -> PyTree:
-        if train and images.shape[0] != batch_size:
+        if train and layout.native and images.shape[0] != batch_size:
             return plain.prepare(images, train)
         return _prepare(images, train, layout)
 
@@ -104,7 +112,7 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
         return Batch(calls.pad(jnp.concatenate([x, jnp.ones((1, *x.shape[1:]))])), mean, var)
     if layout.native and calls.fits_block(x.shape[-1], layout.dtype):
         return Batch(calls.pad(x), mean, var)
-    return Batch(shared_columns(x.astype(layout.dtype)), mean, var)
+    return Batch(shared_columns(with_indicator(x.astype(layout.dtype))), mean, var)
 
 
 def _apply(
@@ -124,10 +132,12 @@ def _apply(
         x, stats = _native_blocks(params, stats, batch.columns, kernel, jnp.zeros(0), seed, layout)
         return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
     kernel = params["Conv_0"]["kernel"]
-    shift = input_shift(kernel, offset, layout.size).astype(layout.dtype)
-    kernel = (kernel * slope[None, None, :, None]).astype(layout.dtype)
-    blocks = _native_blocks if batch.columns.ndim == 4 else _blocks
-    x, stats = blocks(params, stats, batch.columns, kernel, shift, seed, layout)
+    if batch.columns.ndim == 4:
+        shift = input_shift(kernel, offset, layout.size)
+        kernel = kernel * slope[None, None, :, None]
+        x, stats = _native_blocks(params, stats, batch.columns, kernel, shift, seed, layout)
+    else:
+        x, stats = _blocks(params, stats, batch.columns, with_norm(kernel, slope, offset), seed, layout)
     return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
 
 
@@ -139,11 +149,16 @@ def _with_norm(kernel: jax.Array, slope: jax.Array, offset: jax.Array) -> jax.Ar
 
 
 def _blocks(
-    params: PyTree, stats: dict[str, Any], columns: jax.Array, kernel: jax.Array, shift: jax.Array,
-    seed: jax.Array | None, layout: _Layout,
-) -> tuple[jax.Array, dict[str, Any]]:  # fmt: skip
-    """The blocks, of which the first one's kernel and shift hold the batch norm of the input."""
-    x = shared_conv_pool(columns, kernel, shift)
+    params: PyTree,
+    stats: dict[str, Any],
+    columns: jax.Array,
+    kernel: jax.Array,
+    seed: jax.Array | None,
+    layout: _Layout,
+) -> tuple[jax.Array, dict[str, Any]]:
+    """The blocks, of which the first one's kernel holds the batch norm of the input."""
+    no_shift = jnp.zeros((1, 4, layout.size[0] // 2, layout.size[1] // 2), layout.dtype)
+    x = shared_conv_pool(columns, kernel.astype(layout.dtype), no_shift)
     for layer in range(article.blocks(layout.size)):
         weights = params[f"Conv_{layer}"]
         if layer:
@@ -158,7 +173,7 @@ def _native_blocks(
     params: PyTree, stats: dict[str, Any], x: jax.Array, kernel: jax.Array, shift: jax.Array,
     seed: jax.Array | None, layout: _Layout,
 ) -> tuple[jax.Array, dict[str, Any]]:  # fmt: skip
-    """The same of padded images."""
+    """The same of padded images; the first kernel goes with a shift."""
     blocks = article.blocks(layout.size)
     for layer in range(blocks):
         name = f"BatchNorm_{layer + 1}"

@@ -88,6 +88,7 @@ def plain_loop(seed: int, learning_rate: float, momentum: float, epochs: int) ->
     return curves
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_every_run_of_a_grid_equals_a_plain_loop(tmp_path, strategy):
     runs = small.grid(rates=(0.003, 0.03), momenta=(0.0, 0.9), seeds=2)
@@ -152,6 +153,7 @@ def test_strategies_agree(tmp_path):
         assert_close(history, together[key])
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_a_diverging_neighbour_is_reported_and_changes_nothing(tmp_path, strategy):
     runs = small.grid(rates=(0.003, 0.03), momenta=(0.5,))
@@ -173,6 +175,7 @@ def test_without_stop_on_nonfinite_a_diverged_run_goes_on_and_is_marked(tmp_path
     assert (history.status, history.diverged_epoch, history.epochs) == ("diverged", 1, 3)
 
 
+@pytest.mark.gpu
 def test_seeds_change_weights_and_dropout_but_not_the_order_of_the_data(tmp_path):
     first, second = small.study(tmp_path, small.grid((0.01,), (0.9,), seeds=2)).train()
     assert not np.array_equal(first.curves["train_loss"], second.curves["train_loss"])

@@ -9,7 +9,7 @@ import pytest
 import small
 
 from jaxopt_study import files
-from jaxopt_study.engine import strategy
+from jaxopt_study.engine import devices, strategy
 from jaxopt_study.errors import InputError
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import Settings
@@ -80,22 +80,20 @@ def test_where_nothing_can_be_kept_it_is_the_first_each_time(tmp_path):
     assert strategy.fastest(NAMES, Clock(), {}, tmp_path / "file" / "folder") == "map"
 
 
-@pytest.mark.parametrize(("platform", "usual"), [("cpu", "map"), ("gpu", "vmap")])
-def test_the_usual_strategy_of_a_platform_comes_first(platform, usual):
-    assert strategy.usual_first(platform)[0] == usual
-    assert len(set(strategy.usual_first(platform))) == 2
+def test_cpus_choose_with_the_usual_first_and_accelerators_take_no_turns():
+    assert strategy.usual_first("cpu") == ["map", "vmap"]
+    assert strategy.usual_first("gpu") == strategy.usual_first("tpu") == ["vmap"]
 
 
 def test_only_a_long_study_is_worth_the_timing():
     digits, photographs = 1437 * 64, 18_610 * 128 * 128 * 3
-    assert strategy.is_short(digits * 369 * 20, "cpu")
-    assert not strategy.is_short(photographs * 25 * 1000, "cpu")
-    assert not strategy.is_short(photographs * 25 * 1000, "gpu")
+    assert strategy.is_short(digits * 369 * 20)
+    assert not strategy.is_short(photographs * 25 * 1000)
 
 
 def test_a_study_trains_by_the_strategy_that_was_measured(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(strategy, "SHORT", {"cpu": 0.0})
+    monkeypatch.setattr(strategy, "SHORT", 0.0)
     study = small.study(tmp_path / "w", small.grid()[:2], epochs=1)
     study.train()
     (path,) = (tmp_path / "cache" / "choices").iterdir()
@@ -110,8 +108,15 @@ def test_precision_is_part_of_what_a_run_is_only_where_it_is_not_the_default():
     assert article_model().identity != article_model(activations="bfloat16").identity
 
 
+def test_a_product_of_three_coarse_ones_is_asked_for_where_there_are_coarse_ones():
+    asked = {platform: devices.precision("float32x3", platform) for platform in ("cpu", "gpu", "tpu")}
+    assert asked == {"cpu": "float32", "gpu": "TF32_TF32_F32_X3", "tpu": "BF16_BF16_F32_X3"}
+    assert {jax.lax.DotAlgorithmPreset[asked[platform]].name for platform in ("gpu", "tpu")} < set(asked.values())
+    assert devices.precision("tensorfloat32", "gpu") == "tensorfloat32"
+
+
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(InputError, match=r"float16.*allowed are float32, tensorfloat32, bfloat16"):
+    with pytest.raises(InputError, match=r"float16.*allowed are float32, float32x3, tensorfloat32, bfloat16"):
         Settings(matmul_precision="float16")
 
 

@@ -61,8 +61,9 @@ def test_fast_equals_plain_in_training_and_evaluation(shape, outputs, notebook, 
     np.testing.assert_allclose(*evaluated, rtol=1e-4, atol=1e-5)
 
 
-def test_a_smaller_last_batch_takes_the_plain_way():
-    network = fast((8, 8, 1), 6)
+def test_a_smaller_last_batch_takes_the_plain_way_on_a_cpu_alone():
+    assert isinstance(fast((8, 8, 1), 6, native=False).prepare(images((8, 8, 1), 4), True), Batch)
+    network = fast((8, 8, 1), 6, native=True)
     variables = jax.eval_shape(network.init, jax.random.key(0))
     prepared = network.prepare(images((8, 8, 1), 4), True)
     assert not isinstance(prepared, Batch)
@@ -97,6 +98,7 @@ def test_with_kernels_in_cuda_it_is_the_plain_network(count):
     np.testing.assert_allclose(*evaluated, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.gpu
 def test_many_runs_by_vmap_equal_one_after_another():
     network = fast((8, 8, 1), 6)
     init = jax.jit(jax.vmap(network.init), compiler_options=small.QUICK)
@@ -111,6 +113,7 @@ def test_many_runs_by_vmap_equal_one_after_another():
     np.testing.assert_allclose(together, jax.jit(lambda v: jax.lax.map(run, v))(variables), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.gpu
 def test_bfloat16_activations_are_float32_ones_to_their_own_rounding():
     exact, coarse = (fast((8, 8, 1), 16, native=False, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
     variables = small.initial(exact)

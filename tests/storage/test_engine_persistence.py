@@ -37,6 +37,7 @@ def interrupt(study: Trainer, ticks: int) -> list[int]:
     return numbers
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_an_interrupted_study_goes_on_to_the_same_results_bit_for_bit(tmp_path, strategy):
     options = {"slots": 4, "devices": 2, "strategy": strategy, "epochs": 8}
@@ -82,6 +83,7 @@ def test_a_study_that_is_out_of_time_after_every_epoch_comes_to_the_same_results
         assert_identical(history, resumed[key])
 
 
+@pytest.mark.gpu
 def test_a_checkpoint_can_be_resumed_with_other_slots_and_a_larger_grid(tmp_path):
     interrupt(small.study(tmp_path, small.grid(), slots=6, epochs=8), 3)
     numbers = []
