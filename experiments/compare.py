@@ -35,7 +35,7 @@ from experiments.command import flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import best_cell, folds, held_out_cell, mean_lowest
-from jaxopt_study.analysis.minima import epochs_to, lowest, minimum
+from jaxopt_study.analysis.minima import accuracy, epochs_to, lowest, minimum
 from jaxopt_study.analysis.runs import Cell, Runs, same_value, stands_for
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
@@ -281,6 +281,18 @@ def _sgd_and_momentum(source: plots.picture.Source) -> plots.picture.Picture:
     return plots.picture.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)
 
 
+def _accuracies(source: plots.picture.Source) -> plots.picture.Picture:
+    cells = _all_best(source)
+    if not any(np.isfinite(accuracy(run)).any() for cell in cells for run in cell.histories):
+        raise NotDrawable("no accuracy was measured")
+    groups = {f"{labels.optimizer(c.optimizer)}\n{labels.configuration(c.hyperparameters)}": c.histories for c in cells}
+    lead = "Each optimizer at the configuration with the lowest mean of the minimum validation losses over its seeds."
+    title = "Validation accuracy, each optimizer at its best configuration"
+    return plots.picture.groups_picture(
+        0, groups, lead, chance=source.chance, shows="best_accuracy", title=title, metrics=["val_accuracy"]
+    )
+
+
 FIGURES = (
     (45, partial(_bars, number=45, shows="best_validation_loss", what="minimum validation loss",
                  measured=lambda run: minimum(run.curves["val_loss"]).value)),
@@ -291,6 +303,7 @@ FIGURES = (
                  unit="epoch", whole=True)),
     (48, _epochs_to_worst),
     (49, _sgd_and_momentum),
+    (0, _accuracies),
     (0, lambda source: plots.tuning.picture(source)),  # Matplotlib waits until it is drawn
 )  # fmt: skip
 

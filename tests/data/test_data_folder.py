@@ -86,8 +86,11 @@ def test_what_pillow_reads_is_read_and_subfolders_of_a_class_too(photos: Path, s
     deep = photos / "red" / "dark" / "wine"
     deep.mkdir(parents=True)
     (deep / "again").symlink_to(photos / "red")  # a circle
+    linked = photos.parent / "linked"
+    linked.mkdir()
+    (deep / "linked").symlink_to(linked)
     for i in range(5):
-        Image.new("RGB", (9, 9), RED).save(deep / f"{i}{suffix}")
+        Image.new("RGB", (9, 9), RED).save((deep, linked)[i % 2] / f"{i}{suffix}")
     data = _load(photos)
     reds = np.concatenate([data.train_images[data.train_labels == 1], data.val_images[data.val_labels == 1]])
     assert len(reds) == 15
