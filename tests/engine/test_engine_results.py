@@ -241,11 +241,11 @@ def steep(scale: float) -> Model:
 
 
 def sum_of_all_squares(learning_rate: float) -> optax.GradientTransformation:
-    """Adagrad with one number for all weights."""
+    """Sign descent that remembers the sum of all squares, and moves on whatever that is."""
 
     def update(grads, state, params=None):
         state += sum(jnp.sum(jnp.square(g)) for g in jax.tree.leaves(grads))
-        return jax.tree.map(lambda g: -learning_rate * g / jnp.sqrt(state), grads), state
+        return jax.tree.map(lambda g: -learning_rate * jnp.sign(g), grads), state
 
     return optax.GradientTransformation(lambda params: jnp.float32(0), update)
 
