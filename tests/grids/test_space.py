@@ -284,6 +284,10 @@ ROOT = 10**-0.5
         ("root not in [0.316]", False),
         ("root == 0.32", False),
         ("root * 2 == 0.632456", True),
+        ("root * 2 >= 0.632456", True),  # 0.6324555 is not, to the last digit
+        ("root * 2 < 0.632456", False),
+        ("root * 3 <= 0.948683", True),  # 0.9486833
+        ("root * 3 > 0.948683", False),
         ("near == 1.000001", False),
         ("near == 1.000002", True),
         ("near > 1.000001", True),
