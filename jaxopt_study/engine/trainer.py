@@ -30,6 +30,7 @@ from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
+from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
@@ -339,6 +340,7 @@ class Trainer:
             steps=steps,
             strategy=STRATEGIES[strategy],
             precision=devices.precision(self.settings.matmul_precision, jax.default_backend()),
+            eval_params=judge(registry.family(group.optimizer), group.names),
         )
 
     def network(self, batch_size: int) -> Network:
@@ -371,6 +373,12 @@ def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:
 def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
     """The runs of a process: of each group every so manyth. The same whenever it is asked, so that a study resumes."""
     return [run for group in by_group(runs).values() for run in group[process::processes]]
+
+
+@functools.cache
+def judge(family: Family, names: tuple[str, ...]) -> EvalParams:
+    """The weights that a rule given these numbers is judged by; the same object for the same arguments."""
+    return registry.eval_params(family, names)
 
 
 @functools.cache

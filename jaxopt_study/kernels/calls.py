@@ -6,7 +6,10 @@ A block is convolution, 2 x 2 max-pooling, bias, ReLU, batch norm and dropout in
 the backward pass keeps of the forward pass are the activations and, in a byte, the chosen output of each window.
 """
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -62,9 +65,27 @@ class Form(NamedTuple):
     cuda: bool = False
 
 
+_on = contextvars.ContextVar("_on", default=True)
+
+
+@contextlib.contextmanager
+def switched_off() -> Iterator[None]:
+    """Within it nothing fits the kernels: JAX can differentiate them once, but not twice."""
+    token = _on.set(False)
+    try:
+        yield
+    finally:
+        _on.reset(token)
+
+
+def switched_on() -> bool:
+    """Whether it is not within :func:`switched_off`."""
+    return _on.get()
+
+
 def fits_block(batch: int, dtype: Any) -> bool:
     """Whether the kernels take a batch of this size and type."""
-    return dtype == jnp.float32 and library.available() and batch % library.lanes() == 0
+    return _on.get() and dtype == jnp.float32 and library.available() and batch % library.lanes() == 0
 
 
 def pad(x: jax.Array) -> jax.Array:
@@ -226,7 +247,7 @@ def update(
 
 
 def _on_cpu() -> bool:
-    return jax.default_backend() == "cpu" and library.available()
+    return _on.get() and jax.default_backend() == "cpu" and library.available()
 
 
 def _call(handler: str, results: Any, *arguments: jax.Array, **static: Any) -> Any:

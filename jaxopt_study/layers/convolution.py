@@ -56,9 +56,13 @@ def conv(
 
 def _conv(strides: Strides, pads: Pads, precision: Any) -> Callable[[jax.Array, jax.Array], jax.Array]:
     """The convolution of one geometry, with its derivative and its batching rules."""
+    native = calls.switched_on()  # for the backward pass too, which is traced later
+
+    def fits(x: jax.Array, filters: int) -> bool:
+        return native and calls.fits_convolution(x.dtype, filters)
 
     def primitive(x: jax.Array, kernel: jax.Array, strides: Strides, pads: Pads) -> jax.Array:
-        if calls.fits_convolution(x.dtype, kernel.shape[3]):
+        if fits(x, kernel.shape[3]):
             return calls.convolve(_pad(x, pads), kernel, strides)
         return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=LAYOUT, precision=precision)
 
@@ -93,7 +97,7 @@ def _conv(strides: Strides, pads: Pads, precision: Any) -> Callable[[jax.Array, 
             return _fold(columns.reshape(*dy.shape[:3], height, width, -1), x.shape, strides, pads)
 
         def kernel_direct(x: jax.Array, dy: jax.Array) -> jax.Array:
-            if calls.fits_convolution(x.dtype, kernel.shape[3]):
+            if fits(x, kernel.shape[3]):
                 return calls.kernel_gradient(_pad(x, pads), dy, kernel.shape, strides)
             spread = _spread(dy, strides)
             images = lax.optimization_barrier(x.transpose(3, 1, 2, 0))

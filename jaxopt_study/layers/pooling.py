@@ -35,11 +35,11 @@ def max_pool(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _pool(x: jax.Array, window: Window) -> jax.Array:
-    return functools.reduce(jnp.maximum, _candidates(x, window))
+    return _forward(x, window)[0]
 
 
 def _forward(x: jax.Array, window: Window) -> tuple[jax.Array, jax.Array]:
-    return _pool(x, window), x
+    return functools.reduce(jnp.maximum, _candidates(x, window)), x
 
 
 def _backward(window: Window, x: jax.Array, gradient: jax.Array) -> tuple[jax.Array]:

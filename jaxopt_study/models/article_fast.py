@@ -109,7 +109,7 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
     if train:
         x = (x - per_channel(mean, x)) * per_channel(lax.rsqrt(var + article.EPSILON), x)
     if layout.cuda:
-        return Batch(calls.pad(jnp.concatenate([x, jnp.ones((1, *x.shape[1:]))])), mean, var)
+        return Batch(calls.pad(with_indicator(x)), mean, var)
     if layout.native and calls.fits_block(x.shape[-1], layout.dtype):
         return Batch(calls.pad(x), mean, var)
     return Batch(shared_columns(with_indicator(x.astype(layout.dtype))), mean, var)
@@ -127,25 +127,20 @@ def _apply(
         offset = offset - running["mean"] * slope
     else:
         stats = _moved(stats, "BatchNorm_0", batch.mean, batch.var)
-    if layout.cuda:
-        kernel = _with_norm(params["Conv_0"]["kernel"], slope, offset)
-        x, stats = _native_blocks(params, stats, batch.columns, kernel, jnp.zeros(0), seed, layout)
-        return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
-    kernel = params["Conv_0"]["kernel"]
-    if batch.columns.ndim == 4:
-        shift = input_shift(kernel, offset, layout.size)
-        kernel = kernel * slope[None, None, :, None]
-        x, stats = _native_blocks(params, stats, batch.columns, kernel, shift, seed, layout)
+    kernel, images = params["Conv_0"]["kernel"], batch.columns
+    if images.ndim == 4 and calls.switched_on():
+        if layout.cuda:
+            kernel, shift = with_norm(kernel, slope, offset), jnp.zeros(0)
+        else:
+            shift = input_shift(kernel, offset, layout.size)
+            kernel = kernel * slope[None, None, :, None]
+        x, stats = _native_blocks(params, stats, images, kernel, shift, seed, layout)
     else:
-        x, stats = _blocks(params, stats, batch.columns, with_norm(kernel, slope, offset), seed, layout)
+        if images.ndim == 4:  # prepared for kernels that are switched off now
+            inner = images[:, 1:-1, 1:-1]
+            images = shared_columns(inner if layout.cuda else with_indicator(inner))
+        x, stats = _blocks(params, stats, images, with_norm(kernel, slope, offset), seed, layout)
     return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
-
-
-def _with_norm(kernel: jax.Array, slope: jax.Array, offset: jax.Array) -> jax.Array:
-    """Folds ``slope x + offset`` into a kernel, for images with a channel more that is 1 inside of the border."""
-    # A sum and no product, of whose shape XLA makes one for GPUs that it finds no tiles for.
-    constant = (kernel * offset[None, None, :, None]).sum(2, keepdims=True)
-    return jnp.concatenate([kernel * slope[None, None, :, None], constant], 2)
 
 
 def _blocks(

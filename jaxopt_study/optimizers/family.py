@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from jaxopt_study.errors import InputError
+from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.optimizers.scalars import Scalar
 
 NOT_IN_FLOAT32 = "float32, which the training computes in, cannot hold it"
@@ -120,6 +121,9 @@ class Family:
         made_of: what it is made of: what that is, its identity, and where a user's own function stands that may be
             edited; tells what differs between two rules of one name.
         untried: whether it was not tried yet, since it wants the weights of its own network.
+        eval_params: ``(state, params) -> params``, the weights to be judged, from the state and the weights that are
+            trained; None where they are these, or a state of Optax's tells, see
+            :mod:`jaxopt_study.optimizers.protocol`.
     """
 
     name: str
@@ -132,6 +136,7 @@ class Family:
     fixed: tuple[tuple[str, str], ...] = ()
     made_of: tuple[tuple[str, str, str], ...] = ()
     untried: bool = False
+    eval_params: EvalParams | None = None
 
     def same_but_edited(self, other: "Family") -> bool:
         """Whether all that differs from another rule is code that stands where the other's stood: a cell run again."""

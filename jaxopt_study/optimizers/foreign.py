@@ -18,6 +18,7 @@ from jaxopt_study.identity import identity
 from jaxopt_study.identity.packages import version
 from jaxopt_study.optimizers import registry, tracing, triangular
 from jaxopt_study.optimizers.family import Family, Hyperparameter
+from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.optimizers.scalars import Scalar
 from jaxopt_study.optimizers.tracing import Call
 
@@ -37,6 +38,7 @@ def rule(
     *,
     static: Mapping[str, Any] | None = None,
     hyperparameters: Iterable[Hyperparameter] = (),
+    eval_params: EvalParams | None = None,
 ) -> Family:
     """Makes a rule of a function that returns an Optax transformation, and adds it to the registry.
 
@@ -55,6 +57,9 @@ def rule(
         name: of the rule in tables, figures and files; made of the factory's name and ``static`` if not given.
         static: values of parameters that are the same in all runs.
         hyperparameters: take the place of those found, to give them other ranges or defaults.
+        eval_params: ``(state, params) -> params``, the weights to be judged (validated, saved), from the state and the
+            weights that are trained, where they are not these: an average of a rule's own, say. Those of Optax's
+            schedule-free rules, Lookahead and SAM are known. Batch norm's statistics are estimated again for them.
 
     Raises:
         InputError: the factory cannot be used; the message says why.
@@ -64,7 +69,12 @@ def rule(
     _check_names("hyperparameters", ranges, taken, f" for {label(factory)}")
     text = _named(name, label(factory) + _listed(static or {}))
     code = {"its code": factory}
-    return _family(text, taken, lambda numbers, steps: factory(**numbers), static or {}, ranges, code)
+
+    def make(numbers: Mapping[str, Any], steps_per_epoch: int) -> optax.GradientTransformation:
+        del steps_per_epoch
+        return factory(**numbers)
+
+    return _family(text, taken, make, static or {}, ranges, code, eval_params)
 
 
 def scheduled(
@@ -185,14 +195,15 @@ def _check_names(what: str, names: Iterable[str], taken: Sequence[Parameter], ow
 
 def _family(
     name: str, taken: Sequence[Parameter], make: Call, static: Mapping[str, Any],
-    ranges: Mapping[str, Hyperparameter], code: Mapping[str, object],
+    ranges: Mapping[str, Hyperparameter], code: Mapping[str, object], eval_params: EvalParams | None = None,
 ) -> Family:  # fmt: skip
     _check_names("static", static, taken, f" for {name}")
     free = [parameter for parameter in taken if parameter.name not in static]
     off = [p for p in free if _is_number(p.default) and not math.isfinite(p.default)]  # as a clip of infinity is
     numbers = [p for p in free if p.default is Parameter.empty or (_is_number(p.default) and p not in off)]
     blank = [p for p in free if p.default is None and not any(part in p.name.split("_") for part in _NO_NUMBERS)]
-    traced, optional, fixed, untried = tracing.traceable(name, make, numbers, [*off, *blank], static)
+    tried = tracing.traceable(name, make, numbers, [*off, *blank], static, eval_params)
+    traced, optional, fixed, untried = tried.numbers, tried.optional, tried.fixed, tried.untried
     constants = dict(static) | {number.name: number.default for number in numbers if number.name in fixed}
     reasons = {n: f"it cannot be an axis of {name} ({why}); {tracing.one_value(n)}" for n, why in fixed.items()}
     reasons |= {p: f"it is static, {_short(value)} in all runs of {name}" for p, value in static.items()}
@@ -201,6 +212,8 @@ def _family(
         return make({**constants, **values}, steps_per_epoch)
 
     parts = {**code, **{f"static {n}": static[n] for n in sorted(static)}, "hyperparameters": sorted(ranges.items())}
+    if judged := eval_params or tried.judged_by:
+        parts["its evaluation weights"] = judged
     made_of = tuple((what, identity(part, of="optimizer"), _origin(part)) for what, part in parts.items())
     return registry.add(
         Family(
@@ -213,6 +226,7 @@ def _family(
             fixed=tuple(reasons.items()),
             made_of=made_of,
             untried=untried,
+            eval_params=eval_params,
         )
     )
 
@@ -267,5 +281,6 @@ def _short(value: Any) -> str:
 
 def check_weights(family: Family, numbers: Sequence[str], params: Any) -> None:
     """Tries a rule with the weights of a network: InputError if it cannot update them."""
-    if reason := tracing.why(functools.partial(registry.build, family), numbers, params, 10):
+    build, judge = functools.partial(registry.build, family), registry.eval_params(family, numbers)
+    if reason := tracing.trial(build, numbers, params, 10, judge).fault:
         raise InputError("optimizer", family.name, f"it cannot be used with this network: {reason}")

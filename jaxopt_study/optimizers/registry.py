@@ -10,6 +10,7 @@ import optax
 from jaxopt_study.analysis.minima import Summary
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import CURVES, OPTIONAL_CURVES, plain_name
+from jaxopt_study.optimizers import protocol
 from jaxopt_study.optimizers.family import COMMON, Family, as_used
 from jaxopt_study.optimizers.scalars import Scalar
 
@@ -92,8 +93,18 @@ def build(family: Family, numbers: Mapping[str, Scalar], steps_per_epoch: int) -
     for name, make in (("max_norm", optax.clip_by_global_norm), ("weight_decay", optax.add_decayed_weights)):
         if not family.has(name) and name in rest:
             before.append(make(rest.pop(name)))
-    rule = family.make(rest, steps_per_epoch)
+    rule = protocol.adapted(family.make(rest, steps_per_epoch))
     return optax.with_extra_args_support(optax.chain(*before, rule) if before else rule)
+
+
+def eval_params(family: Family, names: Iterable[str]) -> protocol.EvalParams:
+    """How the weights to be judged come from the state of what :func:`build` makes of numbers of these names."""
+    own = family.eval_params
+    if own is None:
+        return protocol.eval_params
+    if all(family.has(name) for name in names if name in ("max_norm", "weight_decay")):
+        return own
+    return lambda state, params: own(state[-1], params)  # the last of a chain
 
 
 def check(family: Family, hyperparameters: Mapping[str, object]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from jaxopt_study.history import CURVES, TEST_CURVES
 from jaxopt_study.models.network import Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Limits
+from jaxopt_study.training.judged import judged
 from jaxopt_study.training.step import (
     Batch,
     EvalMetrics,
@@ -113,12 +114,13 @@ def epoch(
             last = Batch(prepare(batches.rest[0], True), batches.rest[1], jnp.int32(steps))
             last = last._replace(prepared=jax.tree.map(lambda x: x[None], last.prepared), labels=last.labels[None])
             progress = train_steps(running, progress, hyperparameters, last, 1)
+        variables = judged(progress.state, running, batches, program)
         parts = [
-            Part(evaluate(progress.state.variables, running, part, program), part[2].sum())
+            Part(evaluate(variables, running, part, program), part[2].sum())
             for part in (batches.val, batches.test)
             if part
         ]
-        return conclude(progress, running, start, parts, limits, program)
+        return conclude(progress, running, start, variables, parts, limits, program)
 
 
 def measured(batches: Batches) -> tuple[str, ...]:
@@ -159,6 +161,7 @@ def conclude(
     progress: Progress,
     running: jax.Array,
     start: Start,
+    variables: Variables,
     parts: Sequence[Part],
     limits: Limits,
     program: Program,
@@ -166,8 +169,10 @@ def conclude(
     """The end of an epoch: its row of figures, the stopping rule, the best weights.
 
     ``running`` and ``start`` are as they were before the first step; ``parts`` are the validation part and, if some of
-    it is held back, the test part.
+    it is held back, the test part, of the ``variables`` that are judged.
     """
+    trained = variables is progress.state.variables
+    others = () if trained or not program.keep_best else variables
 
     # A run's turn like any step: what is computed for one run is then the same code however many runs there are.
     @program.strategy.batched
@@ -175,6 +180,7 @@ def conclude(
         end: tuple[RunState, jax.Array],
         running: jax.Array,
         start: Start,
+        others: Variables | tuple[()],
         train_sums: TrainMetrics,
         parts: Sequence[Part],
         limits: Limits,
@@ -200,13 +206,13 @@ def conclude(
             epoch=jnp.where(running, number, state.epoch),
             status=jnp.where(running, status, state.status),
             stopping=select(running, stopping, state.stopping),
-            best=select(running & improved, state.variables, state.best) if program.keep_best else (),
+            best=select(running & improved, others or state.variables, state.best) if program.keep_best else (),
         )
         return state, row
 
     columns = len(CURVES) + len(TEST_CURVES) * (len(parts) - 1)
     end = (progress.state, jnp.zeros(columns, jnp.float32))
-    state, row = end_of_run(running, end, running, start, progress.sums, parts, limits)
+    state, row = end_of_run(running, end, running, start, others, progress.sums, parts, limits)
     return state, EpochReport(running, state.status, row)
 
 

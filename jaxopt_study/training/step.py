@@ -13,7 +13,10 @@ import jax.numpy as jnp
 import optax
 from jax import custom_batching
 
+from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
+from jaxopt_study.optimizers import protocol
+from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Stopping
 from jaxopt_study.training.losses import Loss
@@ -53,6 +56,7 @@ class Program(NamedTuple):
         steps: training steps in an epoch.
         strategy: how many runs are executed.
         precision: of products, as JAX names it.
+        eval_params: gives the weights to be judged from the rule's state and the weights that are trained.
     """
 
     network: Network
@@ -65,6 +69,7 @@ class Program(NamedTuple):
     steps: int
     strategy: Strategy
     precision: str = "float32"
+    eval_params: EvalParams = protocol.eval_params
 
 
 class RunState(NamedTuple):
@@ -150,6 +155,10 @@ def train_step(
 ) -> tuple[RunState, TrainMetrics]:
     """Gradient of the mean loss of the batch, update, diagnostics.
 
+    A rule that asks for extra arguments, as Optax names them, gets the loss ``value``, its gradient ``grad``, and
+    functions of the weights, with the batch and the dropout of this step: ``value_fn`` and ``grad_fn``, for line
+    searches and ascents, and ``obj_fn``, the same loss, which can be differentiated twice.
+
     Args:
         state: of the run.
         hyperparameters: float32 scalars.
@@ -164,8 +173,22 @@ def train_step(
         return jnp.mean(program.loss.per_example(logits, batch.labels)), stats
 
     (loss, stats), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+
+    def value_fn(params: PyTree, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
+        del obj_fn, grad_fn  # line searches hand on whatever they do not take themselves
+        return mean_loss(params)[0]
+
+    def obj_fn(params: PyTree) -> jax.Array:
+        with calls.switched_off():
+            return value_fn(params)
+
+    def grad_fn(params: PyTree, step: object = None) -> PyTree:
+        del step  # SAM counts its ascents, all of them on this batch
+        return jax.grad(value_fn)(params)
+
     rule = optax.with_extra_args_support(program.make_optimizer(hyperparameters))
-    updates, opt_state = rule.update(grads, state.opt_state, params, value=loss, grad=grads)
+    asked = {"value": loss, "grad": grads, "value_fn": value_fn, "obj_fn": obj_fn, "grad_fn": grad_fn}
+    updates, opt_state = rule.update(grads, state.opt_state, params, **asked)
     if program.diagnostics:
         new_params, measured, signs = diagnostics.apply(grads, updates, params, state.signs)
     else:
