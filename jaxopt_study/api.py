@@ -30,6 +30,8 @@ from jaxopt_study.settings import Execution, Machines, Settings, check_sequence,
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
+from jaxopt_study.training.losses import LOSSES
+from jaxopt_study.training.sharpness import check as check_sharpness
 from jaxopt_study.watch.callbacks import Callback, TensorBoard
 from jaxopt_study.watch.progress import watched
 
@@ -52,6 +54,7 @@ def make_study(
     diagnostics: bool = Settings.diagnostics,
     matmul_precision: str = Settings.matmul_precision,
     test_share: float = Settings.test_share,
+    sharpness: bool = Settings.sharpness,
     workdir: str | Path = "workdir",
     execution: Execution | None = None,
     slots: int | None = Execution.slots,
@@ -86,8 +89,9 @@ def make_study(
         grid: one or several of :func:`~jaxopt_study.grids.grid.make_grid`; also runs, with their own seeds.
         seeds: 0 to this less 1 for every configuration.
         batch_size: training examples a step; several are an axis, each compiled by itself.
-        max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share: see
-            :class:`~jaxopt_study.settings.Settings`; the seed is also that of the split of digits and folders.
+        max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share,
+            sharpness: see :class:`~jaxopt_study.settings.Settings`; the seed is also that of the split of digits and
+            folders.
         data_seeds: so many orders of the examples, of the seeds from ``data_seed`` on, and for data that are split here
             (digits, folders) so many splits: every configuration is trained with each, and ``data``, if it is a
             function, called with ``split_seed``. A run is that of a study with its data seed alone.
@@ -114,7 +118,7 @@ def make_study(
         check_whole("batch_size", size, 1)
     settings = Settings(
         sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
-        stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share,
+        stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share, sharpness,
     )  # fmt: skip
     said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights, max_minutes, until, max_seeds)
     if execution is not None and said != Execution():
@@ -359,6 +363,10 @@ def _check_outputs(study: Study) -> None:
         given = f"{study.model.identity.split()[0]} with output shape {logits.shape} for 2 examples"
         allowed = f"allowed is (2, {study.outputs}), for the loss {study.loss} on {study.dataset.name}"
         raise InputError("model", given, allowed)
+    if study.settings.sharpness:
+        size, labels = study.batch_size(study.groups[0]), study.dataset.train_labels
+        batch, of_batch = (jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype) for x in (images, labels))
+        check_sharpness(network, LOSSES[study.loss], batch, of_batch, study.model.identity.split()[0])
     usual = all(weight.dtype == "float32" for weight in jax.tree.leaves(params))
     for group in study.groups:
         family = registry.family(group.optimizer)

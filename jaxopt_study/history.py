@@ -19,7 +19,7 @@ CURVES = (
 """Of every run."""
 TEST_CURVES = ("test_loss", "test_accuracy")
 """Of runs with a part of the validation split held back for testing; see ``settings.Settings.test_share``."""
-OPTIONAL_CURVES = (*TEST_CURVES,)
+OPTIONAL_CURVES = (*TEST_CURVES, "sharpness")
 """Of runs of which they were asked for; they come after ``CURVES``, in this order."""
 MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 """Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""

@@ -94,6 +94,7 @@ class Settings:
             for products alone: convolutions that a network leaves to XLA are in the device's default.
         test_share: of the validation examples, held back and only measured: neither stopping nor choosing sees them.
             The same for every run; see ``data.dataset.held_back``.
+        sharpness: measure the largest eigenvalue of the Hessian after each epoch; see ``training.sharpness``.
 
     Raises:
         InputError: a value is not allowed.
@@ -108,6 +109,7 @@ class Settings:
     diagnostics: bool = True
     matmul_precision: str = "float32"
     test_share: float = 0.0
+    sharpness: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):
@@ -127,6 +129,8 @@ class Settings:
             del found["matmul_precision"]
         if not self.test_share:
             del found["test_share"]
+        if not self.sharpness:
+            del found["sharpness"]
         return found
 
 

@@ -8,6 +8,7 @@ from experiments.article.claim import judge
 from experiments.command import experiment, terminal
 from experiments.command.results import Results, configuration
 from jaxopt_study.history import History
+from jaxopt_study.plots.general import sharpness
 from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
 from jaxopt_study.report.facts import Origin
@@ -70,6 +71,7 @@ def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
         drawn = save_pictures(pictures, folder)
         saved += drawn
         notes += absent if drawn or results.drawn else []
+    saved += save_pictures(sharpness(results.histories, chance=results.chance), folder)
     kept = {path for figure in saved for path in (figure.png, figure.svg)}
     for path in folder.glob("fig[0-9][0-9]_*.*"):
         if path.suffix in (".png", ".svg") and path not in kept:

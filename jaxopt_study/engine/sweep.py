@@ -52,7 +52,7 @@ class Sweep:
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
         self.calls = jitted(program, self.mesh)
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
-        self.curves = measured(batches)
+        self.curves = measured(batches, program)
         self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
         self._compiled: dict[tuple[str, int], Any] = {}
         self.compile_seconds = 0.0

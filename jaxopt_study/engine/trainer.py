@@ -30,6 +30,7 @@ from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
+from jaxopt_study.optimizers.preconditioner import Preconditioner
 from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import weights, workdir
@@ -221,7 +222,7 @@ class Trainer:
 
     def mend(self) -> None:
         """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""
-        curves = TEST_CURVES if self.settings.test_share else ()
+        curves = (TEST_CURVES if self.settings.test_share else ()) + ("sharpness",) * self.settings.sharpness
         stored = self.store.mend((name for run in self.runs for name, _ in run.hyperparameters), curves)
         self.trained = {known: stored[known] for known in self.fingerprints.values() if known in stored}
 
@@ -314,6 +315,7 @@ class Trainer:
 
         shape = [self.dataset.train_images.shape[1:], self.outputs, size, slots, len(chosen)]
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
+        about |= {"sharpness": True} if self.settings.sharpness else {}
         return strategy.fastest(names, timer_of, about, files.cache_folder() / "choices")
 
     def batches(self, size: int, steps: int | None = None, *, data_seed: int | None = None) -> Batches:
@@ -341,6 +343,8 @@ class Trainer:
             strategy=STRATEGIES[strategy],
             precision=devices.precision(self.settings.matmul_precision, jax.default_backend()),
             eval_params=judge(registry.family(group.optimizer), group.names),
+            sharpness=self.settings.sharpness,
+            preconditioner=preconditioner(registry.family(group.optimizer), group.names),
         )
 
     def network(self, batch_size: int) -> Network:
@@ -379,6 +383,12 @@ def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
 def judge(family: Family, names: tuple[str, ...]) -> EvalParams:
     """The weights that a rule given these numbers is judged by; the same object for the same arguments."""
     return registry.eval_params(family, names)
+
+
+@functools.cache
+def preconditioner(family: Family, names: tuple[str, ...]) -> Preconditioner | None:
+    """What a rule given these numbers divides by; the same object for the same arguments."""
+    return registry.preconditioner(family, names)
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.history import CURVES, OPTIONAL_CURVES, plain_name
 from jaxopt_study.optimizers import protocol
 from jaxopt_study.optimizers.family import COMMON, Family, as_used
+from jaxopt_study.optimizers.preconditioner import PRECONDITIONERS, Preconditioner
 from jaxopt_study.optimizers.scalars import Scalar
 
 MODULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adagrad", "cyclical")
@@ -105,6 +106,15 @@ def eval_params(family: Family, names: Iterable[str]) -> protocol.EvalParams:
     if all(family.has(name) for name in names if name in ("max_norm", "weight_decay")):
         return own
     return lambda state, params: own(state[-1], params)  # the last of a chain
+
+
+def preconditioner(family: Family, names: Iterable[str]) -> Preconditioner | None:
+    """What a rule given numbers of these names divides by, from the state of what :func:`build` makes; None if it is
+    not known."""
+    own = PRECONDITIONERS.get(family.name)
+    if own is None or all(family.has(name) for name in names if name in ("max_norm", "weight_decay")):
+        return own
+    return lambda numbers, state: own(numbers, state[-1])  # the last of a chain
 
 
 def check(family: Family, hyperparameters: Mapping[str, object]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The figures of any study, whatever its rules and hyperparameters."""
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import math
@@ -11,16 +12,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxopt_study.analysis.best import best_first
+from jaxopt_study.analysis.edge import over_edge
 from jaxopt_study.analysis.minima import accuracy
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
-from jaxopt_study.plots import labels, picture, selection, tuning
+from jaxopt_study.plots import labels, picture, selection, style, tuning
 from jaxopt_study.plots.picture import Picture, Source
 from jaxopt_study.plots.selection import NotDrawable
 
 MOST_CURVES = 8
 """Configurations that have a line of their own; further ones are thin and grey."""
 _LONGEST_SLUG = 40
+_SHARPNESS = (
+    "Sharpness is the largest eigenvalue of the Hessian of one batch's loss after each epoch, preconditioned where the "
+    "rule divides by a root of squares."
+)
+_EDGE = " On the right as a multiple of the edge of stability (dotted), from which the rule diverges on a quadratic."
 
 
 def general(
@@ -50,9 +57,36 @@ def general(
         pictures += [_curves(rule, runs, axes, chance, *one) for one in curves.items()]
         pictures += [_over(Source(runs, chance), rule, axis) for axis in axes]
         pictures += [_map(Source(runs, chance), rule, x, y) for y, x in itertools.combinations(axes, 2)]
-    for made in pictures:
+    for made in (*pictures, *sharpness(trained, chance=chance)):
         _set_unit(made.figure, unit)
         yield made
+
+
+def sharpness(histories: Sequence[History], *, chance: float = math.inf) -> Iterator[Picture]:
+    """The sharpness of each rule's runs where it was measured, and beside it as a multiple of what the rule bears.
+
+    Args:
+        histories: runs of any rules.
+        chance: loss of guessing; infinite where it is not known.
+    """
+    with_edges = [_beside_edge(h) for h in histories if np.isfinite(h.curves.get("sharpness", np.nan)).any()]
+    for rule in dict.fromkeys(h.optimizer for h in with_edges):
+        runs = [h for h in with_edges if h.optimizer == rule]
+        known = any("over_edge" in h.curves for h in runs)
+        metrics = ("sharpness", "over_edge") if known else ("sharpness",)
+        made = _curves(rule, runs, varied(runs), chance, "sharpness", metrics)
+        if known:
+            panel = made.figure.axes[1]
+            low, high = panel.get_ylim()
+            panel.set_ylim(min(low, 0.8), max(high, 1.25))
+            panel.axhline(1.0, color=style.MUTED, linewidth=0.9, linestyle=":", zorder=1)
+        yield made._replace(caption=f"{made.caption} {_SHARPNESS}{_EDGE if known else ''}")
+
+
+def _beside_edge(history: History) -> History:
+    multiple = over_edge(history)
+    curves = dict(history.curves) if multiple is None else {**history.curves, "over_edge": multiple}
+    return dataclasses.replace(history, curves=curves)
 
 
 def varied(histories: Sequence[History]) -> list[str]:

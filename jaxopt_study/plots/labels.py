@@ -19,6 +19,8 @@ MEASURES: Mapping[str, tuple[str, str]] = {
     "grad_norm": ("gradient norm", "Euclidean"),
     "update_norm": ("update norm", "Euclidean"),
     "param_norm": ("parameter norm", "Euclidean"),
+    "sharpness": ("sharpness", "largest eigenvalue of the Hessian"),
+    "over_edge": ("sharpness over its edge", "multiple of the edge of stability"),
 }
 """By the name of the curve: what it is called, and its unit."""
 HYPERPARAMETERS: Mapping[str, str] = {

@@ -13,6 +13,7 @@ from jaxopt_study.models.network import Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Limits
 from jaxopt_study.training.judged import judged
+from jaxopt_study.training.sharpness import measure
 from jaxopt_study.training.step import (
     Batch,
     EvalMetrics,
@@ -114,18 +115,22 @@ def epoch(
             last = Batch(prepare(batches.rest[0], True), batches.rest[1], jnp.int32(steps))
             last = last._replace(prepared=jax.tree.map(lambda x: x[None], last.prepared), labels=last.labels[None])
             progress = train_steps(running, progress, hyperparameters, last, 1)
+        sharpness: jax.Array | tuple[()] = ()
+        if program.sharpness:
+            state, sharpness = measure(progress.state, hyperparameters, running, batches, program)
+            progress = progress._replace(state=state)
         variables = judged(progress.state, running, batches, program)
         parts = [
             Part(evaluate(variables, running, part, program), part[2].sum())
             for part in (batches.val, batches.test)
             if part
         ]
-        return conclude(progress, running, start, variables, parts, limits, program)
+        return conclude(progress, running, start, variables, parts, sharpness, limits, program)
 
 
-def measured(batches: Batches) -> tuple[str, ...]:
+def measured(batches: Batches, program: Program) -> tuple[str, ...]:
     """The names of the curves that an epoch reports on."""
-    return (*CURVES, *(TEST_CURVES if batches.test else ()))
+    return (*CURVES, *(TEST_CURVES if batches.test else ()), *(("sharpness",) if program.sharpness else ()))
 
 
 def chunk_of(images: jax.Array, program: Program) -> int:
@@ -163,6 +168,7 @@ def conclude(
     start: Start,
     variables: Variables,
     parts: Sequence[Part],
+    sharpness: jax.Array | tuple[()],
     limits: Limits,
     program: Program,
 ) -> tuple[RunState, EpochReport]:
@@ -183,6 +189,7 @@ def conclude(
         others: Variables | tuple[()],
         train_sums: TrainMetrics,
         parts: Sequence[Part],
+        sharpness: jax.Array | tuple[()],
         limits: Limits,
     ) -> tuple[RunState, jax.Array]:
         state, _ = end
@@ -194,8 +201,8 @@ def conclude(
             train_sums.diagnostics[name] / program.steps if program.diagnostics else nan
             for name in diagnostics.STEP_METRICS
         )
-        of_test = [number for of_part in test for number in of_part]
-        row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms, *of_test])
+        optional = [*(number for of_part in test for number in of_part), *jax.tree.leaves(sharpness)]
+        row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms, *optional])
 
         number = state.epoch + 1
         finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss)
@@ -210,9 +217,9 @@ def conclude(
         )
         return state, row
 
-    columns = len(CURVES) + len(TEST_CURVES) * (len(parts) - 1)
+    columns = len(CURVES) + len(TEST_CURVES) * (len(parts) - 1) + program.sharpness
     end = (progress.state, jnp.zeros(columns, jnp.float32))
-    state, row = end_of_run(running, end, running, start, others, progress.sums, parts, limits)
+    state, row = end_of_run(running, end, running, start, others, progress.sums, parts, sharpness, limits)
     return state, EpochReport(running, state.status, row)
 
 

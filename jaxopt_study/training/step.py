@@ -16,6 +16,7 @@ from jax import custom_batching
 from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.optimizers import protocol
+from jaxopt_study.optimizers.preconditioner import Preconditioner
 from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Stopping
@@ -57,6 +58,8 @@ class Program(NamedTuple):
         strategy: how many runs are executed.
         precision: of products, as JAX names it.
         eval_params: gives the weights to be judged from the rule's state and the weights that are trained.
+        sharpness: whether to measure it after each epoch.
+        preconditioner: what the rule divides by; None where that is nothing, or not known.
     """
 
     network: Network
@@ -70,6 +73,8 @@ class Program(NamedTuple):
     strategy: Strategy
     precision: str = "float32"
     eval_params: EvalParams = protocol.eval_params
+    sharpness: bool = False
+    preconditioner: Preconditioner | None = None
 
 
 class RunState(NamedTuple):
@@ -84,6 +89,7 @@ class RunState(NamedTuple):
         status: int32 scalar, see early_stopping.
         stopping: the stopping rule's memory.
         best: the variables at the lowest validation loss; empty unless they are asked for.
+        direction: of the largest curvature, float32 [weights]; empty unless sharpness is measured.
     """
 
     variables: Variables
@@ -94,6 +100,7 @@ class RunState(NamedTuple):
     status: jax.Array
     stopping: Stopping
     best: PyTree
+    direction: PyTree = ()
 
 
 class Batch(NamedTuple):
@@ -132,7 +139,14 @@ def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program
         status=jnp.int32(RUNNING),
         stopping=early_stopping.start(),
         best=variables if program.keep_best else (),
+        direction=random_direction(seed, variables.params) if program.sharpness else (),
     )
+
+
+def random_direction(seed: jax.Array, params: PyTree) -> jax.Array:
+    """Where the first search for the largest curvature begins, float32 [weights]."""
+    size = sum(x.size for x in jax.tree.leaves(params))
+    return jax.random.normal(jax.random.fold_in(jax.random.key(2), seed), (size,))
 
 
 def shapes(program: Program) -> tuple[RunState, Hyperparameters]:

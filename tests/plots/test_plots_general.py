@@ -90,3 +90,20 @@ def test_figures_of_rules_with_like_names_have_files_of_their_own(names):
     ]
     assert len({name.lower() for name in found}) == len(found)
     assert all(name.isascii() and len(name) < 200 for name in found)
+
+
+def test_sharpness_has_a_figure_where_it_was_measured_with_the_edge_where_that_is_known():
+    edges = {"sgd": {"learning_rate": 0.5}, "cyclical": {"base_learning_rate": 0.1}}
+    runs = [
+        replace(each, curves={**each.curves, "sharpness": np.linspace(1, 6, each.epochs, dtype=np.float32)})
+        for each in (run(name, **numbers) for name, numbers in edges.items())
+    ]
+    figures = {each.name: each for each in general([*runs, run("adam", learning_rate=0.1, b1=0.9)])}
+    assert [name for name in figures if name.endswith("sharpness")] == ["sgd_sharpness", "cyclical_sharpness"]
+    raw, multiple = figures["sgd_sharpness"].figure.axes
+    np.testing.assert_allclose(raw.lines[0].get_ydata(), np.linspace(1, 6, 6))
+    np.testing.assert_allclose(multiple.lines[0].get_ydata(), np.linspace(0.25, 1.5, 6))  # the edge is at 2 / 0.5
+    assert multiple.lines[-1].get_ydata() == [1.0, 1.0]
+    assert "edge of stability" in figures["sgd_sharpness"].caption
+    assert len(figures["cyclical_sharpness"].figure.axes) == 1
+    assert "edge of stability" not in figures["cyclical_sharpness"].caption
