@@ -20,7 +20,7 @@ from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.grid import Grid, runs_of
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, signature
 from jaxopt_study.history import History
 from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
@@ -368,7 +368,7 @@ def _check_outputs(study: Study) -> None:
         batch, of_batch = (jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype) for x in (images, labels))
         check_sharpness(network, LOSSES[study.loss], batch, of_batch, study.model.identity.split()[0])
     usual = all(weight.dtype == "float32" for weight in jax.tree.leaves(params))
-    for group in study.groups:
-        family = registry.family(group.optimizer)
+    for known in dict.fromkeys(map(signature, study.runs)):
+        family = registry.family(known.optimizer)
         if family.untried or not usual:
-            check_weights(family, group.names, params)
+            check_weights(family, known.names, params)

@@ -12,10 +12,10 @@ from jaxopt_study.grids.run import Group, Run
 
 
 class Part(NamedTuple):
-    """The plan for the runs of one rule and batch size, which one program trains.
+    """The plan for the runs of one batch size, which one program trains.
 
     Attributes:
-        optimizer: its name.
+        optimizer: names of their rules.
         batch_size: training examples in a step.
         runs: of the study.
         stored: of these, in the store already.
@@ -45,9 +45,14 @@ def plan(study: Trainer) -> list[Part]:
     return [
         _measured(study, group, runs, len(pending[group]))
         if group in pending
-        else Part(group.optimizer, study.batch_size(group), runs=len(runs), stored=len(runs))
+        else Part(optimizers(runs), study.batch_size(group), runs=len(runs), stored=len(runs))
         for group, runs in by_group(study.runs).items()
     ]
+
+
+def optimizers(runs: list[Run]) -> str:
+    """The rules of some runs, in words."""
+    return ", ".join(dict.fromkeys(run.optimizer for run in runs))
 
 
 def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
@@ -64,7 +69,7 @@ def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
     whole = study.dataset.train_images.nbytes + study.dataset.val_images.nbytes
     short = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     return Part(
-        optimizer=group.optimizer,
+        optimizer=optimizers(runs),
         batch_size=size,
         runs=len(runs),
         stored=len(runs) - left,

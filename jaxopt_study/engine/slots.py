@@ -21,13 +21,14 @@ from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.grids.run import Run, group, stack
+from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.training.epoch import EpochReport
-from jaxopt_study.training.step import STRATEGIES, shapes
+from jaxopt_study.training.rules import Hyperparameters
+from jaxopt_study.training.step import STRATEGIES
 
 PyTree = Any
 
@@ -83,7 +84,7 @@ class Scheduler:
 
     def _resume(self, slots: int) -> None:
         """Begins, in so many slots, with what the newest checkpoint holds of the runs that are left."""
-        saved = self.checkpoints.load(group(self.template), shapes(self.sweep.program)[0])
+        saved = self.checkpoints.load(self.sweep.own_shapes())
         self.parked = {run: saved[run] for run in self.left if run in saved}
         self.rungs = Rungs(self.settings.max_epochs, self.settings.halving, self.total)
         trained = {run: len(parked.rows) for run, parked in self.parked.items()}
@@ -173,7 +174,8 @@ class Scheduler:
         for slot, run in enumerate(self.slots):
             if run is not None:
                 rows = np.array(self.rows[run], np.float32).reshape(-1, len(self.sweep.curves))
-                in_slots[run] = Parked(rows, jax.tree.map(lambda x, s=slot: x[s], states))
+                state = jax.tree.map(lambda x, s=slot: x[s], states)
+                in_slots[run] = Parked(rows, self.sweep.own_state(run, state))
         return in_slots | self.parked
 
     def _ends_for_certain(self) -> bool:
@@ -216,7 +218,8 @@ class Scheduler:
         if status == "finished" and not self.rungs.at_last:
             # The epoch that ends at a rung is read before the next one is launched: this is the state after it.
             state = jax.tree.map(lambda x: np.asarray(x[slot]), self.states)
-            self.parked[run] = Parked(rows, state._replace(status=np.int32(RUNNING)))
+            state = self.sweep.own_state(run, state._replace(status=np.int32(RUNNING)))
+            self.parked[run] = Parked(rows, state)
             self.waiting.append(run)
         else:
             best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
@@ -253,7 +256,7 @@ class Scheduler:
             if parked is None:
                 fresh[slot] = True
             else:
-                resumed[slot] = parked.state
+                resumed[slot] = self.sweep.slot_state(run, parked.state)
         if fresh.any():
             seeds = np.array([run.seed if run else 0 for run in self.slots], np.uint32)
             self.states = self.sweep.fill(self.states, *self.sweep.put((self._hyperparameters(), seeds, fresh)))
@@ -272,8 +275,8 @@ class Scheduler:
             self.states = self.sweep.move(self.states, moved)
             self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
 
-    def _hyperparameters(self) -> dict[str, np.ndarray]:
-        return stack([run or self.template for run in self.slots])
+    def _hyperparameters(self) -> Hyperparameters:
+        return self.sweep.stacked([run or self.template for run in self.slots])
 
 
 def fewer(slots: int, error: Exception) -> int:

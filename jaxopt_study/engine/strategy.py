@@ -19,7 +19,7 @@ import numpy as np
 from jaxopt_study.engine import memory
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.grids.run import Run, stack
+from jaxopt_study.grids.run import Run
 from jaxopt_study.storage import workdir
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.step import STRATEGIES
@@ -105,7 +105,7 @@ def timed(names: Sequence[str], timer_of: Callable[[str], Callable[[], float]]) 
 def epoch_timer(sweep: Sweep, run: Run, slots: int) -> Callable[[], float]:
     """Compiles the epoch, fills all slots with one run; returns what trains them for an epoch and tells its seconds."""
     padded = sweep.padded(slots)
-    numbers, seeds = stack([run] * padded), np.zeros(padded, np.uint32)
+    numbers, seeds = sweep.stacked([run] * padded), np.zeros(padded, np.uint32)
     bounds = np.full(padded, 1_000_000, np.int32)
     states = sweep.fill(sweep.idle(padded), *sweep.put((numbers, seeds, np.arange(padded) < slots)))
     numbers, limits = sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put

@@ -14,10 +14,12 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxopt_study.data.dataset import Batches
+from jaxopt_study.grids.run import Run, Signature, signature
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.epoch import epoch, measured, select
-from jaxopt_study.training.step import Hyperparameters, Program, RunState, init_run, shapes
+from jaxopt_study.training.rules import Hyperparameters
+from jaxopt_study.training.step import Program, RunState, init_run, shapes
 
 PyTree = Any
 AXIS = "runs"
@@ -54,6 +56,11 @@ class Sweep:
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
         self.curves = measured(batches, program)
         self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        params = jax.eval_shape(lambda: program.network.init(jax.random.key(0))).params
+        self.memory, layouts = program.rules.layouts(params)
+        signatures = [Signature(rule.name, rule.names) for rule in program.rules.each]
+        self.places = {known: place for place, known in enumerate(signatures)}
+        self.layouts = dict(zip(signatures, layouts, strict=True))
         self._compiled: dict[tuple[str, int], Any] = {}
         self.compile_seconds = 0.0
         self.memory_bytes = 0
@@ -66,6 +73,30 @@ class Sweep:
     def padded(self, slots: int) -> int:
         """The number of slots that ``slots`` become, so that every device has the same number."""
         return -(-slots // len(self.devices)) * len(self.devices)
+
+    def stacked(self, runs: Sequence[Run]) -> Hyperparameters:
+        """The rules and numbers of runs, on the host, with axis K; a number that a run's rule does not take is 1."""
+        given = [dict(run.hyperparameters) for run in runs]
+        numbers: Any = {
+            name: np.array([of_run.get(name, 1.0) for of_run in given], np.float32)
+            for name in self.program.rules.names
+        }
+        rules: Any = np.array([self.places[signature(run)] for run in runs], np.int32)
+        return Hyperparameters(rules, numbers)
+
+    def own_shapes(self) -> dict[Signature, RunState]:
+        """Shapes and types of a run's state as it is kept, by the signature of its rule."""
+        state, _ = shapes(self.program)
+        return {known: state._replace(opt_state=own.state(self.memory)) for known, own in self.layouts.items()}
+
+    def own_state(self, run: Run, state: RunState) -> RunState:
+        """A host state out of a slot with the state of its rule itself, as it is kept."""
+        return state._replace(opt_state=self.layouts[signature(run)].state(state.opt_state))
+
+    def slot_state(self, run: Run, state: RunState) -> RunState:
+        """A kept state as it is in a slot."""
+        empty = [np.zeros(x.shape, x.dtype) for x in self.memory]
+        return state._replace(opt_state=self.layouts[signature(run)].stored(state.opt_state, empty))
 
     def put(self, tree: PyTree) -> PyTree:
         """Host arrays with a leading run axis, laid out over the devices."""

@@ -23,7 +23,7 @@ from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Group, Run
+from jaxopt_study.grids.run import Group, Run, Signature
 from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.kernels import library
 from jaxopt_study.models.build import Model, article_model
@@ -37,7 +37,8 @@ from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
 from jaxopt_study.training.losses import LOSSES, loss_of
-from jaxopt_study.training.step import STRATEGIES, Hyperparameters, MakeOptimizer, Program
+from jaxopt_study.training.rules import MakeOptimizer, Numbers, Rule, Rules
+from jaxopt_study.training.step import STRATEGIES, Program
 
 # On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels). On a GPU more would take more memory than the
 # training: activations of 64 examples to evaluate are as large as of 32 to train on, with all that gradients need.
@@ -334,8 +335,7 @@ class Trainer:
         return Program(
             network=self.network(size),
             loss=LOSSES[self.loss],
-            make_optimizer=maker(registry.family(group.optimizer), steps),
-            hyperparameters=group.names,
+            rules=Rules(tuple(rule_of(known, steps) for known in self.signatures(group))),
             diagnostics=self.settings.diagnostics,
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
             keep_best=self.execution.save_best_weights,
@@ -346,6 +346,10 @@ class Trainer:
             sharpness=self.settings.sharpness,
             preconditioner=preconditioner(registry.family(group.optimizer), group.names),
         )
+
+    def signatures(self, group: Group) -> list[Signature]:
+        """Of the rules of all runs of a group, those in the store too, so that a study resumes in its own program."""
+        return list(dict.fromkeys(grid.signature(run) for run in by_group(self.runs)[group]))
 
     def network(self, batch_size: int) -> Network:
         """The network for batches of this size."""
@@ -379,6 +383,11 @@ def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
     return [run for group in by_group(runs).values() for run in group[process::processes]]
 
 
+def rule_of(known: Signature, steps_per_epoch: int) -> Rule:
+    """A rule as a program has it; equal for equal arguments."""
+    return Rule(known.optimizer, known.names, maker(registry.family(known.optimizer), steps_per_epoch))
+
+
 @functools.cache
 def judge(family: Family, names: tuple[str, ...]) -> EvalParams:
     """The weights that a rule given these numbers is judged by; the same object for the same arguments."""
@@ -395,7 +404,7 @@ def preconditioner(family: Family, names: tuple[str, ...]) -> Preconditioner | N
 def maker(family: Family, steps_per_epoch: int) -> MakeOptimizer:
     """The rule as a function of its traced numbers; the same object for the same arguments."""
 
-    def make(hyperparameters: Hyperparameters) -> optax.GradientTransformation:
-        return registry.build(family, hyperparameters, steps_per_epoch)
+    def make(numbers: Numbers) -> optax.GradientTransformation:
+        return registry.build(family, numbers, steps_per_epoch)
 
     return make

@@ -28,26 +28,38 @@ class Run(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that train together on the same batches: of one rule, giving the same numbers, on data in one order.
+    """Runs that train together on the same batches, whatever their rules: of one size, in one order.
 
     Attributes:
-        optimizer: name in the registry.
-        names: of the numbers that vary within the program.
         batch_size: None for the study's own.
         data_seed: likewise.
     """
 
-    optimizer: str
-    names: tuple[str, ...]
     batch_size: int | None = None
     data_seed: int | None = None
 
 
+class Signature(NamedTuple):
+    """What a program must know of a run's rule beforehand.
+
+    Attributes:
+        optimizer: name in the registry.
+        names: of the numbers that it is given, without the batch size.
+    """
+
+    optimizer: str
+    names: tuple[str, ...]
+
+
 def group(run: Run) -> Group:
     """The group that a run is in."""
-    names = tuple(name for name, _ in run.hyperparameters if name != "batch_size")
     size = dict(run.hyperparameters).get("batch_size")
-    return Group(run.optimizer, names, None if size is None else int(size), run.data_seed)
+    return Group(None if size is None else int(size), run.data_seed)
+
+
+def signature(run: Run) -> Signature:
+    """What a program must know of a run's rule."""
+    return Signature(run.optimizer, tuple(name for name, _ in run.hyperparameters if name != "batch_size"))
 
 
 def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) -> Run:
@@ -96,9 +108,3 @@ def fingerprint(run: Run, study: Mapping[str, Any], data: Mapping[int, str] | No
 def digest(fingerprints: Iterable[str]) -> str:
     """20 hex digits of a set of runs, in any order."""
     return hashlib.sha256(" ".join(sorted(fingerprints)).encode()).hexdigest()[:20]
-
-
-def stack(runs: Sequence[Run]) -> dict[str, np.ndarray]:
-    """The hyperparameters of runs of one group, but the batch size, as float32 arrays ``[len(runs)]``."""
-    names = group(runs[0]).names
-    return {name: np.array([dict(run.hyperparameters)[name] for run in runs], np.float32) for name in names}

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxopt_study.errors import EnvironmentFault, one_line
-from jaxopt_study.grids.run import Group, Run, group
+from jaxopt_study.grids.run import Run, Signature, signature
 from jaxopt_study.optimizers import registry
 from jaxopt_study.training.step import RunState
 
@@ -51,26 +51,24 @@ class Checkpoints:
         return self.folder.is_dir() and any(path.name.isdigit() for path in self.folder.iterdir())
 
     def save(self, begun: Mapping[Run, Parked]) -> None:
-        """Starts writing all that is under way, runs of one group; returns while Orbax goes on in the background.
+        """Starts writing all that is under way; returns while Orbax goes on in the background.
 
-        The arrays go as one: a few large writes instead of many small ones, and one place where damage shows.
+        The arrays go as one: a few large writes instead of many small ones, and one place where damage shows. Those of
+        runs whose rules have one signature are stacked.
 
         Raises:
             EnvironmentFault: this checkpoint, or the one before it, could not be written.
         """
         from orbax import checkpoint as ocp
 
-        rows, states = zip(*begun.values(), strict=True)
-        leaves = [np.concatenate(rows), *jax.tree.leaves(jax.tree.map(lambda *x: np.stack(x), *states))]
-        packed = np.concatenate([np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8) for x in leaves])
+        parts: dict[Signature, dict[Run, Parked]] = {}
+        for run, parked in begun.items():
+            parts.setdefault(signature(run), {})[run] = parked
+        described, leaves = zip(*(_part(part) for part in parts.values()), strict=True)
+        packed = np.concatenate([np.frombuffer(x.tobytes(), np.uint8) for of_part in leaves for x in of_part])
         table = {
             "study": self.study,
-            "optimizer": (optimizer := next(iter(begun)).optimizer),
-            "rule": registry.family(optimizer).identity,
-            "runs": [[list(map(list, run.hyperparameters)), run.seed] for run in begun],
-            **({} if (data_seed := next(iter(begun)).data_seed) is None else {"data_seed": data_seed}),
-            "epochs": list(map(len, rows)),
-            "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
+            "parts": described,
             "bytes": packed.size,
             "sha256": hashlib.sha256(packed.data).hexdigest(),
         }
@@ -98,18 +96,18 @@ class Checkpoints:
         why = "the disk is full" if full else one_line(error)
         return EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {why}; finished runs are kept")
 
-    def load(self, of: Group, template: RunState) -> dict[Run, Parked]:
-        """The runs of the newest checkpoint that can be read; empty if there is none, or it is of another group.
+    def load(self, templates: Mapping[Signature, RunState]) -> dict[Run, Parked]:
+        """The runs of the newest checkpoint that can be read, of rules as they are now; empty if there is none.
 
-        ``template`` has the structure of a run's state. EnvironmentFault: the checkpoint is of another study, or none
-        of them can be read.
+        ``templates`` have the structure of the state of runs whose rule has a signature; of other rules nothing is
+        read. EnvironmentFault: the checkpoint is of another study, or none of them can be read.
         """
         if not self.exist():
             return {}
         errors = []
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
-                return self._read(step, of, template)
+                return self._read(step, templates)
             except EnvironmentFault:  # of another study
                 raise
             except Exception as error:  # Orbax and its storage raise many kinds for a damaged file
@@ -147,30 +145,28 @@ class Checkpoints:
             )
         return table
 
-    def _read(self, step: int, of: Group, template: RunState) -> dict[Run, Parked]:
+    def _read(self, step: int, templates: Mapping[Signature, RunState]) -> dict[Run, Parked]:
         from orbax import checkpoint as ocp
 
         table = self._table(step)
-        runs = [
-            Run(
-                table["optimizer"],
-                tuple((name, value) for name, value in hyperparameters),
-                seed,
-                table.get("data_seed"),
-            )
-            for hyperparameters, seed in table["runs"]
-        ]
-        if group(runs[0]) != of or table.get("rule", "") != registry.family(runs[0].optimizer).identity:
+        parts = table.get("parts", [table])  # before rules shared a program a checkpoint was of one
+        if not any(_runs(part, templates) for part in parts):
             return {}
         blank = {"packed": np.zeros(table["bytes"], np.uint8)}
         restored = self.manager.restore(step, args=ocp.args.Composite(arrays=self._args()[1](blank)))
         packed = np.asarray(restored.arrays["packed"])
         if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
             raise ValueError("its bytes are not those that were written")
-        rows, *leaves = _unpack(packed, table["leaves"])
-        rows_of_runs = np.split(rows, np.cumsum(table["epochs"])[:-1])
-        states = [jax.tree.unflatten(jax.tree.structure(template), own) for own in zip(*leaves, strict=True)]
-        return dict(zip(runs, map(Parked, rows_of_runs, states), strict=True))
+        saved: dict[Run, Parked] = {}
+        leaves = iter(_unpack(packed, [leaf for part in parts for leaf in part["leaves"]]))
+        for part in parts:
+            rows, *of_states = (next(leaves) for _ in part["leaves"])
+            if runs := _runs(part, templates):
+                structure = jax.tree.structure(templates[signature(runs[0])])
+                states = [jax.tree.unflatten(structure, own) for own in zip(*of_states, strict=True)]
+                rows_of_runs = np.split(rows, np.cumsum(part["epochs"])[:-1])
+                saved |= zip(runs, map(Parked, rows_of_runs, states), strict=True)
+        return saved
 
     def clear(self) -> None:
         """Removes all checkpoints: nothing is under way any more."""
@@ -229,6 +225,31 @@ class Checkpoints:
             options = ocp.CheckpointManagerOptions(**options)
             self._manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
         return self._manager
+
+
+def _part(begun: Mapping[Run, Parked]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """What the table says of runs of one signature, and their arrays."""
+    rows, states = zip(*begun.values(), strict=True)
+    leaves = [np.concatenate(rows), *jax.tree.leaves(jax.tree.map(lambda *x: np.stack(x), *states))]
+    optimizer = next(iter(begun)).optimizer
+    described = {
+        "optimizer": optimizer,
+        "rule": registry.family(optimizer).identity,
+        "runs": [[list(map(list, run.hyperparameters)), run.seed, run.data_seed] for run in begun],
+        "epochs": list(map(len, rows)),
+        "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
+    }
+    return described, [np.ascontiguousarray(x) for x in leaves]
+
+
+def _runs(part: Mapping[str, Any], templates: Mapping[Signature, RunState]) -> list[Run]:
+    """The runs of a part of a checkpoint; none where their rule is not wanted, or is another now."""
+    runs = [
+        Run(part["optimizer"], tuple((name, value) for name, value in hyperparameters), *seeds)
+        for hyperparameters, *seeds in part["runs"]
+    ]
+    is_wanted = signature(runs[0]) in templates
+    return runs if is_wanted and part.get("rule", "") == registry.family(part["optimizer"]).identity else []
 
 
 def _digest(table: dict[str, Any]) -> str:

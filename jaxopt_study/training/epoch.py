@@ -13,11 +13,11 @@ from jaxopt_study.models.network import Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Limits
 from jaxopt_study.training.judged import judged
+from jaxopt_study.training.rules import Hyperparameters
 from jaxopt_study.training.sharpness import measure
 from jaxopt_study.training.step import (
     Batch,
     EvalMetrics,
-    Hyperparameters,
     Program,
     RunState,
     TrainMetrics,
@@ -76,7 +76,7 @@ def epoch(
 
     Args:
         state: of the run.
-        hyperparameters: float32 scalars.
+        hyperparameters: its rule and its numbers.
         limits: of the run.
         batches: the data, the same for all runs.
         program: static.

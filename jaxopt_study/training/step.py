@@ -5,7 +5,7 @@ wants one large program. A CPU core wants the arrays of one run in its cache, so
 step, and a slot without a run costs nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -21,10 +21,9 @@ from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Stopping
 from jaxopt_study.training.losses import Loss
+from jaxopt_study.training.rules import Hyperparameters, Memory, Moved, Rules
 
 PyTree = Any
-Hyperparameters = Mapping[str, jax.Array]
-MakeOptimizer = Callable[[Hyperparameters], optax.GradientTransformation]
 Step = Callable[..., PyTree]
 """``(state, *inputs) -> state`` of one run."""
 BatchedStep = Callable[..., PyTree]
@@ -37,10 +36,12 @@ class Strategy(NamedTuple):
     Attributes:
         batched: gives a step of one run the rule by which the caller's vmap makes it one of many.
         chunk: the most training steps that a run takes in one go.
+        in_turn: whether the runs take turns, so that a step is one of a single run.
     """
 
     batched: Callable[[Step], BatchedStep]
     chunk: int
+    in_turn: bool
 
 
 class Program(NamedTuple):
@@ -49,8 +50,7 @@ class Program(NamedTuple):
     Attributes:
         network: of all runs.
         loss: what is minimised.
-        make_optimizer: builds the rule from the traced hyperparameters.
-        hyperparameters: names that the rule takes.
+        rules: of the runs, each of which has one of them.
         diagnostics: whether to measure the steps.
         stop_on_nonfinite: whether a run ends in the epoch in which it stops being finite (`epoch.sound`).
         keep_best: whether a run keeps its variables at the lowest validation loss.
@@ -64,8 +64,7 @@ class Program(NamedTuple):
 
     network: Network
     loss: Loss
-    make_optimizer: MakeOptimizer
-    hyperparameters: tuple[str, ...]
+    rules: Rules
     diagnostics: bool
     stop_on_nonfinite: bool
     keep_best: bool
@@ -82,7 +81,8 @@ class RunState(NamedTuple):
 
     Attributes:
         variables: weights and running statistics.
-        opt_state: of the update rule. The rule itself is built from the hyperparameters in every step.
+        opt_state: of the update rule, in a memory that any rule of the program fits into (see rules.py). The rule
+            itself is built from the hyperparameters in every step.
         signs: int8 matrices, of the last update as diagnostics.joined has it; empty without diagnostics.
         seed: uint32 scalar, seeds weights and dropout.
         epoch: int32 scalar, epochs trained.
@@ -93,7 +93,7 @@ class RunState(NamedTuple):
     """
 
     variables: Variables
-    opt_state: PyTree
+    opt_state: Memory
     signs: PyTree
     seed: jax.Array
     epoch: jax.Array
@@ -132,7 +132,7 @@ def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program
     variables = program.network.init(jax.random.fold_in(jax.random.key(0), seed))
     return RunState(
         variables=variables,
-        opt_state=program.make_optimizer(hyperparameters).init(variables.params),
+        opt_state=program.rules.init(hyperparameters, variables.params),
         signs=diagnostics.no_signs(variables.params) if program.diagnostics else (),
         seed=seed,
         epoch=jnp.int32(0),
@@ -151,11 +151,11 @@ def random_direction(seed: jax.Array, params: PyTree) -> jax.Array:
 
 def shapes(program: Program) -> tuple[RunState, Hyperparameters]:
     """Shapes and types of a run's state and of its hyperparameters."""
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    numbers: Any = dict.fromkeys(program.hyperparameters, number)
-    seed = jax.ShapeDtypeStruct((), jnp.uint32)
-    state: RunState = jax.eval_shape(lambda seed, numbers: init_run(seed, numbers, program), seed, numbers)
-    return state, numbers
+    scalar = jax.ShapeDtypeStruct((), jnp.float32)
+    own: Any = Hyperparameters(scalar.update(dtype=jnp.int32), dict.fromkeys(program.rules.names, scalar))  # type: ignore[arg-type]  # shapes
+    seed = scalar.update(dtype=jnp.uint32)
+    state: RunState = jax.eval_shape(lambda seed, own: init_run(seed, own, program), seed, own)
+    return state, own
 
 
 def dropout_key(seed: jax.Array, epoch: jax.Array, step: jax.Array) -> jax.Array:
@@ -175,7 +175,7 @@ def train_step(
 
     Args:
         state: of the run.
-        hyperparameters: float32 scalars.
+        hyperparameters: its rule and its numbers.
         batch: of one step.
         program: static.
     """
@@ -200,16 +200,26 @@ def train_step(
         del step  # SAM counts its ascents, all of them on this batch
         return jax.grad(value_fn)(params)
 
-    rule = optax.with_extra_args_support(program.make_optimizer(hyperparameters))
-    asked = {"value": loss, "grad": grads, "value_fn": value_fn, "obj_fn": obj_fn, "grad_fn": grad_fn}
-    updates, opt_state = rule.update(grads, state.opt_state, params, **asked)
+    def move(updates: PyTree, moved: Moved) -> Moved:
+        if not program.diagnostics:
+            return moved._replace(params=optax.apply_updates(moved.params, updates))
+        params, measured, signs = diagnostics.apply(grads, updates, moved.params, moved.signs)
+        return Moved(params, signs, measured)
+
     if program.diagnostics:
-        new_params, measured, signs = diagnostics.apply(grads, updates, params, state.signs)
+        measured = dict.fromkeys(diagnostics.STEP_METRICS, jnp.float32(0))
     else:
-        new_params, signs = optax.apply_updates(params, updates), state.signs
         measured = {"grad_norm": diagnostics.norm(diagnostics.joined(grads))}
-    state = state._replace(variables=Variables(new_params, stats), opt_state=opt_state, signs=signs)
-    return state, TrainMetrics(loss, measured)
+    moved = Moved(params, state.signs, measured)
+    asked = {"value": loss, "grad": grads, "value_fn": value_fn, "obj_fn": obj_fn, "grad_fn": grad_fn}
+    if program.strategy.in_turn:
+        step = program.rules.update_in_turn(hyperparameters, grads, state.opt_state, moved, move, **asked)
+        moved, opt_state = step
+    else:
+        updates, opt_state = program.rules.update(hyperparameters, grads, state.opt_state, params, **asked)
+        moved = move(updates, moved)
+    state = state._replace(variables=Variables(moved.params, stats), opt_state=opt_state, signs=moved.signs)
+    return state, TrainMetrics(loss, moved.measured)
 
 
 def eval_step(
@@ -247,4 +257,4 @@ def in_turn(step: Step) -> BatchedStep:
     return mapped
 
 
-STRATEGIES = {"vmap": Strategy(vmapped, 1), "map": Strategy(in_turn, 8)}
+STRATEGIES = {"vmap": Strategy(vmapped, 1, in_turn=False), "map": Strategy(in_turn, 8, in_turn=True)}

@@ -1,0 +1,177 @@
+"""The update rules of one program: a run carries the number of its rule, and a memory that the state of any fits into.
+
+The memory is a tuple of arrays, as many of each shape and type as the rule that has most of them needs; a rule's state
+lies in the first that fit. So a run's memory is that of the largest state and not the sum of all, and a rule reads and
+writes its own arrays where they lie.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+PyTree = Any
+Numbers = Mapping[str, jax.Array]
+Memory = tuple[jax.Array, ...]
+Update = Callable[..., tuple[PyTree, Memory]]
+MakeOptimizer = Callable[[Numbers], optax.GradientTransformation]
+
+
+class Rule(NamedTuple):
+    """An update rule.
+
+    Attributes:
+        name: in the registry.
+        names: of the hyperparameters that it is given; two rules of one name may differ in them.
+        make: builds it from these, traced.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    make: MakeOptimizer
+
+    def build(self, numbers: Numbers) -> optax.GradientTransformationExtraArgs:
+        """The rule with its own among the hyperparameters of all rules."""
+        return optax.with_extra_args_support(self.make({name: numbers[name] for name in self.names}))
+
+
+class Hyperparameters(NamedTuple):
+    """Of a run: the place of its rule among the program's, int32 [], and float32 [] by name, of all rules; those that
+    its own does not take are read by none."""
+
+    rule: jax.Array
+    numbers: Numbers
+
+
+class Moved(NamedTuple):
+    """What a step moves besides the rule's state: the weights, and what diagnostics keep and measure."""
+
+    params: PyTree
+    signs: PyTree
+    measured: dict[str, jax.Array]
+
+
+class Layout(NamedTuple):
+    """Where a rule's state lies: its structure, and the place in the memory of each of its arrays."""
+
+    structure: Any
+    places: tuple[int, ...]
+
+    def state(self, memory: Sequence[Any]) -> PyTree:
+        """The rule's state, out of a memory."""
+        return jax.tree.unflatten(self.structure, [memory[place] for place in self.places])
+
+    def stored(self, state: PyTree, memory: Sequence[Any]) -> Memory:
+        """The memory with the rule's state in it, in the types that the memory has."""
+        new = list(memory)
+        for place, x in zip(self.places, jax.tree.leaves(state), strict=True):
+            new[place] = x.astype(new[place].dtype)
+        return tuple(new)
+
+
+class Rules(NamedTuple):
+    """All rules of a program, each once."""
+
+    each: tuple[Rule, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the hyperparameters of all of them."""
+        return tuple(dict.fromkeys(name for rule in self.each for name in rule.names))
+
+    def layouts(self, params: PyTree) -> tuple[tuple[jax.ShapeDtypeStruct, ...], tuple[Layout, ...]]:
+        """Shapes and types of the memory, and where in it the state of each rule lies, for weights of these shapes."""
+        leaves, structure = jax.tree.flatten(params)
+        return _layouts(self, structure, tuple((x.shape, jnp.dtype(x.dtype)) for x in leaves))
+
+    def init(self, hyperparameters: Hyperparameters, params: PyTree) -> Memory:
+        """The memory of a run before its first step."""
+        shapes, layouts = self.layouts(params)
+
+        def begin(rule: Rule, layout: Layout) -> Callable[[], Memory]:
+            empty = tuple(jnp.zeros(x.shape, x.dtype) for x in shapes)
+            return lambda: layout.stored(rule.build(hyperparameters.numbers).init(params), empty)
+
+        branches = [begin(*pair) for pair in zip(self.each, layouts, strict=True)]
+        memory: Memory = jax.lax.switch(hyperparameters.rule, branches)
+        return memory
+
+    def update(
+        self, hyperparameters: Hyperparameters, grads: PyTree, memory: Memory, params: PyTree, **extra: Any
+    ) -> tuple[PyTree, Memory]:
+        """The updates of a run's own rule, in the types of the weights, and its memory after the step.
+
+        Where runs are batched all rules are computed for all of them, and each run gets its own.
+        """
+        branches = [
+            lambda of=of: of(hyperparameters.numbers, grads, memory, params, **extra) for of in self._updates(params)
+        ]
+        updated: tuple[PyTree, Memory] = jax.lax.switch(hyperparameters.rule, branches)
+        return updated
+
+    def update_in_turn(
+        self,
+        hyperparameters: Hyperparameters,
+        grads: PyTree,
+        memory: Memory,
+        moved: Moved,
+        move: Callable[[PyTree, Moved], Moved],
+        **extra: Any,
+    ) -> tuple[Moved, Memory]:
+        """What the updates of a run's own rule are added to by ``move``, and its memory; only that rule is computed.
+
+        ``moved`` has the weights as ``params``. Each rule is a loop of one turn or none: what a loop carries stays
+        where it lies, while a branch that hands on what it does not need makes XLA copy that.
+        """
+        after = (moved, memory)
+        for place, update in enumerate(self._updates(moved.params)):
+
+            def step(turn: int, before: tuple[Moved, Memory], update: Update = update) -> tuple[Moved, Memory]:
+                moved, memory = before
+                # Bound to the turn: what a rule makes of the gradients alone would be moved out, and computed always.
+                numbers, of_turn, _ = jax.lax.optimization_barrier((hyperparameters.numbers, grads, turn))
+                updates, memory = update(numbers, of_turn, memory, moved.params, **extra)
+                return move(updates, moved), memory
+
+            after = jax.lax.fori_loop(0, (hyperparameters.rule == place).astype(jnp.int32), step, after)
+        return after
+
+    def _updates(self, params: PyTree) -> list[Update]:
+        """Of each rule: ``(numbers, grads, memory, params, **extra) -> (updates, memory)``."""
+        _, layouts = self.layouts(params)
+        return [functools.partial(_update, rule, layout) for rule, layout in zip(self.each, layouts, strict=True)]
+
+
+def _update(
+    rule: Rule, layout: Layout, numbers: Numbers, grads: PyTree, memory: Memory, params: PyTree, **extra: Any
+) -> tuple[PyTree, Memory]:
+    updates, state = rule.build(numbers).update(grads, layout.state(memory), params, **extra)
+    return jax.tree.map(lambda u, p: u.astype(p.dtype), updates, params), layout.stored(state, memory)
+
+
+@functools.lru_cache(maxsize=64)
+def _layouts(
+    rules: Rules, structure: Any, weights: tuple[tuple[tuple[int, ...], Any], ...]
+) -> tuple[tuple[jax.ShapeDtypeStruct, ...], tuple[Layout, ...]]:
+    params = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*x) for x in weights])
+    number = jax.ShapeDtypeStruct((), jnp.float32)
+    memory: list[jax.ShapeDtypeStruct] = []
+    layouts = []
+    for rule in rules.each:
+        numbers: Any = dict.fromkeys(rule.names, number)
+        state = jax.eval_shape(lambda numbers, params, rule=rule: rule.build(numbers).init(params), numbers, params)
+        free = list(range(len(memory)))
+        places = []
+        for x in jax.tree.leaves(state):
+            fits = (place for place in free if (memory[place].shape, memory[place].dtype) == (x.shape, x.dtype))
+            place = next(fits, len(memory))
+            if place == len(memory):
+                memory.append(jax.ShapeDtypeStruct(x.shape, x.dtype))
+            else:
+                free.remove(place)
+            places.append(place)
+        layouts.append(Layout(jax.tree.structure(state), tuple(places)))
+    return tuple(memory), tuple(layouts)
