@@ -27,13 +27,13 @@ from jaxopt_study.engine import devices
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids.run import make_run, stack
+from jaxopt_study.grids.run import make_run
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.optimizers.foreign import Factory, rule
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 from jaxopt_study.training.early_stopping import Limits
-from jaxopt_study.training.step import Batch, Program, RunState, init_run, shapes, train_step
+from jaxopt_study.training.step import Batch, Program, RunState, init_run, train_step
 
 PyTree = Any
 BATCH, STEPS = 4, 3
@@ -107,7 +107,7 @@ def study_of(family: Family, rates: tuple[float, ...], folder: Path) -> Trainer:
 
 def filled(sweep: Sweep, study: Trainer) -> tuple[RunState, PyTree]:
     """Both runs at their beginning, and what an epoch of theirs takes."""
-    numbers, bounds = stack(study.runs), np.full(2, 9, np.int32)
+    numbers, bounds = sweep.stacked(study.runs), np.full(2, 9, np.int32)
     states = sweep.fill(sweep.idle(2), *sweep.put((numbers, np.arange(2, dtype=np.uint32), np.ones(2, bool))))
     return states, sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put
 
@@ -120,7 +120,7 @@ def trained(sweep: Sweep, states: RunState, numbers: PyTree) -> RunState:
 
 def run_alone(program: Program, sweep: Sweep, study: Trainer, i: int) -> RunState:
     """An epoch of one run: the plain step, step after step."""
-    numbers = {name: jax.numpy.float32(value) for name, value in study.runs[i].hyperparameters}
+    numbers = jax.tree.map(lambda x: jax.numpy.asarray(x[i]), sweep.stacked(study.runs))
 
     def step(state: RunState, images: jax.Array, labels: jax.Array, index: jax.Array) -> RunState:
         batch = Batch(program.network.prepare(images, True), labels, index)
@@ -136,12 +136,13 @@ def resumes(sweep: Sweep, study: Trainer, states: RunState, numbers: PyTree, fol
     """Whether the next epoch is the same after a checkpoint was written and read."""
     checkpoints = Checkpoints(folder / "checkpoints", study.identity)
     rows = np.zeros((1, 9), np.float32)
-    checkpoints.save({run: Parked(rows, slot(states, i)) for i, run in enumerate(study.runs)})
+    checkpoints.save({run: Parked(rows, sweep.own_state(run, slot(states, i))) for i, run in enumerate(study.runs)})
     checkpoints.wait()
-    parked = checkpoints.load(study.groups[0], shapes(sweep.program)[0])
+    parked = checkpoints.load(sweep.own_shapes())
     checkpoints.clear()
     checkpoints.close()
-    inserted = sweep.insert(sweep.idle(2), {i: parked[run].state for i, run in enumerate(study.runs)})
+    incoming = {i: sweep.slot_state(run, parked[run].state) for i, run in enumerate(study.runs)}
+    inserted = sweep.insert(sweep.idle(2), incoming)
     resumed, straight = (leaves(trained(sweep, x, numbers)) for x in (inserted, sweep.put(states)))
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(resumed, straight, strict=True))
 

@@ -78,8 +78,7 @@ class Sweep:
         """The rules and numbers of runs, on the host, with axis K; a number that a run's rule does not take is 1."""
         given = [dict(run.hyperparameters) for run in runs]
         numbers: Any = {
-            name: np.array([of_run.get(name, 1.0) for of_run in given], np.float32)
-            for name in self.program.rules.names
+            name: np.array([of_run.get(name, 1.0) for of_run in given], np.float32) for name in self.program.rules.names
         }
         rules: Any = np.array([self.places[signature(run)] for run in runs], np.int32)
         return Hyperparameters(rules, numbers)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.helpers import small
 from jaxopt_study.grids.run import make_run
+from tests.helpers import small
 
 RUNS = [
     make_run(name, numbers, seed)
