@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxopt_study.grids.run import Group, Run, group
+from jaxopt_study.grids.run import Group, Run, Signature, group, signature
 
 ATTEMPTS = 3
 """A run with which a worker fails so many times, no other run in its hands, is given up."""
@@ -53,18 +53,22 @@ class Shares:
 
     Args:
         runs: not finished, in the order in which they are to be trained.
-        whole: keep all runs of a group with one worker, for they are compared with one another (successive halving).
+        whole: keep all runs of a rule with one worker, for they are compared with one another (successive halving).
     """
 
     def __init__(self, runs: Sequence[Run], *, whole: bool = False) -> None:
         self.whole = whole
-        self.pending: dict[Group, deque[Run]] = {}
+        self.pending: dict[tuple[Group, Signature | None], deque[Run]] = {}
         for run in runs:
-            self.pending.setdefault(group(run), deque()).append(run)
+            self.pending.setdefault(self._key(run), deque()).append(run)
         self.suspects: deque[list[Run]] = deque()
         self.in_hand: dict[int, list[Run]] = {}
         self.apart: set[int] = set()
         self.failures: Counter[Run] = Counter()
+
+    def _key(self, run: Run) -> tuple[Group, Signature | None]:
+        """What a worker keeps to at a time: a program, or of it a rule whose runs stay together."""
+        return group(run), signature(run) if self.whole else None
 
     @property
     def waiting(self) -> int:
@@ -99,10 +103,10 @@ class Shares:
         held = self.in_hand[worker]
         keys = [key for key, runs in self.pending.items() if runs]
         if held:
-            keys = [key for key in keys if key == group(held[0]) and not self.whole]
+            keys = [key for key in keys if key == self._key(held[0]) and not self.whole]
         if not keys:
             return []
-        at_work = Counter(group(runs[0]) for runs in self.in_hand.values() if runs)
+        at_work = Counter(self._key(runs[0]) for runs in self.in_hand.values() if runs)
         # The group with the most runs for those already at it; of equals the first.
         runs = self.pending[max(keys, key=lambda key: len(self.pending[key]) / (1 + at_work[key]))]
         return [runs.popleft() for _ in range(len(runs) if self.whole else max(0, min(most, len(runs))))]
@@ -110,7 +114,7 @@ class Shares:
     def more_to_come(self, worker: int) -> bool:
         """Whether the worker may get more runs while it trains those that it has."""
         held = self.in_hand[worker]
-        return bool(held) and worker not in self.apart and bool(self.pending.get(group(held[0])))
+        return bool(held) and worker not in self.apart and bool(self.pending.get(self._key(held[0])))
 
     def ended(self, worker: int, run: Run) -> None:
         """A run has come to its end in a worker's hands."""
@@ -124,7 +128,7 @@ class Shares:
         if not held:
             return []
         if not blame:
-            self.pending.setdefault(group(held[0]), deque()).extendleft(reversed(held))
+            self.pending.setdefault(self._key(held[0]), deque()).extendleft(reversed(held))
             return []
         if len(held) > 1 and not self.whole:
             middle = (len(held) + 1) // 2

@@ -20,7 +20,7 @@ from jaxopt_study.data import Dataset
 from jaxopt_study.engine import devices, memory
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
-from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.trainer import Trainer, shared
 from jaxopt_study.engine.watcher import AtWork, Watcher
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import History
@@ -211,15 +211,16 @@ class Worker:
     def _train(self, runs: list[Run]) -> None:
         watcher = Watcher(epoch=self._epoch, tick=self._tick, more=self._more)
         checkpoints = Checkpoints(self.trainer.folder / "checkpoints", self.trainer.identity)
-        sweep, total = self.sweep(group(runs[0])), self.trainer.total(group(runs[0]))
+        sweep = self.sweep(group(runs[0]))
         self.before = self.account._replace(compile_seconds=self.account.compile_seconds - sweep.compile_seconds)
-        if not self.trainer.settings.halving:  # slots for its part of the group's runs, not for all of them
-            total = -(-total // self.recipe.workers)
+        # Slots for its part of the group's runs; of runs that are compared at rungs it has all.
+        parts = 1 if self.trainer.settings.halving else self.recipe.workers
+        totals = shared(self.trainer.totals[group(runs[0])], parts)
         scheduler = Scheduler(
             sweep,
             runs,
-            slots=memory.slots_for(sweep, total, self.recipe.execution.slots),
-            total=total,
+            slots=memory.slots_for(sweep, sum(totals.values()), self.recipe.execution.slots),
+            totals=totals,
             settings=self.recipe.settings,
             checkpoints=checkpoints,
             checkpoint_minutes=self.recipe.execution.checkpoint_minutes,

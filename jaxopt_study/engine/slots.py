@@ -9,7 +9,7 @@ import dataclasses
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +21,7 @@ from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, Signature, signature
 from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
@@ -54,9 +54,10 @@ class Flight(NamedTuple):
 class Scheduler:
     """Trains runs of one group in a number of slots.
 
-    They go in their order, after those that the checkpoints hold, which go on from there; ``total`` counts the whole
-    grid, those not to be trained any more too. What is under way is saved every ``checkpoint_minutes``. ``keep(run,
-    history, best)`` puts a finished run away; ``best`` is its best variables or None.
+    They go in their order, after those that the checkpoints hold, which go on from there; ``totals`` count the runs of
+    each rule in the whole grid, those not to be trained any more too. What is under way is saved every
+    ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best`` is its best variables or
+    None.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class Scheduler:
         runs: Sequence[Run],
         *,
         slots: int,
-        total: int,
+        totals: Mapping[Signature, int],
         settings: Settings,
         checkpoints: Checkpoints,
         checkpoint_minutes: float,
         keep: Callable[[Run, History, PyTree], None],
         watcher: Watcher,
     ) -> None:
-        self.sweep, self.total, self.settings, self.keep, self.watcher = sweep, total, settings, keep, watcher
+        self.sweep, self.totals, self.settings, self.keep, self.watcher = sweep, totals, settings, keep, watcher
         self.checkpoints, self.checkpoint_seconds = checkpoints, 60 * checkpoint_minutes
         self.in_turn = sweep.program.strategy == STRATEGIES["map"]  # only running slots cost anything
         self.template = runs[0]
@@ -86,9 +87,13 @@ class Scheduler:
         """Begins, in so many slots, with what the newest checkpoint holds of the runs that are left."""
         saved = self.checkpoints.load(self.sweep.own_shapes())
         self.parked = {run: saved[run] for run in self.left if run in saved}
-        self.rungs = Rungs(self.settings.max_epochs, self.settings.halving, self.total)
         trained = {run: len(parked.rows) for run, parked in self.parked.items()}
-        self.waiting = self.rungs.resume(trained)
+        self.rungs = {
+            rule: Rungs(self.settings.max_epochs, self.settings.halving, total) for rule, total in self.totals.items()
+        }
+        self.waiting: list[Run] = []
+        for rule, rungs in self.rungs.items():
+            self.waiting += rungs.resume({run: done for run, done in trained.items() if signature(run) == rule})
         resumed_first = sorted(self.left, key=lambda run: run not in self.parked)
         self.pending = deque(run for run in resumed_first if run not in self.waiting)
         self.rows: dict[Run, list[np.ndarray]] = {}
@@ -133,10 +138,7 @@ class Scheduler:
                     self._save(stop)
                 if self.pending or self.active:
                     self._fill_slots()
-                    bounds: list[Any] = [
-                        np.full(len(self.slots), bound, np.int32) for bound in (self.rungs.next, self.settings.patience)
-                    ]
-                    numbers, limits = self.sweep.put((self._hyperparameters(), Limits(*bounds)))
+                    numbers, limits = self.sweep.put((self._hyperparameters(), self._limits()))
                     epoch = self.sweep.compiled("epoch", len(self.slots))
                     self.states, report = epoch(self.states, numbers, limits, self.sweep.batches)
                     launched = Flight(report, list(self.slots))
@@ -183,7 +185,7 @@ class Scheduler:
         if self.flight is None:
             return False
         slots = zip(self.slots, self.flight.slots, strict=True)
-        return any(run and run == before and len(self.rows[run]) + 1 >= self.rungs.next for run, before in slots)
+        return any(run and run == before and len(self.rows[run]) + 1 >= self._rungs(run).next for run, before in slots)
 
     def _read(self) -> None:
         """Takes in the report of the epoch under way, if there is one."""
@@ -215,7 +217,7 @@ class Scheduler:
         slot = self.slots.index(run)
         self.slots[slot] = None
         rows = np.stack(self.rows.pop(run))
-        if status == "finished" and not self.rungs.at_last:
+        if status == "finished" and not self._rungs(run).at_last:
             # The epoch that ends at a rung is read before the next one is launched: this is the state after it.
             state = jax.tree.map(lambda x: np.asarray(x[slot]), self.states)
             state = self.sweep.own_state(run, state._replace(status=np.int32(RUNNING)))
@@ -236,11 +238,13 @@ class Scheduler:
         self.watcher.end(run, history)
 
     def _promote(self) -> None:
-        """At a rung, when all runs have come to it: the best go on, the others end as ``halved``."""
-        losses = {run: float(self.parked[run].state.stopping.best_loss) for run in self.waiting}
-        for run in self.rungs.climb(losses):
-            parked = self.parked.pop(run)
-            self._end(run, parked.rows, "halved", parked.state.best or None)
+        """At a rung, when all runs have come to it: the best of each rule go on, the others end as ``halved``."""
+        for rule, rungs in self.rungs.items():
+            of_rule = [run for run in self.waiting if signature(run) == rule]
+            losses = {run: float(self.parked[run].state.stopping.best_loss) for run in of_rule}
+            for run in rungs.climb(losses) if losses else ():
+                parked = self.parked.pop(run)
+                self._end(run, parked.rows, "halved", parked.state.best or None)
         self.pending.extend(run for run in self.waiting if run in self.parked)
         self.waiting = []
         self._empty(self.most)
@@ -274,6 +278,15 @@ class Scheduler:
         if moved is not None:
             self.states = self.sweep.move(self.states, moved)
             self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
+
+    def _rungs(self, run: Run | None) -> Rungs:
+        return self.rungs[signature(run or self.template)]
+
+    def _limits(self) -> Limits:
+        """Of the runs in the slots, on the host."""
+        epochs: Any = np.array([self._rungs(run).next for run in self.slots], np.int32)
+        patience: Any = np.full(len(self.slots), self.settings.patience, np.int32)
+        return Limits(epochs, patience)
 
     def _hyperparameters(self) -> Hyperparameters:
         return self.sweep.stacked([run or self.template for run in self.slots])

@@ -6,6 +6,7 @@ import functools
 import json
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class Trainer:
         self.runs = list(dict.fromkeys(runs))
         self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
         examples = len(dataset.train_labels)
-        self.totals = {group: len(of_group) for group, of_group in by_group(self.runs).items()}
+        self.totals = {group: Counter(map(grid.signature, of_group)) for group, of_group in by_group(self.runs).items()}
         self.groups = list(self.totals)
         largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
         if largest > examples:
@@ -184,12 +185,12 @@ class Trainer:
                         raise stop
                     begin = time.perf_counter()
                     sweep = self.sweep(group, batches_of_size(self.batch_size(group), data_seed=group.data_seed))
-                    total = -(-self.total(group) // processes)
+                    totals = shared(self.totals[group], processes)
                     scheduler = Scheduler(
                         sweep,
                         runs,
-                        slots=memory.slots_for(sweep, total, self.execution.slots),
-                        total=total,
+                        slots=memory.slots_for(sweep, sum(totals.values()), self.execution.slots),
+                        totals=totals,
                         settings=self.settings,
                         checkpoints=checkpoints,
                         checkpoint_minutes=self.execution.checkpoint_minutes,
@@ -285,11 +286,6 @@ class Trainer:
         """Training examples in a step of a group's runs."""
         return group.batch_size or self.settings.batch_size
 
-    def total(self, group: Group) -> int:
-        """Runs of a group in the whole grid: slots are counted with those that are stored, so that what is resumed
-        runs in the program that it was begun in."""
-        return self.totals[group]
-
     def sweep(self, group: Group, batches: Batches) -> Sweep:
         """What trains one group's runs; ``batches`` are of its size."""
         return Sweep(self.program(group, self.strategy), batches, devices.choose(self.execution.devices))
@@ -335,7 +331,7 @@ class Trainer:
         return Program(
             network=self.network(size),
             loss=LOSSES[self.loss],
-            rules=Rules(tuple(rule_of(known, steps) for known in self.signatures(group))),
+            rules=Rules(tuple(rule_of(known, steps) for known in self.totals[group])),
             diagnostics=self.settings.diagnostics,
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
             keep_best=self.execution.save_best_weights,
@@ -346,10 +342,6 @@ class Trainer:
             sharpness=self.settings.sharpness,
             preconditioner=preconditioner(registry.family(group.optimizer), group.names),
         )
-
-    def signatures(self, group: Group) -> list[Signature]:
-        """Of the rules of all runs of a group, those in the store too, so that a study resumes in its own program."""
-        return list(dict.fromkeys(grid.signature(run) for run in by_group(self.runs)[group]))
 
     def network(self, batch_size: int) -> Network:
         """The network for batches of this size."""
@@ -378,9 +370,18 @@ def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:
     return groups
 
 
+def shared(totals: Mapping[Signature, int], parts: int) -> dict[Signature, int]:
+    """The runs of each rule that the largest of some parts gets."""
+    return {known: -(-total // parts) for known, total in totals.items()}
+
+
 def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
-    """The runs of a process: of each group every so manyth. The same whenever it is asked, so that a study resumes."""
-    return [run for group in by_group(runs).values() for run in group[process::processes]]
+    """The runs of a process: of each group's rules every so manyth. The same whenever it is asked, so that a study
+    resumes."""
+    rules: dict[tuple[Group, Signature], list[Run]] = {}
+    for run in runs:
+        rules.setdefault((grid.group(run), grid.signature(run)), []).append(run)
+    return [run for of_rule in rules.values() for run in of_rule[process::processes]]
 
 
 def rule_of(known: Signature, steps_per_epoch: int) -> Rule:

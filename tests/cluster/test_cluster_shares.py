@@ -38,7 +38,7 @@ def test_a_batched_program_gets_its_slots_full_and_turns_get_half_a_fair_share()
 
 
 def test_every_run_is_given_once_and_one_group_at_a_time():
-    todo = [*runs(7), *product("adam", {"learning_rate": (0.01, 0.1)}, 3)]
+    todo = [*runs(7), *product("adam", {"learning_rate": (0.01, 0.1), "batch_size": (8.0,)}, 3)]
     shares, given = shares_of(todo, 3), []
     while shares.left:
         for worker in range(3):
@@ -53,7 +53,7 @@ def test_every_run_is_given_once_and_one_group_at_a_time():
 
 
 def test_workers_begin_with_different_groups_so_that_each_is_compiled_once():
-    shares = shares_of([*runs(4), *product("adam", {"learning_rate": (0.01,)}, 4)])
+    shares = shares_of([*runs(4), *product("adam", {"learning_rate": (0.01,), "batch_size": (8.0,)}, 4)])
     first, second = (shares.give(worker, ONE_CORE, 2) for worker in range(2))
     assert group(first[0]) != group(second[0])
 

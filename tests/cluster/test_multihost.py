@@ -24,7 +24,7 @@ import small
 """
 SAVE_OFTEN = """
 import numpy as np
-from jaxopt_study.grids.run import group
+from jaxopt_study.grids.run import signature
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
 run = small.grid()[0]
@@ -34,7 +34,7 @@ for _ in range(20):
 checkpoints.wait()
 checkpoints.close()
 checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
-(found,) = checkpoints.load(group(run), parked.state).values()
+(found,) = checkpoints.load({{signature(run): parked.state}}).values()
 assert (found.rows == parked.rows).all() and (found.state["w"] == {process}).all(), found
 """
 

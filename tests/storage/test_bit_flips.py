@@ -15,10 +15,9 @@ from compared import assert_identical
 
 from jaxopt_study.data.cache import Decoded, through_cache
 from jaxopt_study.engine import strategy
-from jaxopt_study.engine.sweep import shapes
 from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import EnvironmentFault
-from jaxopt_study.grids.run import group, product
+from jaxopt_study.grids.run import product
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import read_run, run_files
@@ -76,13 +75,12 @@ def begun(folder: Path) -> Kind:
         study = small.study(folder, runs, epochs=40)
         with pytest.raises(Interrupted):
             study.train(told)
-    of = group(runs[0])
-    template = shapes(study.program(of, "map"))[0]
+    templates = study.sweep(study.groups[0], study.batches(16)).own_shapes()
 
     def load(_: Path) -> Any:
         checkpoints = Checkpoints(folder / "checkpoints", study.identity)
         try:
-            return {run.seed: parked._asdict() for run, parked in checkpoints.load(of, template).items()}
+            return {run.seed: parked._asdict() for run, parked in checkpoints.load(templates).items()}
         finally:
             checkpoints.close()
 
