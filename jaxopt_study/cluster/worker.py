@@ -18,9 +18,10 @@ from filelock import FileLock
 from jaxopt_study.cluster.shares import Capacity
 from jaxopt_study.data import Dataset
 from jaxopt_study.engine import devices, memory
+from jaxopt_study.engine.groups import shared
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
-from jaxopt_study.engine.trainer import Trainer, shared
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import AtWork, Watcher
 from jaxopt_study.grids.run import Group, Run, group
 from jaxopt_study.history import History

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 
 from jaxopt_study.engine import memory, strategy
+from jaxopt_study.engine.groups import by_group
 from jaxopt_study.engine.sweep import memory_of
-from jaxopt_study.engine.trainer import Trainer, by_group
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run
 
 

@@ -12,33 +12,30 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import optax
 
 from jaxopt_study import files
 from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
 from jaxopt_study.engine import devices, memory, stats, strategy
+from jaxopt_study.engine.groups import by_group, part, rule_of, shared
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids import run as grid
-from jaxopt_study.grids.run import Group, Run, Signature
+from jaxopt_study.grids.run import Group, Run
 from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.kernels import library
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network
 from jaxopt_study.optimizers import registry
-from jaxopt_study.optimizers.family import Family
-from jaxopt_study.optimizers.preconditioner import Preconditioner
-from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
 from jaxopt_study.training.losses import LOSSES, loss_of
-from jaxopt_study.training.rules import MakeOptimizer, Numbers, Rule, Rules
+from jaxopt_study.training.rules import Rules
 from jaxopt_study.training.step import STRATEGIES, Program
 
 # On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels). On a GPU more would take more memory than the
@@ -338,9 +335,7 @@ class Trainer:
             steps=steps,
             strategy=STRATEGIES[strategy],
             precision=devices.precision(self.settings.matmul_precision, jax.default_backend()),
-            eval_params=judge(registry.family(group.optimizer), group.names),
             sharpness=self.settings.sharpness,
-            preconditioner=preconditioner(registry.family(group.optimizer), group.names),
         )
 
     def network(self, batch_size: int) -> Network:
@@ -360,52 +355,3 @@ def entry(run: Run) -> dict[str, Any]:
     """What config.json says of a run of the grid."""
     of_data = {} if run.data_seed is None else {"data_seed": run.data_seed}
     return {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed, **of_data}
-
-
-def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:
-    """The runs of each group, in their order."""
-    groups: dict[Group, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(grid.group(run), []).append(run)
-    return groups
-
-
-def shared(totals: Mapping[Signature, int], parts: int) -> dict[Signature, int]:
-    """The runs of each rule that the largest of some parts gets."""
-    return {known: -(-total // parts) for known, total in totals.items()}
-
-
-def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
-    """The runs of a process: of each group's rules every so manyth. The same whenever it is asked, so that a study
-    resumes."""
-    rules: dict[tuple[Group, Signature], list[Run]] = {}
-    for run in runs:
-        rules.setdefault((grid.group(run), grid.signature(run)), []).append(run)
-    return [run for of_rule in rules.values() for run in of_rule[process::processes]]
-
-
-def rule_of(known: Signature, steps_per_epoch: int) -> Rule:
-    """A rule as a program has it; equal for equal arguments."""
-    return Rule(known.optimizer, known.names, maker(registry.family(known.optimizer), steps_per_epoch))
-
-
-@functools.cache
-def judge(family: Family, names: tuple[str, ...]) -> EvalParams:
-    """The weights that a rule given these numbers is judged by; the same object for the same arguments."""
-    return registry.eval_params(family, names)
-
-
-@functools.cache
-def preconditioner(family: Family, names: tuple[str, ...]) -> Preconditioner | None:
-    """What a rule given these numbers divides by; the same object for the same arguments."""
-    return registry.preconditioner(family, names)
-
-
-@functools.cache
-def maker(family: Family, steps_per_epoch: int) -> MakeOptimizer:
-    """The rule as a function of its traced numbers; the same object for the same arguments."""
-
-    def make(numbers: Numbers) -> optax.GradientTransformation:
-        return registry.build(family, numbers, steps_per_epoch)
-
-    return make

@@ -119,7 +119,7 @@ def epoch(
         if program.sharpness:
             state, sharpness = measure(progress.state, hyperparameters, running, batches, program)
             progress = progress._replace(state=state)
-        variables = judged(progress.state, running, batches, program)
+        variables = judged(progress.state, hyperparameters.rule, running, batches, program)
         parts = [
             Part(evaluate(variables, running, part, program), part[2].sum())
             for part in (batches.val, batches.test)

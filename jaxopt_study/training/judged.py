@@ -19,25 +19,30 @@ BATCHES = 64
 """Training batches that the statistics are estimated from, at most: 2,048 examples of the usual size."""
 
 
-def judged(state: RunState, running: jax.Array, batches: Batches, program: Program) -> Variables:
+def judged(state: RunState, rule: jax.Array, running: jax.Array, batches: Batches, program: Program) -> Variables:
     """What the validation loss is of, and what is kept as the best: ``state.variables`` themselves for most rules.
 
     Args:
         state: of a run, after the steps of an epoch.
+        rule: the place of the run's among the program's, int32 [].
         running: whether the run is, bool [].
         batches: the data.
         program: static.
     """
     params = state.variables.params
-    if program.eval_params(state.opt_state, params) is params:
+    others = program.rules.judge_others(params)
+    if not any(others):
         return state.variables
 
     @program.strategy.batched
-    def weights(params: PyTree, opt_state: PyTree) -> PyTree:
-        return program.eval_params(opt_state, params)
+    def weights(params: PyTree, opt_state: PyTree, rule: jax.Array) -> PyTree:
+        return program.rules.eval_params(rule, opt_state, params)
 
-    variables = Variables(weights(running, params, state.opt_state), state.variables.stats)
-    return estimated_again(variables, state, running, batches, program)
+    is_other = jnp.array(others)[rule]
+    variables = Variables(weights(running, params, state.opt_state, rule), state.variables.stats)
+    estimated = estimated_again(variables, state, running & is_other, batches, program)
+    chosen: Variables = jax.tree.map(lambda new, old: jnp.where(is_other, new, old), estimated, state.variables)
+    return chosen
 
 
 def estimated_again(

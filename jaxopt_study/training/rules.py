@@ -12,6 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
+
+from jaxopt_study.optimizers import protocol
+from jaxopt_study.optimizers.preconditioner import Preconditioner
+from jaxopt_study.optimizers.protocol import EvalParams
 
 PyTree = Any
 Numbers = Mapping[str, jax.Array]
@@ -27,15 +32,23 @@ class Rule(NamedTuple):
         name: in the registry.
         names: of the hyperparameters that it is given; two rules of one name may differ in them.
         make: builds it from these, traced.
+        eval_params: gives the weights to be judged from its state and the weights that it trains.
+        preconditioner: what it divides by; None where that is nothing, or not known.
     """
 
     name: str
     names: tuple[str, ...]
     make: MakeOptimizer
+    eval_params: EvalParams = protocol.eval_params
+    preconditioner: Preconditioner | None = None
 
     def build(self, numbers: Numbers) -> optax.GradientTransformationExtraArgs:
         """The rule with its own among the hyperparameters of all rules."""
-        return optax.with_extra_args_support(self.make({name: numbers[name] for name in self.names}))
+        return optax.with_extra_args_support(self.make(self.own(numbers)))
+
+    def own(self, numbers: Numbers) -> Numbers:
+        """Those that it takes among the hyperparameters of all rules."""
+        return {name: numbers[name] for name in self.names}
 
 
 class Hyperparameters(NamedTuple):
@@ -138,6 +151,48 @@ class Rules(NamedTuple):
 
             after = jax.lax.fori_loop(0, (hyperparameters.rule == place).astype(jnp.int32), step, after)
         return after
+
+    def judge_others(self, params: PyTree) -> tuple[bool, ...]:
+        """Of each rule, whether the weights that it is judged by are others than those that it trains."""
+        memory, layouts = self.layouts(params)
+        found: list[bool] = []
+        for rule, layout in zip(self.each, layouts, strict=True):
+
+            def judged(memory: Memory, params: PyTree, rule: Rule = rule, layout: Layout = layout) -> PyTree:
+                weights = rule.eval_params(layout.state(memory), params)
+                found.append(weights is not params)
+                return weights
+
+            jax.eval_shape(judged, memory, params)
+        return tuple(found)
+
+    def eval_params(self, place: jax.Array, memory: Memory, params: PyTree) -> PyTree:
+        """The weights that a run is judged by; ``place`` is that of its rule, int32 []."""
+        _, layouts = self.layouts(params)
+        branches = [
+            lambda rule=rule, layout=layout: rule.eval_params(layout.state(memory), params)
+            for rule, layout in zip(self.each, layouts, strict=True)
+        ]
+        return jax.lax.switch(place, branches)
+
+    def scale(self, hyperparameters: Hyperparameters, memory: Memory, params: PyTree) -> jax.Array | None:
+        """One over the root of what a run's rule divides by, float32 [weights] in the order of ``ravel_pytree``; None
+        where no rule of the program divides by anything that is known."""
+        if not any(rule.preconditioner for rule in self.each):
+            return None
+        _, layouts = self.layouts(params)
+        size = sum(x.size for x in jax.tree.leaves(params))
+
+        def of(rule: Rule, layout: Layout) -> jax.Array:
+            if rule.preconditioner is None:
+                return jnp.ones(size)
+            divided_by = rule.preconditioner(rule.own(hyperparameters.numbers), layout.state(memory))
+            scale: jax.Array = ravel_pytree(divided_by)[0] ** -0.5
+            return scale
+
+        branches = [functools.partial(of, rule, layout) for rule, layout in zip(self.each, layouts, strict=True)]
+        scales: jax.Array = jax.lax.switch(hyperparameters.rule, branches)
+        return scales
 
     def _updates(self, params: PyTree) -> list[Update]:
         """Of each rule: ``(numbers, grads, memory, params, **extra) -> (updates, memory)``."""

@@ -21,7 +21,8 @@ from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.training.losses import Loss
-from jaxopt_study.training.step import Hyperparameters, Program, RunState
+from jaxopt_study.training.rules import Hyperparameters
+from jaxopt_study.training.step import Program, RunState
 
 PyTree = Any
 Product = Callable[[jax.Array], jax.Array]
@@ -48,7 +49,7 @@ def measure(
 
     Args:
         state: of a run; its direction is where the search begins.
-        hyperparameters: float32 scalars.
+        hyperparameters: its rule and its numbers.
         running: whether the run is, bool [].
         batches: the data.
         program: static.
@@ -66,11 +67,8 @@ def measure(
     ) -> tuple[jax.Array, jax.Array]:
         direction, _ = found
         product = hessian(variables, prepared, labels, program.network, program.loss)
-        if program.preconditioner is not None:
-            scale = ravel_pytree(program.preconditioner(hyperparameters, opt_state))[0] ** -0.5
-            pair = largest(lambda v: scale * product(scale * v), direction)
-        else:
-            pair = largest(product, direction)
+        scale = program.rules.scale(hyperparameters, opt_state, variables.params)
+        pair = largest(product if scale is None else lambda v: scale * product(scale * v), direction)
         return pair.vector, pair.value
 
     with calls.switched_off(), jax.default_matmul_precision("float32"):

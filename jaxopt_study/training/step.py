@@ -15,9 +15,6 @@ from jax import custom_batching
 
 from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
-from jaxopt_study.optimizers import protocol
-from jaxopt_study.optimizers.preconditioner import Preconditioner
-from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Stopping
 from jaxopt_study.training.losses import Loss
@@ -57,9 +54,7 @@ class Program(NamedTuple):
         steps: training steps in an epoch.
         strategy: how many runs are executed.
         precision: of products, as JAX names it.
-        eval_params: gives the weights to be judged from the rule's state and the weights that are trained.
         sharpness: whether to measure it after each epoch.
-        preconditioner: what the rule divides by; None where that is nothing, or not known.
     """
 
     network: Network
@@ -71,9 +66,7 @@ class Program(NamedTuple):
     steps: int
     strategy: Strategy
     precision: str = "float32"
-    eval_params: EvalParams = protocol.eval_params
     sharpness: bool = False
-    preconditioner: Preconditioner | None = None
 
 
 class RunState(NamedTuple):

@@ -1,0 +1,47 @@
+"""Which runs train together, how they are shared out, and their rules as a program has them."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import optax
+
+from jaxopt_study.grids.run import Group, Run, Signature, group, signature
+from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import Family
+from jaxopt_study.training.rules import Numbers, Rule
+
+
+def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:
+    """The runs of each group, in their order."""
+    groups: dict[Group, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(group(run), []).append(run)
+    return groups
+
+
+def shared(totals: Mapping[Signature, int], parts: int) -> dict[Signature, int]:
+    """The runs of each rule that the largest of some parts gets."""
+    return {known: -(-total // parts) for known, total in totals.items()}
+
+
+def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
+    """The runs of a process: of each group's rules every so manyth. The same whenever it is asked, so that a study
+    resumes."""
+    rules: dict[tuple[Group, Signature], list[Run]] = {}
+    for run in runs:
+        rules.setdefault((group(run), signature(run)), []).append(run)
+    return [run for of_rule in rules.values() for run in of_rule[process::processes]]
+
+
+def rule_of(known: Signature, steps_per_epoch: int) -> Rule:
+    """A rule as a program has it; equal for equal arguments, so that nothing is traced twice."""
+    return _rule(registry.family(known.optimizer), known.names, steps_per_epoch)
+
+
+@functools.cache
+def _rule(family: Family, names: tuple[str, ...], steps_per_epoch: int) -> Rule:
+    def make(numbers: Numbers) -> optax.GradientTransformation:
+        return registry.build(family, numbers, steps_per_epoch)
+
+    judged_by, divided_by = registry.eval_params(family, names), registry.preconditioner(family, names)
+    return Rule(family.name, names, make, judged_by, divided_by)
