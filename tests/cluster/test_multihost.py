@@ -10,7 +10,7 @@ import pytest
 import small
 from compared import assert_identical, by_run
 
-from jaxopt_study.engine.trainer import part
+from jaxopt_study.engine.groups import part
 from jaxopt_study.grids.run import product
 from jaxopt_study.storage import workdir
 

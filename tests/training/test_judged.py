@@ -18,7 +18,10 @@ from jaxopt_study.models.network import Variables
 from jaxopt_study.optimizers.foreign import rule
 from jaxopt_study.settings import Settings
 from jaxopt_study.training import judged
+from jaxopt_study.training.rules import Hyperparameters
 from jaxopt_study.training.step import init_run
+
+HYPERPARAMETERS = Hyperparameters(jnp.int32(0), {"learning_rate": jnp.float32(0.1)})
 
 
 class Linear(nn.Module):
@@ -94,7 +97,7 @@ def trainer(folder, module, optimizer="sgd"):
 def test_statistics_are_the_means_over_batches_whatever_their_momentum(tmp_path, strategy):
     study = trainer(tmp_path, Normed())
     batches, program = study.batches(16), study.program(study.groups[0], strategy)
-    state = init_run(jnp.uint32(3), {"learning_rate": jnp.float32(0.1)}, program)
+    state = init_run(jnp.uint32(3), HYPERPARAMETERS, program)
     others = jax.tree.map(lambda x: x + 0.1, state.variables.params)
     variables = Variables(others, state.variables.stats)
     found = jax.jit(lambda: judged.estimated_again(variables, state, jnp.bool_(True), batches, program))()
@@ -112,8 +115,8 @@ def test_statistics_are_the_means_over_batches_whatever_their_momentum(tmp_path,
 def test_a_rule_that_is_judged_where_it_trains_costs_nothing(tmp_path):
     study = trainer(tmp_path, Normed())
     program = study.program(study.groups[0], "map")
-    state = init_run(jnp.uint32(0), {"learning_rate": jnp.float32(0.1)}, program)
-    assert judged.judged(state, jnp.bool_(True), study.batches(16), program) is state.variables
+    state = init_run(jnp.uint32(0), HYPERPARAMETERS, program)
+    assert judged.judged(state, jnp.int32(0), jnp.bool_(True), study.batches(16), program) is state.variables
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from jaxopt_study.analysis.edge import EDGES, edge, over_edge
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
-from jaxopt_study.grids.run import make_run, stack
+from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES, History
 from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
@@ -103,13 +103,13 @@ def test_each_epoch_it_is_that_of_lanczos_to_one_percent(tmp_path, optimizer, st
     made = study(tmp_path, runs, devices=1, strategy=strategy)
     sweep = Sweep(made.program(made.groups[0], strategy), made.batches(16), jax.devices()[:1])
     assert sweep.curves == (*CURVES, "sharpness")
-    numbers, seeds, bounds = stack(runs), np.arange(2, dtype=np.uint32), np.full(2, 9, np.int32)
+    numbers, seeds, bounds = sweep.stacked(runs), np.arange(2, dtype=np.uint32), np.full(2, 9, np.int32)
     states = sweep.fill(sweep.idle(2), *sweep.put((numbers, seeds, np.ones(2, bool))))
     for _ in range(3):
         arguments = sweep.put((numbers, Limits(bounds, bounds)))
         states, report = sweep.compiled("epoch", 2)(states, *arguments, sweep.batches)
         for i, run in enumerate(runs):
-            expected = reference(made, run, jax.tree.map(lambda x, i=i: x[i], states))
+            expected = reference(made, run, sweep.own_state(run, jax.tree.map(lambda x, i=i: x[i], states)))
             np.testing.assert_allclose(report.metrics[i, -1], expected, rtol=0.01)
 
 
