@@ -24,14 +24,17 @@ from experiments.benchmarks.compiled import Step, step_of
 from experiments.command import flags as command
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.engine import devices
+from jaxopt_study.engine.groups import rule_of
 from jaxopt_study.engine.sweep import AXIS, jitted
-from jaxopt_study.engine.trainer import VAL_BATCH, maker
+from jaxopt_study.engine.trainer import VAL_BATCH
 from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.grids.run import Signature
 from jaxopt_study.models import article, article_fast
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import PRECISIONS
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.losses import LOSSES
+from jaxopt_study.training.rules import Rules
 from jaxopt_study.training.step import STRATEGIES, Program, shapes
 
 WITHOUT_DEVICE = {"xla_gpu_autotune_level": "0"}
@@ -88,7 +91,7 @@ def lowered(
     Args:
         on: a described device, or any: what was lowered for another platform than its own cannot be compiled.
         slots: runs that train at once.
-        rule: name of the optimizer.
+        rule: name of the optimizer, or names of several with commas between them.
         pixels: height and width of an image.
         kernels: ``fast`` (this project's layers, as XLA's products) or ``plain`` (Flax's).
         precision: one of ``settings.PRECISIONS``.
@@ -100,12 +103,15 @@ def lowered(
         if kernels == "plain"
         else article_fast.fast(shape, BATCH, native=False, dtype=dtype)  # this machine's kernels are not that one's
     )
-    family, steps = registry.family(rule), -(-TRAINING // BATCH)
+    steps = -(-TRAINING // BATCH)
+    signatures = [
+        Signature(name, tuple(number.name for number in registry.family(name).hyperparameters))
+        for name in rule.split(",")
+    ]
     program = Program(
         network=network,
         loss=LOSSES["sigmoid"],
-        make_optimizer=maker(family, steps),
-        hyperparameters=tuple(number.name for number in family.hyperparameters),
+        rules=Rules(tuple(rule_of(known, steps) for known in signatures)),
         diagnostics=True,
         stop_on_nonfinite=True,
         keep_best=False,

@@ -82,9 +82,11 @@ class Epoch:
         """Begins all runs anew."""
         padded = [*self.runs, *[self.runs[-1]] * (self.slots - len(self.runs))]
         bounds = np.full(self.slots, FOREVER, np.int32)
-        filling = (grid.stack(padded), np.zeros(self.slots, np.uint32), np.arange(self.slots) < len(self.runs))
+        filling = (self.sweep.stacked(padded), np.zeros(self.slots, np.uint32), np.arange(self.slots) < len(self.runs))
         self.states = self.sweep.fill(self.sweep.idle(self.slots), *self.sweep.put(filling))
-        self.numbers, self.limits = self.sweep.put((grid.stack(padded), Limits(*self.sweep.put((bounds, bounds)))))
+        self.numbers, self.limits = self.sweep.put(
+            (self.sweep.stacked(padded), Limits(*self.sweep.put((bounds, bounds))))
+        )
 
     def run(self, passes: int) -> EpochReport:
         """Trains so many epochs and returns the last one's report when all is computed."""
