@@ -1,13 +1,17 @@
 """Several orders of the data in one study: each run is that of a study with its data seed alone."""
 
+import csv
 import functools
 
+import commands
 import numpy as np
 import own_studies
 import pytest
 from compared import assert_identical
 
 import jaxopt_study as js
+from experiments import momentum_grid
+from experiments.command import results
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.data import load
 from jaxopt_study.report import tables
@@ -92,6 +96,16 @@ def test_the_report_has_the_components_of_variance(tmp_path):
     page = several.report().read_text()
     assert "order of the data, by configuration" in page
     assert (tmp_path / "tables" / "variance_components.csv").read_text().startswith("source,variance,sd,share,levels\n")
+
+
+def test_a_command_trains_reports_and_reads_several_splits(tmp_path):
+    grid = ("--learning_rates=0.05", "--momenta=0,0.9", "--data_seeds=2", f"--workdir={tmp_path}")
+    assert commands.run(momentum_grid, *commands.TINY, *grid) == 0
+    with (tmp_path / "summary.csv").open() as file:
+        assert sorted(row["data_seed"] for row in csv.DictReader(file)) == ["0", "0", "1", "1"]
+    assert len(set(workdir.read_config(tmp_path / "config.json")["data_seeds"].values())) == 2
+    found = results.read([tmp_path])
+    assert (len(found.histories), found.foreign) == (4, 0)
 
 
 BAD = [
