@@ -20,7 +20,7 @@ from experiments.article.claim import Claim
 from experiments.article.find import cell, common_seeds, family, horizon, require_learning
 from experiments.article.gains import compared_after, gain_table, gains, shown, told
 from experiments.article.part import NotApplicable, Part, Undecided
-from experiments.article.spread import partly_learning
+from experiments.article.spread import room_for_others
 from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
@@ -49,7 +49,7 @@ def n3(runs: Runs) -> Verdict:
     after = compared_after(pair)
     meaning = f"training loss of {ours.label} over that of plain momentum, mean of the first {after} epochs"
     part = _ahead(meaning, [gain.gains[seed] for seed in common_seeds([plain, ours])])
-    return decide([part._replace(cells=[plain, ours], no_interval=partly_learning(runs, [plain, ours]))])
+    return decide([part._replace(cells=[plain, ours], **room_for_others(runs, [plain, ours], part.finite()))])
 
 
 def most_cells(runs: Runs, *, curve: str) -> Verdict:

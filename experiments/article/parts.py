@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.article.find import common_seeds, diverged, horizon, require_learning, unsettled
 from experiments.article.part import Part
-from experiments.article.spread import agreement, judged_by, never_learns, partly_learning
+from experiments.article.spread import agreement, judged_by, never_learns, room_for_others
 from jaxopt_study.analysis.best import progress
 from jaxopt_study.analysis.minima import area_under_curve, crossing, losses, lowest, minimum, variance_of_epochs
 from jaxopt_study.analysis.runs import Cell, Runs
@@ -39,9 +39,8 @@ def less(
     pair = [first, second]
     values = [ours - other for ours, other in by_seed(pair, measure).tolist()]
     known = {"cells": pair} if runs is None else judged_by(runs, pair, measure, meaning)
-    if runs is not None and never_learns(runs, first) != never_learns(runs, second):
-        # Where half of the runs of the one were as those of the other, nothing would be known of which is above.
-        known |= {"step": 2 * abs(float(np.mean(values))), "agreement": agreement(runs)}
+    if runs is not None:
+        known |= room_for_others(runs, pair, values)
     return Part(f"{meaning}: {first.label} minus {second.label}", values, note=diverged(pair), **known)
 
 
@@ -155,9 +154,8 @@ def slower_to(runs: Runs, targets: Mapping[int, float], what: str, behind: Cell,
         values.append(slow / fast)
     note = f"not reached in every seed: {', '.join(sorted(missed))}" if missed else ""
     meaning = f"epochs to {what}: {behind.label} over {ahead.label}"
-    mixed = partly_learning(runs, cells)
-    part = Part(meaning, values, low=1.0, ratio=True, note=note, cells=cells, no_interval=mixed)
-    return part.open_if(unsettled(cells))
+    part = Part(meaning, values, low=1.0, ratio=True, note=note, cells=cells)
+    return part._replace(**room_for_others(runs, cells, part.finite())).open_if(unsettled(cells))
 
 
 def later_minimum(runs: Runs, late_one: Cell, early_one: Cell) -> Part:
@@ -167,6 +165,5 @@ def later_minimum(runs: Runs, late_one: Cell, early_one: Cell) -> Part:
     meaning = f"epochs to the smallest validation loss: {late_one.label} over {early_one.label}"
     values = (epochs[:, 0] / epochs[:, 1]).tolist()
     step = math.log1p(1 / float(np.nanmin(epochs))) if np.isfinite(epochs).any() else 0.0
-    mixed = partly_learning(runs, both)
-    part = Part(meaning, values, low=1.0, ratio=True, note=diverged(both), step=step, cells=both, no_interval=mixed)
-    return part.open_if(unsettled(both))
+    part = Part(meaning, values, low=1.0, ratio=True, note=diverged(both), step=step, cells=both)
+    return part._replace(**room_for_others(runs, both, part.finite())).open_if(unsettled(both))

@@ -72,6 +72,24 @@ def partly_learning(runs: Runs, cells: Sequence[Cell]) -> str:
     return ""
 
 
+def room_for_others(runs: Runs, pair: Sequence[Cell], values: Sequence[float]) -> dict[str, Any]:
+    """What a part about two configurations needs to know where one of them learns in no seed, or not in every seed.
+
+    Where one never learns and the other does, half of the runs of either might be as those of the other for all that a
+    few seeds can say: then nothing would be known of which is above. ``values`` are on the scale of the part's step.
+
+    Returns:
+        ``no_interval``, ``step`` and ``agreement`` of a :class:`experiments.article.verdict.Part`, those that are due.
+    """
+    if mixed := partly_learning(runs, pair):
+        return {"no_interval": mixed}
+    first, second = (never_learns(runs, cell) for cell in pair)
+    finite = [value for value in values if math.isfinite(value)]
+    if first == second or not finite:
+        return {}
+    return {"step": 2 * abs(sum(finite) / len(finite)), "agreement": agreement(runs)}
+
+
 def never_learns(runs: Runs, cell: Cell) -> bool:
     """Whether every run of a configuration diverged or is no better than guessing."""
     return all(fails(run, runs.chance) for run in cell.histories)
