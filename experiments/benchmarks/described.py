@@ -8,7 +8,10 @@ configuration, the memory of a slot, and the precisions of the products. What ca
 among kernels by timing them, which is left out without the device. Expected: see the README beside this file.
 """
 
+import json
+import os
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +31,7 @@ from jaxopt_study.engine.groups import rule_of
 from jaxopt_study.engine.sweep import AXIS, jitted
 from jaxopt_study.engine.trainer import VAL_BATCH
 from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.files import write_text
 from jaxopt_study.grids.run import Signature
 from jaxopt_study.models import article, article_fast
 from jaxopt_study.optimizers import registry
@@ -157,10 +161,12 @@ def define_flags() -> None:
     flags.DEFINE_enum("kernels", "fast", ["fast", "plain"], "This project's layers or Flax's own.")
     flags.DEFINE_enum("activations", "float32", ["float32", "bfloat16"], "Of convolutions and dense layers.")
     flags.DEFINE_string("rule", "momentum", "Name of the optimizer.")
+    flags.DEFINE_string("json", None, "File for the numbers too.")
 
 
 def run() -> None:
     """From the flags to the table."""
+    os.environ["CXX"] = ""  # this machine's kernels are not that one's
     options = flags.FLAGS
     if unknown := set(options.precisions) - set(PRECISIONS):
         raise InputError("--precisions", ",".join(sorted(unknown)), f"allowed are {', '.join(PRECISIONS)}")
@@ -168,25 +174,54 @@ def run() -> None:
         on = device()
     except RuntimeError as error:
         raise EnvironmentFault(f"no GPU can be described: {error}") from error
-    rows = []
+    rows, numbers = [], []
     for slots in common.whole_numbers("slots", options.slots):
         for precision in options.precisions:
             program = lowered(
                 on, slots, rule=options.rule, pixels=options.image_size, kernels=options.kernels, precision=precision,
                 activations=options.activations,
             )  # fmt: skip
-            rows.append((slots, precision, *cells(made(program), slots)))
-    columns = ("slots", "precision", "kernels a step", "MB", "MB a slot", "products", "convolutions", "compiling, s")
-    title = f"{options.kernels}, {options.image_size} pixels, {H100['name']}; MB: of an example and configuration"
+            numbers.append(numbers_of(made(program), slots, precision))
+            rows.append(
+                [", ".join(f"{n} {p}" for p, n in x.items()) if isinstance(x, dict) else x for x in numbers[-1]]
+            )
+    if options.json:
+        write_text(Path(options.json), json.dumps([row._asdict() for row in numbers]))
+    columns = [name.replace("_", " ") for name in Numbers._fields]
+    title = f"{options.kernels}, {options.image_size} pixels, {H100['name']}"
     Console(width=130).print(common.table(title, columns, rows))
 
 
-def cells(program: Made, slots: int) -> tuple[str, ...]:
-    """Of the table, for one program."""
-    step = program.step
-    products = ", ".join(f"{count} {name}" for name, count in step.products.items())
-    numbers = (f"{step.bytes / slots / BATCH / 1e6:.2f}", f"{program.temporary_bytes / slots / 1e6:.0f}")
-    return (str(len(step.kernels)), *numbers, products, str(step.convolutions), f"{program.seconds:.0f}")
+class Numbers(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        slots: runs that train at once.
+        precision: asked for.
+        kernels_a_step: of training.
+        megabytes: read and written by them for an example and configuration.
+        megabytes_a_slot: of temporaries.
+        products: how many of each precision the program has.
+        convolutions: that it has.
+        seconds: of compiling.
+    """
+
+    slots: int
+    precision: str
+    kernels_a_step: int
+    megabytes: float
+    megabytes_a_slot: float
+    products: dict[str, int]
+    convolutions: int
+    seconds: float
+
+
+def numbers_of(program: Made, slots: int, precision: str) -> Numbers:
+    """Of a compiled program."""
+    step, megabytes = program.step, round(program.step.bytes / slots / BATCH / 1e6, 2)
+    memory, seconds = round(program.temporary_bytes / slots / 1e6, 1), round(program.seconds, 1)
+    products = dict(step.products)
+    return Numbers(slots, precision, len(step.kernels), megabytes, memory, products, step.convolutions, seconds)
 
 
 if __name__ == "__main__":
