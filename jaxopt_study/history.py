@@ -48,7 +48,8 @@ class History:
         hyperparameters: the rule's numbers by their Optax names.
         seed: of the initial weights and the dropout masks.
         status: ``stopped`` (patience ran out), ``finished`` (all epochs trained), ``diverged``
-            (a loss, a weight or the rule's memory was not finite), ``failed`` (the run could not be trained) or
+            (a loss, a weight or the rule's memory was not finite, or weights stood still since the norm of a gradient
+            was not), ``failed`` (the run could not be trained) or
             ``halved`` (others were better when successive halving compared them).
         curves: float32 arrays ``[E]`` by the names in ``CURVES``, and of ``OPTIONAL_CURVES`` those that were asked
             for; entry ``e`` belongs to epoch ``e + 1``. The row of the epoch in which a run diverged is kept,
