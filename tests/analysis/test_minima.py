@@ -63,6 +63,11 @@ def test_what_is_not_below_guessing_has_not_learnt(chance, learnt):
     assert minima.seed_minima([run(**WHOLE)], chance=chance).learnt == learnt
 
 
+def test_a_mean_above_guessing_has_not_learnt_though_a_seed_has():
+    one = minima.seed_minima([run([0.2]), run([0.5])], chance=0.3)
+    assert (one.value > 0.3, one.worse, one.learnt) == (True, 1, False)
+
+
 def test_seeds_that_all_diverged_have_counts_and_no_numbers():
     one = minima.seed_minima([run([NAN], status="diverged", diverged_epoch=1)])
     assert np.isnan(one[:6]).all()
