@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import emulated
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.benchmarks import gpu_first, gpu_kernels, photographs, snapshot
+from experiments.benchmarks import gpu_first, gpu_kernels, gpu_study, photographs, snapshot
 from experiments.benchmarks.photographs import Pictures
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.storage.store import read_runs
@@ -168,27 +169,48 @@ def test_the_first_light_is_rehearsed(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_study_stops_in_time_goes_on_from_its_snapshot_and_joins_a_store(tmp_path):
+def test_a_study_out_of_time_goes_on_from_its_snapshot_elsewhere_to_the_same_results(tmp_path, monkeypatch):
     photographs.write(made_pictures(), tmp_path / "packs", most_bytes=30_000)
-    small = (f"--packs={tmp_path}/packs", "--image_size=32", "--parts=best")
 
-    def trained(name, epochs, *more):
-        where = (f"--output={tmp_path}/{name}", f"--workdir={tmp_path}/{name}_w", f"--max_epochs={epochs}")
-        result = command("gpu_study", *small, *where, *more)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return lines_of(tmp_path / name / "study.jsonl")
+    class OutOfTime(gpu_study.Told):
+        def epoch(self, *about):
+            super().epoch(*about)
+            self.until = 0.0 if self.epochs >= 9 else self.until
 
-    # No run is at its end by then: 20 s are kept for the last epoch.
-    first = trained("first", 3000, "--minutes=1.2")
-    assert first[-1]["at"] < 72
-    assert any("the time is up" in str(line.get("ended")) for line in first), first
-    assert max(first[-1]["files"].values()) < 16 << 20
-    second = trained("second", 3000, "--minutes=1.2", f"--previous={tmp_path}/first")
-    assert any(line["step"] == "best" and line.get("epochs", 0) for line in second)
+    def trained(name, told=gpu_study.Told):
+        monkeypatch.setattr(gpu_study, "Told", told)
+        lines = []
+        options = {"packs": [str(tmp_path / "packs")], "image_size": 8, "seeds": 1, "slots": 16, "max_epochs": 4}
+        begin = time.time()
+        where = {"workdir": str(tmp_path / name), "part": "best", "until": begin + 3600}
+        gpu_study.train(lambda **numbers: lines.append(numbers), **where, **options)
+        return lines
 
-    whole = trained("whole", 2, "--minutes=5")
-    assert [line["finished"] for line in whole if "finished" in line] == [10]
-    joined = command("gpu_study", f"--join={tmp_path}/whole", f"--workdir={tmp_path}/home")
+    whole, first = trained("whole"), trained("first", OutOfTime)
+    assert whole[-1] == {"finished": 10, "of": 10, "pending": 0}
+    assert first[-2]["ended"].startswith("the time is up")
+    assert first[-1]["pending"] > 0
+    assert snapshot.taken(tmp_path / "first", tmp_path / "out") == []
+    assert snapshot.joined(tmp_path / "out", tmp_path / "second")[1] == 1
+    assert trained("second")[-1] == whole[-1]
+    both = [read_runs(tmp_path / name) for name in ("whole", "second")]
+    assert both[0].keys() == both[1].keys()
+    for name, history in both[0].items():
+        for curve, values in history.curves.items():
+            np.testing.assert_array_equal(values, both[1][name].curves[curve], err_msg=f"{name} {curve}")
+
+
+@pytest.mark.slow
+def test_the_study_is_rehearsed_and_joins_a_store(tmp_path):
+    photographs.write(made_pictures(), tmp_path / "packs", most_bytes=30_000)
+    small = ("--image_size=8", "--max_epochs=2", "--parts=best", "--minutes=12")
+    where = (f"--packs={tmp_path}/packs", f"--output={tmp_path}/out", f"--workdir={tmp_path}/w")
+    result = command("gpu_study", *small, *where, seconds=800)
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = lines_of(tmp_path / "out" / "study.jsonl")
+    assert [line["finished"] for line in lines if "finished" in line] == [10]
+    assert max(lines[-1]["files"].values()) < 16 << 20
+    joined = command("gpu_study", f"--join={tmp_path}/out", f"--workdir={tmp_path}/home")
     assert joined.returncode == 0, joined.stderr
     assert len(read_runs(tmp_path / "home")) == 8
 
