@@ -120,4 +120,4 @@ def gather(folder: Path, processes: int) -> None:
 
 def _combined(parts: Sequence[Mapping[str, float]], largest: Sequence[str]) -> dict[str, float]:
     """One part of several: the ``largest`` of some numbers, sums of the others."""
-    return {name: (max if name in largest else sum)(part[name] for part in parts) for name in parts[0]}
+    return {name: (max if name in largest else sum)(part.get(name, 0) for part in parts) for name in parts[0]}

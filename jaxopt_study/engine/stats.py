@@ -14,6 +14,7 @@ def add(path: Path, scheduler: Scheduler, *, examples: int, seconds: float) -> N
     part = {
         "seconds": seconds,
         "compile_seconds": sweep.compile_seconds,
+        "compilations": sweep.compilations,
         "training_seconds": work.seconds,
         "examples": work.epochs_trained * examples,
         "epochs_trained": work.epochs_trained,
@@ -36,15 +37,16 @@ def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Sums, rates and maxima over the parts.
 
     ``examples_per_second`` is training examples times configurations over the time of the epochs, validation included,
-    compilation apart; ``goodput`` is epochs trained over epochs that the devices had room for.
+    compilation apart; ``compilations`` counts the epochs that were compiled (parts of before do not tell); ``goodput``
+    is epochs trained over epochs that the devices had room for.
     """
-    sums = {name: sum(part.get(name, 0) for part in parts) for name in parts[0]}
+    sums = {name: sum(part.get(name, 0) for part in parts) for name in {name: 0 for part in parts for name in part}}
     largest = ("slots", "devices", "peak_memory_bytes", "workers", "idle_share")  # the last two of clusters only
     return {
         "seconds": sums["seconds"],
         "compile_seconds": sums["compile_seconds"],
         "examples_per_second": sums["examples"] / max(sums["training_seconds"], 1e-9),
         "goodput": sums["epochs_trained"] / max(sums["epochs_computed"], 1),
-        **{name: sums[name] for name in ("epochs_trained", "epochs_computed", "runs")},
+        **{name: sums[name] for name in ("epochs_trained", "epochs_computed", "runs", "compilations") if name in sums},
         **{name: max(most) for name in largest if (most := [part[name] for part in parts if name in part])},
     }

@@ -63,6 +63,7 @@ class Sweep:
         self.layouts = dict(zip(signatures, layouts, strict=True))
         self._compiled: dict[tuple[str, int], Any] = {}
         self.compile_seconds = 0.0
+        self.compilations = 0
         self.memory_bytes = 0
 
     def peak_bytes(self) -> int:
@@ -155,6 +156,7 @@ class Sweep:
             options = COMPILER_OPTIONS.get((self.devices[0].platform, call))
             _EXECUTABLES[key] = getattr(self.calls, call).lower(*arguments).compile(compiler_options=options)
             self.compile_seconds += time.perf_counter() - begin
+            self.compilations += call == "epoch"
         executable = self._compiled[call, slots] = _EXECUTABLES[key]
         if call == "epoch":
             self.memory_bytes = max(self.memory_bytes, memory_of(executable))

@@ -1,5 +1,6 @@
 """All rules in one program: a run's results are those of its rule's own program, and one program is compiled."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +40,11 @@ def strategy(request):
 def mixed(strategy, tmp_path_factory):
     """All of them in one program: its histories, and how many epochs were compiled."""
     sweep._EXECUTABLES.clear()
-    study = small.study(tmp_path_factory.mktemp("mixed"), RUNS, strategy=strategy, devices=1, slots=4)
-    histories = by_rule(study.train())
-    return histories, sum(call == "epoch" for call, *_ in sweep._EXECUTABLES)
+    folder = tmp_path_factory.mktemp("mixed")
+    histories = by_rule(small.study(folder, RUNS, strategy=strategy, devices=1, slots=4).train())
+    compiled = sum(call == "epoch" for call, *_ in sweep._EXECUTABLES)
+    assert json.loads((folder / "stats.json").read_text())["compilations"] == compiled
+    return histories, compiled
 
 
 def test_the_epoch_is_compiled_once_for_all_rules(mixed, strategy):
