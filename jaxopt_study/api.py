@@ -1,7 +1,8 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,8 @@ class Study(Trainer):
         again = "run()" if self.own else "the same command"
         heard, minutes = [*self.callbacks, *callbacks], self.execution.max_minutes
         with remote.kept(self.workdir), watched(heard, max_minutes=minutes, again=again) as watcher:
-            self._train_until_decided(watcher)
+            for train in self._rounds():
+                train(watcher)
             for board in (each for each in heard if isinstance(each, TensorBoard)):
                 finished = self.finished
                 missing = {run: finished[run] for run in self.computations if run in finished}
@@ -213,25 +215,23 @@ class Study(Trainer):
                     watcher.tell(f"{count} runs that were trained before are now in {board.folder}")
         return tidy((self.fingerprints[run], history) for run, history in self.finished.items())
 
-    def _train_until_decided(self, watcher: Watcher) -> None:
+    def _rounds(self) -> Iterator[Callable[[Watcher], object]]:
+        """What trains the runs, again for those that are added as long as something is undecided."""
         most = self.execution.most_seeds
-        if most is None:
-            return self._train(watcher)
-        self.add(asked_before(self, most))
-        self._train(watcher)
-        while more := next_runs(self.runs, self.questions(self.histories, most), most):
+        if most is not None:
+            self.add(asked_before(self, most))
+        yield self._trained_by
+        while most is not None and (more := next_runs(self.runs, self.questions(self.histories, most), most)):
             self.add(more)
-            self._train(watcher)
+            yield self._trained_by
 
-    def _train(self, watcher: Watcher) -> None:
+    @property
+    def _trained_by(self) -> Callable[[Watcher], object]:
         if self.machines.cluster is not None:
             from jaxopt_study.cluster import driver  # Ray is an extra
 
-            driver.train(self, self.machines, watcher)
-        elif self.machines.distributed:
-            hosts.train(self, watcher)
-        else:
-            self.train(watcher)
+            return partial(driver.train, self, self.machines)
+        return partial(hosts.train, self) if self.machines.distributed else self.train
 
     def best(self, optimizer: str | None = None) -> Best:
         """The best configuration of what is finished, with means over the seeds and an interval.

@@ -5,11 +5,12 @@ The host is one epoch behind: it reads the report of an epoch while the next one
 yet is known to have ended on the device, so nothing is trained past it.
 """
 
+import contextlib
 import dataclasses
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -119,38 +120,41 @@ class Scheduler:
         EnvironmentFault: not even one run a device fits, or a checkpoint cannot be used. Interrupted: the watcher
         asked; OutOfTime: so it did, and an epoch at least was trained.
         """
+        with self._timed():
+            while self._more() or self.pending or self.active or self.waiting:
+                try:
+                    stop = self.watcher.stop()
+                    if stop is OutOfTime and self.flight is None and not self.work.epochs_trained:
+                        stop = None  # or a study whose compilation takes all of its time would never get anywhere
+                    due = stop or time.monotonic() - self.saved > self.checkpoint_seconds
+                    if due or self._ends_for_certain() or not (self.pending or self.active):
+                        self._read()
+                    if due:
+                        self._save(stop)
+                    if self.pending or self.active:
+                        self._fill_slots()
+                        numbers, limits = self.sweep.put((self._hyperparameters(), self._limits()))
+                        epoch = self.sweep.compiled("epoch", len(self.slots))
+                        self.states, report = epoch(self.states, numbers, limits, self.sweep.batches)
+                        launched = Flight(report, list(self.slots))
+                        self._read()
+                        self.flight = launched
+                    elif self.waiting:
+                        self._promote()
+                except jax.errors.JaxRuntimeError as error:
+                    if not memory.ran_out(error):
+                        raise
+                    self._resume(fewer(self.most, error))
+            self._read()
+
+    @contextlib.contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Counts the seconds within, but those of compilation."""
         begin, compiled = time.perf_counter(), self.sweep.compile_seconds
         try:
-            self._train()
+            yield
         finally:
             self.work.seconds = time.perf_counter() - begin - (self.sweep.compile_seconds - compiled)
-
-    def _train(self) -> None:
-        while self._more() or self.pending or self.active or self.waiting:
-            try:
-                stop = self.watcher.stop()
-                if stop is OutOfTime and self.flight is None and not self.work.epochs_trained:
-                    stop = None  # or a study whose compilation takes all of its time would never get anywhere
-                due = stop or time.monotonic() - self.saved > self.checkpoint_seconds
-                if due or self._ends_for_certain() or not (self.pending or self.active):
-                    self._read()
-                if due:
-                    self._save(stop)
-                if self.pending or self.active:
-                    self._fill_slots()
-                    numbers, limits = self.sweep.put((self._hyperparameters(), self._limits()))
-                    epoch = self.sweep.compiled("epoch", len(self.slots))
-                    self.states, report = epoch(self.states, numbers, limits, self.sweep.batches)
-                    launched = Flight(report, list(self.slots))
-                    self._read()
-                    self.flight = launched
-                elif self.waiting:
-                    self._promote()
-            except jax.errors.JaxRuntimeError as error:
-                if not memory.ran_out(error):
-                    raise
-                self._resume(fewer(self.most, error))
-        self._read()
 
     def _more(self) -> bool:
         """Takes in what the watcher adds; whether there was anything."""

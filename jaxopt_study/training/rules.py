@@ -81,7 +81,7 @@ class Layout(NamedTuple):
         """The memory with the rule's state in it, in the types that the memory has."""
         new = list(memory)
         for place, x in zip(self.places, jax.tree.leaves(state), strict=True):
-            new[place] = x.astype(new[place].dtype)
+            new[place] = jnp.asarray(x, new[place].dtype) if isinstance(x, int | float) else x.astype(new[place].dtype)
         return tuple(new)
 
 

@@ -86,7 +86,7 @@ def test_batches_are_aligned_whatever_their_sizes(dtype):
 
 def test_the_last_validation_batch_is_filled_up_with_examples_that_do_not_count():
     data = small.dataset()
-    _, _, (images, labels, weights) = batches_of(data, batch_size=8, val_batch_size=len(data.val_labels) - 1, seed=0)
+    images, labels, weights = batches_of(data, batch_size=8, val_batch_size=len(data.val_labels) - 1, seed=0).val
     flat = images.reshape(-1, *images.shape[2:])
     np.testing.assert_array_equal(flat[: len(data.val_labels)], data.val_images)
     np.testing.assert_array_equal(labels.ravel()[: len(data.val_labels)], data.val_labels)

@@ -11,6 +11,7 @@ from compared import assert_identical
 from jaxopt_study.engine import sweep
 from jaxopt_study.grids.run import make_run
 
+# With a small eps RMSprop and Adam make full steps of gradients that are rounding alone.
 RUNS = [
     make_run(name, numbers, seed)
     for name, numbers in [
@@ -18,8 +19,8 @@ RUNS = [
         ("momentum", {"learning_rate": 0.03, "momentum": 0.9}),
         ("momentum_ema", {"learning_rate": 0.03}),
         ("nesterov", {"learning_rate": 0.01, "weight_decay": 0.01, "max_norm": 0.5}),
-        ("rmsprop", {"learning_rate": 0.003}),
-        ("adam", {"learning_rate": 0.003}),
+        ("rmsprop", {"learning_rate": 0.003, "eps": 1e-3}),
+        ("adam", {"learning_rate": 0.003, "eps": 1e-3}),
         ("adagrad", {"learning_rate": 0.03}),
         ("cyclical", {"base_learning_rate": 0.01, "max_learning_rate": 0.1, "step_size": 2.0}),
     ]
@@ -62,7 +63,7 @@ def test_results_are_those_of_a_rules_own_program(name, strategy, mixed, tmp_pat
         if strategy == "map":
             assert_identical(history, mixed[0][key])
             continue
-        for curve in ("train_loss", "val_loss"):  # small gradients over small roots: rounding moves single updates
+        for curve in ("train_loss", "val_loss"):  # the sign of an update may be rounding's
             np.testing.assert_allclose(history.curves[curve], mixed[0][key].curves[curve], rtol=5e-4)
 
 

@@ -86,23 +86,23 @@ print(library.lanes())
 
 @needs_kernels
 def test_no_library_with_a_flipped_bit_is_loaded(tmp_path, monkeypatch):
-    monkeypatch.setattr(library, "_folder", lambda: tmp_path / "cache" / "native")
-    monkeypatch.setattr(library.ctypes, "CDLL", lambda path: pytest.fail(f"{path} was loaded"))
-    library._make_folder()
+    monkeypatch.setattr(libraries, "folder", lambda: tmp_path / "cache" / "native")
+    monkeypatch.setattr(libraries.ctypes, "CDLL", lambda path: pytest.fail(f"{path} was loaded"))
+    libraries._make_folder()
     (tmp_path / "cache").chmod(0o700)
     rng, content = np.random.default_rng(0), bytes(range(256)) * 8
-    path = library._folder() / library._named("key", content)
+    path = libraries.folder() / libraries._named("key", content)
     for bit in rng.choice(8 * len(content), 2500, replace=False):
         flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
         path.chmod(0o700)
-        assert library._cached("key") is None
+        assert libraries.cached("key") is None
         assert not path.exists()
     path.write_bytes(content)
     path.chmod(0o700)
     with pytest.raises(pytest.fail.Exception, match="was loaded"):
-        library._cached("key")
+        libraries.cached("key")
 
 
 @needs_kernels
