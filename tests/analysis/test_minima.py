@@ -66,6 +66,8 @@ def test_what_is_not_below_guessing_has_not_learnt(chance, learnt):
 def test_a_mean_above_guessing_has_not_learnt_though_a_seed_has():
     one = minima.seed_minima([run([0.2]), run([0.5])], chance=0.3)
     assert (one.value > 0.3, one.worse, one.learnt) == (True, 1, False)
+    at_guessing = minima.seed_minima([run([0.125]), run([0.375])], chance=0.25)
+    assert (at_guessing.value, at_guessing.worse, at_guessing.learnt) == (0.25, 1, False)
 
 
 def test_seeds_that_all_diverged_have_counts_and_no_numbers():

@@ -14,7 +14,7 @@ from experiments.article import facts as article
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.conditions import condition
 from jaxopt_study.grids.points import MOST_POINTS, points
-from jaxopt_study.grids.ranges import parsed, values
+from jaxopt_study.grids.ranges import MOST_OF_AXIS, parsed, values
 from jaxopt_study.optimizers import registry
 
 RATE, MOMENTUM = registry.OPTIMIZERS["momentum"].hyperparameters
@@ -58,6 +58,11 @@ def test_values_are_numbers_lists_and_ranges(spec, expected):
 )
 def test_arrays_scalars_and_iterators_are_values(spec, expected):
     assert values(spec, RATE) == expected
+
+
+def test_a_zero_has_no_sign_and_an_axis_may_have_its_most_values():
+    assert str(values(-0.0)) == "[0.0]"
+    assert len(values(range(1, MOST_OF_AXIS + 1))) == MOST_OF_AXIS
 
 
 def test_jax_scalars_are_numbers_of_a_listed_point():
