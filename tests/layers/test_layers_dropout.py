@@ -14,6 +14,12 @@ def mask(key=0, layer=0, rate=0.5, shape=SHAPE):
     return np.asarray(keep_mask(mask_seed(jax.random.key(key)), layer, shape, rate))
 
 
+def test_masks_are_those_that_stored_runs_were_trained_with():
+    assert mask_seed(jax.random.key(7)).tolist() == [2895194379, 4185947648]
+    kept = keep_mask(jnp.array([1, 77], jnp.uint32), 2, (5, 9), 0.6)
+    assert np.packbits(np.asarray(kept)).tobytes().hex() == "d8a8b1783090"
+
+
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.6])
 def test_the_dropped_share_is_the_rate_overall_and_along_every_axis(rate):
     kept = mask(rate=rate)
