@@ -90,9 +90,9 @@ def make_study(
         grid: one or several of :func:`~jaxopt_study.grids.grid.make_grid`; also runs, with their own seeds.
         seeds: 0 to this less 1 for every configuration.
         batch_size: training examples a step; several are an axis, each compiled by itself.
-        max_epochs, patience, data_seed, stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share,
-            sharpness: see :class:`~jaxopt_study.settings.Settings`; the seed is also that of the split of digits and
-            folders.
+        max_epochs, patience, data_seed, stop_on_nonfinite, halving: see :class:`~jaxopt_study.settings.Settings`; the
+            seed is also that of the split of digits and folders.
+        diagnostics, matmul_precision, test_share, sharpness: likewise.
         data_seeds: so many orders of the examples, of the seeds from ``data_seed`` on, and for data that are split here
             (digits, folders) so many splits: every configuration is trained with each, and ``data``, if it is a
             function, called with ``split_seed``. A run is that of a study with its data seed alone.
