@@ -32,6 +32,8 @@ MOST_PRODUCTS = 100
 TOLERANCE = 0.01
 """The residual at which a search ends, relative to the value: an eigenvalue is no further from the value than that, and
 no further than its square over the distance to the next one, relative too: 0.1% where that is 0.1."""
+AT_FIRST = 0.003
+"""The same in the first epoch, where the search begins anywhere and may come near the second largest first."""
 
 
 class Eigenpair(NamedTuple):
@@ -62,19 +64,22 @@ def measure(
         variables: Variables,
         opt_state: PyTree,
         hyperparameters: Hyperparameters,
+        epoch: jax.Array,
         prepared: PyTree,
         labels: jax.Array,
     ) -> tuple[jax.Array, jax.Array]:
         direction, _ = found
         product = hessian(variables, prepared, labels, program.network, program.loss)
         scale = program.rules.scale(hyperparameters, opt_state, variables.params)
-        pair = largest(product if scale is None else lambda v: scale * product(scale * v), direction)
+        tolerance = jnp.where(epoch == 0, AT_FIRST, TOLERANCE)
+        pair = largest(product if scale is None else lambda v: scale * product(scale * v), direction, tolerance)
         return pair.vector, pair.value
 
     with calls.switched_off(), jax.default_matmul_precision("float32"):
         prepared = program.network.prepare(images, True)
         found = (state.direction, jnp.float32(jnp.nan))
-        direction, value = of_run(running, found, state.variables, state.opt_state, hyperparameters, prepared, labels)
+        of_state = state.variables, state.opt_state, hyperparameters, state.epoch
+        direction, value = of_run(running, found, *of_state, prepared, labels)
     return state._replace(direction=direction), value
 
 
@@ -96,26 +101,22 @@ def hessian(variables: Variables, prepared: PyTree, labels: jax.Array, network: 
 
 
 class _Search(NamedTuple):
-    """Unit vectors and what the matrix makes of them, [P] each: where the search is, and the way that it came."""
+    """Where a search is, and the way that it came: unit vectors [P], and what the matrix makes of them.
+
+    ``uphill`` is where it looks next: the direction of the residual ``A v - value * v``, whose norm is ``rest``.
+    """
 
     at: jax.Array
-    product_at: jax.Array
+    image: jax.Array
     way: jax.Array
-    product_way: jax.Array
+    image_of_way: jax.Array
+    uphill: jax.Array
+    value: jax.Array
+    rest: jax.Array
     products: jax.Array
 
-    @property
-    def value(self) -> jax.Array:
-        """The Rayleigh quotient."""
-        return self.at @ self.product_at
 
-    @property
-    def residual(self) -> jax.Array:
-        """``A v - value * v``, [P]."""
-        return self.product_at - self.value * self.at
-
-
-def largest(product: Product, start: jax.Array) -> Eigenpair:
+def largest(product: Product, start: jax.Array, tolerance: jax.Array | float = TOLERANCE) -> Eigenpair:
     """The largest eigenvalue of a symmetric matrix, by conjugate gradients on the Rayleigh quotient.
 
     A power iteration takes ``A v`` for the next ``v``. This takes the best of what ``v``, ``A v`` and the step before
@@ -128,39 +129,41 @@ def largest(product: Product, start: jax.Array) -> Eigenpair:
     """
 
     def unsettled(search: _Search) -> jax.Array:
-        far = jnp.linalg.norm(search.residual) > TOLERANCE * jnp.abs(search.value)
+        far = search.rest > tolerance * jnp.abs(search.value)
         return jnp.logical_and(far, search.products < MOST_PRODUCTS)
 
-    at = start / jnp.linalg.norm(start)
-    begin = _Search(at, product(at), jnp.zeros_like(at), jnp.zeros_like(at), jnp.int32(1))
+    none, zero = jnp.zeros_like(start), jnp.float32(0)
+    uphill = start / jnp.linalg.norm(start)
+    begin = _Search(none, none, none, none, uphill, zero, jnp.float32(jnp.inf), jnp.int32(0))
     end = jax.lax.while_loop(unsettled, lambda search: _step(search, product), begin)
     return Eigenpair(end.value, end.at, end.products)
 
 
 def _step(search: _Search, product: Product) -> _Search:
-    """To the best of three vectors' span: where it is, the residual, the way that it came."""
-    uphill = search.residual / jnp.linalg.norm(search.residual)
-    vectors = [search.at, uphill]
-    products = [search.product_at, product(uphill)]
-    way, product_way = search.way, search.product_way
-    for v, of_v in zip(vectors, products, strict=True):
+    """To the best in the span of where it is, uphill, and the way that it came; of uphill alone in the first step."""
+    vectors, images = [search.at, search.uphill], [search.image, product(search.uphill)]
+    way, image_of_way = search.way, search.image_of_way
+    for v, image in zip(vectors, images, strict=True):
         part = v @ way
-        way, product_way = way - part * v, product_way - part * of_v
+        way, image_of_way = way - part * v, image_of_way - part * image
     norm = jnp.linalg.norm(way)
-    there = norm > 1e-3  # of a way that nearly lies in the others' span rounding is left; at first there is none
-    inverse = jnp.where(there, 1 / jnp.where(there, norm, 1), 0.0)
-    basis = jnp.stack([*vectors, way * inverse])
-    products_of_basis = jnp.stack([*products, product_way * inverse])
-    seen = basis @ products_of_basis.T
-    lowest = -2 * jnp.abs(seen).max() - 1
-    seen = (seen + seen.T) / 2 + jnp.diag(jnp.array([0.0, 0.0, 1.0])) * jnp.where(there, 0.0, lowest)
-    best = jnp.linalg.eigh(seen)[1][:, -1]
-    at, product_at = best @ basis, best @ products_of_basis
+    apart = norm > 1e-3  # else rounding is all that is left of it
+    inverse = jnp.where(apart, 1 / jnp.where(apart, norm, 1), 0.0)
+    basis, of_basis = jnp.stack([*vectors, way * inverse]), jnp.stack([*images, image_of_way * inverse])
+    seen = basis @ of_basis.T
+    below_all = -2 * jnp.abs(seen).max() - 1
+    absent = jnp.where(jnp.stack([search.products > 0, jnp.bool_(True), apart]), 0.0, below_all)
+    best = jnp.linalg.eigh((seen + seen.T) / 2 + jnp.diag(absent))[1][:, -1]
+    at, image = best @ basis, best @ of_basis
     onward = best.at[0].set(0.0)
-    way, product_way = onward @ basis, onward @ products_of_basis
+    way, image_of_way = onward @ basis, onward @ of_basis
     size, length = jnp.linalg.norm(at), jnp.linalg.norm(way)
-    length = jnp.where(length > 0, length, 1)
-    return _Search(at / size, product_at / size, way / length, product_way / length, search.products + 1)
+    at, image, length = at / size, image / size, jnp.where(length > 0, length, 1)
+    value = at @ image
+    residual = image - value * at
+    rest = jnp.linalg.norm(residual)
+    uphill = residual / jnp.where(rest > 0, rest, 1)
+    return _Search(at, image, way / length, image_of_way / length, uphill, value, rest, search.products + 1)
 
 
 def check(network: Network, loss: Loss, images: Any, labels: Any, name: str) -> None:

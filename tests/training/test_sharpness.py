@@ -1,5 +1,7 @@
 """The sharpness of a run is the largest eigenvalue that another method finds; what a rule bears is where it breaks."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,7 @@ from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES, History
+from jaxopt_study.models import article_fast
 from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.foreign import rule
@@ -132,20 +135,23 @@ def test_it_is_stored_where_it_was_asked_for_and_changes_nothing_else(tmp_path):
 
 
 class Convolved(nn.Module):
+    conv: Callable[..., jax.Array] | None
+
     @nn.compact
     def __call__(self, x):
-        x = nn.Conv(16, (3, 3), conv_general_dilated=js.conv)(x)
+        x = nn.Conv(16, (3, 3), conv_general_dilated=self.conv)(x)
         return nn.Dense(10)(js.max_pool(nn.relu(x), (2, 2), (2, 2)).reshape(len(x), -1))
 
 
-@pytest.mark.parametrize("make", [js.article_model, Convolved])
-def test_networks_with_kernels_in_cpp_have_the_hessian_of_plain_ones(make):
+@pytest.mark.parametrize("kernels", ["cpp", "cuda", "convolution"])
+def test_networks_with_kernels_have_the_hessian_of_plain_ones(kernels):
     data = js.load("digits", classes=["all"], train_examples=64)
     images, labels = data.train_images[:32], jnp.asarray(data.train_labels[:32])
-    if make is Convolved:
-        network, plain = (model_of(m).build((8, 8, 1), 10, 32) for m in (Convolved(), Convolved()))
+    if kernels == "convolution":
+        network, plain = (model_of(Convolved(conv)).build((8, 8, 1), 10, 32) for conv in (js.conv, None))
     else:
-        network, plain = (make(kernels=kernels).build((8, 8, 1), 10, 32) for kernels in ("fast", "plain"))
+        network = article_fast.fast((8, 8, 1), 32, outputs=10, cuda=kernels == "cuda")
+        plain = js.article_model(kernels="plain").build((8, 8, 1), 10, 32)
     variables = small.initial(network)
     loss = sharpness.Loss(lambda x, y: optax.softmax_cross_entropy_with_integer_labels(x, y), None)
     size = ravel_pytree(variables.params)[0].size
