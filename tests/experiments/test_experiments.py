@@ -63,7 +63,9 @@ def test_an_experiment_leaves_runs_tables_figures_verdicts_and_a_report(
     }  # fmt: skip
     told = capsys.readouterr()
     assert str(workdir) in told.out
-    assert {row["verdict"] for row in rows(workdir / "claims.csv")} == {"does not apply"}  # digits are no photographs
+    verdicts = {row["id"]: row["verdict"] for row in rows(workdir / "claims.csv")}
+    assert verdicts.pop("A2") in ("does not apply", "undecided")  # an identity of two rules, on any data
+    assert set(verdicts.values()) == {"does not apply"}  # digits are no photographs
     assert "contradicted" not in told.out
 
 
