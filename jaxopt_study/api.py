@@ -12,9 +12,8 @@ from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.guessing import status
 from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import by_configuration
-from jaxopt_study.cluster import hosts
+from jaxopt_study.cluster import hosts, ready
 from jaxopt_study.data import Dataset, load
-from jaxopt_study.engine import devices
 from jaxopt_study.engine.allocation import Questions, asked_before, next_runs
 from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
@@ -27,7 +26,7 @@ from jaxopt_study.models.own import model_of
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.foreign import check_weights
 from jaxopt_study.report import outcome
-from jaxopt_study.settings import Execution, Machines, Settings, check_sequence, check_whole, own_switches
+from jaxopt_study.settings import Execution, Machines, Settings, check_sequence, check_until, check_whole, own_switches
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
@@ -132,12 +131,12 @@ def make_study(
             raise InputError("--data_seeds", data_seeds, "not allowed with --cluster; --distributed is")
         orders = range(data_seed, data_seed + data_seeds)
         runs = [run._replace(data_seed=order) for order in orders for run in runs]
-    _check_until(execution or said, seeds, data_seeds, settings, machines)
+    check_until(execution or said, seeds, data_seeds, settings, machines)
     network = model_of(model)
     folder = _folder(workdir, machines)
     if tensorboard:
         callbacks = [*callbacks, TensorBoard(folder / "tensorboard")]
-    _prepare(execution or said, machines)
+    ready.prepare(execution or said, machines)
     dataset = _dataset(data, data_seed, named=data_seeds is not None)
     datasets = {data_seed: dataset} if data_seeds else {}
     for order in range(data_seed + 1, data_seed + (data_seeds or 1)):
@@ -184,7 +183,7 @@ class Study(Trainer):
 
     @own_switches()
     def plan(self) -> list[Part]:
-        """What would be trained, in how much memory and time: a part for every rule and batch size."""
+        """What would be trained, in how much memory and time: a part for every batch size and order of the data."""
         return plan(self)
 
     @own_switches()
@@ -307,47 +306,10 @@ def _dataset(data: object, seed: int, *, named: bool) -> Dataset:
     return data
 
 
-def _check_until(
-    execution: Execution, seeds: int, data_seeds: int | None, settings: Settings, machines: Machines
-) -> None:
-    """Refuses what seeds cannot be added to."""
-    most = execution.most_seeds
-    if most is None:
-        return
-    check_whole("--max_seeds", most, max(seeds, 2))
-    if data_seeds is not None:
-        raise InputError("--data_seeds", data_seeds, "not allowed with --until")
-    if settings.halving is not None:
-        raise InputError("--halving", settings.halving, "not allowed with --until: its runs depend on each other")
-    if machines.distributed:
-        raise InputError("--distributed", True, "not allowed with --until; --cluster is")
-
-
 def _folder(workdir: object, machines: Machines) -> Path:
     if not isinstance(workdir, str | Path) or not str(workdir):
         raise InputError("workdir", repr(workdir), "allowed is the path of a folder, or a URL of object storage")
     return folders.check(remote.place(workdir, shared=machines.distributed).expanduser())
-
-
-def _prepare(execution: Execution, machines: Machines) -> None:
-    """Makes the devices ready that this process trains on; with a cluster it trains on none.
-
-    Raises:
-        InputError: more devices than there are.
-        EnvironmentFault: Ray is not installed, or no cluster or process answers.
-    """
-    if machines.cluster is None:
-        devices.use_all_cores(execution.devices)
-        if machines.distributed:
-            hosts.join(machines.coordinator, machines.processes, machines.process_id)
-        devices.choose(execution.devices)
-        return
-    if execution.devices is not None:
-        raise InputError("--devices", execution.devices, "not allowed with --cluster, which has --cpus_per_worker")
-    from jaxopt_study.cluster import connect  # Ray is an extra
-
-    connect.connect(machines.cluster)  # before JAX has threads: Ray starts processes
-    devices.configure(only_cpu=True)  # the accelerator is the workers'
 
 
 def _check_outputs(study: Study) -> None:

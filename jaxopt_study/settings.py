@@ -220,3 +220,19 @@ class Machines:
         if self.process_id is not None and self.process_id >= (self.processes or 0):
             allowed = "allowed is a whole number from 0 to --processes less 1"
             raise InputError("--process_id", self.process_id, allowed)
+
+
+def check_until(
+    execution: Execution, seeds: int, data_seeds: int | None, settings: Settings, machines: Machines
+) -> None:
+    """Refuses what seeds cannot be added to."""
+    most = execution.most_seeds
+    if most is None:
+        return
+    check_whole("--max_seeds", most, max(seeds, 2))
+    if data_seeds is not None:
+        raise InputError("--data_seeds", data_seeds, "not allowed with --until")
+    if settings.halving is not None:
+        raise InputError("--halving", settings.halving, "not allowed with --until: its runs depend on each other")
+    if machines.distributed:
+        raise InputError("--distributed", True, "not allowed with --until; --cluster is")

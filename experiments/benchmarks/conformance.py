@@ -107,9 +107,10 @@ def study_of(family: Family, rates: tuple[float, ...], folder: Path) -> Trainer:
 
 def filled(sweep: Sweep, study: Trainer) -> tuple[RunState, PyTree]:
     """Both runs at their beginning, and what an epoch of theirs takes."""
-    numbers, bounds = sweep.stacked(study.runs), np.full(2, 9, np.int32)
+    numbers = sweep.stacked(study.runs)
+    bounds: Any = np.full(2, 9, np.int32)
     states = sweep.fill(sweep.idle(2), *sweep.put((numbers, np.arange(2, dtype=np.uint32), np.ones(2, bool))))
-    return states, sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put
+    return states, sweep.put((numbers, Limits(bounds, bounds)))
 
 
 def trained(sweep: Sweep, states: RunState, numbers: PyTree) -> RunState:

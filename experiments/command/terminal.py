@@ -15,7 +15,7 @@ from jaxopt_study.analysis.best import best_places
 from jaxopt_study.analysis.guessing import WORSE, status
 from jaxopt_study.analysis.minima import seed_minima
 from jaxopt_study.analysis.numbers import listed
-from jaxopt_study.analysis.runs import by_configuration
+from jaxopt_study.analysis.runs import by_configuration, describe
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
@@ -86,21 +86,25 @@ def _number(value: tables.Value, digits: str) -> str:
     return f"{value:{digits}}" if isinstance(value, int | float) and np.isfinite(value) else ""
 
 
+CONFIGURATION = "configuration"
+
+
 def table(grouped: Sequence[Sequence[History]], chance: float = math.inf) -> Table:
     """A row a configuration, over its seeds: lowest validation loss, its epoch, how the runs ended."""
     names = varied([history for group in grouped for history in group])
     result = Table(title="Lowest validation loss of each configuration (mean over seeds, lowest to highest)")
     for name in names:
-        result.add_column(name, justify="right")
+        if name == CONFIGURATION:
+            result.add_column(name, overflow="fold")
+        else:
+            result.add_column(name, justify="right")
     for name in ("min val loss", "range", "accuracy", "at epoch", "train loss", "epochs", "status"):
-        result.add_column(name, justify="left" if name == "status" else "right")
+        result.add_column(name, justify="left" if name == "status" else "right", overflow="fold")
     several = {name: [group[0].hyperparameters.get(name) for group in grouped] for name in names}
     texts = {name: wording.apart(values) for name, values in several.items()}
     best = best_places([seed_minima(group, chance=chance) for group in grouped])[:1]
     for place, group in enumerate(grouped):
-        values = {name: of[place] for name, of in texts.items()} | {
-            "optimizer": registry.family(group[0].optimizer).title
-        }
+        values = {name: of[place] for name, of in texts.items()} | {CONFIGURATION: in_words(group[0])}
         loss, low, high, epoch, train, accuracy, *_ = seed_minima(group, chance=chance)
         mark = " *" if place in best else ""
         result.add_row(
@@ -119,11 +123,19 @@ def table(grouped: Sequence[Sequence[History]], chance: float = math.inf) -> Tab
 
 
 def varied(histories: Sequence[History]) -> list[str]:
-    """Names of what differs between the configurations."""
+    """Names of what differs between the configurations; of several rules, whose numbers are others, one for all."""
+    if len({history.optimizer for history in histories}) > 1:
+        return [CONFIGURATION]
     names = dict.fromkeys(name for history in histories for name in history.hyperparameters)
     several = [n for n in names if len({history.hyperparameters.get(n) for history in histories}) > 1]
-    optimizers = {history.optimizer for history in histories}
-    return (["optimizer"] if len(optimizers) > 1 or not several else []) + several
+    return several or [CONFIGURATION]
+
+
+def in_words(history: History) -> str:
+    """A rule by its title, and its numbers but for the defaults."""
+    family = registry.family(history.optimizer)
+    usual = {number.name: number.default for number in family.hyperparameters}
+    return describe(family.title, history.hyperparameters, usual)
 
 
 def endings(group: Sequence[History], chance: float) -> str:

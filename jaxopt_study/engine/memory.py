@@ -1,10 +1,13 @@
 """How many runs fit: from the memory that the compiled program asks for and the memory that the device has."""
 
+import warnings
+
 import jax
 import psutil
 
 from jaxopt_study.engine import cgroups
 from jaxopt_study.engine.sweep import Sweep, memory_of
+from jaxopt_study.errors import EnvironmentFault
 
 # Chosen, not measured: on CPU what the runs share should be a small part of a step by then. On an accelerator the
 # memory decides.
@@ -52,3 +55,12 @@ def slots_for(sweep: Sweep, runs: int, asked: int | None = None) -> int:
         share = max(room - data, 0) / max(needed - data, 1)
         slots = max(len(sweep.devices), min(slots - 1, int(slots * share)))
     return slots
+
+
+def fewer(slots: int, error: Exception) -> int:
+    """Half the slots, with a warning; EnvironmentFault if there was but one."""
+    if slots == 1:
+        raise EnvironmentFault("the device has not enough memory for a single run") from error
+    message = f"out of memory with {slots} slots; going on with {slots // 2} from the last checkpoint"
+    warnings.warn(message, stacklevel=3)
+    return slots // 2

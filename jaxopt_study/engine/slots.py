@@ -8,7 +8,6 @@ yet is known to have ended on the device, so nothing is trained past it.
 import contextlib
 import dataclasses
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -21,7 +20,6 @@ from jaxopt_study.engine.halving import Rungs
 from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
-from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import Run, Signature, signature
 from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
@@ -29,7 +27,6 @@ from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.training.epoch import EpochReport
 from jaxopt_study.training.rules import Hyperparameters
-from jaxopt_study.training.step import STRATEGIES
 
 PyTree = Any
 
@@ -76,7 +73,7 @@ class Scheduler:
     ) -> None:
         self.sweep, self.totals, self.settings, self.keep, self.watcher = sweep, totals, settings, keep, watcher
         self.checkpoints, self.checkpoint_seconds = checkpoints, 60 * checkpoint_minutes
-        self.in_turn = sweep.program.strategy == STRATEGIES["map"]  # only running slots cost anything
+        self.in_turn = sweep.program.strategy.in_turn  # only running slots cost anything
         self.template = runs[0]
         self.closed = True
         self.work = Work()
@@ -144,7 +141,7 @@ class Scheduler:
                 except jax.errors.JaxRuntimeError as error:
                     if not memory.ran_out(error):
                         raise
-                    self._resume(fewer(self.most, error))
+                    self._resume(memory.fewer(self.most, error))
             self._read()
 
     @contextlib.contextmanager
@@ -294,12 +291,3 @@ class Scheduler:
 
     def _hyperparameters(self) -> Hyperparameters:
         return self.sweep.stacked([run or self.template for run in self.slots])
-
-
-def fewer(slots: int, error: Exception) -> int:
-    """Half the slots, with a warning; EnvironmentFault if there was but one."""
-    if slots == 1:
-        raise EnvironmentFault("the device has not enough memory for a single run") from error
-    message = f"out of memory with {slots} slots; going on with {slots // 2} from the last checkpoint"
-    warnings.warn(message, stacklevel=3)
-    return slots // 2

@@ -1,4 +1,4 @@
-"""How the work went: stats.json, a part for every rule and call, and their totals."""
+"""How the work went: stats.json, a part for every program and call, and their totals."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

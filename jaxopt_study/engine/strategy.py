@@ -106,9 +106,9 @@ def epoch_timer(sweep: Sweep, run: Run, slots: int) -> Callable[[], float]:
     """Compiles the epoch, fills all slots with one run; returns what trains them for an epoch and tells its seconds."""
     padded = sweep.padded(slots)
     numbers, seeds = sweep.stacked([run] * padded), np.zeros(padded, np.uint32)
-    bounds = np.full(padded, 1_000_000, np.int32)
+    bounds: Any = np.full(padded, 1_000_000, np.int32)
     states = sweep.fill(sweep.idle(padded), *sweep.put((numbers, seeds, np.arange(padded) < slots)))
-    numbers, limits = sweep.put((numbers, Limits(bounds, bounds)))  # type: ignore[arg-type]  # host arrays until put
+    numbers, limits = sweep.put((numbers, Limits(bounds, bounds)))
     epoch = sweep.compiled("epoch", padded)
 
     def seconds() -> float:

@@ -21,7 +21,8 @@ from jaxopt_study.kernels import compiled
 FOLDER = Path(__file__).parent / "cuda"
 FLAGS = ("-std=c++17", "-O3", "-w")
 _SOURCES = (
-    "warp.h", "arrays.h", "dropout.h", "forward.h", "backward.h", "gradients.h", "operands.h", "library.cu",
+    "../cpu/hash.h", "warp.h", "arrays.h", "dropout.h", "forward.h", "backward.h", "gradients.h", "operands.h",
+    "library.cu",
 )  # fmt: skip
 HANDLERS = ("block", "block_gradient")
 _log = logging.getLogger(__name__)

@@ -145,7 +145,8 @@ def random_direction(seed: jax.Array, params: PyTree) -> jax.Array:
 def shapes(program: Program) -> tuple[RunState, Hyperparameters]:
     """Shapes and types of a run's state and of its hyperparameters."""
     scalar = jax.ShapeDtypeStruct((), jnp.float32)
-    own: Any = Hyperparameters(scalar.update(dtype=jnp.int32), dict.fromkeys(program.rules.names, scalar))  # type: ignore[arg-type]  # shapes
+    numbers: Any = dict.fromkeys(program.rules.names, scalar)
+    own: Any = Hyperparameters(scalar.update(dtype=jnp.int32), numbers)
     seed = scalar.update(dtype=jnp.uint32)
     state: RunState = jax.eval_shape(lambda seed, own: init_run(seed, own, program), seed, own)
     return state, own

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from jax._src import lru_cache
 
 from jaxopt_study.engine import compiled
 
@@ -57,7 +58,7 @@ def test_a_damaged_program_is_compiled_again_and_mended(programs):
 
 def test_no_flipped_bit_is_read(tmp_path):
     rng, value = np.random.default_rng(0), bytes(range(256)) * 8
-    cache = compiled.CheckedCache(str(tmp_path), max_size=-1)
+    cache = compiled.CheckedCache(lru_cache.LRUCache(str(tmp_path), max_size=-1), tmp_path)
     cache.put("whole", value)
     content = (tmp_path / "whole-cache").read_bytes()
     assert cache.get("whole") == value
@@ -74,10 +75,18 @@ def test_a_folder_of_the_user_s_own_has_what_jax_writes(tmp_path, monkeypatch):
     from jax._src import compilation_cache
 
     monkeypatch.setattr(compilation_cache, "LRUCache", compilation_cache.LRUCache)
-    compiled.check(tmp_path / "ours")
+    for _ in range(2):  # the second time finds what the first has put there
+        compiled.check(tmp_path / "ours")
     for name in ("ours", "theirs"):
         cache, _ = compilation_cache.get_file_cache(str(tmp_path / name))
         cache.put("key", b"content")
         assert cache.get("key") == b"content"
     assert (tmp_path / "theirs" / "key-cache").read_bytes() == b"content"
     assert (tmp_path / "ours" / "key-cache").read_bytes() != b"content"
+    assert len((tmp_path / "ours" / "key-cache").read_bytes()) == len(b"content") + 32
+
+
+def test_a_jax_that_makes_its_caches_elsewhere_keeps_its_own(tmp_path, monkeypatch):
+    for place in (None, object()):
+        monkeypatch.setattr(compiled, "_place", place)
+        compiled.check(tmp_path)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from made_runs import history
+from rich.console import Console
 
 from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
@@ -149,3 +150,22 @@ def test_the_terminal_says_nothing_of_claims_where_none_applies(tmp_path, capsys
     said = judge(catalogue.claims(), ArticleRuns([history()], article_data=True))
     terminal.show([history()], best, said, [], tmp_path, 0.69)
     assert "claims: 0 supported, 0 contradicted, " in capsys.readouterr().out
+
+
+def test_at_80_columns_a_table_of_several_rules_cuts_nothing():
+    numbers = {
+        "rmsprop": {"decay": 0.95},
+        "adam": {"b1": 0.5, "b2": 0.999},
+        "adagrad": {},
+        "nesterov": {"momentum": 0.9},
+    }
+    runs = [
+        [history(name, seed, learning_rate=10**-2.5, val=[0.7, 0.123456], train=[0.7, 0.2], **own) for seed in (0, 1)]
+        for name, own in numbers.items()
+    ]
+    console = Console(width=80, record=True)
+    console.print(terminal.table(runs))
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("0.1235") == 3 * len(numbers)  # the mean, and both ends of the range
+    assert max(map(len, text.splitlines())) <= 80

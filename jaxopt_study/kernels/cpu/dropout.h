@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "hash.h"
 #include "vectors.h"
 
 namespace study {
@@ -29,18 +30,6 @@ class Dropout {
   }
 
  private:
-  static constexpr uint32_t WEYL = 0x9E3779B1u;
-
-  template <typename Number>
-  INLINE Number hash(Number x, Number tweak) {
-    x ^= x >> 16;
-    x *= 0x7FEB352Du;
-    x ^= tweak;
-    x ^= x >> 15;
-    x *= 0x846CA68Bu;
-    return x ^ (x >> 16);
-  }
-
   ptrdiff_t words_;
   uint32_t least_, start_, tweak_;
   float factor_;

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "../cpu/hash.h"
 #include "arrays.h"
 
 namespace study {
@@ -36,18 +37,6 @@ class Dropout {
   }
 
  private:
-  static constexpr uint32_t WEYL = 0x9E3779B1u;
-
-  template <typename Number>
-  static DEVICE Number hash(Number x, uint32_t tweak) {
-    x ^= x >> 16;
-    x *= 0x7FEB352Du;
-    x ^= tweak;
-    x ^= x >> 15;
-    x *= 0x846CA68Bu;
-    return x ^ (x >> 16);
-  }
-
   uint32_t words_, least_, start_, tweak_;
   float factor_;
 };
