@@ -33,6 +33,7 @@ from jaxopt_study.engine.trainer import VAL_BATCH
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.files import write_text
 from jaxopt_study.grids.run import Signature
+from jaxopt_study.kernels import compiled, cuda_library
 from jaxopt_study.models import article, article_fast
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import PRECISIONS
@@ -97,7 +98,8 @@ def lowered(
         slots: runs that train at once.
         rule: name of the optimizer, or names of several with commas between them.
         pixels: height and width of an image.
-        kernels: ``fast`` (this project's layers, as XLA's products) or ``plain`` (Flax's).
+        kernels: ``fast`` (this project's layers, as XLA's products), ``cuda`` (its kernels, see :func:`known`) or
+            ``plain`` (Flax's).
         precision: one of ``settings.PRECISIONS``.
         activations: ``float32`` or ``bfloat16``.
     """
@@ -105,7 +107,7 @@ def lowered(
     network = (
         article.plain(shape, dtype=dtype)
         if kernels == "plain"
-        else article_fast.fast(shape, BATCH, native=False, dtype=dtype)  # this machine's kernels are not that one's
+        else article_fast.fast(shape, BATCH, native=False, cuda=kernels == "cuda", dtype=dtype)
     )
     steps = -(-TRAINING // BATCH)
     signatures = [
@@ -144,6 +146,15 @@ def lowered(
     return jitted(program, mesh).epoch.trace(*arguments, batches).lower(lowering_platforms=("cuda",))
 
 
+def known() -> None:
+    """Tells XLA of the kernels in CUDA, as the C++ compiler makes them: what is compiled here is never run.
+
+    Raises:
+        FileNotFoundError: there is no C++ compiler.
+    """
+    cuda_library.register(compiled.load(cuda_library.host_recipe()), "CUDA")
+
+
 def made(program: Any) -> Made:
     """Compiles what was lowered; 30 s of a core and more."""
     begin = time.perf_counter()
@@ -158,7 +169,7 @@ def define_flags() -> None:
     flags.DEFINE_list("slots", ["1", "64"], "Runs that train at once, each at least 1.")
     flags.DEFINE_list("precisions", ["float32"], f"Of {', '.join(PRECISIONS)}.")
     flags.DEFINE_integer("image_size", 128, "Height and width in pixels.", 2)
-    flags.DEFINE_enum("kernels", "fast", ["fast", "plain"], "This project's layers or Flax's own.")
+    flags.DEFINE_enum("kernels", "fast", ["fast", "cuda", "plain"], "This project's layers, its kernels, Flax's own.")
     flags.DEFINE_enum("activations", "float32", ["float32", "bfloat16"], "Of convolutions and dense layers.")
     flags.DEFINE_string("rule", "momentum", "Name of the optimizer.")
     flags.DEFINE_string("json", None, "File for the numbers too.")
@@ -166,14 +177,16 @@ def define_flags() -> None:
 
 def run() -> None:
     """From the flags to the table."""
-    os.environ["CXX"] = ""  # this machine's kernels are not that one's
     options = flags.FLAGS
     if unknown := set(options.precisions) - set(PRECISIONS):
         raise InputError("--precisions", ",".join(sorted(unknown)), f"allowed are {', '.join(PRECISIONS)}")
     try:
         on = device()
-    except RuntimeError as error:
+        if options.kernels == "cuda":
+            known()
+    except (RuntimeError, FileNotFoundError) as error:
         raise EnvironmentFault(f"no GPU can be described: {error}") from error
+    os.environ["CXX"] = ""  # this machine's kernels are not that one's
     rows, numbers = [], []
     for slots in common.whole_numbers("slots", options.slots):
         for precision in options.precisions:

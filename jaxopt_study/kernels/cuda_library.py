@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jax
 
-from jaxopt_study.kernels import compiled
+from jaxopt_study.kernels import compiled, library
 
 FOLDER = Path(__file__).parent / "cuda"
 FLAGS = ("-std=c++17", "-O3", "-w")
@@ -92,6 +92,24 @@ def recipe(architectures: Sequence[str]) -> compiled.Recipe:
         key=compiled.key_of(nvcc, _version(), FLAGS, list(architectures)),
         compiler=nvcc[0],
         commands=[[*command(nvcc, architectures), "-shared", "-Xcompiler", "-fPIC"]],
+        symbols=tuple(f"jaxopt_study_cuda_{handler}" for handler in HANDLERS),
+        lanes="jaxopt_study_cuda_lanes",
+        timeout_s=300,
+    )
+
+
+def host_recipe() -> compiled.Recipe:
+    """How the same sources are made for the CPU: values without speed, for whoever has no GPU.
+
+    Raises:
+        FileNotFoundError: there is no C++ compiler.
+    """
+    compiler = library.compiler()
+    flags = ["-std=c++17", "-O1", "-w", "-Wno-psabi", "-shared", "-fPIC", f"-I{jax.ffi.include_dir()}", "-x", "c++"]
+    return compiled.Recipe(
+        key=compiled.key_of(compiler, _version(), flags),
+        compiler=compiler[0],
+        commands=[[*compiler, *flags, str(FOLDER / "library.cu")]],
         symbols=tuple(f"jaxopt_study_cuda_{handler}" for handler in HANDLERS),
         lanes="jaxopt_study_cuda_lanes",
         timeout_s=300,

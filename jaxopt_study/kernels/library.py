@@ -62,11 +62,11 @@ def _load() -> int:
 
 
 def _recipe() -> compiled.Recipe:
-    compiler = _compiler()
-    command = [*compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / "library.cc")]
+    cpp = compiler()
+    command = [*cpp, *_FLAGS, f"-I{jax.ffi.include_dir()}", str(_FOLDER / "library.cc")]
     return compiled.Recipe(
-        key=compiled.key_of(compiler, _version(), _FLAGS, _processor()),
-        compiler=compiler[0],
+        key=compiled.key_of(cpp, _version(), _FLAGS, _processor()),
+        compiler=cpp[0],
         commands=[[*command, processor] for processor in _FOR_THIS_PROCESSOR],
         symbols=tuple(f"jaxopt_study_{handler}" for handler in _HANDLERS),
         lanes="jaxopt_study_lanes",
@@ -74,7 +74,12 @@ def _recipe() -> compiled.Recipe:
     )
 
 
-def _compiler() -> list[str]:
+def compiler() -> list[str]:
+    """The command of the C++ compiler: what ``CXX`` names, else the first of the usual ones.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     if (command := compiled.named("CXX")) is not None:
         return command
     path = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)

@@ -14,9 +14,9 @@ from experiments.benchmarks.compiled import step_of
 from jaxopt_study.engine.memory import MARGIN
 
 SLOTS = 64
-KERNELS_A_STEP = 195  # 179 with jaxlib 0.11.2 in November 2026
-MEGABYTES = 9.0  # read and written for an example and configuration; 8.5
-MEGABYTES_A_SLOT = 55.0  # of temporaries; 49
+# At most so many kernels a step, megabytes read and written for an example and configuration, megabytes of temporaries
+# a slot. With jaxlib 0.11.2 in November 2026 they are 179, 8.5, 49 and, with kernels in CUDA, 113, 1.8, 27.5.
+BUDGETS = {"fast": (195, 9.0, 55.0), "cuda": (125, 2.0, 31.0)}
 
 
 def products(text):
@@ -50,22 +50,23 @@ def test_a_plain_convolution_of_many_runs_is_seen():
     assert re.search(r"feature_group_count = [2-9]", text)
 
 
-def test_the_program_for_an_h100_stays_within_its_budgets(tmp_path):
+@pytest.mark.parametrize("kernels", BUDGETS)
+def test_the_program_for_an_h100_stays_within_its_budgets(tmp_path, kernels):
     pytest.importorskip("jax_cuda13_plugin")
     line = [
         sys.executable,
         "-m",
         "experiments.benchmarks.described",
         f"--slots={SLOTS}",
+        f"--kernels={kernels}",
         f"--json={tmp_path}/made.json",
     ]
     subprocess.run(line, cwd=Path(__file__).parents[2], check=True, timeout=900)
     (made,) = json.loads((tmp_path / "made.json").read_text())
     assert made["products"].keys() == {"highest"}
     assert made["convolutions"] == 0
-    assert made["kernels_a_step"] <= KERNELS_A_STEP
-    assert made["megabytes"] <= MEGABYTES
-    assert made["megabytes_a_slot"] <= MEGABYTES_A_SLOT
+    found = made["kernels_a_step"], made["megabytes"], made["megabytes_a_slot"]
+    assert all(number <= most for number, most in zip(found, BUDGETS[kernels], strict=True)), found
     assert 256e6 * made["megabytes_a_slot"] < MARGIN * described.H100["device_memory_size"]
 
 
