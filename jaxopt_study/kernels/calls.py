@@ -24,6 +24,8 @@ Residuals = tuple[jax.Array, ...]
 _PIXELS = 32
 """That a warp of the GPU adds up for the gradient of a kernel; their sums are added up in turn. Whatever the number of
 runs, so that no run's sums depend on the others."""
+_CHUNK = 1024
+"""Numbers that a warp of the GPU measures of an update."""
 
 
 class Parameters(NamedTuple):
@@ -213,13 +215,13 @@ def _convolution(handler: str, shape: tuple[int, ...], strides: Strides, *argume
     return called
 
 
-def fits_update(arrays: Arrays) -> bool:
-    """Whether the kernel takes these."""
-    return _on_cpu() and all(x.dtype == jnp.float32 for x in arrays)
+def fits_update(arrays: Arrays, *, cuda: bool = False) -> bool:
+    """Whether the kernel takes these, of which that in CUDA must be there."""
+    return (_on.get() if cuda else _on_cpu()) and all(x.dtype == jnp.float32 for x in arrays)
 
 
 def update(
-    grads: Arrays, updates: Arrays, params: Arrays, signs: Arrays, alone: int
+    grads: Arrays, updates: Arrays, params: Arrays, signs: Arrays, alone: int, *, cuda: bool = False
 ) -> tuple[Arrays, Arrays, jax.Array]:
     """Adds the updates to the weights and measures both.
 
@@ -230,6 +232,7 @@ def update(
         signs: of the updates before, int8, as `diagnostics.joined` orders them: first those of arrays that have one by
             themselves, then those of the others, one after another, in the last.
         alone: the least size of an array that has one by itself.
+        cuda: whether it is computed on a GPU, of all runs of a vmap in one call.
 
     Returns:
         The weights after the update; the signs of the updates; float32 [5]: opposite signs, sum of absolute updates,
@@ -238,12 +241,18 @@ def update(
     count = len(grads)
     results = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (*params, *signs)]
     results.append(jax.ShapeDtypeStruct((5,), jnp.float32))
+    if cuda:  # room for the sums of each warp
+        results.append(jax.ShapeDtypeStruct((5, sum(-(-x.size // _CHUNK) for x in params)), jnp.float32))
     in_place = {2 * count + i: i for i in range(len(params) + len(signs))}
     call = jax.ffi.ffi_call(
-        library.target("measures"), results, vmap_method="sequential", input_output_aliases=in_place
+        (cuda_library if cuda else library).target("measures"),
+        results,
+        vmap_method="broadcast_all" if cuda else "sequential",
+        input_output_aliases=in_place,
     )
     called = call(*grads, *updates, *params, *signs, count=np.int32(count), alone=np.int64(alone))
-    return list(called[:count]), list(called[count:-1]), called[-1]
+    moved = count + len(signs)
+    return list(called[:count]), list(called[count:moved]), called[moved]
 
 
 def _on_cpu() -> bool:

@@ -99,7 +99,7 @@ def fast(
     def evaluate(variables: Variables, prepared: Batch) -> jax.Array:
         return _apply(variables, prepared, None, layout)[0]
 
-    return Network(plain.init, prepare, train, evaluate)
+    return Network(plain.init, prepare, train, evaluate, cuda)
 
 
 def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:

@@ -26,9 +26,11 @@ class Network(NamedTuple):
             run (decoding, patches, batch statistics of the input). Computed once a step and shared by all runs.
         train: ``(Variables, prepared, key) -> (logits float32 [B, O], stats)``; ``key`` draws the dropout masks.
         evaluate: ``(Variables, prepared) -> logits float32 [B, O]``, without dropout, batch norm in inference mode.
+        cuda: whether it is computed by the kernels in CUDA, which then measure its updates too.
     """
 
     init: Callable[[jax.Array], Variables]
     prepare: Callable[[jax.Array, bool], PyTree]
     train: Callable[[Variables, PyTree, jax.Array], tuple[jax.Array, PyTree]]
     evaluate: Callable[[Variables, PyTree], jax.Array]
+    cuda: bool = False

@@ -47,7 +47,7 @@ def no_signs(params: PyTree) -> list[jax.Array]:
 
 
 def apply(
-    grads: PyTree, updates: PyTree, params: PyTree, previous_signs: list[jax.Array]
+    grads: PyTree, updates: PyTree, params: PyTree, previous_signs: list[jax.Array], *, cuda: bool = False
 ) -> tuple[PyTree, dict[str, jax.Array], list[jax.Array]]:
     """Adds the updates to the weights and measures the step.
 
@@ -56,6 +56,7 @@ def apply(
         updates: what is added to the weights.
         params: the weights before the update.
         previous_signs: of the updates of the step before, as ``signs`` gives them of what ``joined`` gives.
+        cuda: whether the kernel in CUDA does, which must be there.
 
     Returns:
         The new weights; float32 scalars by the names in ``STEP_METRICS``; the signs to keep for the next step.
@@ -66,8 +67,8 @@ def apply(
     leaves, structure = jax.tree.flatten(params)
     of_grads, of_updates = jax.tree.leaves(grads), jax.tree.leaves(updates)
     count = sum(x.size for x in leaves)
-    if calls.fits_update([*of_grads, *of_updates, *leaves]):
-        leaves, new_signs, sums = calls.update(of_grads, of_updates, leaves, previous_signs, SMALL)
+    if calls.fits_update([*of_grads, *of_updates, *leaves], cuda=cuda):
+        leaves, new_signs, sums = calls.update(of_grads, of_updates, leaves, previous_signs, SMALL, cuda=cuda)
         flips, size, norms = sums[0], sums[1], jnp.sqrt(sums[2:])
         moved = jax.tree.unflatten(structure, leaves)
     else:

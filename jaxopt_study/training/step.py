@@ -197,7 +197,9 @@ def train_step(
     def move(updates: PyTree, moved: Moved) -> Moved:
         if not program.diagnostics:
             return moved._replace(params=optax.apply_updates(moved.params, updates))
-        params, measured, signs = diagnostics.apply(grads, updates, moved.params, moved.signs)
+        params, measured, signs = diagnostics.apply(
+            grads, updates, moved.params, moved.signs, cuda=program.network.cuda
+        )
         return Moved(params, signs, measured)
 
     if program.diagnostics:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jaxopt_study.kernels import calls
 from jaxopt_study.kernels.calls import Form
 from jaxopt_study.layers.batch_norm import inference_norm
+from jaxopt_study.training import diagnostics
 
 pytestmark = pytest.mark.skipif(not emulated.available(), reason="there is no C++ compiler")
 WORDS = jnp.array([5, 77], jnp.uint32)
@@ -120,3 +121,60 @@ def test_several_vmaps_are_taken_where_they_are_one():
     np.testing.assert_array_equal(
         jax.vmap(jax.vmap(run))(each, both_axes)[2, 1], run(images[2], jax.tree.map(lambda p: p[1], many))
     )
+
+
+def moving(shapes, runs, seed=0):
+    """Two steps of gradients, updates (a third of them zero) and weights of several runs, by name."""
+    rng = np.random.default_rng(seed)
+
+    def draw(shape):
+        x = rng.normal(size=(runs, *shape)) * rng.integers(0, 3, (runs, *shape)).clip(0, 1)
+        return jnp.asarray(x, jnp.float32)
+
+    return [tuple({str(i): draw(shape) for i, shape in enumerate(shapes)} for _ in range(3)) for _ in range(2)]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.vmap, in_axes=(None, 0, 0))
+def measured(cuda, first, second):
+    signs = diagnostics.no_signs(first[2])
+    params, one, signs = diagnostics.apply(*first, signs, cuda=cuda)
+    moved, two, signs = diagnostics.apply(*second[:2], params, signs, cuda=cuda)
+    return moved, one, two, signs
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((200, 100), (7,), (130, 130), (3, 3, 2, 5)),
+        ((256, 64), (128, 128)),
+        ((1,), (33,), ()),
+        (*((40 + i,) for i in range(70)), (128, 129), (1024, 16)),  # more than a launch takes
+    ],
+)
+def test_measures_of_an_update_are_those_of_xla(shapes):
+    steps = moving(shapes, 3)
+    ours, theirs = measured(True, *steps), measured(False, *steps)
+    assert (theirs[2]["oscillation"] > 0.1).all()
+    np.testing.assert_array_equal(ours[2]["oscillation"], theirs[2]["oscillation"])
+    for i in (0, 3):  # weights and signs
+        jax.tree.map(np.testing.assert_array_equal, ours[i], theirs[i])
+    for one, other in zip(ours[1:3], theirs[1:3], strict=True):
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-6), one, other)
+
+
+def test_measures_of_a_run_do_not_depend_on_the_others():
+    steps = moving(((200, 100), (5000,)), 3)
+    together = measured(True, *steps)
+    alone = measured(True, *jax.tree.map(lambda x: x[1:2], steps))
+    jax.tree.map(lambda many, one: np.testing.assert_array_equal(many[1], one[0]), together, alone)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_reaches_the_measures(value):
+    steps = moving(((200, 100), (7,)), 1)
+    steps[1][1]["0"] = steps[1][1]["0"].at[0, 150, 50].set(value)
+    ours, theirs = measured(True, *steps), measured(False, *steps)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=2e-6), ours[2], theirs[2])
+    assert not np.isfinite(ours[2]["update_norm"]).any()
+    jax.tree.map(np.testing.assert_array_equal, ours[3], theirs[3])

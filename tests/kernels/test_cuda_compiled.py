@@ -11,7 +11,7 @@ CONVOLUTIONS = {
     *(f"KernelGradient<{tile}, {batch}>" for tile in ("4, 4", "2, 8") for batch in (0, 32)),
     *(f"InputGradient<{tile}, {batch}>" for tile in ("4, 4", "8, 2") for batch in (0, 32)),
 }
-OTHERS = {"Moments", "Normalize", "Weigh", "Totals", "Unnormalize", "Parts"}
+OTHERS = {"Measure", "Moments", "Normalize", "Weigh", "Totals", "Unnormalize", "Parts"}
 
 
 def needs(find):
@@ -39,7 +39,7 @@ def test_the_library_has_its_handlers_and_says_where_it_cannot_run(monkeypatch, 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     recipe = cuda_library.recipe(["sm_90"])
     library = compiled.load(recipe)
-    assert [hasattr(library, symbol) for symbol in recipe.symbols] == [True, True]
+    assert [hasattr(library, symbol) for symbol in recipe.symbols] == [True] * 3
     assert library.jaxopt_study_cuda_lanes() == 32
     assert compiled.cached(recipe.key) is not None
     if jax.default_backend() != "gpu":

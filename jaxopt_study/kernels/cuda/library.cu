@@ -1,8 +1,9 @@
-// What XLA calls: the handlers of kernels/cuda_block.py, which says what goes in and comes out. The same file is
+// What XLA calls: the handlers of kernels/calls.py, which says what goes in and comes out. The same file is
 // compiled for a GPU and, so that values can be tested without one, for the host.
 
 #include "backward.h"
 #include "gradients.h"
+#include "measures.h"
 #include "operands.h"
 
 using namespace study;
@@ -127,6 +128,43 @@ static ffi::Error block_gradient(Stream stream, ffi::RemainingArgs arguments, ff
   return launched();
 }
 
+static ffi::Error measures(Stream stream, ffi::RemainingArgs arguments, ffi::RemainingRets results, int32_t count,
+                           int64_t alone) {
+  // Of each kind there are `count` arrays: gradients, updates, weights. Results are weights and signs, which lie where
+  // those before the update did, then the sums, [5] a configuration, and room for those of the chunks.
+  const auto argument = [&](int which, int i) { return *arguments.get<ffi::AnyBuffer>(which * count + i); };
+  const auto result = [&](size_t i) { return **results.get<ffi::AnyBuffer>(i); };
+  const auto data = [](ffi::AnyBuffer array) { return static_cast<float*>(array.untyped_data()); };
+  const size_t sums_at = results.size() - 2, shared_at = sums_at - 1;
+  const int64_t k = int64_t(result(sums_at).element_count()) / 5;
+  const int all = int(result(sums_at + 1).element_count() / (5 * k));
+  const FloatsOut sums{data(result(sums_at)), 5}, parts{data(result(sums_at + 1)), ptrdiff_t(5) * all};
+
+  size_t alone_at = count;
+  ptrdiff_t shared = 0;
+  Measure kernel{{}, 0, 0, 0, all, parts};
+  for (int i = 0; i < count; i++) {
+    const int64_t size = int64_t(argument(0, i).element_count()) / k;
+    if (size > INT32_MAX) return ffi::Error::InvalidArgument("an array has more than 2^31 - 1 elements");
+    const bool small = size < alone;
+    const auto signs = result(small ? shared_at : alone_at);
+    auto* sign = static_cast<uint8_t*>(signs.untyped_data()) + (small ? shared : 0);
+    if (small)
+      shared += size;
+    else
+      alone_at++;
+    kernel.arrays[kernel.count++] = {data(argument(0, i)), data(argument(1, i)), data(result(i)), sign,
+                                     ptrdiff_t(signs.element_count()) / k, int(size), kernel.first + kernel.chunks};
+    kernel.chunks += Measure::chunks_of(int(size));
+    if (kernel.count < Measure::ARRAYS && i + 1 < count) continue;
+    launch(kernel, stream, kernel.chunks, 1, int(k));
+    kernel.first += kernel.chunks;
+    kernel.count = kernel.chunks = 0;
+  }
+  launch(Totals{5, all, read(parts), {sums}}, stream, 5, 1, int(k));
+  return launched();
+}
+
 static auto binding() {
   return ffi::Ffi::Bind()
       .Ctx<Context>()
@@ -141,6 +179,10 @@ static auto binding() {
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block, block, binding(), {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block_gradient, block_gradient, binding(),
                               {ffi::Traits::kCmdBufferCompatible});
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    jaxopt_study_cuda_measures, measures,
+    ffi::Ffi::Bind().Ctx<Context>().RemainingArgs().RemainingRets().Attr<int32_t>("count").Attr<int64_t>("alone"),
+    {ffi::Traits::kCmdBufferCompatible});
 
 extern "C" int jaxopt_study_cuda_lanes() { return LANES; }
 

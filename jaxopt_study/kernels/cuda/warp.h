@@ -39,6 +39,9 @@ class Lanes {
       : lane_(threadIdx.x % LANES < left ? threadIdx.x % LANES : left - 1), live_(threadIdx.x % LANES < left) {}
   DEVICE Float load(const float* from) const { return __ldg(from + lane_); }
   DEVICE Word load(const uint8_t* from) const { return __ldg(from + lane_); }
+  // What the kernel itself writes to must not be kept in the cache of what stays as it is.
+  DEVICE Float fresh(const float* from) const { return from[lane_]; }
+  DEVICE Word fresh(const uint8_t* from) const { return from[lane_]; }
   DEVICE void store(float* to, Float value) const {
     if (live_) to[lane_] = value;
   }
@@ -104,6 +107,8 @@ class Lanes {
   explicit Lanes(int left) : count_(left < LANES ? left : LANES) {}
   Float load(const float* from) const { return loaded<Float>(from); }
   Word load(const uint8_t* from) const { return loaded<Word>(from); }
+  Float fresh(const float* from) const { return load(from); }
+  Word fresh(const uint8_t* from) const { return load(from); }
   void store(float* to, Float value) const {
     for (int i = 0; i < count_; i++) to[i] = value[i];
   }
