@@ -53,7 +53,8 @@ class Driver:
         self, trainer: Trainer, runs: list[Run], resources: Resources, workers: int | None, watcher: Watcher
     ) -> None:
         self.trainer, self.resources, self.most_workers, self.watcher = trainer, resources, workers, watcher
-        self.runs, self.shares = runs, Shares(runs, whole=trainer.settings.halving is not None)
+        ordered = trainer.lengths().longest_first(runs)
+        self.runs, self.shares = runs, Shares(ordered, whole=trainer.settings.halving is not None)
         self.members: dict[int, Member] = {}
         self.names = itertools.count()
         self.failed_starts = 0

@@ -222,6 +222,7 @@ class Worker:
             runs,
             slots=memory.slots_for(sweep, sum(totals.values()), self.recipe.execution.slots),
             totals=totals,
+            lengths=self.trainer.lengths(),
             settings=self.recipe.settings,
             checkpoints=checkpoints,
             checkpoint_minutes=self.recipe.execution.checkpoint_minutes,

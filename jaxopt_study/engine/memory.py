@@ -37,14 +37,14 @@ def ran_out(error: Exception) -> bool:
 
 def slots_for(sweep: Sweep, runs: int, asked: int | None = None) -> int:
     """As many slots as are asked for, at most ``runs``; if none are, the most whose compiled epoch fits the free memory
-    with a margin, at least one a device.
+    with a margin, at least one a device, and in a batched program no more than share the runs out evenly.
 
     Compiles for the number that it tries, which the training then uses: the first try fits but for large networks.
     """
     if asked:
         return min(asked, runs)
     device = sweep.devices[0]
-    slots = min(runs, most(device.platform))
+    slots = _even(sweep, min(runs, most(device.platform)), runs)
     data = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     # The data is there already; on a CPU once for all devices.
     room = MARGIN * free_bytes(device) + (data if device.platform == "cpu" else MARGIN * data)
@@ -53,8 +53,13 @@ def slots_for(sweep: Sweep, runs: int, asked: int | None = None) -> int:
         if needed <= room:
             break
         share = max(room - data, 0) / max(needed - data, 1)
-        slots = max(len(sweep.devices), min(slots - 1, int(slots * share)))
+        slots = _even(sweep, max(len(sweep.devices), min(slots - 1, int(slots * share))), runs)
     return slots
+
+
+def _even(sweep: Sweep, slots: int, runs: int) -> int:
+    """The fewest slots in which runs of one length take no longer; an empty one costs nothing where runs take turns."""
+    return slots if sweep.program.strategy.in_turn else -(-runs // -(-runs // slots))
 
 
 def fewer(slots: int, error: Exception) -> int:

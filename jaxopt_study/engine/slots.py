@@ -1,5 +1,7 @@
 """Which run sits in which slot: runs that end leave their slot to the next, stragglers close ranks.
 
+The runs that are expected to train longest go first, so that none is left over when the others are done.
+
 Slots lie on the devices in order, as many on each; one holds a run or None.
 The host is one epoch behind: it reads the report of an epoch while the next one runs. A run whose end it has not read
 yet is known to have ended on the device, so nothing is trained past it.
@@ -17,6 +19,7 @@ import numpy as np
 
 from jaxopt_study.engine import memory
 from jaxopt_study.engine.halving import Rungs
+from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
@@ -52,10 +55,10 @@ class Flight(NamedTuple):
 class Scheduler:
     """Trains runs of one group in a number of slots.
 
-    They go in their order, after those that the checkpoints hold, which go on from there; ``totals`` count the runs of
-    each rule in the whole grid, those not to be trained any more too. What is under way is saved every
-    ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best`` is its best variables or
-    None.
+    Those that the checkpoints hold go on from there, then come the others as ``lengths`` orders them, which learns of
+    those that end. ``totals`` count the runs of each rule in the whole grid, those not to be trained any more too. What
+    is under way is saved every ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best``
+    is its best variables or None.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Scheduler:
         *,
         slots: int,
         totals: Mapping[Signature, int],
+        lengths: Lengths,
         settings: Settings,
         checkpoints: Checkpoints,
         checkpoint_minutes: float,
@@ -72,11 +76,10 @@ class Scheduler:
         watcher: Watcher,
     ) -> None:
         self.sweep, self.totals, self.settings, self.keep, self.watcher = sweep, totals, settings, keep, watcher
+        self.lengths, self.template = lengths, runs[0]
         self.checkpoints, self.checkpoint_seconds = checkpoints, 60 * checkpoint_minutes
         self.in_turn = sweep.program.strategy.in_turn  # only running slots cost anything
-        self.template = runs[0]
-        self.closed = True
-        self.work = Work()
+        self.closed, self.work = True, Work()
         self.tick_seconds = 0.0
         self.left = list(runs)
         self._resume(slots)
@@ -92,8 +95,7 @@ class Scheduler:
         self.waiting: list[Run] = []
         for rule, rungs in self.rungs.items():
             self.waiting += rungs.resume({run: done for run, done in trained.items() if signature(run) == rule})
-        resumed_first = sorted(self.left, key=lambda run: run not in self.parked)
-        self.pending = deque(run for run in resumed_first if run not in self.waiting)
+        self.pending = deque(run for run in self.left if run not in self.waiting)
         self.rows: dict[Run, list[np.ndarray]] = {}
         self.flight: Flight | None = None
         self.saved = time.monotonic()
@@ -234,6 +236,7 @@ class Scheduler:
             run.optimizer, numbers, run.seed, status, rows, self.sweep.curves, data_seed=run.data_seed
         )
         self.keep(run, history, best)
+        self.lengths.add(run, history)
         self.left.remove(run)
         self.work.runs += 1
         self.watcher.end(run, history)
@@ -251,9 +254,12 @@ class Scheduler:
         self._empty(self.most)
 
     def _fill_slots(self) -> None:
-        """Gives free slots to waiting runs, the emptiest device first; when none wait, closes ranks."""
-        fresh, resumed = np.zeros(len(self.slots), bool), {}
-        while self.pending and self.active < min(self.most, len(self.slots)):
+        """Gives free slots to waiting runs, the longest first, on the emptiest device; when none wait, closes ranks."""
+        fresh, resumed, room = np.zeros(len(self.slots), bool), {}, min(self.most, len(self.slots))
+        if self.active < room:
+            ordered = self.lengths.longest_first(self.pending)
+            self.pending = deque(sorted(ordered, key=lambda run: run not in self.parked))
+        while self.pending and self.active < room:
             run, slot = self.pending.popleft(), free_slot(self.slots, len(self.sweep.devices))
             self.slots[slot] = run
             parked = self.parked.pop(run, None)

@@ -19,6 +19,7 @@ from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
 from jaxopt_study.engine import devices, memory, stats, strategy
 from jaxopt_study.engine.groups import by_group, part, rule_of, shared
+from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
@@ -150,6 +151,13 @@ class Trainer:
                 )
         return finished
 
+    def lengths(self) -> Lengths:
+        """How long its runs are expected to train, by those that are finished."""
+        lengths = Lengths(self.runs, lambda run: self.settings.max_epochs)
+        for run, history in self.finished.items():
+            lengths.add(run, history)
+        return lengths
+
     @property
     def histories(self) -> list[History]:
         """The finished runs, in the order of the study's."""
@@ -188,6 +196,7 @@ class Trainer:
                         runs,
                         slots=memory.slots_for(sweep, sum(totals.values()), self.execution.slots),
                         totals=totals,
+                        lengths=self.lengths(),
                         settings=self.settings,
                         checkpoints=checkpoints,
                         checkpoint_minutes=self.execution.checkpoint_minutes,
