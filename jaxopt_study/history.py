@@ -1,7 +1,10 @@
 """What is known of one trained run: the record that the store keeps and all analysis reads."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import functools
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -39,9 +42,9 @@ def plain_name(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple[st
     return optimizer, numbers
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class History:
-    """One finished run.
+    """One finished run; its arrays are not changed. A run is equal to itself alone.
 
     Attributes:
         optimizer: name of the rule in the registry, e.g. ``"momentum"``.
@@ -102,3 +105,21 @@ class History:
     def epochs(self) -> int:
         """Number of epochs trained."""
         return len(self.curves["val_loss"])
+
+
+Measure = TypeVar("Measure", bound=Callable[..., Any])
+
+
+def remembered(measure: Measure) -> Measure:
+    """A function of a run that is computed once for the same other arguments, as long as the run is there."""
+    of_runs: weakref.WeakKeyDictionary[History, dict[tuple[object, ...], Any]] = weakref.WeakKeyDictionary()
+
+    @functools.wraps(measure)
+    def looked_up(history: History, *others: Any, **named: Any) -> Any:
+        of_run = of_runs.setdefault(history, {})
+        key = (*others, *named.items())
+        if key not in of_run:
+            of_run[key] = measure(history, *others, **named)
+        return of_run[key]
+
+    return cast(Measure, looked_up)

@@ -77,7 +77,8 @@ def compared_after(runs: Runs) -> int:
     return min(AFTER, longest)
 
 
-def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> list[Gain]:
+@functools.lru_cache(maxsize=8)
+def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> tuple[Gain, ...]:
     """The gain of every rate and momentum above 0 that both rules have, by ascending rate and momentum.
 
     Of a run that ended before :func:`compared_after` the last loss counts; a loss that is not finite, or above that of
@@ -86,7 +87,7 @@ def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> l
     """
     epoch = compared_after(runs)
     log_loss = functools.partial(_log_loss, curve=curve, epoch=epoch, chance=runs.chance, averaged=averaged)
-    return [
+    return tuple(
         Gain(
             plain.hyperparameters["learning_rate"],
             plain.hyperparameters["momentum"],
@@ -97,7 +98,7 @@ def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> l
         for plain in runs.family("momentum")
         for nesterov in runs.family("nesterov", **plain.hyperparameters)
         if plain.hyperparameters.keys() == nesterov.hyperparameters.keys() == {"learning_rate", "momentum"}
-    ]
+    )
 
 
 def _log_loss(history: History, curve: str, epoch: int, chance: float, averaged: bool) -> float:

@@ -18,13 +18,13 @@ import numpy as np
 
 from jaxopt_study.analysis.guessing import WORSE, fails
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
-from jaxopt_study.analysis.minima import Minima, at_minimum, lowest, lowest_loss, seed_minima
+from jaxopt_study.analysis.minima import Lowest, Minima, at_minimum, lowest, lowest_loss, seed_lowest, seed_minima
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import Cell, Runs, configuration, describe
 from jaxopt_study.history import TEST_CURVES, History
 
 
-def ranked(candidates: Sequence[Minima]) -> list[int]:
+def ranked(candidates: Sequence[Lowest | Minima]) -> list[int]:
     """Places of the configurations from the best on, equals in the order given; those without a loss last."""
     usual = statistics.median_low([one.runs for one in candidates if one.runs] or [0])
 
@@ -81,7 +81,7 @@ def held_out(configurations: Sequence[Sequence[History]]) -> list[History]:
     runs_of = [{run.replicate: run for run in runs} for runs in configurations]
     chosen: list[History] = []
     for told, choosing in folds(seeds):
-        order = ranked([seed_minima([runs[seed] for seed in choosing if seed in runs]) for runs in runs_of])
+        order = ranked([seed_lowest([runs[seed] for seed in choosing if seed in runs]) for runs in runs_of])
         chosen += [next(runs_of[place][seed] for place in order if seed in runs_of[place]) for seed in told]
     return sorted(chosen, key=lambda run: run.replicate)
 
@@ -219,12 +219,12 @@ def prior_of_losses(
 
 def best_first(configurations: Sequence[Sequence[History]]) -> list[Sequence[History]]:
     """Configurations, each the runs of its seeds, from the best on."""
-    return [configurations[place] for place in ranked([seed_minima(runs) for runs in configurations])]
+    return [configurations[place] for place in ranked([seed_lowest(runs) for runs in configurations])]
 
 
 def best_cell(cells: Sequence[Cell], curve: str = "val_loss") -> Cell:
     """The best of some configurations, of which there must be one; the first of equals."""
-    return cells[ranked([seed_minima(cell.histories, curve) for cell in cells])[0]]
+    return cells[ranked([seed_lowest(cell.histories, curve) for cell in cells])[0]]
 
 
 def best_run(histories: Sequence[History]) -> int:
@@ -253,8 +253,20 @@ def halfway(runs: Runs, curve: str = "val_loss") -> float:
 def progress(runs: Runs, history: History) -> float:
     """Share of the way from guessing (0) to the best of the study (1) that a run covers; 0 if it diverged.
 
-    A run has converged where this is at least one half. NaN where :func:`halfway` is.
+    A run has converged where this is at least one half. NaN where :func:`halfway` is. The best is that of the run's
+    seed: were it the mean of all, what luck is in it would be in all values and in no interval.
     """
     if history.status == "diverged":
         return 0.0
-    return (runs.chance - lowest(runs, history)) / (2 * (runs.chance - halfway(runs)))
+    best = _lowest_of_best(runs).get(history.replicate, 2 * halfway(runs) - runs.chance)
+    return (runs.chance - lowest(runs, history)) / (runs.chance - best)
+
+
+@functools.lru_cache(maxsize=8)
+def _lowest_of_best(runs: Runs) -> dict[int, float]:
+    """Of each seed the lowest loss in the configuration that the other half chooses, where it learns."""
+    if math.isnan(halfway(runs)):
+        return {}
+    told = held_out([cell.histories for optimizer in runs.optimizers for cell in runs.family(optimizer)])
+    losses = {run.replicate: lowest(runs, run) for run in told}
+    return {seed: loss for seed, loss in losses.items() if loss <= 0.9 * runs.chance}

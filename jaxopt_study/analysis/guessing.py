@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxopt_study.history import History
+from jaxopt_study.history import History, remembered
 
 WORSE = "worse than guessing"
 """What is said of such a run in the place of ``finished`` or ``stopped``; the store keeps those."""
@@ -37,6 +37,7 @@ def guessing_in(config: Mapping[str, Any]) -> float:
     return math.log(classes) if classes and config.get("loss") != "squared_error" else math.inf
 
 
+@remembered
 def is_worse(history: History, chance: float) -> bool:
     """Whether a run was trained to its end and its lowest validation loss is not below ``chance``, that of guessing."""
     if history.status not in ("finished", "stopped") or math.isinf(chance):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from jaxopt_study.analysis import guessing
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import InputError
-from jaxopt_study.history import History
+from jaxopt_study.history import History, remembered
 
 _NEAR = 10
 """Epochs before and after the lowest loss from which the noise of epochs there is told."""
@@ -45,6 +45,9 @@ class Minimum(NamedTuple):
 def minimum(curve: ArrayLike) -> Minimum:
     """The smallest finite value of a curve ``[E]`` and its epoch; the first of equals."""
     values = np.asarray(curve, np.float64)
+    at = int(values.argmin()) if len(values) else 0  # of the first NaN if there is one
+    if len(values) and math.isfinite(values[at]):
+        return Minimum(float(values[at]), at + 1)
     finite = np.isfinite(values)
     if not finite.any():
         return Minimum(math.nan, None)
@@ -52,9 +55,15 @@ def minimum(curve: ArrayLike) -> Minimum:
     return Minimum(float(values[at]), at + 1)
 
 
+@remembered
+def minimum_of(history: History, curve: str = "val_loss") -> Minimum:
+    """The minimum of a curve of a run."""
+    return minimum(history.curves[curve])
+
+
 def summary(history: History, chance: float = math.inf) -> Summary:
     """The numbers of one run; its status as :func:`jaxopt_study.analysis.guessing.status` tells it."""
-    val, train = (minimum(history.curves[curve]) for curve in ("val_loss", "train_loss"))
+    val, train = (minimum_of(history, curve) for curve in ("val_loss", "train_loss"))
     shares = accuracy(history)
     at_val, beside = (
         float(curve[val.epoch - 1]) if val.epoch else math.nan for curve in (shares, history.curves["train_loss"])
@@ -66,6 +75,7 @@ def summary(history: History, chance: float = math.inf) -> Summary:
     )  # fmt: skip
 
 
+@remembered
 def accuracy(history: History) -> np.ndarray:
     """The validation accuracy ``[E]``; NaN where none was measured, which older stores of regressions have as 0."""
     curve = np.asarray(history.curves["val_accuracy"], np.float64)
@@ -74,17 +84,18 @@ def accuracy(history: History) -> np.ndarray:
 
 def lowest_loss(history: History, curve: str = "val_loss") -> float:
     """Smallest loss of a run; NaN for one that diverged or failed, which has none that counts."""
-    return math.nan if history.status in ("diverged", "failed") else minimum(history.curves[curve]).value
+    return math.nan if history.status in ("diverged", "failed") else minimum_of(history, curve).value
 
 
 def at_minimum(history: History, curve: str) -> float:
     """A curve in the epoch of the lowest validation loss; NaN if it was not measured, or no loss of the run counts."""
-    epoch = minimum(history.curves["val_loss"]).epoch
+    epoch = minimum_of(history).epoch
     if curve not in history.curves or epoch is None or math.isnan(lowest_loss(history)):
         return math.nan
     return float(history.curves[curve][epoch - 1])
 
 
+@remembered
 def unchosen_loss(history: History, curve: str = "val_loss") -> float:
     """The loss of a run where its loss is the smallest, by numbers that did not choose this epoch.
 
@@ -104,6 +115,7 @@ def unchosen_loss(history: History, curve: str = "val_loss") -> float:
     return float(beside.mean()) if len(beside) and len(values) > 2 else smallest
 
 
+@remembered
 def variance_of_epochs(history: History, curve: str = "val_loss") -> float:
     """What noise from epoch to epoch adds to the variance of :func:`unchosen_loss`; 0 of a run too short to tell.
 
@@ -123,6 +135,32 @@ def lowest(runs: Runs, history: History, curve: str = "val_loss") -> float:
     """:func:`unchosen_loss`, at most the loss of guessing, which is also what a run gets that has none."""
     value = unchosen_loss(history, curve)
     return runs.chance if math.isnan(value) else min(value, runs.chance)
+
+
+class Lowest(NamedTuple):
+    """What ranks a configuration: the mean of the smallest losses of the seeds that have one, NaN where none has.
+
+    Attributes:
+        value: the mean.
+        seeds: how many have one.
+        runs: how many there are.
+    """
+
+    value: float
+    seeds: int
+    runs: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every seed has a loss that counts."""
+        return 0 < self.seeds == self.runs
+
+
+def seed_lowest(histories: Sequence[History], curve: str = "val_loss") -> Lowest:
+    """Of the seeds of one configuration, perhaps none."""
+    losses = [lowest_loss(history, curve) for history in histories]
+    kept = [loss for loss in losses if math.isfinite(loss)]
+    return Lowest(float(np.mean(kept)) if kept else math.nan, len(kept), len(losses))
 
 
 class Minima(NamedTuple):
@@ -167,7 +205,7 @@ def seed_minima(histories: Sequence[History], curve: str = "val_loss", chance: f
     if not kept:
         none = math.nan
         return Minima(none, none, none, none, none, none, 0, len(histories), lost, 0, False)
-    values, epochs = zip(*(minimum(history.curves[curve]) for history in kept), strict=True)
+    values, epochs = zip(*(minimum_of(history, curve) for history in kept), strict=True)
     both = [(h.curves["train_loss"][epoch - 1], accuracy(h)[epoch - 1]) for h, epoch in zip(kept, epochs, strict=True)]
     train_losses, shares = zip(*both, strict=True)
     means = (float(np.mean(numbers, dtype=np.float64)) for numbers in (values, epochs, train_losses, shares))
@@ -250,5 +288,5 @@ def settled(history: History) -> bool:
         return False
     if history.status != "finished":
         return True
-    epoch = minimum(history.curves["val_loss"]).epoch
+    epoch = minimum_of(history).epoch
     return epoch is None or history.epochs - epoch >= min(PATIENCE, history.epochs / 2)

@@ -46,13 +46,18 @@ def seeds_needed(mean: Mean, effect: float, level: float = LEVEL) -> int | None:
 
 def smallest_visible(mean: Mean, level: float = LEVEL) -> float:
     """The smallest effect that the seeds there are would show with a power of 80%."""
-    low, high = 0.0, mean.half_width(level) or math.ulp(1.0)
-    while power(mean, high, mean.seeds, level) < POWER:
+    from scipy import optimize  # slow to import; no epoch waits for it
+
+    def missing(effect: float) -> float:
+        return power(mean, effect, mean.seeds, level) - POWER
+
+    least = mean.half_width(level)
+    if mean.sd == 0:
+        return least  # the grid's alone
+    low, high = 0.0, least
+    while missing(high) < 0:
         low, high = high, 2 * high
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if power(mean, middle, mean.seeds, level) >= POWER else (middle, high)
-    return high
+    return float(optimize.brentq(missing, low, high, rtol=1e-9))
 
 
 def false_discoveries(p_values: Sequence[float]) -> list[float]:

@@ -1,6 +1,7 @@
 """The runs of a study: found by their numbers, gathered by configuration, whatever label they came under."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.numbers import number
-from jaxopt_study.history import MOMENTUM_RULES, History, plain_name
+from jaxopt_study.history import MOMENTUM_RULES, History, plain_name, remembered
 
 PRINTED = 0.06
 """How far a number in print may be from the one meant, relative: 0.03 and 0.032 are 10^-1.5 rounded."""
@@ -17,6 +18,7 @@ DECAYS = ("momentum", "decay", "b1", "b2")
 """Hyperparameters in [0, 1) of which one minus the value counts: 0.99 and 0.999 are ten times apart."""
 
 
+@functools.lru_cache(maxsize=10_000)
 def as_trained(value: float) -> float:
     """The shortest number that trains as ``value`` does: training computes in float32.
 
@@ -59,6 +61,7 @@ def configuration_of(optimizer: str, hyperparameters: Mapping[str, float]) -> Co
     return rule, *sorted((name, as_trained(value)) for name, value in numbers.items())
 
 
+@remembered
 def configuration(history: History) -> tuple[object, ...]:
     """What a run has in common with its other seeds alone."""
     numbers = sorted((name, as_trained(value)) for name, value in history.hyperparameters.items())
@@ -160,11 +163,24 @@ class Runs:
             usual = self.defaults.get(first.optimizer, {})
             cell = Cell(first.optimizer, first.hyperparameters, by_seed, usual)
             self._cells.setdefault(first.optimizer, []).append(cell)
+        self._axes: dict[tuple[str, str], list[float]] = {}
+        self._sorted = {rule: self._in_order(rule) for rule in (*self._cells, *MOMENTUM_RULES)}
+
+    def _in_order(self, rule: str) -> list[tuple[Mapping[str, float], Cell]]:
+        """The configurations of a rule by ascending numbers, and these in float32; plain SGD's for momentum 0."""
+        cells = list(self._cells.get(rule, []))
+        if rule in MOMENTUM_RULES:
+            cells += [_as_momentum_zero(cell, rule) for cell in self._cells.get("sgd", [])]
+        cells.sort(key=lambda cell: [value for _, value in sorted(cell.hyperparameters.items())])
+        return [(_in_float32(cell.hyperparameters), cell) for cell in cells]
 
     def _canonical(self, history: History) -> History:
         optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
         usual = {n: v for n, v in self.defaults.get(optimizer, {}).items() if n not in numbers}
-        return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers | usual)
+        numbers |= usual
+        if optimizer == history.optimizer and numbers == history.hyperparameters:
+            return history  # what was remembered of it is kept
+        return dataclasses.replace(history, optimizer=optimizer, hyperparameters=numbers)
 
     @property
     def optimizers(self) -> list[str]:
@@ -182,13 +198,10 @@ class Runs:
         Returns:
             Configurations in ascending order of their numbers; empty if there are none.
         """
-        cells = list(self._cells.get(optimizer, []))
-        if optimizer in MOMENTUM_RULES:
-            cells += [_as_momentum_zero(cell, optimizer) for cell in self._cells.get("sgd", [])]
         if optimizer == "sgd" and hyperparameters.get("momentum") == 0.0:
             hyperparameters = {name: value for name, value in hyperparameters.items() if name != "momentum"}
-        matching = [cell for cell in cells if has(cell.hyperparameters, hyperparameters)]
-        return sorted(matching, key=lambda cell: [value for _, value in sorted(cell.hyperparameters.items())])
+        wanted = _in_float32(hyperparameters).items()
+        return [cell for numbers, cell in self._sorted.get(optimizer, []) if wanted <= numbers.items()]
 
     def family(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
         """As :meth:`cells`, but momentum 0 belongs to ``sgd`` alone: what a rule with momentum has for its own."""
@@ -216,8 +229,14 @@ class Runs:
 
     def axis(self, optimizer: str, name: str) -> list[float]:
         """The different values of a hyperparameter that a rule has runs at, ascending."""
-        cells = self.cells(optimizer)
-        return sorted({as_trained(c.hyperparameters[name]) for c in cells if name in c.hyperparameters})
+        if (optimizer, name) not in self._axes:
+            numbers = [cell.hyperparameters for cell in self.cells(optimizer)]
+            self._axes[optimizer, name] = sorted({as_trained(each[name]) for each in numbers if name in each})
+        return list(self._axes[optimizer, name])
+
+
+def _in_float32(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(np.float32(value)) for name, value in numbers.items()}
 
 
 def _as_momentum_zero(cell: Cell, rule: str) -> Cell:

@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxopt_study.analysis.best import HALVES_AGREE, folds, ranked
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
-from jaxopt_study.analysis.minima import seed_minima, unchosen_loss
+from jaxopt_study.analysis.minima import seed_lowest, unchosen_loss
 from jaxopt_study.history import History
 
 
@@ -97,7 +97,7 @@ def _expected(
     count = len(configurations)
     expected = np.empty((len(seeds), most))
     for told_of, choosing in folds(seeds):
-        order = ranked([seed_minima([run for run in runs if run.replicate in choosing]) for runs in configurations])
+        order = ranked([seed_lowest([run for run in runs if run.replicate in choosing]) for runs in configurations])
         of_fold = np.isin(seeds, told_of)
         by_rank = told[order][:, of_fold]
         curves = np.stack([chances(count, min(tried, count)) @ by_rank for tried in range(1, most + 1)])

@@ -70,27 +70,36 @@ def flat_world(truth: Callable[[str, Mapping[str, float]], Truth]) -> World:
 
 
 def study(world: World, seeds: int, rng: np.random.Generator, epochs: int = EPOCHS) -> ArticleRuns:
+    """A study of runs that are drawn."""
+    return ArticleRuns(draw(world, seeds, rng, epochs), article_setup=True)
+
+
+def draw(world: World, seeds: int, rng: np.random.Generator, epochs: int = EPOCHS) -> list[History]:
     """Draws the runs of all configurations with seeds 0 to ``seeds`` - 1."""
     keys = list(world.truths)
     runs = [(key, seed) for key in keys for seed in range(seeds)]
-    fields = {f.name: np.repeat([_number(getattr(t, f.name)) for t in world.truths.values()], seeds)[:, None]
-              for f in dataclasses.fields(Truth)}  # fmt: skip
-    spread = SEED_NOISE * np.repeat(np.exp(0.3 * rng.standard_normal(len(keys))), seeds)[:, None]
+    fields = {
+        f.name: np.repeat(np.float32([_number(getattr(t, f.name)) for t in world.truths.values()]), seeds)[:, None]
+        for f in dataclasses.fields(Truth)
+    }
+    spread = np.repeat(np.float32(SEED_NOISE) * np.exp(0.3 * _normal(rng, len(keys))), seeds)[:, None]
     for name in _SHAKEN:
-        fields[name] = fields[name] * (1 + spread * rng.standard_normal((len(runs), 1)))
+        fields[name] = fields[name] * (1 + spread * _normal(rng, (len(runs), 1)))
     curves = _curves(fields, world, runs, rng, epochs)
-    stuck = np.repeat([world.stuck.get(key, 0.0) for key in keys], seeds)
-    at_guessing = rng.random(len(runs)) < stuck
-    noise = EPOCH_NOISE * np.abs(rng.standard_normal((len(runs), epochs)))
+    at_guessing = rng.random(len(runs)) < np.repeat([world.stuck.get(key, 0.0) for key in keys], seeds)
+    noise = np.float32(EPOCH_NOISE) * np.abs(_normal(rng, (int(at_guessing.sum()), epochs)))
     for name in ("train_loss", "val_loss"):
-        curves[name] = np.where(at_guessing[:, None], CHANCE + 0.001 + noise, curves[name])
-    made = {name: curve.astype(np.float32) for name, curve in curves.items()}
+        curves[name][at_guessing] = np.float32(CHANCE + 0.001) + noise
     ones = np.ones(epochs, np.float32)
     histories = []
     for place, ((rule, items), seed) in enumerate(runs):
-        of_run = {name: made[name][place] if name in made else ones for name in CURVES}
+        of_run = {name: curves[name][place] if name in curves else ones for name in CURVES}
         histories.append(_ended(History(rule, dict(items), seed, "stopped", of_run), world.truths[rule, items]))
-    return ArticleRuns(histories, article_setup=True)
+    return histories
+
+
+def _normal(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
+    return rng.standard_normal(shape, np.float32)
 
 
 def _number(value: float | None) -> float:
@@ -100,11 +109,11 @@ def _number(value: float | None) -> float:
 def _curves(
     t: Mapping[str, np.ndarray], world: World, runs: Sequence, rng: np.random.Generator, epochs: int
 ) -> dict[str, np.ndarray]:
-    e = np.arange(1, epochs + 1)
+    e = np.arange(1, epochs + 1, dtype=np.float32)
     fall = np.exp(-t["speed"] * e)
     wave, other = np.cos(2 * math.pi * e / 8), np.cos(2 * math.pi * e / 3)
-    sizes = np.array([world.epoch_noise.get(key, EPOCH_NOISE) for key, _ in runs])[:, None]
-    noise = sizes * rng.standard_normal((2, len(runs), epochs))
+    sizes = np.array([world.epoch_noise.get(key, EPOCH_NOISE) for key, _ in runs], np.float32)[:, None]
+    noise = sizes * _normal(rng, (2, len(runs), epochs))
     val = t["floor"] + (CHANCE - t["floor"]) * fall + t["val_wave"] * wave + t["other_wave"] * other + noise[0]
     before, after = (0.0 if world.flat else np.maximum(0, away) for away in (t["turn"] - e, e - t["turn"]))
     before, after = 0.0005 * before, 0.002 * after
@@ -113,7 +122,7 @@ def _curves(
     train = low + before + (CHANCE - low) * fall + t["train_wave"] * wave + noise[1]
     train = train + np.where(t["train_wave"] > 0, 0.0, t["other_wave"]) * other + t["train_noise"] * noise[1] / sizes
     if world.below is not None:
-        share = np.clip(world.below + 0.05 * rng.standard_normal((len(runs), 1)), 0, 1)
+        share = np.clip(world.below + 0.05 * _normal(rng, (len(runs), 1)), 0, 1)
         above = np.where(rng.random(val.shape) < share, 0.01, -0.01)
         train = np.where(np.array([rule == "sgd" for (rule, _), _ in runs])[:, None], val + above, train)
     update = t["first_update"] * (t["last_update"] / t["first_update"]) ** ((e - 1) / (epochs - 1))

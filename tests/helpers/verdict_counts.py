@@ -1,0 +1,85 @@
+"""How often is each claim's verdict wrong? Simulated studies of its worlds, counted by claim and number of seeds.
+
+    PYTHONPATH=. python tests/helpers/verdict_counts.py --studies=1000 --output=counts.csv
+
+Each study is drawn with the most seeds and judged with the first 2, 3, 5 and 10 of them. The table is written again
+after every batch of studies, so that it may be stopped.
+"""
+
+import argparse
+import concurrent.futures
+import csv
+import itertools
+import multiprocessing
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from claim_worlds import Case, cases
+from simulated import draw
+
+from experiments.article.claim import judgement
+from experiments.article.find import ArticleRuns
+from experiments.command import experiment
+
+SEEDS = (2, 3, 5, 10)
+VERDICTS = ("supported", "contradicted", "undecided", "does not apply")
+COLUMNS = ("world", "claim", "seeds", "studies", *VERDICTS, "wrong")
+BATCH = 5
+CLAIMS = {claim.id: claim for claim in experiment.claims()}
+
+Counts = Mapping[tuple[str, int], Counter[str]]
+"""Verdicts by claim and number of seeds."""
+
+
+def count(case: Case, numbers: Iterable[int], seeds: tuple[int, ...] = SEEDS) -> Counts:
+    """Verdicts of the claims of a case in the studies of these numbers."""
+    counts = {(claim, of): Counter() for claim in case.claims for of in seeds}
+    for number in numbers:
+        histories = draw(case.world, max(seeds), np.random.default_rng([number, max(seeds)]))
+        for of in seeds:
+            runs = ArticleRuns([run for run in histories if run.seed < of], article_setup=True)
+            for claim in case.claims:
+                counts[claim, of][judgement(CLAIMS[claim], runs).verdict] += 1
+    return counts
+
+
+def table(found: Mapping[int, Counts]) -> list[list[object]]:
+    """A row a case, claim and number of seeds."""
+    rows = []
+    for place, case in enumerate(cases()):
+        for (claim, seeds), verdicts in found.get(place, {}).items():
+            wrong = sum(verdicts[verdict] for verdict in case.wrong)
+            rows.append([case.kind, claim, seeds, verdicts.total(), *(verdicts[name] for name in VERDICTS), wrong])
+    return rows
+
+
+def batch(place: int, numbers: tuple[int, ...]) -> tuple[int, Counts]:
+    """The counts of one case, of which worlds hold what cannot be sent to a process."""
+    return place, count(next(itertools.islice(cases(), place, None)), numbers)
+
+
+def main() -> None:
+    """From the arguments to the table."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--studies", type=int, default=1000)
+    options.add_argument("--processes", type=int, default=2)
+    options.add_argument("--output", type=Path, default=Path("counts.csv"))
+    given = options.parse_args()
+    places = range(len(list(cases())))
+    batches = [tuple(range(n, min(n + BATCH, given.studies))) for n in range(0, given.studies, BATCH)]
+    found: dict[int, Counts] = {}
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(given.processes, context) as pool:
+        for numbers in batches:
+            for place, counts in pool.map(batch, places, [numbers] * len(places)):
+                before = found.setdefault(place, {key: Counter() for key in counts})
+                for key, verdicts in counts.items():
+                    before[key].update(verdicts)
+            with given.output.open("w", newline="") as file:
+                csv.writer(file).writerows([COLUMNS, *table(found)])
+
+
+if __name__ == "__main__":
+    main()
