@@ -1,6 +1,8 @@
 """Minima, speed, sensitivity and the selection of runs, on curves whose answers are known."""
 
+import dataclasses
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from made_runs import CHANCE, history
 from jaxopt_study.analysis import best, minima, runs
 from jaxopt_study.analysis.runs import Runs, as_trained, stands_for
 from jaxopt_study.errors import InputError
+from jaxopt_study.history import remembered
 
 NAN, INF = math.nan, math.inf
 
@@ -149,6 +152,33 @@ def test_progress_is_zero_at_guessing_one_at_the_best_and_zero_for_a_run_that_di
     runs = Runs([good, bad, burst])
     assert best.halfway(runs) == pytest.approx((CHANCE + 0.2) / 2)
     assert [best.progress(runs, run) for run in (good, bad, burst)] == pytest.approx([1.0, 0.0, 0.0])
+
+
+def test_progress_is_towards_the_best_run_of_the_same_seed_so_that_its_luck_is_not_in_every_seed():
+    best_ones = [history(val=[least], seed=seed, learning_rate=0.1) for seed, least in enumerate([0.1, 0.3, 0.2])]
+    others = [
+        history(val=[(CHANCE + least) / 2], seed=seed, learning_rate=0.2) for seed, least in enumerate([0.1, 0.3, 0.2])
+    ]
+    runs = Runs([*best_ones, *others])
+    assert [best.progress(runs, run) for run in others] == pytest.approx([0.5, 0.5, 0.5], abs=1e-6)
+
+
+def test_what_is_remembered_of_a_run_goes_with_it_and_is_not_that_of_its_copy():
+    made = history(val=[0.3, 0.2])
+    calls = []
+
+    @remembered
+    def measure(run, factor=1.0):
+        calls.append(factor)
+        return factor * float(run.curves["val_loss"].min())
+
+    assert [measure(made), measure(made), measure(made, 2.0)] == pytest.approx([0.2, 0.2, 0.4])
+    assert calls == [1.0, 2.0]
+    copy = dataclasses.replace(made, curves={**made.curves, "val_loss": np.float32([0.1])})
+    assert measure(copy) == pytest.approx(0.1)
+    known = weakref.ref(made)
+    del made
+    assert known() is None
 
 
 def test_nothing_has_converged_where_nothing_gets_below_guessing():

@@ -1,7 +1,7 @@
 """Every claim in simulated worlds of known truth: how often its verdict is wrong, and how often it is given at all.
 
-The quick form counts over the seeds together and sees gross errors; the slow one is by claim, world and seeds, and so is
-the table that ``tests/helpers/verdict_counts.py`` writes.
+The quick form counts over the seeds together and sees gross errors; the slow one is by claim, world and seeds, and so
+is the table that ``tests/helpers/verdict_counts.py`` writes.
 """
 
 import os
