@@ -47,7 +47,7 @@ PRESETS = {name: {"max_epochs": 1, "seeds": 2} for name in ("quick", "article")}
 
 def make_runs(values: Values, seeds: int) -> list[Run]:
     """Rules with a learning rate x rates x seeds."""
-    rules = [name for name, family in registry.OPTIMIZERS.items() if family.has("learning_rate")]
+    rules = [name for name in registry.OF_ARTICLE if registry.family(name).has("learning_rate")]
     axes = {"learning_rate": values["learning_rates"]}
     return first_as_momentum([run for rule in rules for run in product(rule, axes, seeds)])
 

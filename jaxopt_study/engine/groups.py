@@ -3,9 +3,11 @@
 import functools
 from collections.abc import Mapping, Sequence
 
+import jax
 import optax
 
 from jaxopt_study.grids.run import Group, Run, Signature, group, signature
+from jaxopt_study.models.network import Network
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.training.rules import Numbers, Rule
@@ -36,6 +38,14 @@ def part(runs: Sequence[Run], process: int, processes: int) -> list[Run]:
 def rule_of(known: Signature, steps_per_epoch: int) -> Rule:
     """A rule as a program has it; equal for equal arguments, so that nothing is traced twice."""
     return _rule(registry.family(known.optimizer), known.names, steps_per_epoch)
+
+
+def treatments(runs: Sequence[Run], network: Network) -> dict[str, str]:
+    """What the rules that do not treat all weights alike do with those of a network, a sentence a rule."""
+    families = map(registry.family, dict.fromkeys(run.optimizer for run in runs))
+    telling = [family for family in families if family.treats]
+    params = jax.eval_shape(lambda: network.init(jax.random.key(0)).params) if telling else None
+    return {family.name: family.treats(params) for family in telling if family.treats}
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
 from jaxopt_study.engine import devices, memory, stats, strategy
-from jaxopt_study.engine.groups import by_group, part, rule_of, shared
+from jaxopt_study.engine.groups import by_group, part, rule_of, shared, treatments
 from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
@@ -250,6 +250,7 @@ class Trainer:
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
         share = self.settings.test_share
+        treated = treatments(self.runs, self.network(self.settings.batch_size))
         return {
             "identity": self.identity,
             "own": self.own,
@@ -268,6 +269,7 @@ class Trainer:
                 "left_out": list(self.dataset.left_out),
             },
             **({"data_seeds": self.data} if self.data else {}),
+            **({"treatments": treated} if treated else {}),
             "grid": [entry(run) for run in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],
             "processor": strategy.processor(),

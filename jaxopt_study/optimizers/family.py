@@ -12,7 +12,7 @@ import optax
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers.protocol import EvalParams
-from jaxopt_study.optimizers.scalars import Scalar
+from jaxopt_study.optimizers.scalars import PyTree, Scalar
 
 NOT_IN_FLOAT32 = "float32, which the training computes in, cannot hold it"
 
@@ -124,6 +124,7 @@ class Family:
         eval_params: ``(state, params) -> params``, the weights to be judged, from the state and the weights that are
             trained; None where they are these, or a state of Optax's tells, see
             :mod:`jaxopt_study.optimizers.protocol`.
+        treats: ``weights -> sentence``, of a rule that does not treat all arrays of weights alike: which it treats how.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Family:
     made_of: tuple[tuple[str, str, str], ...] = ()
     untried: bool = False
     eval_params: EvalParams | None = None
+    treats: Callable[[PyTree], str] | None = None
 
     def same_but_edited(self, other: "Family") -> bool:
         """Whether all that differs from another rule is code that stands where the other's stood: a cell run again."""
@@ -180,7 +182,17 @@ def decay(name: str, default: float) -> Hyperparameter:
     return Hyperparameter(name, default, 0.0, 1.0)
 
 
-EPS = Hyperparameter("eps", 1e-7, 0.0, math.inf, low_open=True)
+def eps(default: float) -> Hyperparameter:
+    """A number above 0 that guards a division."""
+    return Hyperparameter("eps", default, 0.0, math.inf, low_open=True)
+
+
+def not_negative(name: str, default: float) -> Hyperparameter:
+    """A number that is 0 or above, such as the weight decay of a rule that has its own."""
+    return Hyperparameter(name, default, 0.0, math.inf)
+
+
+EPS = eps(1e-7)
 MOMENTUM = decay("momentum", 0.9)
 
 

@@ -15,8 +15,25 @@ from jaxopt_study.optimizers.family import COMMON, Family, as_used
 from jaxopt_study.optimizers.preconditioner import PRECONDITIONERS, Preconditioner
 from jaxopt_study.optimizers.scalars import Scalar
 
-MODULES = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adagrad", "cyclical")
-"""Of this package; each says in ``FAMILIES`` which rules it has. Tables and figures follow this order."""
+ARTICLE = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adagrad", "cyclical")
+"""Modules of this package with the article's rules; each says in ``FAMILIES`` which. Tables and figures follow this
+order, and then that of :data:`RECENT`."""
+
+RECENT = (
+    "adamw",
+    "lion",
+    "adan",
+    "ademamix",
+    "adopt",
+    "prodigy",
+    "schedule_free",
+    "sophia",
+    "muon",
+    "soap",
+    "cautious",
+    "mars",
+)
+"""Modules with rules from 2016 on."""
 
 TAKEN = {
     "epoch",
@@ -31,12 +48,17 @@ TAKEN = {
 } | {*Summary._fields}
 """What every run has in its file, in summary.csv or in config.json: no number of a rule may have such a name."""
 
-# Defaults are Keras's, but for momentum, which is off there and would make three families plain SGD.
-OPTIMIZERS: dict[str, Family] = {
-    family.name: family
-    for module in MODULES
-    for family in importlib.import_module(f"jaxopt_study.optimizers.{module}").FAMILIES
-}
+
+def _families(modules: Iterable[str]) -> dict[str, Family]:
+    found = (importlib.import_module(f"jaxopt_study.optimizers.{module}").FAMILIES for module in modules)
+    return {family.name: family for families in found for family in families}
+
+
+# Defaults are Keras's, but for momentum, which is off there and would make three families plain SGD; those of recent
+# rules are their authors'.
+OF_ARTICLE = tuple(_families(ARTICLE))
+"""The names of the article's rules."""
+OPTIMIZERS: dict[str, Family] = _families((*ARTICLE, *RECENT))
 
 
 def check_name(what: str, name: str, known: Iterable[str], owner: str = "") -> None:

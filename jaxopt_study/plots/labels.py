@@ -52,6 +52,22 @@ OPTIMIZERS: Mapping[str, str] = {
     "adam": "Adam",
     "adagrad": "Adagrad",
     "cyclical": "cyclical learning rate",
+    "adamw": "AdamW",
+    "nadamw": "NAdamW",
+    "lion": "Lion",
+    "adan": "Adan",
+    "ademamix": "AdEMAMix",
+    "adopt": "ADOPT",
+    "prodigy": "Prodigy",
+    "schedule_free_sgd": "schedule-free SGD",
+    "schedule_free_adamw": "schedule-free AdamW",
+    "sophia": "Sophia",
+    "muon": "Muon",
+    "soap": "SOAP",
+    "cautious_adamw": "cautious AdamW",
+    "cautious_lion": "cautious Lion",
+    "mars_adamw": "MARS-AdamW",
+    "mars_lion": "MARS-Lion",
 }
 
 

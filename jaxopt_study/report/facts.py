@@ -57,6 +57,7 @@ def facts(
         ("Loss of guessing", wording.loss(chance) if math.isfinite(chance) else ""),
         ("Runs", _run_counts(runs)),
         ("Data", _by_origin(origins, _data)),
+        ("Layers", _by_origin(origins, _treatments)),
         ("Time", _by_origin(origins, _time)),
         ("Speed", _by_origin(origins, _speed)),
         ("Device", _by_origin(origins, _device)),
@@ -125,6 +126,10 @@ def _data(origin: Origin) -> str:
     without = len(data.get("left_out") or ())
     told = f"; {without} pictures that cannot be read are left out" if without else ""
     return f"{data['name']}: {counts}" + (f" of {shape}" if shape else "") + told if "name" in data else ""
+
+
+def _treatments(origin: Origin) -> str:
+    return "; ".join(f"{rule}: {told}" for rule, told in (origin.config.get("treatments") or {}).items())
 
 
 def _time(origin: Origin) -> str:

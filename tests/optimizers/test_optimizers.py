@@ -217,7 +217,7 @@ def assert_near(left: Any, right: Any, rtol: float) -> None:
 
 
 def test_every_registered_optimizer_and_hyperparameter_is_in_the_table():
-    assert list(RULES) == list(registry.OPTIMIZERS)
+    assert list(RULES) == list(registry.OF_ARTICLE)
     for name, rule in RULES.items():
         names = [each.name for each in registry.family(name).hyperparameters]
         assert names == list(rule.numbers) == list(rule.values)

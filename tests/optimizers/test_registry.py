@@ -31,9 +31,9 @@ def updates(name: str, numbers: dict[str, float], steps: int = 9) -> list[float]
 
 
 def test_the_article_s_optimizers_are_there_each_under_its_own_name():
-    assert list(registry.OPTIMIZERS) == NAMES
+    assert list(registry.OPTIMIZERS)[: len(NAMES)] == list(registry.OF_ARTICLE) == NAMES
     assert all(name == each.name for name, each in registry.OPTIMIZERS.items())
-    assert len({each.title for each in registry.OPTIMIZERS.values()}) == len(NAMES)
+    assert len({each.title for each in registry.OPTIMIZERS.values()}) == len(registry.OPTIMIZERS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,7 +100,7 @@ def test_bounds_hold_for_the_float32_that_training_uses(name, wrong):
 
 
 def test_defaults_are_keras_s():
-    known = {n: {each.name: each.default for each in rule.hyperparameters} for n, rule in registry.OPTIMIZERS.items()}
+    known = {n: {each.name: each.default for each in family(n).hyperparameters} for n in registry.OF_ARTICLE}
     velocity = {"learning_rate": 0.01, "momentum": 0.9}
     assert known == {
         "sgd": {"learning_rate": 0.01},
@@ -146,7 +146,9 @@ def test_a_cycle_may_not_run_downwards():
 
 
 def test_an_unknown_optimizer_is_answered_with_the_nearest_name_and_all_names():
-    with pytest.raises(InputError, match=r"^optimizer=adm: did you mean adam\? allowed are sgd, .*, cyclical$"):
+    with pytest.raises(
+        InputError, match=r"^optimizer=adm: did you mean adam\? allowed are sgd, .*, cyclical, .*, mars_lion$"
+    ):
         family("adm")
     with pytest.raises(
         InputError, match=r"^optimizer=lbfgs: did you mean Optax's function, optax.lbfgs\? allowed by name are sgd"
