@@ -13,7 +13,7 @@ EPSILON = 1e-3  # with a small one full steps are made of gradients that are rou
 RATES = {"prodigy": 1.0, "schedule_free_sgd": 0.1}
 
 
-MOST_UNLIKE = ("prodigy", "schedule_free_adamw", "muon", "soap", "mars_adamw")
+MOST_UNLIKE = ("sgd", "schedule_free_adamw", "muon", "soap")
 RECENT = tuple(name for name in registry.OPTIMIZERS if name not in registry.OF_ARTICLE)
 
 
