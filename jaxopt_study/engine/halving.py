@@ -4,8 +4,41 @@ Jamieson and Talwalkar 2016, arXiv 1502.07943.
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, Signature, of_study, signature
+
+Number = TypeVar("Number", int, float)
+
+
+class Halving:
+    """Up to which epoch runs train: that of the next rung of their rule, of ``totals`` runs; without a ``factor`` the
+    last, ``max_epochs`` or what a run says of itself."""
+
+    def __init__(self, max_epochs: int, factor: int | None, totals: Mapping[Signature, int]) -> None:
+        self.rungs = {rule: Rungs(max_epochs, factor, total) for rule, total in totals.items()}
+
+    def until(self, run: Run) -> int:
+        """The epoch up to which a run trains now."""
+        return of_study(run, "max_epochs") or self.rungs[signature(run)].next
+
+    def at_last(self, run: Run) -> bool:
+        """Whether a run is compared with none any more."""
+        return self.rungs[signature(run)].at_last
+
+    def resume(self, epochs: Mapping[Run, int]) -> list[Run]:
+        """As of the :class:`Rungs` of each rule, of runs of any."""
+        rules = self.rungs.items()
+        return [run for rule, rungs in rules for run in rungs.resume(_of_rule(rule, epochs))]
+
+    def climb(self, losses: Mapping[Run, float]) -> list[Run]:
+        """Likewise."""
+        found = [(rungs, _of_rule(rule, losses)) for rule, rungs in self.rungs.items()]
+        return [run for rungs, of_rule in found if of_rule for run in rungs.climb(of_rule)]
+
+
+def _of_rule(rule: Signature, numbers: Mapping[Run, Number]) -> dict[Run, Number]:
+    return {run: number for run, number in numbers.items() if signature(run) == rule}
 
 
 class Rungs:

@@ -44,7 +44,7 @@ def plan(study: Trainer) -> list[Part]:
     """Compiles a short epoch of every group that has runs to train and times it; trains nothing and writes nothing."""
     pending = by_group(study.pending())
     return [
-        _measured(study, group, runs, len(pending[group]))
+        _measured(study, group, runs, pending[group])
         if group in pending
         else Part(optimizers(runs), study.batch_size(group), runs=len(runs), stored=len(runs))
         for group, runs in by_group(study.runs).items()
@@ -56,11 +56,11 @@ def optimizers(runs: list[Run]) -> str:
     return ", ".join(dict.fromkeys(run.optimizer for run in runs))
 
 
-def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
+def _measured(study: Trainer, group: Group, runs: list[Run], left: list[Run]) -> Part:
     size = study.batch_size(group)
     steps = max(1, min(strategy.STEPS, len(study.dataset.train_labels) // size))
     sweep = study.sweep(group, study.batches(size, steps, data_seed=group.data_seed))
-    slots = min(memory.slots_for(sweep, len(runs), study.execution.slots), left)
+    slots = min(memory.slots_for(sweep, len(runs), study.execution.slots), len(left))
     epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))
     examples = len(study.dataset.train_labels) + len(study.dataset.val_labels)
@@ -73,11 +73,11 @@ def _measured(study: Trainer, group: Group, runs: list[Run], left: int) -> Part:
         optimizer=optimizers(runs),
         batch_size=size,
         runs=len(runs),
-        stored=len(runs) - left,
+        stored=len(runs) - len(left),
         slots=slots,
         devices=len(sweep.devices),
         memory_bytes=memory_of(sweep.compiled("epoch", sweep.padded(slots))) - short + whole,
         compile_seconds=sweep.compile_seconds,
         epoch_seconds=epoch,
-        most_seconds=epoch * study.settings.max_epochs * left / slots,
+        most_seconds=epoch * sum(map(study.budget, left)) / slots,
     )

@@ -18,12 +18,12 @@ import jax
 import numpy as np
 
 from jaxopt_study.engine import memory
-from jaxopt_study.engine.halving import Rungs
+from jaxopt_study.engine.halving import Halving
 from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
-from jaxopt_study.grids.run import Run, Signature, signature
+from jaxopt_study.grids.run import Run, Signature, of_study
 from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
@@ -89,12 +89,8 @@ class Scheduler:
         saved = self.checkpoints.load(self.sweep.own_shapes())
         self.parked = {run: saved[run] for run in self.left if run in saved}
         trained = {run: len(parked.rows) for run, parked in self.parked.items()}
-        self.rungs = {
-            rule: Rungs(self.settings.max_epochs, self.settings.halving, total) for rule, total in self.totals.items()
-        }
-        self.waiting: list[Run] = []
-        for rule, rungs in self.rungs.items():
-            self.waiting += rungs.resume({run: done for run, done in trained.items() if signature(run) == rule})
+        self.halving = Halving(self.settings.max_epochs, self.settings.halving, self.totals)
+        self.waiting = self.halving.resume(trained)
         self.pending = deque(run for run in self.left if run not in self.waiting)
         self.rows: dict[Run, list[np.ndarray]] = {}
         self.flight: Flight | None = None
@@ -187,8 +183,8 @@ class Scheduler:
         """Whether a run reaches its last epoch in the one under way, so that it pays to wait for its slot."""
         if self.flight is None:
             return False
-        slots = zip(self.slots, self.flight.slots, strict=True)
-        return any(run and run == before and len(self.rows[run]) + 1 >= self._rungs(run).next for run, before in slots)
+        slots, until = zip(self.slots, self.flight.slots, strict=True), self.halving.until
+        return any(run and run == before and len(self.rows[run]) + 1 >= until(run) for run, before in slots)
 
     def _read(self) -> None:
         """Takes in the report of the epoch under way, if there is one."""
@@ -220,7 +216,7 @@ class Scheduler:
         slot = self.slots.index(run)
         self.slots[slot] = None
         rows = np.stack(self.rows.pop(run))
-        if status == "finished" and not self._rungs(run).at_last:
+        if status == "finished" and not self.halving.at_last(run):
             # The epoch that ends at a rung is read before the next one is launched: this is the state after it.
             state = jax.tree.map(lambda x: np.asarray(x[slot]), self.states)
             state = self.sweep.own_state(run, state._replace(status=np.int32(RUNNING)))
@@ -243,12 +239,10 @@ class Scheduler:
 
     def _promote(self) -> None:
         """At a rung, when all runs have come to it: the best of each rule go on, the others end as ``halved``."""
-        for rule, rungs in self.rungs.items():
-            of_rule = [run for run in self.waiting if signature(run) == rule]
-            losses = {run: float(self.parked[run].state.stopping.best_loss) for run in of_rule}
-            for run in rungs.climb(losses) if losses else ():
-                parked = self.parked.pop(run)
-                self._end(run, parked.rows, "halved", parked.state.best or None)
+        losses = {run: float(self.parked[run].state.stopping.best_loss) for run in self.waiting}
+        for run in self.halving.climb(losses):
+            parked = self.parked.pop(run)
+            self._end(run, parked.rows, "halved", parked.state.best or None)
         self.pending.extend(run for run in self.waiting if run in self.parked)
         self.waiting = []
         self._empty(self.most)
@@ -286,13 +280,11 @@ class Scheduler:
             self.states = self.sweep.move(self.states, moved)
             self.slots = [self.slots[slot] if slot >= 0 else None for slot in moved]
 
-    def _rungs(self, run: Run | None) -> Rungs:
-        return self.rungs[signature(run or self.template)]
-
     def _limits(self) -> Limits:
         """Of the runs in the slots, on the host."""
-        epochs: Any = np.array([self._rungs(run).next for run in self.slots], np.int32)
-        patience: Any = np.full(len(self.slots), self.settings.patience, np.int32)
+        runs = [run or self.template for run in self.slots]
+        epochs: Any = np.array([self.halving.until(run) for run in runs], np.int32)
+        patience: Any = np.array([of_study(run, "patience") or self.settings.patience for run in runs], np.int32)
         return Limits(epochs, patience)
 
     def _hyperparameters(self) -> Hyperparameters:

@@ -6,6 +6,7 @@ The run axis, length K, is split over the devices; each device trains its K / D 
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -45,11 +46,19 @@ class Calls(NamedTuple):
 class Sweep:
     """K slots on devices of one platform, each of which holds the data; ``batches`` are on the host.
 
+    ``usual`` are numbers of runs that do not say them themselves.
+
     On a CPU the devices share the host's arrays (see ``data.dataset.aligned``), which must not change from then on.
     """
 
-    def __init__(self, program: Program, batches: Batches, devices: Sequence[jax.Device]) -> None:
-        self.program = program
+    def __init__(
+        self,
+        program: Program,
+        batches: Batches,
+        devices: Sequence[jax.Device],
+        usual: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        self.program, self.usual = program, usual
         self.devices = tuple(devices)
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
         self.calls = jitted(program, self.mesh)
@@ -79,7 +88,8 @@ class Sweep:
         """The rules and numbers of runs, on the host, with axis K; a number that a run's rule does not take is 1."""
         given = [dict(run.hyperparameters) for run in runs]
         numbers: Any = {
-            name: np.array([of_run.get(name, 1.0) for of_run in given], np.float32) for name in self.program.rules.names
+            name: np.array([of_run.get(name, self.usual.get(name, 1.0)) for of_run in given], np.float32)
+            for name in self.program.rules.names
         }
         rules: Any = np.array([self.places[signature(run)] for run in runs], np.int32)
         return Hyperparameters(rules, numbers)

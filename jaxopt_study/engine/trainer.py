@@ -83,6 +83,9 @@ class Trainer:
         self.runs = list(dict.fromkeys(runs))
         self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
         examples = len(dataset.train_labels)
+        if settings.halving and any(grid.of_study(run, "max_epochs") for run in self.runs):
+            allowed = "not allowed where runs have max_epochs of their own: it compares them at the same epochs"
+            raise InputError("--halving", settings.halving, allowed)
         self.totals = {group: Counter(map(grid.signature, of_group)) for group, of_group in by_group(self.runs).items()}
         self.groups = list(self.totals)
         largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
@@ -151,9 +154,13 @@ class Trainer:
                 )
         return finished
 
+    def budget(self, run: Run) -> int:
+        """The most epochs of a run."""
+        return grid.of_study(run, "max_epochs") or self.settings.max_epochs
+
     def lengths(self) -> Lengths:
         """How long its runs are expected to train, by those that are finished."""
-        lengths = Lengths(self.runs, lambda run: self.settings.max_epochs)
+        lengths = Lengths(self.runs, self.budget)
         for run, history in self.finished.items():
             lengths.add(run, history)
         return lengths
@@ -225,7 +232,7 @@ class Trainer:
             mine = part(self.computations, process, processes)
             self.mend()
             pending = [run for run in mine if self.fingerprints[run] not in self.trained]
-            watcher.begin(len(mine), len(mine) - len(pending), self.settings.max_epochs)
+            watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
             yield pending
 
     def mend(self) -> None:
@@ -296,7 +303,11 @@ class Trainer:
 
     def sweep(self, group: Group, batches: Batches) -> Sweep:
         """What trains one group's runs; ``batches`` are of its size."""
-        return Sweep(self.program(group, self.strategy), batches, devices.choose(self.execution.devices))
+        return self._sweep(group, self.strategy, batches)
+
+    def _sweep(self, group: Group, strategy: str, batches: Batches) -> Sweep:
+        usual = {"max_epochs": float(self.settings.max_epochs)}
+        return Sweep(self.program(group, strategy), batches, devices.choose(self.execution.devices), usual)
 
     @functools.cached_property
     def strategy(self) -> str:
@@ -306,7 +317,7 @@ class Trainer:
         if self.execution.strategy != "auto":
             return self.execution.strategy
         names = strategy.usual_first(platform)
-        epochs = len(self.runs) * self.settings.max_epochs
+        epochs = sum(map(self.budget, self.runs))
         if len(names) == 1 or strategy.is_short(self.dataset.train_images.size * epochs):
             return names[0]
         slots = min(self.execution.slots or memory.most(platform), len(self.runs))
@@ -315,8 +326,7 @@ class Trainer:
         batches = self.batches(size, min(strategy.steps_for(slots), len(self.dataset.train_labels) // size))
 
         def timer_of(name: str) -> Callable[[], float]:
-            program = self.program(group, name)
-            return strategy.epoch_timer(Sweep(program, batches, chosen), self.runs[0], slots)
+            return strategy.epoch_timer(self._sweep(group, name, batches), self.runs[0], slots)
 
         shape = [self.dataset.train_images.shape[1:], self.outputs, size, slots, len(chosen)]
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}

@@ -27,7 +27,7 @@ class Watcher(NamedTuple):
     """Who wants to hear of the training.
 
     Attributes:
-        begin: ``(runs, those in the store already, most epochs of a run)``, once.
+        begin: ``(runs, those in the store already, {run: its most epochs} of the others)``, once.
         epoch: ``(run, number of the epoch, {curve: value})`` after every epoch of every run.
         end: ``(run, history)``, once a run.
         tick: ``(scheduler or driver)``, whenever a report has been read.
@@ -39,7 +39,7 @@ class Watcher(NamedTuple):
         out_of_time: asked before every epoch like ``interrupted``; OutOfTime is raised then.
     """
 
-    begin: Callable[[int, int, int], None] = lambda total, stored, max_epochs: None
+    begin: Callable[[int, int, Mapping[Run, int]], None] = lambda total, stored, budgets: None
     epoch: Callable[[Run, int, Mapping[str, float]], None] = lambda run, number, metrics: None
     end: Callable[[Run, History], None] = lambda run, history: None
     tick: Callable[[AtWork], None] = lambda at_work: None

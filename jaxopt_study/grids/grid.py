@@ -47,7 +47,8 @@ def make_grid(
     'optax.adamw'
 
     Besides the rule's own numbers any grid may have ``weight_decay`` (L2: added to the gradient, unless the rule has a
-    number of that name), ``max_norm`` (of the gradient; larger ones are scaled down) and ``batch_size``.
+    number of that name), ``max_norm`` (of the gradient; larger ones are scaled down), and in place of the study's
+    ``batch_size``, ``max_epochs`` and ``patience``.
 
     Args:
         optimizer: a name of the registry such as ``"momentum"``, an alias of Optax such as ``optax.adamw``, a function

@@ -27,6 +27,10 @@ class Run(NamedTuple):
     data_seed: int | None = None
 
 
+OF_STUDY = ("batch_size", "max_epochs", "patience")
+"""What a study says of all its runs, and a run may say of itself, unless its rule has a number of that name."""
+
+
 class Group(NamedTuple):
     """Runs that train together on the same batches, whatever their rules: of one size, in one order.
 
@@ -44,7 +48,7 @@ class Signature(NamedTuple):
 
     Attributes:
         optimizer: name in the registry.
-        names: of the numbers that it is given, without the batch size.
+        names: of the numbers that it is given: the rule's, and the most epochs of the run where it wants to know them.
     """
 
     optimizer: str
@@ -53,13 +57,21 @@ class Signature(NamedTuple):
 
 def group(run: Run) -> Group:
     """The group that a run is in."""
-    size = dict(run.hyperparameters).get("batch_size")
-    return Group(None if size is None else int(size), run.data_seed)
+    return Group(of_study(run, "batch_size"), run.data_seed)
 
 
 def signature(run: Run) -> Signature:
     """What a program must know of a run's rule."""
-    return Signature(run.optimizer, tuple(name for name, _ in run.hyperparameters if name != "batch_size"))
+    family = registry.OPTIMIZERS.get(run.optimizer)  # None of a checkpoint's runs whose rule is not there any more
+    has = family.has if family else OF_STUDY.__contains__
+    names = [name for name, _ in run.hyperparameters if name not in OF_STUDY or has(name)]
+    return Signature(run.optimizer, (*names, *["max_epochs"] * (family is not None and family.whole_run)))
+
+
+def of_study(run: Run, name: str) -> int | None:
+    """What a run says of itself where else the study says it, one of :data:`OF_STUDY`; None where it does not."""
+    value = dict(run.hyperparameters).get(name)
+    return None if value is None or registry.family(run.optimizer).has(name) else int(value)
 
 
 def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) -> Run:
@@ -95,8 +107,9 @@ def fingerprint(run: Run, study: Mapping[str, Any], data: Mapping[int, str] | No
     if run.data_seed is not None:
         study = {**study, "data_seed": run.data_seed, "data": (data or {}).get(run.data_seed)}
     optimizer, numbers = registry.canonical(run.optimizer, dict(run.hyperparameters))
-    if "batch_size" in numbers:  # the same run as one of a study whose batches are of this size
-        study = {**study, "batch_size": int(numbers.pop("batch_size"))}
+    for name in OF_STUDY:  # the same run as one of a study that says this of all
+        if name in numbers and not registry.family(optimizer).has(name):
+            study = {**study, name: int(numbers.pop(name))}
     exact = {name: np.float32(value).tobytes().hex() for name, value in numbers.items()}
     described = {"study": study, "optimizer": optimizer, "numbers": exact, "seed": run.seed}
     if registry.family(optimizer).identity:

@@ -4,6 +4,7 @@ import ctypes
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import Parameter
 from numbers import Real
 from typing import Any
 
@@ -125,6 +126,7 @@ class Family:
             trained; None where they are these, or a state of Optax's tells, see
             :mod:`jaxopt_study.optimizers.protocol`.
         treats: ``weights -> sentence``, of a rule that does not treat all arrays of weights alike: which it treats how.
+        whole_run: whether ``make`` is given the most epochs of the run too, ``max_epochs``, for a schedule over them.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Family:
     untried: bool = False
     eval_params: EvalParams | None = None
     treats: Callable[[PyTree], str] | None = None
+    whole_run: bool = False
 
     def same_but_edited(self, other: "Family") -> bool:
         """Whether all that differs from another rule is code that stands where the other's stood: a cell run again."""
@@ -162,14 +165,20 @@ class Family:
         return any(number.name == name for number in (*self.hyperparameters, *self.optional))
 
 
+MOST_EPOCHS = 2.0**24
+"""Of a run: float32 has all whole numbers up to it."""
+
 COMMON = (
     Hyperparameter("weight_decay", 0.0, 0.0, math.inf),
     Hyperparameter("max_norm", math.inf, 0.0, math.inf, low_open=True),
     Hyperparameter("batch_size", 32.0, 1.0, math.inf, unit="examples", whole=True),
+    Hyperparameter("max_epochs", 100.0, 1.0, MOST_EPOCHS, high_open=False, unit="epochs", whole=True),
+    Hyperparameter("patience", 10.0, 1.0, MOST_EPOCHS, high_open=False, unit="epochs", whole=True),
 )
 """What a run of any rule may give besides the rule's own numbers: ``weight_decay`` times the weights is added to the
 gradient (L2 regularisation; a rule that has its own number of that name does with it what it does), ``max_norm`` is the
-Euclidean norm to which a larger gradient is scaled down before that, ``batch_size`` takes the place of the study's."""
+Euclidean norm to which a larger gradient is scaled down before that. ``batch_size``, ``max_epochs`` and ``patience``
+take the place of the study's (a rule's own number of that name is the rule's)."""
 
 
 def learning_rate(default: float, name: str = "learning_rate") -> Hyperparameter:
@@ -201,3 +210,24 @@ def by_numbers(
 ) -> Callable[[Mapping[str, Scalar], int], optax.GradientTransformation]:
     """How a rule without a schedule is built: from its numbers, whatever the steps of an epoch."""
     return lambda numbers, steps_per_epoch: rule(**numbers)
+
+
+_SHARES = ("momentum", "decay", "b1", "b2", "b3", "rho")
+_NOT_NEGATIVE = ("weight_decay", "eps", "eps_root", "init_value", "end_value", "initial_accumulator_value")
+
+
+def ranged(parameter: Parameter, unit: str = "") -> Hyperparameter:
+    """A number with the legal range that its name has in Optax; any finite number for other names."""
+    name, default = parameter.name, parameter.default
+    default = math.nan if default in (None, Parameter.empty) else float(default)
+    number = Hyperparameter(name, default, -math.inf, math.inf, unit=unit)
+    if name.endswith("learning_rate") or name == "peak_value":
+        number = Hyperparameter(name, default, 0.0, math.inf, low_open=True)
+    elif name in _SHARES:
+        number = Hyperparameter(name, default, 0.0, 1.0)
+    elif name in _NOT_NEGATIVE:
+        number = Hyperparameter(name, default, 0.0, math.inf, low_open=name == "eps" and default != 0)
+    elif name.endswith("_steps") or name == "step_size":
+        number = Hyperparameter(name, default, 0.0, math.inf, low_open=True, unit=unit)
+    legal = math.isnan(default) or number.low < default < number.high or (default == number.low and not number.low_open)
+    return number if legal else Hyperparameter(name, default, -math.inf, math.inf)

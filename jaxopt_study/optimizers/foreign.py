@@ -17,18 +17,20 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.identity import identity
 from jaxopt_study.identity.packages import version
 from jaxopt_study.optimizers import registry, tracing, triangular
-from jaxopt_study.optimizers.family import Family, Hyperparameter
+from jaxopt_study.optimizers.family import Family, Hyperparameter, ranged
 from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.optimizers.scalars import Scalar
 from jaxopt_study.optimizers.tracing import Call
 
 Factory = Callable[..., optax.GradientTransformation]
 
+_WHOLE_RUN = 2**20
+"""Steps of a schedule over the whole run; it is stretched to those that the run has, since Optax's schedules branch on
+their length, and that of a run is an argument of the compiled program."""
+
 MOST_LETTERS = 100
 """Of a rule's name."""
 
-_SHARES = ("momentum", "decay", "b1", "b2", "b3", "rho")
-_NOT_NEGATIVE = ("weight_decay", "eps", "eps_root", "init_value", "end_value", "initial_accumulator_value")
 _NO_NUMBERS = ("mask", "dtype", "key", "seed")
 
 
@@ -84,6 +86,7 @@ def scheduled(
     *,
     static: Mapping[str, Any] | None = None,
     in_epochs: Sequence[str] | None = None,
+    in_runs: Sequence[str] = (),
     peak: str | None = None,
 ) -> Family:
     """Makes a rule whose learning rate follows a schedule; the schedule's numbers are hyperparameters too.
@@ -109,6 +112,8 @@ def scheduled(
         static: as in :func:`rule`, of either.
         in_epochs: numbers of the schedule that are given in epochs where the schedule counts steps; ``step_size`` of
             ``triangular`` if not given.
+        in_runs: numbers of the schedule that are given in lengths of the run, its ``max_epochs``, where the schedule
+            counts steps: with 1 for its last step the schedule ends where the run's budget does, whatever that is.
         peak: a rate of the schedule that ``learning_rate`` takes the place of: the schedule is made with 1 for it, so
             that its other rates are shares of it, and multiplied.
 
@@ -122,13 +127,21 @@ def scheduled(
     names = [parameter.name for parameter in of_schedule]
     for shared in (name for name in names if name in [parameter.name for parameter in rest]):
         raise InputError("schedule", label(schedule), f"it and {rule_name} both take {shared}; rename one of them")
-    epochs = list(in_epochs) if in_epochs is not None else ["step_size"] * (schedule is triangular)
+    epochs = list(in_epochs) if in_epochs is not None else ["step_size"] * (schedule is triangular and not in_runs)
     _check_names("in_epochs", epochs, of_schedule)
+    _check_names("in_runs", in_runs, of_schedule)
+    if in_runs and "max_epochs" in [parameter.name for parameter in (*of_schedule, *rest)]:
+        raise InputError("in_runs", list(in_runs), "not allowed where the rule has max_epochs of its own")
+    if epochs and in_runs:
+        raise InputError("in_runs", list(in_runs), "not allowed with in_epochs; allowed is one of them")
 
     def make(numbers: Mapping[str, Any], steps_per_epoch: int) -> optax.GradientTransformation:
-        counted = {n: v * steps_per_epoch if n in epochs and v is not None else v for n, v in numbers.items()}
+        units = dict.fromkeys(epochs, steps_per_epoch) | dict.fromkeys(in_runs, _WHOLE_RUN)
+        counted = {n: v * units[n] if n in units and v is not None else v for n, v in numbers.items()}
         rate = schedule(**{n: v for n, v in counted.items() if n in names}, **unit)
         others = {n: v for n, v in numbers.items() if n not in names}
+        if in_runs:
+            rate = _stretched(rate, others.pop("max_epochs") * steps_per_epoch / _WHOLE_RUN)
         if unit:
             rate = _times(others.pop("learning_rate"), rate)
         return factory(learning_rate=rate, **others)
@@ -138,7 +151,13 @@ def scheduled(
     text = _named(name, f"{rule_name}+{label(schedule)}" + _listed(static or {}))
     ranges = {parameter.name: ranged(parameter, "epochs") for parameter in of_schedule if parameter.name in epochs}
     code = {"its optimizer": optimizer, "its schedule": schedule, "what is in epochs": epochs, "its peak": peak}
-    return _family(text, [*of_schedule, *rest], make, static or {}, ranges, code)
+    if in_runs:
+        code["what is in runs"] = list(in_runs)
+    return _family(text, [*of_schedule, *rest], make, static or {}, ranges, code, whole_run=bool(in_runs))
+
+
+def _stretched(rate: Callable[[Any], Any], factor: Scalar) -> Callable[[Any], Any]:
+    return lambda count: rate(count / factor)
 
 
 def _times(peak: Scalar, rate: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -196,13 +215,15 @@ def _check_names(what: str, names: Iterable[str], taken: Sequence[Parameter], ow
 def _family(
     name: str, taken: Sequence[Parameter], make: Call, static: Mapping[str, Any],
     ranges: Mapping[str, Hyperparameter], code: Mapping[str, object], eval_params: EvalParams | None = None,
+    *, whole_run: bool = False,
 ) -> Family:  # fmt: skip
     _check_names("static", static, taken, f" for {name}")
     free = [parameter for parameter in taken if parameter.name not in static]
     off = [p for p in free if _is_number(p.default) and not math.isfinite(p.default)]  # as a clip of infinity is
     numbers = [p for p in free if p.default is Parameter.empty or (_is_number(p.default) and p not in off)]
     blank = [p for p in free if p.default is None and not any(part in p.name.split("_") for part in _NO_NUMBERS)]
-    tried = tracing.traceable(name, make, numbers, [*off, *blank], static, eval_params)
+    some_run = {"max_epochs": 100.0} if whole_run else {}
+    tried = tracing.traceable(name, make, numbers, [*off, *blank], {**static, **some_run}, eval_params)
     traced, optional, fixed, untried = tried.numbers, tried.optional, tried.fixed, tried.untried
     constants = dict(static) | {number.name: number.default for number in numbers if number.name in fixed}
     reasons = {n: f"it cannot be an axis of {name} ({why}); {tracing.one_value(n)}" for n, why in fixed.items()}
@@ -227,25 +248,9 @@ def _family(
             made_of=made_of,
             untried=untried,
             eval_params=eval_params,
+            whole_run=whole_run,
         )
     )
-
-
-def ranged(parameter: Parameter, unit: str = "") -> Hyperparameter:
-    """A number with the legal range that its name has in Optax; any finite number for other names."""
-    name, default = parameter.name, parameter.default
-    default = math.nan if default in (None, Parameter.empty) else float(default)
-    number = Hyperparameter(name, default, -math.inf, math.inf, unit=unit)
-    if name.endswith("learning_rate") or name == "peak_value":
-        number = Hyperparameter(name, default, 0.0, math.inf, low_open=True)
-    elif name in _SHARES:
-        number = Hyperparameter(name, default, 0.0, 1.0)
-    elif name in _NOT_NEGATIVE:
-        number = Hyperparameter(name, default, 0.0, math.inf, low_open=name == "eps" and default != 0)
-    elif name.endswith("_steps") or name == "step_size":
-        number = Hyperparameter(name, default, 0.0, math.inf, low_open=True, unit=unit)
-    legal = math.isnan(default) or number.low < default < number.high or (default == number.low and not number.low_open)
-    return number if legal else Hyperparameter(name, default, -math.inf, math.inf)
 
 
 def _is_number(value: object) -> bool:

@@ -53,7 +53,8 @@ class TrainingProgress:
         )
         self.notebook = NotebookBar() if stream is None and self.console.is_jupyter else None
         self.task = self.bar.add_task("training", total=1, runs="", visible=False)
-        self.total_runs = self.finished = self.max_epochs = self.epochs = self.expected = 0
+        self.total_runs = self.finished = self.epochs = self.expected = 0
+        self.budgets: Mapping[Run, int] = {}
         self.ended: Counter[str] = Counter()
         self.reached: dict[Run, int] = {}
         self.there: int | None = None
@@ -70,10 +71,10 @@ class TrainingProgress:
         if self.notebook:
             self.notebook.draw()
 
-    def begin(self, total: int, stored: int, max_epochs: int) -> None:
-        """The study is known: how many runs, how many of them are in the store, the most epochs of a run."""
-        self.total_runs, self.finished, self.max_epochs = total, stored, max_epochs
-        self.expected = (total - stored) * max_epochs
+    def begin(self, total: int, stored: int, budgets: Mapping[Run, int]) -> None:
+        """The study is known: how many runs, how many of them are in the store, the most epochs of each other one."""
+        self.total_runs, self.finished, self.budgets = total, stored, budgets
+        self.expected = sum(budgets.values())
         self.epochs = 0
         self.reached.clear()
         kept = f", {stored} of them already in the store" if stored else ""
@@ -105,7 +106,7 @@ class TrainingProgress:
         self.finished += 1
         self.ended[history.status] += 1
         self.reached.pop(run, None)
-        self.expected -= self.max_epochs - history.epochs
+        self.expected -= self.budgets[run] - history.epochs
 
     def left(self, minutes: float, again: str) -> str:
         """What is left when the minutes are over, and that ``again`` goes on with it."""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from jaxopt_study.watch.progress import TrainingProgress
 
-FIRST, SECOND = small.grid()[:2]
+FIRST, SECOND, THIRD = small.grid()[:3]
 LOSS = {"val_loss": 0.5}
 
 
@@ -19,7 +19,7 @@ def said(act) -> str:
     progress = TrainingProgress(stream)
     progress.PLAIN_SECONDS = -1.0  # speaks at once
     with progress:
-        progress.begin(3, 1, 10)
+        progress.begin(3, 1, {FIRST: 10, SECOND: 10})
         act(progress)
         progress.tick(SimpleNamespace(active=1))
     return [line for line in stream.getvalue().splitlines() if line][-1]
@@ -58,6 +58,14 @@ def test_a_run_that_stops_early_is_expected_no_longer():
     assert said(act) == "epoch 4/14: 1 active, 2/3 runs done, 1 diverged, best val loss 0.5000"
 
 
+def test_each_run_is_expected_as_long_as_its_own_budget():
+    def act(progress):
+        progress.begin(2, 0, {FIRST: 3, SECOND: 100})
+        progress.end(SECOND, history(val=[0.5] * 40, status="stopped"))
+
+    assert said(act).startswith("epoch 0/43: ")
+
+
 def lines(act, **console) -> list[str]:
     stream = io.StringIO()
     progress = TrainingProgress(stream)
@@ -68,14 +76,14 @@ def lines(act, **console) -> list[str]:
 
 
 def test_a_store_that_has_all_is_not_compiled_for():
-    assert lines(lambda progress: progress.begin(3, 3, 10)) == [
+    assert lines(lambda progress: progress.begin(3, 3, {})) == [
         "3 runs, 3 of them already in the store; nothing is left to train"
     ]
 
 
 def test_a_resumed_start_says_where_it_goes_on_and_the_bar_begins_there():
     def act(progress):
-        progress.begin(3, 0, 10)
+        progress.begin(3, 0, {FIRST: 10, SECOND: 10, THIRD: 30})
         progress.resumed({FIRST: 4, SECOND: 7})
         assert progress.epochs == 11
         progress.epoch(FIRST, 5, LOSS)
@@ -86,7 +94,7 @@ def test_a_resumed_start_says_where_it_goes_on_and_the_bar_begins_there():
 
 def test_eighty_columns_show_the_bar_the_time_left_and_the_runs():
     def act(progress):
-        progress.begin(2000, 0, 1000)
+        progress.begin(2000, 0, {FIRST: 2_000_000})
         progress.epochs, progress.ended["diverged"], progress.best = 1234567, 321, 0.6931
         progress.tick(SimpleNamespace(active=256))
 

@@ -84,7 +84,7 @@ def test_no_deadline_is_never_near():
 def test_a_second_round_of_runs_is_counted_by_itself():
     bar = TrainingProgress()
     for stored, seed in ((0, 0), (1, 1)):
-        bar.begin(stored + 1, stored, 2)
+        bar.begin(stored + 1, stored, {RUN._replace(seed=seed): 2})
         for number in (1, 2):
             bar.epoch(RUN._replace(seed=seed), number, {"val_loss": 0.5})
         assert (bar.epochs, bar.expected) == (2, 2)
