@@ -286,7 +286,8 @@ class Study(Trainer):
             histories = self._some_histories()
             self.write_config()
             stats = folders.usable(folders.read_stats, self.folder / "stats.json")
-            return outcome.write(histories, self.folder, self.describe(), stats)
+            files = [self.fingerprints[run] for run in self.finished]
+            return outcome.write(histories, self.folder, self.describe(), stats, files)
 
     def _some_histories(self) -> list[History]:
         if not self.histories:

@@ -6,7 +6,7 @@ No flags here. The chapters are found by name, so that none is imported by what 
 import functools
 import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.article.claim import Claim
@@ -162,6 +162,14 @@ def sections() -> list[tuple[int, str]]:
 def title(name: str) -> str:
     """What the report calls an experiment; the name itself if it is not known."""
     return chapters()[name].title if name in NAMES else name
+
+
+def question(names: Iterable[str]) -> str:
+    """What the experiments with these names ask: the first line of the module of the one, or of the one with all."""
+    known = [name for name in names if name in NAMES]
+    name = known[0] if len(known) == 1 else "replicate" if set(known) > set(GRIDS) else ""
+    text = importlib.import_module(f"experiments.{name}").__doc__ if name else ""
+    return (text or "").splitlines()[0].split(" (")[0] if text else ""
 
 
 def pictures(

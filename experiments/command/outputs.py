@@ -1,5 +1,7 @@
 """What an experiment leaves in its work directory besides the runs: tables, figures, verdicts and the report."""
 
+import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from jaxopt_study.plots.general import sharpness
 from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
 from jaxopt_study.report.facts import Origin
+from jaxopt_study.settings import Settings
 
 
 def write(results: Results, output: Path, histories: Sequence[History] | None = None) -> None:
@@ -21,7 +24,7 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         EnvironmentFault: a file cannot be written.
     """
     if not results.of_article:
-        print(outcome.write(results.histories, output, results.origins[0][1], results.origins[0][2]))
+        print(outcome.write(results.histories, output, *results.origins[0][1:], results.files))
         return
     judgements = judge(experiment.claims(), results.runs)
     best_runs = article.best_runs(results.runs)
@@ -40,10 +43,31 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         reference=article.reference(judgements, experiment.sections()),
         further=further_tables(results),
         notes=notes,
+        question=experiment.question(results.drawn),
+        files=results.files,
+        again=command_again(results),
     )
     shown = results.histories if histories is None else histories
     told = judgements if results.runs.article_data else []
     terminal.show(shown, best_runs, told, notes, output, results.chance)
+
+
+def command_again(results: Results) -> str:
+    """The command that trains with the data and settings of these runs; empty where config.json does not say them."""
+    config = next((config for _, config, _ in results.origins if {"dataset", "settings"} <= config.keys()), None)
+    if config is None or config["identity"]["model"] != "article":
+        return ""
+    quick = {**dataclasses.asdict(Settings()), **experiment.PRESETS["quick"]}
+    data, shape = {"dataset": config["dataset"]["name"]}, config["dataset"]["image_shape"]
+    if data["dataset"] != quick["dataset"]:
+        data["image_size"] = shape[0]
+    told = {name: value for name, value in {**data, **config["settings"]}.items() if value != quick.get(name)}
+    flags = [
+        f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
+        for name, value in told.items()
+    ]
+    name = next((name for name in results.drawn if name in experiment.NAMES), experiment.NAMES[0])
+    return " ".join([f"python -m experiments.{name}", *map(shlex.quote, flags)])
 
 
 def further_tables(results: Results) -> dict[str, tables.Table]:

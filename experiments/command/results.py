@@ -43,12 +43,14 @@ class Results(NamedTuple):
         histories: a run a computation, in the order of the registry, the numbers and the seeds.
         foreign: runs in the directories that were trained with other data or settings, and left out.
         drawn: as the directories say; empty if they do not.
+        files: the name of each run's file, without its ending.
     """
 
     origins: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]
     histories: Sequence[History]
     foreign: int
     drawn: Drawn
+    files: Sequence[str] = ()
 
     @property
     def chance(self) -> float:
@@ -104,7 +106,8 @@ def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyTyp
     all_stats = [workdir.usable(workdir.read_stats, folder / "stats.json") for folder in folders]
     origins = list(zip(folders, configs, all_stats, strict=True))
     drawn = {name: values for config in configs for name, values in config.get("experiments", {}).items()}
-    return Results(origins, sorted(histories.values(), key=_place), foreign, drawn)
+    ordered = sorted(histories.items(), key=lambda named: _place(named[1]))
+    return Results(origins, [run for _, run in ordered], foreign, drawn, [name for name, _ in ordered])
 
 
 def check_alike(folders: Sequence[Path], configs: Sequence[Mapping[str, Any]]) -> None:

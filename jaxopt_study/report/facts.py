@@ -1,11 +1,10 @@
-"""What the report's summary says: what was run, on what, how long, and what came out."""
+"""What the page's first screen says: what came out, whether the reference holds, on what, how long."""
 
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jaxopt_study.analysis.guessing import WORSE
 from jaxopt_study.report import wording
 from jaxopt_study.report.tables import Table
 
@@ -13,6 +12,8 @@ VERDICTS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{MULTIPLICATION SI
 """With their signs, so that colour is not all that tells them apart; in the order in which they are shown."""
 SILENT = "does not apply"
 """The verdict on a claim that the study cannot speak to."""
+NOT_RUN = "not run"
+"""The note on an optimizer of the reference that the study has no run of."""
 
 
 class Origin(NamedTuple):
@@ -42,22 +43,14 @@ class Reference(NamedTuple):
     discoveries: str = ""
 
 
-def facts(
-    origins: Sequence[Origin],
-    runs: Table,
-    best: Table,
-    reference: Reference | None = None,
-    chance: float = math.inf,
-) -> list[tuple[str, str]]:
-    """What the summary says, as pairs of a heading and a sentence."""
+def facts(origins: Sequence[Origin], runs: Table, chance: float = math.inf) -> list[tuple[str, str]]:
+    """What the first screen says of how the numbers came about, as pairs of a heading and a sentence."""
     parts = [
         ("Changed by hand", _by_origin(origins, _edited)),
-        ("Claims", _verdict_counts(reference)),
-        ("Lowest validation loss", _lowest(best)),
-        ("Loss of guessing", wording.loss(chance) if math.isfinite(chance) else ""),
         ("Runs", _run_counts(runs)),
         ("Data", _by_origin(origins, _data)),
         ("Layers", _by_origin(origins, _treatments)),
+        ("Loss of guessing", wording.loss(chance) if math.isfinite(chance) else ""),
         ("Time", _by_origin(origins, _time)),
         ("Speed", _by_origin(origins, _speed)),
         ("Device", _by_origin(origins, _device)),
@@ -65,31 +58,42 @@ def facts(
     return [(heading, text) for heading, text in parts if text]
 
 
-def _verdict_counts(reference: Reference | None) -> str:
+def verdict_line(reference: Reference | None) -> str:
+    """Whether what the reference says holds, in a sentence; empty without claims."""
     if reference is None or not reference.claims.rows:
         return ""
     counts = Counter(reference.claims.column("verdict"))
     judged = len(reference.claims.rows) - counts[SILENT]
     if not judged:
-        return ""
+        return f"None of the {reference.name}'s {len(reference.claims.rows)} claims applies to this study."
     parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
-    silent = f"; {counts[SILENT]} do not apply" if counts[SILENT] else ""
-    return f"{parts}, of {judged} of the {reference.name}'s that apply{silent}"
+    silent = f"; {counts[SILENT]} do not apply to this study" if counts[SILENT] else ""
+    return f"Of the {reference.name}'s {judged} claims that apply: {parts}{silent}."
 
 
-def _lowest(best: Table) -> str:
-    measured = [row for row in best.records() if not wording.empty(row["val_loss"])]
-    if not measured:
-        return ""
-    # A configuration with a run that diverged is the best only where there is no other.
-    row = min(measured, key=lambda row: ("diverged" in (row["note"] or ""), row["val_loss"]))
+def answers(best: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What came out, the best optimizer first: its name and a sentence; ``best`` are rows of the best configurations.
+
+    A configuration with a run that diverged comes after all others: it is the best only where there is no other.
+    """
+
+    def place(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
+        lost = wording.empty(row["val_loss"])
+        return lost, "diverged" in (row["note"] or ""), math.inf if lost else row["val_loss"]
+
+    return [{"rule": str(row["optimizer"]), "text": _answer(row)} for row in sorted(best, key=place)]
+
+
+def _answer(row: Mapping[str, Any]) -> str:
+    if wording.empty(row["val_loss"]):
+        return row["note"] or "has no loss that counts"
     between = wording.interval(row["val_low"], row["val_high"])
-    spread = (
-        f" (95% interval {between}, {row['method']}, {row['seeds']} seeds)" if between else " (one seed, no interval)"
-    )
+    seeds = f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
+    spread = f"{between}, 95% interval, {seeds}" if between else f"{seeds}, no interval"
     accuracy = wording.cell(row["val_accuracy"], "val_accuracy")
-    told = "".join([f"; accuracy {accuracy}" if accuracy else "", f"; {row['note']}" if WORSE in row["note"] else ""])
-    return f"{wording.loss(row['val_loss'])}{spread}: {row['optimizer']}, {row['hyperparameters']}{told}"
+    told = [f"accuracy {accuracy}" if accuracy else "", row["note"] or ""]
+    at = f" at {row['hyperparameters']}" if row["hyperparameters"] else ""
+    return "; ".join(filter(None, [f"gets to {wording.loss(row['val_loss'])} ({spread}){at}", *told]))
 
 
 def _run_counts(runs: Table) -> str:

@@ -13,6 +13,7 @@ from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables, tuning
+from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin, Reference
 from jaxopt_study.report.tables import Table
 
@@ -48,10 +49,17 @@ def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) 
     return save_pictures(pictures, folder / "figures")
 
 
-def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any], stats: Mapping[str, Any]) -> Path:
+def write(
+    histories: Sequence[History],
+    folder: Path,
+    config: Mapping[str, Any],
+    stats: Mapping[str, Any],
+    files: Sequence[str] = (),
+) -> Path:
     """Writes tables, figures and report.html of a study of whatever kind and returns the path of the page.
 
-    ``config`` is what config.json says, ``stats`` what stats.json says, perhaps nothing.
+    ``config`` is what config.json says, ``stats`` what stats.json says, perhaps nothing; ``files`` as in
+    :func:`write_report`.
 
     Raises:
         EnvironmentFault: a file cannot be written.
@@ -59,7 +67,7 @@ def write(histories: Sequence[History], folder: Path, config: Mapping[str, Any],
     title = f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
     origins = [Origin(folder.name, config, stats)]
     figures = draw(histories, folder, config)
-    return write_report(histories, folder, origins, figures, title=title, chance=guessing_in(config))
+    return write_report(histories, folder, origins, figures, title=title, chance=guessing_in(config), files=files)
 
 
 def html_of(text: str, histories: Sequence[History], chance: float) -> str:
@@ -78,9 +86,12 @@ def write_report(
     chance: float = math.inf,
     where: str = "",
     best_runs: Table | None = None,
+    question: str = "",
     reference: Reference | None = None,
     further: Mapping[str, Table] | None = None,
     notes: Sequence[str] = (),
+    files: Sequence[str] = (),
+    again: str = "",
 ) -> Path:
     """Writes the tables as CSV and as LaTeX (of wide ones the columns that a page has room for) and report.html.
 
@@ -97,6 +108,9 @@ def write_report(
         reference: a publication that the study is set beside; its claims are written as well.
         further: tables of their own by the names of their files.
         notes: sentences for the page, such as why a figure is left out.
+        question: that the study asks; empty if nobody said so.
+        files: the name of each run's file in runs/, without its ending; none if that is not known.
+        again: the command that trains the study; empty if there is none.
 
     Returns:
         The path of the page.
@@ -136,10 +150,16 @@ def write_report(
         write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
-        figures=figures, notes=notes, sources=sources,
+        figures=figures, notes=notes, sources=sources, question=question,
+        data=study_data(histories, chance, files=files, unit=unit_of(origins), again=again),
     )  # fmt: skip
     write_text(folder / "report.html", html)
     return folder / "report.html"
+
+
+def unit_of(origins: Sequence[Origin]) -> str:
+    """The unit of the losses; empty if it is nats."""
+    return next((UNITS[origin.config["loss"]] for origin in origins if origin.config.get("loss") in UNITS), "")
 
 
 def _orders(origins: Sequence[Origin]) -> str:

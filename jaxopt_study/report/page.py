@@ -2,17 +2,19 @@
 
 import base64
 import functools
-import hashlib
+import io
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import wording
-from jaxopt_study.report.facts import SILENT, VERDICTS, Origin, Reference, facts
+from jaxopt_study.report.data import to_json
+from jaxopt_study.report.facts import NOT_RUN, SILENT, VERDICTS, Origin, Reference, answers, facts, verdict_line
+from jaxopt_study.report.libraries import LIBRARIES, PLOT_STYLE, policy_hash
 from jaxopt_study.report.tables import Table, to_html
 
 if TYPE_CHECKING:
@@ -20,18 +22,21 @@ if TYPE_CHECKING:
 
     from jaxopt_study.plots.picture import SavedFigure
 
-LARGEST_SVG = 400_000
-"""Bytes of an SVG above which the PNG goes into the page: curves of many epochs would make it slow to open."""
+COLOURS = 128
+"""Of a figure in the page, where it takes a third of the bytes that the file has."""
 
 
 def address(figure: "SavedFigure") -> str:
-    """A written figure as a ``data:`` address; EnvironmentFault: its file cannot be read."""
+    """A written figure as a ``data:`` address: its PNG with fewer colours; EnvironmentFault: it cannot be read."""
+    from PIL import Image  # no epoch waits for it
+
+    content = io.BytesIO()
     try:
-        large = figure.svg.stat().st_size > LARGEST_SVG
-        content = (figure.png if large else figure.svg).read_bytes()
+        with Image.open(figure.png) as image:
+            image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(content, "PNG")
     except OSError as error:
-        raise EnvironmentFault(f"{error.filename} cannot be read ({error.strerror})") from error
-    return f"data:image/{'png' if large else 'svg+xml'};base64,{base64.b64encode(content).decode('ascii')}"
+        raise EnvironmentFault(f"{figure.png} cannot be read ({error.strerror or 'no picture'})") from error
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
 def render(
@@ -40,12 +45,15 @@ def render(
     origins: Sequence[Origin],
     best_runs: Table,
     runs: Table,
+    data: Mapping[str, Any],
     chance: float = math.inf,
     where: str = "",
+    question: str = "",
     reference: Reference | None = None,
     figures: Sequence["SavedFigure"] = (),
     notes: Sequence[str] = (),
     sources: Table | None = None,
+    progress: str | None = None,
 ) -> str:
     """The page as HTML. Every text is escaped; nothing is loaded from outside it.
 
@@ -54,32 +62,44 @@ def render(
         origins: what was run, on what, how long; one or several work directories.
         chance: the loss of guessing; infinite where it is not known.
         where: on what the runs were trained, for the tables' titles.
+        question: that the study asks; empty if nobody said so.
         best_runs: as ``tables.best_configurations`` gives it, with the columns of the reference if its losses compare.
         runs: as ``tables.summary`` gives it.
+        data: as ``data.study_data`` gives it, for the explorer.
         reference: the publication that the study is set beside; the page does not speak of any if None.
         figures: in any order; they are shown by their numbers, those without a number last.
         notes: sentences, such as why a figure is left out.
         sources: as ``tables.variance_components`` gives it; no section without rows.
+        progress: of a study that trains, in words: the page then asks its server for news. None of one that has ended.
 
     Raises:
         EnvironmentFault: a figure cannot be read.
     """
     numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
-    listed = _with_configuration(runs)
+    tried = [row for row in best_runs.records() if row["note"] != NOT_RUN]
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     tested = ["test loss"] if "test_loss" in best_runs.columns else []
-    script = _source("report.js")
+    script, style = _source("page.js"), _source("page.css")
     claims = reference.claims.records() if reference else []
+    live = progress is not None
     return _environment().get_template("report.html.j2").render(
         title=title,
         where=where,
-        style=_source("report.css"),
+        question=question,
+        style=style,
         script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+        libraries=LIBRARIES,
+        policy=_policy([*(one.source for one in LIBRARIES), script], [style, PLOT_STYLE], live=live),
+        live=live,
+        progress=progress,
+        data=to_json(data),
         reference=reference,
         beside=reference is not None and f"{reference.name}_val_loss" in best_runs.columns,
-        facts=facts(origins, runs, best_runs, reference, chance),
-        best=best_runs.records(),
+        answers=answers(tried),
+        verdict_line=verdict_line(reference),
+        facts=facts(origins, runs, chance),
+        best=tried,
+        not_run=", ".join(row["optimizer"] for row in best_runs.records() if row["note"] == NOT_RUN),
         measures=("val loss", *(["accuracy"] if has_accuracy else []), *tested, "train loss", "epoch"),
         claims=_decided_first(claims),
         silent=_silent(claims),
@@ -88,12 +108,18 @@ def render(
         sections=_sections(numbered, reference.sections if reference else ()),
         notes=notes,
         sources=to_html(sources) if sources and sources.rows else "",
-        runs=listed,
-        numeric=listed.numeric(),
-        texts={name: wording.apart(listed.column(name)) for name in runs.columns if name not in wording.FIXED_COLUMNS},
-        statuses=sorted(set(map(str, runs.column("status")))),
+        runs=len(runs.rows),
         origins=[_origin(origin) for origin in origins],
     )  # fmt: skip
+
+
+def _policy(scripts: Sequence[str], styles: Sequence[str], *, live: bool) -> str:
+    """What the page may do: run and style itself with these texts, show pictures that it holds, and no more."""
+    connect = ["connect-src 'self'"] if live else []
+    return "; ".join([
+        "default-src 'none'", "img-src data:", f"style-src {' '.join(map(policy_hash, styles))}",
+        f"script-src {' '.join(map(policy_hash, scripts))}", *connect, "base-uri 'none'", "form-action 'none'",
+    ])  # fmt: skip
 
 
 def _decided_first(claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -141,24 +167,6 @@ def _sections(
         heading = [*(["Further figures"] if numbered else ["Loss and hyperparameters"]), *headings][-1]
         by_heading.setdefault(heading, []).append(figure)
     return list(by_heading.items())
-
-
-def _with_configuration(runs: Table) -> Table:
-    """The runs with their hyperparameters in one column in front, and each again at the end, to be sorted by.
-
-    What was measured of no run has no column.
-    """
-    filled = {name for name in runs.columns if not all(map(wording.empty, runs.column(name)))}
-    fixed = [name for name in wording.FIXED_COLUMNS if name in filled]
-    hyperparameters = [name for name in runs.columns if name not in wording.FIXED_COLUMNS]
-    texts = [wording.apart(runs.column(name)) for name in hyperparameters]
-    rows = []
-    for at, row in enumerate(runs.records()):
-        named = [(name, of[at]) for name, of in zip(hyperparameters, texts, strict=True) if of[at]]
-        front = ", ".join(f"{wording.column(name)} {text}" for name, text in named)
-        values = [row[name] for name in (*fixed, *hyperparameters)]
-        rows.append((values[0], front, *values[1:]))
-    return Table((*fixed[:1], "configuration", *fixed[1:], *hyperparameters), rows) if fixed else runs
 
 
 def _origin(origin: Origin) -> dict[str, Any]:

@@ -81,8 +81,7 @@ def test_the_terminal_tells_it_and_marks_no_best_that_has_not_learnt():
 def test_the_page_counts_them_and_says_the_loss_of_guessing():
     html = page.render(**content(grid(), runs=tables.summary(grid(), CHANCE), chance=CHANCE))
     assert f"5 finished, 3 {WORSE}" in html
-    assert f'data-status="{WORSE}"' in html
-    assert f"<option>{WORSE}</option>" in html
+    assert html.count(f'"{WORSE}"') >= 3  # of each run, for the explorer
     assert "<dt>Loss of guessing</dt><dd>0.6931</dd>" in html
 
 

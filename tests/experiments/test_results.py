@@ -74,7 +74,7 @@ def use(folder: Path) -> None:
     assert found.runs is not None
     assert found.of_article in (True, False)
     empty = Table(("optimizer", "val_loss", "status", "seed"), [])
-    assert facts.facts(origins, empty, empty)
+    assert facts.facts(origins, empty)
     assert list(wording.flat(origins[0].config)) is not None
     assert str(folder) in terminal.closing_line(folder)
 
@@ -95,7 +95,7 @@ def test_the_page_s_first_line_says_what_was_changed_by_hand(tmp_path: Path) -> 
         else:
             found = results.read([tmp_path])
         origins = [facts.Origin(path.name, config, stats) for path, config, stats in found.origins]
-        told.append(facts.facts(origins, empty, empty)[0])
+        told.append(facts.facts(origins, empty)[0])
     assert told[0][0] != "Changed by hand"
     assert [heading for heading, _ in told[1:]] == ["Changed by hand"] * 2
     assert told[1][1].startswith("config.json since it was written")

@@ -1,5 +1,7 @@
 """What the tests of the report put into it."""
 
+import math
+
 from plot_runs import run
 
 from experiments.article import tables as article
@@ -7,6 +9,7 @@ from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
 from experiments.command import experiment as catalogue
 from jaxopt_study.report import tables
+from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin
 
 HOSTILE = '"><script>document.title="broken"</script><img src=x onerror="document.title=\'broken\'">&{{ 7*7 }}'
@@ -29,6 +32,7 @@ def content(histories=(), *, article_data=True, **changes):
     given = {
         "title": "A study", "origins": [ORIGIN], "best_runs": article.best_runs(runs),
         "reference": article.reference(judgements, catalogue.sections()), "runs": tables.summary(histories),
+        "data": study_data(histories, math.log(2)),
     }  # fmt: skip
     return given | changes
 

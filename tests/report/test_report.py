@@ -1,16 +1,24 @@
+import base64
+import hashlib
 import html
+import io
+import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
-from plot_runs import everything
+from PIL import Image
+from plot_runs import everything, run
 from report_content import HOSTILE, ORIGIN, content, runs
 
 from experiments.command import experiment as catalogue
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.plots.picture import SavedFigure, save_pictures
-from jaxopt_study.report import page, tables, wording
+from jaxopt_study.report import libraries, page, tables, wording
+from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin
+from jaxopt_study.report.libraries import LIBRARIES
 from jaxopt_study.report.outcome import write_report
 from jaxopt_study.report.page import render
 
@@ -31,6 +39,7 @@ class Page(HTMLParser):
 
 
 def text(page):
+    page = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
 
 
@@ -46,25 +55,31 @@ def test_the_summary_says_what_was_run_on_what_and_how_long():
     assert "2 min 5 s, 9.5 s of it compiling" in page
     assert "12,346 examples x configurations a second, goodput 0.90" in page
     assert "2 x cpu" in page
-    assert re.search(r"of \d+ of the article's that apply; \d+ do not apply", page)
+
+
+def test_the_first_screen_says_whether_the_article_holds():
+    page = text(render(**content(everything(3))))
+    wanted = r"Of the article's \d+ claims that apply: \d+ supported, .* \d+ do not apply to this study"
+    assert re.search(wanted, page)
+    assert "None of the article's 43 claims applies" in text(render(**content()))
 
 
 def test_the_lowest_loss_is_told_with_its_interval_and_its_configuration():
-    assert re.search(
-        r"0\.2\d+ \(95% interval .+ to .+, 2 seeds\): SGD, learning_rate 0.001", text(render(**content(runs())))
-    )
+    page = text(render(**content(runs())))
+    assert re.search(r"SGD gets to 0\.2\d+ \([\d.]+ to [\d.]+, 95% interval, 2 seeds\) at learning_rate 0.001", page)
+    assert page.index("SGD gets to") < page.index("Adam ")
 
 
 def test_our_best_runs_stand_beside_the_articles():
     page = text(render(**content(runs())))
     assert "0.1899" in page
-    assert "not run" in page
+    assert "Not run here: Momentum, Nesterov, RMSprop" in page
     assert ", ours" in page
 
 
 def test_every_claim_has_its_verdict_in_words():
     shown = render(**content(runs()))
-    rows = [row for row in Page(shown).all("tr") if row.get("id", "").startswith("claim-")]
+    rows = [row for row in Page(shown).all("details") if row.get("id", "").startswith("claim-")]
     silent = re.search(r"(\d+) of 43 claims do not apply to this study.*?: ([A-Z0-9, ]+)\.", text(shown))
     assert len(rows) + int(silent[1]) == 43
     assert len(silent[2].split(", ")) == int(silent[1])
@@ -77,7 +92,7 @@ def test_of_other_data_nothing_of_the_articles_is_set_beside_it():
     assert "0.1899" not in page
     assert ", ours" not in page
     assert "43 of 43 claims do not apply to this study (42 other data, 1 grid does not cover it)" in page
-    assert "that apply" not in page
+    assert "None of the article's 43 claims applies" in page
 
 
 def test_figures_stand_in_the_articles_order_with_alternative_text(figures):
@@ -88,7 +103,7 @@ def test_figures_stand_in_the_articles_order_with_alternative_text(figures):
 
 
 def test_claims_link_to_their_figures_that_are_there(figures):
-    page = Page(render(**content(runs(), figures=figures)))
+    page = Page(render(**content(everything(3), figures=figures)))
     names = {figure["id"] for figure in page.all("figure")}
     links = [
         link["href"][1:] for link in page.all("a") if link["href"].startswith("#fig") and link["href"] != "#figures"
@@ -111,13 +126,16 @@ def test_nothing_comes_from_outside(figures):
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
     assert not page.all("link")
     assert "default-src 'none'" in page.all("meta")[1]["content"]
-    assert not re.search(r"@import|url\(", render(**content()))
+    templates = Path(libraries.__file__).parent / "templates"
+    assert not any(
+        re.search(r"@import|url\(|https?:", (templates / each).read_text()) for each in ("page.css", "page.js")
+    )
 
 
-@pytest.mark.parametrize("place", ["title", "notes", "origins", "runs", "best_runs", "reference", "figures"])
+@pytest.mark.parametrize("place", ["title", "notes", "origins", "data", "best_runs", "reference", "figures"])
 def test_hostile_text_is_escaped_wherever_it_comes_from(place, tmp_path):
     picture = tmp_path / "picture"
-    picture.write_text(HOSTILE)
+    Image.new("RGB", (2, 2)).save(picture, "PNG")
     given = content(runs())
     reference = given["reference"]
     claims = reference.claims
@@ -125,16 +143,14 @@ def test_hostile_text_is_escaped_wherever_it_comes_from(place, tmp_path):
         "title": HOSTILE,
         "notes": [HOSTILE],
         "origins": [Origin(HOSTILE, {HOSTILE: HOSTILE, "dataset": {"name": HOSTILE}}, {}), ORIGIN],
-        "runs": given["runs"]._replace(
-            columns=(*given["runs"].columns, HOSTILE), rows=[(*row, HOSTILE) for row in given["runs"].rows]
-        ),
+        "data": study_data([run(HOSTILE, **{HOSTILE: 0.1})], math.inf, files=[HOSTILE], again=HOSTILE),
         "best_runs": given["best_runs"]._replace(rows=[(HOSTILE, *row[1:]) for row in given["best_runs"].rows]),
         "reference": reference._replace(claims=claims._replace(rows=[(HOSTILE,) * 2 + row[2:] for row in claims.rows])),
         "figures": [SavedFigure(HOSTILE, picture, picture, HOSTILE, HOSTILE)],
     }[place]
     made = render(**{**given, place: hostile})
     page = Page(made)
-    assert len(page.all("script")) == 1
+    assert len(page.all("script")) == 4  # data, two libraries and the page's own
     assert not any("onerror" in attributes for _, attributes in page.tags)
     assert "{{ 7*7 }}" in made
 
@@ -168,14 +184,36 @@ def test_settings_are_flattened_and_long_lists_counted():
     }  # fmt: skip
 
 
-def test_a_large_svg_gives_way_to_its_png(figures, tmp_path, monkeypatch):
-    assert page.address(figures[0]).startswith("data:image/svg+xml;base64,")
-    saved = save_pictures(catalogue.pictures("momentum_formulations", everything(1)), tmp_path)
-    monkeypatch.setattr("jaxopt_study.report.page.LARGEST_SVG", 10)
-    assert page.address(saved[0]).startswith("data:image/png;base64,")
-    saved[0].png.unlink()
-    with pytest.raises(EnvironmentFault, match=r"\.png cannot be read"):
-        render(**content(runs(), figures=saved))
+def test_figures_are_small_in_the_page_and_whole_pictures(figures, tmp_path):
+    found = [base64.b64decode(page.address(one).removeprefix("data:image/png;base64,")) for one in figures]
+    sizes = [
+        (Image.open(io.BytesIO(content)).size, Image.open(one.png).size)
+        for content, one in zip(found, figures, strict=True)
+    ]
+    assert all(ours == theirs for ours, theirs in sizes)
+    assert sum(map(len, found)) < 0.5 * sum(one.png.stat().st_size for one in figures)
+    gone = figures[0]._replace(png=tmp_path / "gone.png")
+    with pytest.raises(EnvironmentFault, match=r"gone\.png cannot be read"):
+        render(**content(runs(), figures=[gone]))
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda one: one.file)
+def test_libraries_are_as_they_were_released_with_their_licence(library):
+    folder = Path(libraries.__file__).parent / "vendor"
+    assert hashlib.sha256((folder / library.file).read_bytes()).hexdigest() == library.sha256
+    assert "Permission to use, copy, modify" in (folder / f"{library.file.split('.')[0]}.LICENSE").read_text()
+    assert "</script" not in library.source
+
+
+def test_the_policy_names_every_script_and_style_and_nothing_else_may_run():
+    page = Page(render(**content(runs())))
+    (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert len(rules["script-src"].split()) == 3
+    assert len(rules["style-src"].split()) == 2
+    assert not re.search("unsafe|http|connect", policy)
+    assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on") or name == "style"]
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path):

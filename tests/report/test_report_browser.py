@@ -1,206 +1,323 @@
-"""The report in a browser, which is skipped where there is none."""
+"""The page in a browser, used as a person uses it; skipped where there is none."""
 
-import html
-import json
+import math
 import re
-import shutil
-import subprocess
+from pathlib import Path
 
+import numpy as np
 import pytest
-from plot_runs import everything
+from browser import Browser, installed
+from plot_runs import everything, momentum_grid, run
 from report_content import HOSTILE, content, runs
+from scipy import stats
 
 from experiments.command import experiment as catalogue
 from jaxopt_study.plots.picture import save_pictures
+from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin
 from jaxopt_study.report.page import render
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+AXE = Path(__file__).parents[1] / "helpers" / "vendor" / "axe.min.js"
+WIDTHS = [390, 768, 1440]
+pytestmark = pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory):
-    return save_pictures(catalogue.pictures("momentum_grid", everything(1)), tmp_path_factory.mktemp("figures"))
+    return save_pictures(catalogue.pictures("momentum_formulations", everything(1)), tmp_path_factory.mktemp("figures"))
 
 
-# In the browser: the page sits in a frame of the width wanted, and a script around it uses it as a person would.
-DRIVER = """
-<!doctype html><iframe id="frame" style="width:{width}px;height:800px;border:0" srcdoc="{page}"></iframe>
-<pre id="found"></pre>
-<script>
-document.getElementById("frame").addEventListener("load", (event) => {{
-  const page = event.target.contentDocument, found = {{}};
-  const shown = (id) => [...page.querySelectorAll(`#${{id}} tbody tr`)].filter((row) => row.offsetParent !== null);
-  const use = (selector, value) => {{
-    const field = page.querySelector(selector);
-    field.value = value;
-    field.dispatchEvent(new Event("input", {{ bubbles: true }}));
-  }};
-  try {{ {steps} }} catch (error) {{ found.error = String(error); }}
-  document.getElementById("found").textContent = JSON.stringify(found);
-}});
-</script>
-"""
+GRID = [
+    *momentum_grid(seeds=3),
+    *(run("momentum", seed=s, learning_rate=1.0, momentum=0.9, diverged=4) for s in range(3)),
+]
+FILES = [f"{at:064x}" for at in range(len(GRID))]
 
 
 @pytest.fixture
-def browse(tmp_path):
-    """``browse(page, steps, width)``: what the steps, JavaScript, put into ``found``."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not browser:
-        pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
+def show(browser, tmp_path):
+    """``show(html, view, ..)``: the page in a tab, whose console must have stayed silent in the end."""
+    pages = []
 
-    def run_steps(page, steps, width=1200):
-        path = tmp_path / "driver.html"
-        path.write_text(DRIVER.format(width=width, page=html.escape(page), steps=steps))
-        command = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"file://{path}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
-        found = json.loads(html.unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)[1]))
-        assert "error" not in found, found
-        return found
+    def show(html=None, view="", **screen):
+        path = tmp_path / "report.html"
+        path.write_text(html or render(**content(GRID, data=study_data(GRID, math.log(2), files=FILES))))
+        pages.append(browser.open(f"file://{path}{view}", **screen))
+        return pages[-1]
 
-    return run_steps
+    yield show
+    for page in pages:
+        assert page.complaints() == []
+        page.close()
 
 
-@pytest.mark.parametrize("width", [390, 768, 1280])
-def test_the_page_never_scrolls_sideways(browse, figures, width):
-    made = render(**content([*runs(), *everything(1)], figures=figures, notes=["a" * 200]))
-    found = browse(
-        made,
-        """found.inner = page.defaultView.innerWidth;
-        found.wide = [page.documentElement, page.body].map((each) => each.scrollWidth);
-        found.images = [...page.images].map((image) => image.naturalWidth > 100);""",
-        width,
+def cell(**numbers):
+    """The cell of a configuration."""
+    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in numbers.items())
+    return f'.cell[aria-label*="{told}:"]'
+
+
+def legend(page):
+    """What is said to be shown: each configuration's line of the legend."""
+    return page.get("[...document.querySelectorAll('.legend-table tbody tr')].map((row) => row.innerText)")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_never_scrolls_sideways_whatever_is_open(show, figures, width):
+    page = show(render(**content([*runs(), *everything(1)], figures=figures, notes=["a" * 200])), width=width)
+    page.get("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert page.get("document.documentElement.scrollWidth") <= width
+    sizes = "(image) => { image.loading = 'eager'; return image.decode().then(() => image.naturalWidth); }"
+    assert min(page.get(f"Promise.all([...document.images].map({sizes}))")) > 100
+    assert page.get("document.images.length") == len(figures)
+
+
+def test_the_values_of_a_curve_are_those_of_the_store(show):
+    page = show()
+    page.click("#unpin")
+    page.click(cell(learning_rate=0.1, momentum=0.9))
+    assert len(legend(page)) == 1
+    wanted = [one.curves["val_loss"] for one in GRID if one.hyperparameters == {"learning_rate": 0.1, "momentum": 0.9}]
+    for epoch in (1, 4, 6):
+        page.get(
+            f"(() => {{ const s = document.querySelector('#epoch'); s.value = {epoch - 1};"
+            "s.dispatchEvent(new Event('input')); })()"
+        )
+        assert f"{np.mean([curve[epoch - 1] for curve in wanted]):.4f}" in legend(page)[0]
+        assert page.get("document.querySelector('#value-head').innerText") == f"epoch {epoch}"
+
+
+def test_the_pointer_reads_an_epoch_off_the_picture(show):
+    page = show()
+    page.click("#unpin")
+    page.click(cell(learning_rate=0.001, momentum=0))
+    x, y = page.place("#curves svg")
+    page.point(x, y)
+    epoch = int(page.get("document.querySelector('#value-head').innerText").split()[1])
+    losses = [
+        one.curves["val_loss"][epoch - 1]
+        for one in GRID
+        if one.hyperparameters["learning_rate"] == 0.001 and not one.hyperparameters["momentum"]
+    ]
+    assert 1 < epoch < 6
+    assert f"{np.mean(losses):.4f}" in legend(page)[0]
+
+
+def test_cells_rows_and_columns_choose_curves_and_a_pointer_previews_them(show):
+    page = show()
+    page.click("#unpin")
+    assert legend(page) == []
+    page.hover(cell(learning_rate=0.01, momentum=0))
+    assert len(legend(page)) == 1
+    page.click('th[scope=col] button[title*="learning rate 0.01"]')
+    page.hover("h1")
+    assert [re.search(r"momentum [\d.]+", line)[0] for line in legend(page)] == ["momentum 0", "momentum 0.9"]
+    page.click('th[scope=row] button[title*="momentum 0.9"]')
+    page.hover("h1")
+    assert len(legend(page)) == 4
+    page.click(cell(learning_rate=0.1, momentum=0.9))
+    page.hover("h1")
+    assert len(legend(page)) == 3
+
+
+def test_the_best_has_a_star_and_what_diverged_says_when(show):
+    page = show()
+    told = page.get("[...document.querySelectorAll('.cell')].map((each) => each.innerText.replace(/\\s+/g, ' '))")
+    assert sum("\u2605" in text for text in told) == 1
+    assert "\u2605" in next(text for text in told if text.startswith("0.34"))
+    assert [text for text in told if "diverged" in text] == ["\u2715 diverged, epoch 4"]
+
+
+def test_runs_are_filtered_by_words_numbers_and_ranges_everywhere(show):
+    page = show()
+
+    def find(text):
+        page.get("document.querySelector('#find').value = ''; document.querySelector('#find').focus()")
+        page.write(text or " ")
+        page.until("!document.querySelector('#runs-count').innerText.includes('waiting')")
+        page.get("new Promise((wake) => setTimeout(wake, 200))")
+        return page.get("document.querySelector('#runs-count').innerText"), page.get(
+            "document.querySelectorAll('.cell').length"
+        )
+
+    assert find("") == ("21 of 21 runs", 7)
+    assert find("diverged") == ("3 of 21 runs", 1)
+    assert find("learning_rate<=0.01 momentum=0.9") == ("6 of 21 runs", 2)
+    assert find("val_loss<0.4") == ("12 of 21 runs", 4)
+    assert find("seed>=2") == ("7 of 21 runs", 7)
+    assert find("nothing") == ("0 of 21 runs", 0)
+    assert find("") == ("21 of 21 runs", 7)
+    page.choose('#ranges select[aria-label="learning rate, at least"]', "2")
+    assert page.get("document.querySelectorAll('.cell').length") == 3
+
+
+def test_runs_sort_both_ways_with_what_is_missing_last(show):
+    page = show()
+    heads = "[...document.querySelectorAll('#runs-table th')]"
+    place = page.get(f"{heads}.findIndex((each) => each.innerText.startsWith('validation loss')) + 1")
+
+    def column():
+        page.click(f"#runs-table thead th:nth-child({place}) button")
+        return page.get(
+            f"[...document.querySelectorAll('#runs-table tbody tr')].map((row) => row.cells[{place - 1}].innerText)"
+        )
+
+    up, down = column(), column()
+    assert up[-3:] == down[-3:] == ["\N{EN DASH}"] * 3
+    assert up[:-3] == sorted(up[:-3])
+    assert down[:-3] == sorted(up[:-3], reverse=True)
+    assert page.get(f"document.querySelector('#runs-table thead th:nth-child({place})').ariaSort") == "descending"
+
+
+def test_a_runs_card_has_all_of_its_curves_its_file_and_how_to_repeat_it(show):
+    again = "python -m experiments.momentum_grid --max_epochs=6"
+    page = show(render(**content(GRID, data=study_data(GRID, math.log(2), files=FILES, again=again))))
+    page.click('#runs-table tr[data-run="4"] button')
+    assert page.get("document.querySelector('#card').open")
+    told = page.get("document.querySelector('#card').innerText")
+    for text in (FILES[4], 'optimizer = "momentum"', "momentum = 0.9", again, "--seeds=2", "seed\n1"):
+        assert text in told
+    assert page.get("document.querySelectorAll('#card svg').length") == 9
+    address = page.get("location.hash")
+    page.press("Escape")
+    page.until("!document.querySelector('#card').open")
+    assert page.get("document.activeElement.closest('tr')?.dataset.run") == "4"
+    again = show(view=address)
+    assert again.get("document.querySelector('#card').open")
+
+
+def test_two_are_compared_by_pairs_of_seeds(show):
+    first, second = (
+        [one for one in GRID if one.hyperparameters == {"learning_rate": rate, "momentum": 0.9}]
+        for rate in (0.001, 0.1)
     )
-    assert found["inner"] == width
-    assert max(found["wide"]) <= width
-    assert len(found["images"]) == 8
-    assert all(found["images"])
+    for at, one in enumerate(second):  # so that the pairs differ
+        one.curves["val_loss"][:] += np.float32(0.01) * at**2
+    page = show()
+    page.click("#unpin")
+    page.click(cell(learning_rate=0.001, momentum=0.9))
+    page.click(cell(learning_rate=0.1, momentum=0.9))
+    gaps = [b.curves["val_loss"].min() - a.curves["val_loss"].min() for a, b in zip(first, second, strict=True)]
+    low, high = stats.t.interval(0.95, 2, np.mean(gaps), stats.sem(gaps))
+    told = page.get("document.querySelector('#compare .lead').innerText")
+    found = [float(number) for number in re.findall(r"[-+]?\d+\.\d+(?:e-?\d+)?", told)]
+    np.testing.assert_allclose(found[:3], [np.mean(gaps), low, high], rtol=5e-3)
+    assert "3 seeds in pairs" in told
+    table = page.get("document.querySelector('#compare table').innerText")
+    assert re.search(r"learning rate\s+0.001\s+0.1\s+differs", table)
+    assert re.search(r"momentum\s+0.9\s+0.9\s+the same", table)
 
 
-def test_runs_sort_by_number_both_ways_with_empty_cells_last_by_the_keyboards_button(browse):
-    found = browse(
-        render(**content(runs())),
-        """const heads = [...page.querySelectorAll("#runs-table thead th")];
-        const at = heads.findIndex((head) => head.textContent === "beta 1");
-        const epochs = heads.findIndex((head) => head.textContent === "epochs");
-        const column = (at) => shown("runs-table").map((row) => row.cells[at].textContent);
-        const button = (at) => heads[at].querySelector("button");
-        found.before = heads.some((head) => head.hasAttribute("aria-sort"));
-        button(epochs).focus();
-        found.focus = page.activeElement === button(epochs);
-        button(epochs).click();
-        found.up = column(epochs); found.said = heads[epochs].getAttribute("aria-sort");
-        button(epochs).click();
-        found.down = column(epochs); found.then = heads[epochs].getAttribute("aria-sort");
-        button(at).click(); found.emptyUp = column(at);
-        button(at).click(); found.emptyDown = column(at);
-        found.others = heads.filter((head) => head.hasAttribute("aria-sort")).length;""",
+def test_the_address_keeps_what_is_shown(show):
+    page = show()
+    page.choose("#measure", "oscillation")
+    page.click("#log")
+    page.click('#views [value="line"]')
+    page.click("#unpin")
+    address = page.get("location.hash")
+    other = show(view=address)
+    state = (
+        "[document.querySelector('#measure').value, document.querySelector('#log').checked,"
+        "document.querySelector('#views [aria-pressed=true]').value, document.querySelectorAll('.legend-table').length]"
     )
-    epochs = ["3"] + ["6"] * 4 + ["12"] * 2
-    assert (found["up"], found["said"]) == (epochs, "ascending")
-    assert (found["down"], found["then"]) == (epochs[::-1], "descending")
-    assert found["emptyUp"] == found["emptyDown"] == ["0.9"] + [""] * 6
-    assert found["focus"]
-    assert not found["before"]
-    assert found["others"] == 1
+    assert other.get(state) == ["oscillation", False, "line", 0]
 
 
-def test_runs_are_found_by_words_and_by_status_and_counted(browse):
-    found = browse(
-        render(**content(runs())),
-        """const count = page.querySelector("[data-count=runs-table]");
-        const counted = () => [shown("runs-table").length, count.textContent];
-        found.all = counted();
-        use("[data-find=runs-table]", "SGD 0.01"); found.words = counted();
-        use("[data-find=runs-table]", "nothing like it"); found.none = counted();
-        use("[data-find=runs-table]", ""); use("[data-choose=runs-table]", "diverged"); found.status = counted();
-        use("[data-choose=runs-table]", ""); found.again = counted();""",
+@pytest.mark.parametrize("view", ["line", "parallel"])
+def test_other_pictures_show_every_configuration_and_have_a_table_behind_them(show, view):
+    page = show()
+    page.click(f'#views [value="{view}"]')
+    page.get("document.querySelector('#overview .behind').open = true")
+    page.until("document.querySelector('#overview .behind table')")
+    assert (
+        page.get("document.querySelectorAll('#overview .behind tbody tr').length") == {"line": 7, "parallel": 6}[view]
     )
-    assert found["all"] == found["again"] == [7, "7 of 7 runs"]
-    assert found["words"] == [2, "2 of 7 runs"]
-    assert found["none"] == [0, "0 of 7 runs"]
-    assert found["status"] == [1, "1 of 7 runs"]
+    assert page.get("document.querySelectorAll('#overview svg').length") == 1
+    page.click("#unpin")
+    page.until("document.querySelector('#overview .behind table')")  # it stays open
+    page.click("#overview .behind tbody tr:nth-child(2) button")
+    page.hover("h1")
+    assert len(legend(page)) == 1
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_claims_are_filtered_by_verdict(browse, width):
-    found = browse(
-        render(**content(everything(1))),
-        """use("[data-choose=claims-table]", "supported"); found.supported = shown("claims-table").length;
-        use("[data-choose=claims-table]", "undecided"); found.undecided = shown("claims-table").length;
-        found.marked = page.querySelectorAll("tr[data-verdict=undecided]").length;""",
-        width,
+def test_everything_is_done_with_the_keyboard_alone(show):
+    page = show()
+    page.press("Tab")
+    assert page.get("document.activeElement.className") == "skip"
+    for _ in range(60):
+        page.press("Tab")
+        if page.get("document.activeElement.className") == "cell":
+            break
+    before = page.get("document.activeElement.getAttribute('aria-pressed')")
+    page.press("ArrowRight")
+    page.press("ArrowDown")
+    label = page.get("document.activeElement.ariaLabel")
+    assert "learning rate 0.01, momentum 0.9" in label
+    page.press("Enter")
+    assert page.get("document.activeElement.ariaLabel") == label
+    assert before in ("true", "false")
+    assert page.get("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_claims_open_to_why_and_lead_to_their_figures(show, figures):
+    page = show(render(**content([*runs(), *everything(3)], figures=figures)))
+    verdicts = page.get("[...document.querySelectorAll('.claim')].map((each) => each.dataset.verdict)")
+    assert verdicts == sorted(verdicts, key=["supported", "contradicted", "undecided"].index)
+    linked = page.get("document.querySelector('.claim a[href^=\"#fig\"]').closest('.claim').id")
+    page.click(f"#{linked} summary")
+    assert page.get(f"document.querySelector('#{linked}').open")
+    page.click(f"#{linked} a")
+    page.until("document.querySelector('.chapter').open")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (1440, True)])
+def test_axe_finds_nothing(show, figures, width, dark):
+    histories = [*GRID, *everything(3)]
+    files = ["f"] * len(histories)
+    data = study_data(histories, math.log(2), files=files)
+    page = show(render(**content(histories, figures=figures[:2], notes=["a note"], data=data)), width=width, dark=dark)
+    page.get(AXE.read_text() + ";0")
+    told = "violations.map((one) => [one.id, one.nodes.length, one.nodes[0].html, one.nodes[0].failureSummary])"
+
+    def violations():
+        return page.get(f"axe.run({{resultTypes: ['violations']}}).then(({{violations}}) => {told})")
+
+    for view in ("map", "line", "parallel"):
+        page.click(f'#views [value="{view}"]')
+        page.get("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        page.until("document.querySelector('#curves .behind table')")
+        assert violations() == []
+    page.click("#runs-table tbody button")
+    assert violations() == []
+
+
+def test_hostile_text_does_nothing_in_a_browser(show):
+    long, right_to_left = "x" * 10_000, "\u05e9\u05dc\u05d5\u05dd \u202eabc"
+    bad = [
+        run(name, seed=0, learning_rate=0.1, **{HOSTILE: 1.0})
+        for name in (HOSTILE, "=cmd|' /C calc'!A0", long, right_to_left)
+    ]
+    data = study_data(bad, math.inf, files=[HOSTILE] * 4, again=HOSTILE)
+    page = show(
+        render(
+            **content(bad, title=HOSTILE, notes=[HOSTILE], origins=[Origin(HOSTILE, {HOSTILE: HOSTILE}, {})], data=data)
+        ),
+        width=390,
     )
-    assert found["undecided"] == found["marked"] > 0
-    assert found["supported"] < 43
+    assert page.get("document.title") == page.get("document.querySelector('h1').textContent") == HOSTILE
+    assert page.get("document.querySelectorAll('img').length") == 0
+    assert page.get("document.documentElement.scrollWidth") <= 390
+    page.click("#runs-table tbody button")
+    assert HOSTILE in page.get("document.querySelector('#card').textContent")
 
 
-def test_hostile_text_does_nothing_in_a_browser(browse):
-    origins = [Origin(HOSTILE, {HOSTILE: HOSTILE}, {})]
-    found = browse(
-        render(**content(runs(), title=HOSTILE, notes=[HOSTILE], origins=origins)),
-        """found.title = page.title; found.images = page.images.length;
-        found.heading = page.querySelector("h1").textContent;""",
-    )
-    assert found["title"] == found["heading"] == HOSTILE
-    assert found["images"] == 0
-
-
-def test_everything_that_acts_can_be_reached_and_has_a_name(browse, figures):
-    found = browse(
-        render(**content(runs(), figures=figures, notes=["a note"])),
-        """for (const each of page.querySelectorAll("details")) each.open = true;
-        const acting = [...page.querySelectorAll("a, button, input, select, summary, [tabindex='0']")];
-        const name = (each) => each.getAttribute("aria-label") || each.labels?.[0]?.textContent || each.textContent;
-        found.count = acting.length;
-        found.unnamed = acting.filter((each) => !name(each).trim()).map((each) => each.outerHTML);
-        const reached = (each) => { each.focus(); return page.activeElement === each; };
-        found.unreachable = acting.filter((each) => !reached(each)).map((each) => each.outerHTML);
-        const scrolls = (each) => ["auto", "scroll"].includes(page.defaultView.getComputedStyle(each).overflowX);
-        const cut = (each) => each.scrollWidth > each.clientWidth + 1;
-        const scrolling = [...page.querySelectorAll("*")].filter((each) => cut(each) && scrolls(each));
-        found.trapped = scrolling.filter((each) => each.tabIndex < 0).map((each) => each.outerHTML);""",
-        390,
-    )
-    assert found["count"] > 20
-    assert found["unnamed"] == found["unreachable"] == found["trapped"] == []
-
-
-CONTRAST = """
-const canvas = document.createElement("canvas").getContext("2d");
-const channels = (colour) => {
-  canvas.fillStyle = colour;
-  canvas.fillRect(0, 0, 1, 1);
-  return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
-};
-const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-const weight = [0.2126, 0.7152, 0.0722];
-const light = (colour) => channels(colour).reduce((sum, c, i) => sum + linear(c / 255) * weight[i], 0);
-const style = (each) => page.defaultView.getComputedStyle(each);
-const behind = (each) => {
-  while (each && style(each).backgroundColor === "rgba(0, 0, 0, 0)") each = each.parentElement;
-  return each ? style(each).backgroundColor : "#ffffff";
-};
-const ratio = (each) => {
-  const [a, b] = [light(style(each).color), light(behind(each))];
-  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-};
-const written = (each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-const texts = [...page.body.querySelectorAll("*")].filter((each) => each.offsetParent && written(each));
-found.page = light(behind(page.body));
-found.count = texts.length;
-found.faint = [...new Set(texts.filter((each) => ratio(each) < 4.5).map((each) => each.className || each.tagName))];
-"""
-
-
-@pytest.mark.parametrize(("scheme", "is_dark"), [(0, True), (1, False)])
-def test_text_stands_out_in_light_and_in_dark(browse, monkeypatch, scheme, is_dark):
-    monkeypatch.setitem(globals(), "FLAGS", (*FLAGS, f"--blink-settings=preferredColorScheme={scheme}"))
-    found = browse(render(**content(runs(), notes=["a note"])), CONTRAST)
-    assert (found["page"] < 0.1) == is_dark
-    assert found["count"] > 100
-    assert found["faint"] == []
+def test_a_page_without_runs_opens(show):
+    page = show(render(**content()))
+    assert page.get("document.querySelector('#explore').hidden")
+    assert "There are no runs" in page.get("document.body.innerText")
