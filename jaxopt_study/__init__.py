@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # each named twice: only so type checkers let others import i
     from jaxopt_study.api import make_study as make_study
     from jaxopt_study.data import Dataset as Dataset
     from jaxopt_study.data.arrays import arrays as arrays
+    from jaxopt_study.data.frame import frame as frame
+    from jaxopt_study.data.hugging_face import hf as hf
     from jaxopt_study.data.load import load as load
     from jaxopt_study.engine.watcher import Interrupted as Interrupted
     from jaxopt_study.grids.grid import Grid as Grid
@@ -28,6 +30,9 @@ if TYPE_CHECKING:  # each named twice: only so type checkers let others import i
     from jaxopt_study.settings import Execution as Execution
     from jaxopt_study.storage.store import load_runs as load_runs
     from jaxopt_study.storage.weights import load_model as load_model
+    from jaxopt_study.training.metrics import Metric as Metric
+    from jaxopt_study.training.metrics import macro_f1 as macro_f1
+    from jaxopt_study.training.metrics import perplexity as perplexity
 
     nnx = nnx_model
 
@@ -38,18 +43,23 @@ _LATER = {
     "Grid": "grids.grid",
     "Hyperparameter": "optimizers.family",
     "Interrupted": "engine.watcher",
+    "Metric": "training.metrics",
     "Study": "api",
     "arrays": "data.arrays",
     "article_model": "models.build",
     "conv": "layers.convolution",
+    "frame": "data.frame",
     "functions": "models.own",
+    "hf": "data.hugging_face",
     "load": "data",
     "load_model": "storage.weights",
     "load_runs": "storage.store",
+    "macro_f1": "training.metrics",
     "make_grid": "grids.grid",
     "make_study": "api",
     "max_pool": "layers.pooling",
     "nnx": "models.own:nnx_model",
+    "perplexity": "training.metrics",
     "rule": "optimizers.foreign",
     "scheduled": "optimizers.foreign",
     "triangular": "optimizers",

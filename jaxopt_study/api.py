@@ -1,15 +1,17 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.guessing import status
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.cluster import hosts, ready
@@ -30,7 +32,8 @@ from jaxopt_study.settings import Execution, Machines, Settings, check_sequence,
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
-from jaxopt_study.training.losses import LOSSES
+from jaxopt_study.training.objective import Fitted, objective
+from jaxopt_study.training.objective import check as check_objective
 from jaxopt_study.training.sharpness import check as check_sharpness
 from jaxopt_study.watch.callbacks import Callback, TensorBoard
 from jaxopt_study.watch.progress import watched
@@ -46,7 +49,10 @@ def make_study(
     batch_size: int | Sequence[int] = Settings.batch_size,
     max_epochs: int = Settings.max_epochs,
     patience: int = Settings.patience,
-    loss: str | None = None,
+    loss: str | Callable[[Any, Any], jax.Array] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    monitor: str | None = None,
+    mode: str | None = None,
     data_seed: int = Settings.data_seed,
     data_seeds: int | None = None,
     stop_on_nonfinite: bool = Settings.stop_on_nonfinite,
@@ -95,7 +101,13 @@ def make_study(
         data_seeds: so many orders of the examples, of the seeds from ``data_seed`` on, and for data that are split here
             (digits, folders) so many splits: every configuration is trained with each, and ``data``, if it is a
             function, called with ``split_seed``. A run is that of a study with its data seed alone.
-        loss: ``softmax``, ``sigmoid`` or ``squared_error``; chosen by the labels if not given.
+        loss: ``softmax``, ``sigmoid``, ``squared_error`` or ``multi_label``, chosen by the labels if not given; or a
+            function of a batch's outputs and labels that returns the losses of its examples, ``[B]`` (or ``[B, T]``).
+        metrics: of your own, by name: ``js.macro_f1``, ``js.perplexity``, ``js.Metric(per_example, value)``, or a
+            function like a loss, of which the mean is told. Measured on the validation split after every epoch.
+        monitor: what the stopping rule, the best weights and :meth:`Study.best` go by: ``val_loss`` if not given,
+            ``val_accuracy``, or a metric's name.
+        mode: whether that is to be small, ``min``, or large, ``max``; a metric of your own needs it.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
         execution: how to compute it, instead of slots, devices, strategy, checkpoint_minutes, save_best_weights,
             max_minutes, until, max_seeds: see :class:`~jaxopt_study.settings.Execution`.
@@ -132,7 +144,9 @@ def make_study(
         orders = range(data_seed, data_seed + data_seeds)
         runs = [run._replace(data_seed=order) for order in orders for run in runs]
     check_until(execution or said, seeds, data_seeds, settings, machines)
-    network = model_of(model)
+    network, goal = model_of(model), objective(loss, metrics, monitor, mode)
+    if not goal.is_usual and (execution or said).until is not None:
+        raise InputError("until", (execution or said).until, "allowed where the monitor is val_loss alone")
     folder = _folder(workdir, machines)
     if tensorboard:
         callbacks = [*callbacks, TensorBoard(folder / "tensorboard")]
@@ -144,7 +158,7 @@ def make_study(
         datasets[order] = dataset if other.fingerprint == dataset.fingerprint else other  # in memory once
     study = Study(
         settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
-        model=network, execution=execution or said, loss=loss, own=own, questions=questions, datasets=datasets,
+        model=network, execution=execution or said, objective=goal, own=own, questions=questions, datasets=datasets,
     )  # fmt: skip
     _check_outputs(study)
     return study
@@ -235,7 +249,8 @@ class Study(Trainer):
     def best(self, optimizer: str | None = None) -> Best:
         """The best configuration of what is finished, with means over the seeds and an interval.
 
-        It is chosen by all seeds; what is told of each half of them is of what the other half chooses.
+        It is chosen by all seeds, by what is monitored; what is told of each half of them is of what the other half
+        chooses.
 
         Args:
             optimizer: name of a rule of the study, to choose among its configurations alone.
@@ -248,7 +263,9 @@ class Study(Trainer):
         if optimizer is not None:
             registry.check_name("optimizer", optimizer, rules)
         chosen = [history for history in histories if optimizer in (None, history.optimizer)]
-        return best_of(by_configuration(chosen), self.guessing, among=by_configuration(histories))
+        among, goal = by_configuration(histories), self.objective
+        monitor = None if goal.is_usual else Monitor(goal.monitor, goal.mode)
+        return best_of(by_configuration(chosen), self.guessing, among=among, monitor=monitor)
 
     def __repr__(self) -> str:
         ended = Counter(status(history, self.guessing) for history in self.histories)
@@ -302,7 +319,7 @@ def _dataset(data: object, seed: int, *, named: bool) -> Dataset:
     elif callable(data):
         data = data(split_seed=seed) if named else data()
     if not isinstance(data, Dataset):
-        allowed = "allowed are digits, tfds:NAME, folder:PATH, or what js.load or js.arrays returned"
+        allowed = "allowed are digits, tfds:NAME, folder:PATH, or what js.load, js.arrays, js.frame or js.hf returned"
         raise InputError("data", type(data).__name__, allowed)
     return data
 
@@ -314,22 +331,27 @@ def _folder(workdir: object, machines: Machines) -> Path:
 
 
 def _check_outputs(study: Study) -> None:
-    network = study.network(study.batch_size(study.groups[0]))
-    images = jax.ShapeDtypeStruct((2, *study.dataset.train_images.shape[1:]), study.dataset.train_images.dtype)
+    network, data, name = (
+        study.network(study.batch_size(study.groups[0])),
+        study.dataset,
+        study.model.identity.split()[0],
+    )
 
-    def evaluate(x: jax.Array) -> tuple[Any, jax.Array]:
+    def of(tree: Any, count: int) -> Any:
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), tree)
+
+    def evaluate(x: Any) -> tuple[Any, Any]:
         variables = network.init(jax.random.key(0))
         return variables.params, network.evaluate(variables, network.prepare(x, False))
 
-    params, logits = jax.eval_shape(evaluate, images)
-    if logits.shape != (2, study.outputs):
-        given = f"{study.model.identity.split()[0]} with output shape {logits.shape} for 2 examples"
-        allowed = f"allowed is (2, {study.outputs}), for the loss {study.loss} on {study.dataset.name}"
-        raise InputError("model", given, allowed)
+    params, outputs = jax.eval_shape(evaluate, of(data.train_images, 2))
+    weights = of(np.zeros(1, np.float32) if data.train_weights is None else data.train_weights, 2)
+    fitted = Fitted(study.loss, study.outputs, study.loss_function)
+    check_objective(fitted, study.objective.metrics, outputs, of(data.train_labels, 2), weights, name)
     if study.settings.sharpness:
-        size, labels = study.batch_size(study.groups[0]), study.dataset.train_labels
-        batch, of_batch = (jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype) for x in (images, labels))
-        check_sharpness(network, LOSSES[study.loss], batch, of_batch, study.model.identity.split()[0])
+        size = study.batch_size(study.groups[0])
+        batch, of_batch = of(data.train_images, size), of(data.train_labels, size)
+        check_sharpness(network, study.loss_function, batch, of_batch, name)
     usual = all(weight.dtype == "float32" for weight in jax.tree.leaves(params))
     for known in dict.fromkeys(map(signature, study.runs)):
         family = registry.family(known.optimizer)

@@ -23,7 +23,8 @@ CURVES = (
 TEST_CURVES = ("test_loss", "test_accuracy")
 """Of runs with a part of the validation split held back for testing; see ``settings.Settings.test_share``."""
 OPTIONAL_CURVES = (*TEST_CURVES, "sharpness")
-"""Of runs of which they were asked for; they come after ``CURVES``, in this order."""
+"""Of runs of which they were asked for; they come after ``CURVES``, in this order, and before metrics of the user's
+own, see ``training.metrics``."""
 MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 """Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""
 
@@ -54,9 +55,9 @@ class History:
             (a loss, a weight or the rule's memory was not finite, or weights stood still since the norm of a gradient
             was not), ``failed`` (the run could not be trained) or
             ``halved`` (others were better when successive halving compared them).
-        curves: float32 arrays ``[E]`` by the names in ``CURVES``, and of ``OPTIONAL_CURVES`` those that were asked
-            for; entry ``e`` belongs to epoch ``e + 1``. The row of the epoch in which a run diverged is kept,
-            non-finite as it was.
+        curves: float32 arrays ``[E]`` by the names in ``CURVES``, of ``OPTIONAL_CURVES`` those that were asked for, and
+            metrics of the user's own; entry ``e`` belongs to epoch ``e + 1``. The row of the epoch in which a run
+            diverged is kept, non-finite as it was.
         diverged_epoch: the first epoch, counted from 1, with a non-finite loss, or the last of a run that diverged with
             finite losses; None if there is none.
         reason: why a run failed; empty for all others.
@@ -71,6 +72,12 @@ class History:
     diverged_epoch: int | None = None
     reason: str = ""
     data_seed: int | None = None
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The names of the user's own metrics on the validation split."""
+        known = (*CURVES, *OPTIONAL_CURVES)
+        return tuple(n for n in self.curves if n not in known and n.removeprefix("test_") == n)
 
     @property
     def replicate(self) -> int:

@@ -18,7 +18,17 @@ import numpy as np
 
 from jaxopt_study.analysis.guessing import WORSE, fails
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
-from jaxopt_study.analysis.minima import Lowest, Minima, at_minimum, lowest, lowest_loss, seed_lowest, seed_minima
+from jaxopt_study.analysis.minima import (
+    COST,
+    Lowest,
+    Minima,
+    Monitor,
+    at_minimum,
+    lowest,
+    lowest_loss,
+    seed_lowest,
+    seed_minima,
+)
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import Cell, Runs, configuration, describe
 from jaxopt_study.history import TEST_CURVES, History
@@ -66,7 +76,7 @@ are then correlated: by 0.32, 0.36, 0.34, 0.26 and 0.19 where 2, 3, 5, 10 and 20
 by 0 where one is clearly the best."""
 
 
-def held_out(configurations: Sequence[Sequence[History]]) -> list[History]:
+def held_out(configurations: Sequence[Sequence[History]], curve: str = "val_loss") -> list[History]:
     """Of each seed the run in the configuration that is the best by other seeds, see :func:`folds`.
 
     The best of many, told by the numbers that chose it, is too good by luck, the more of them there are. These runs
@@ -76,12 +86,13 @@ def held_out(configurations: Sequence[Sequence[History]]) -> list[History]:
 
     Args:
         configurations: each the runs of its seeds, at least one.
+        curve: what is to be small.
     """
     seeds = sorted({run.replicate for runs in configurations for run in runs})
     runs_of = [{run.replicate: run for run in runs} for runs in configurations]
     chosen: list[History] = []
     for told, choosing in folds(seeds):
-        order = ranked([seed_lowest([runs[seed] for seed in choosing if seed in runs]) for runs in runs_of])
+        order = ranked([seed_lowest([runs[seed] for seed in choosing if seed in runs], curve) for runs in runs_of])
         chosen += [next(runs_of[place][seed] for place in order if seed in runs_of[place]) for seed in told]
     return sorted(chosen, key=lambda run: run.replicate)
 
@@ -115,6 +126,9 @@ class Best(NamedTuple):
         test_accuracy: mean test accuracy in these epochs.
         method: which interval ``val_low`` and ``val_high`` are; empty without one.
         student_low, student_high: Student's of the same losses, which the other configurations say nothing to.
+        monitor: the name of what it is chosen by in place of the validation loss; empty if by that.
+        value: mean of the seeds' best values of that.
+        low, high: its interval, Student's.
     """
 
     optimizer: str
@@ -134,16 +148,22 @@ class Best(NamedTuple):
     method: str = ""
     student_low: float = math.nan
     student_high: float = math.nan
+    monitor: str = ""
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
 
     def facts(self) -> dict[str, str]:
         """What a notebook shows of it: a text a heading; what was not measured is left out."""
-        numbers = {"validation loss": (self.val_loss, ".4f"), "accuracy": (self.val_accuracy, ".1%"),
+        own = {self.monitor.replace("_", " "): (self.value, ".4f")} if self.monitor else {}
+        numbers = {**own, "validation loss": (self.val_loss, ".4f"), "accuracy": (self.val_accuracy, ".1%"),
                    "test loss": (self.test_loss, ".4f"), "test accuracy": (self.test_accuracy, ".1%"),
                    "training loss": (self.train_loss, ".4f"), "epoch": (self.epoch, ".0f")}  # fmt: skip
         told = {name: f"{value:{digits}}" for name, (value, digits) in numbers.items() if not math.isnan(value)}
-        ends = {"validation loss": (self.val_low, self.val_high), "test loss": (self.test_low, self.test_high)}
+        ends = dict.fromkeys(own, (self.low, self.high))
+        ends |= {"validation loss": (self.val_low, self.val_high), "test loss": (self.test_low, self.test_high)}
         for name, (low, high) in ends.items():
-            if not math.isnan(low):
+            if not math.isnan(low) and name in told:
                 told[name] += f" (95% interval {low:.4f} to {high:.4f})"
         if self.method:
             told["interval"] = self.method
@@ -164,6 +184,7 @@ def best_of(
     chance: float = math.inf,
     *,
     among: Sequence[Sequence[History]] | None = None,
+    monitor: Monitor | None = None,
 ) -> Best:
     """The best of some configurations, each the runs of its seeds.
 
@@ -171,8 +192,12 @@ def best_of(
         configurations: those to choose from.
         chance: the loss of guessing.
         among: all configurations of the study, which say how far seeds lie apart; ``configurations`` if None.
+        monitor: what they are chosen by; the validation loss if None.
     """
-    chosen, told = best_first(configurations)[0][0], held_out(configurations)
+    curve = "val_loss" if monitor is None else COST
+    if monitor is not None:
+        configurations = [[monitor.added(run) for run in runs] for runs in configurations]
+    chosen, told = best_first(configurations, curve)[0][0], held_out(configurations, curve)
     minima = seed_minima(told, chance=chance)
     stuck = f"{minima.worse} of {len(told)} seeds {WORSE}" if minima.worse else ""
 
@@ -185,6 +210,11 @@ def best_of(
     val, student = over_seeds(lowest_loss), over_seeds(lowest_loss, moderated=False)
     train = over_seeds(lambda run: lowest_loss(run, "train_loss"))
     test, accuracy = (over_seeds(partial(at_minimum, curve=curve)) for curve in TEST_CURVES)
+    monitored = Estimate(math.nan, math.nan, math.nan, 0)
+    if monitor is not None:
+        best = [monitor.best(run).value for run in told]
+        inflation = HALVES_AGREE if len(configurations) > 1 else 1.0
+        monitored = seed_estimate([value for value in best if math.isfinite(value)], inflation=inflation)
     count, lost = len(told), len(minima.diverged)
     others = sum(configuration(run) != configuration(chosen) for run in told)
     alone = "chosen and told by the same run" if count == 1 and len(configurations) > 1 else ""
@@ -199,6 +229,7 @@ def best_of(
         chosen.optimizer, chosen.hyperparameters, val.value, val.low, val.high, minima.accuracy, train.value,
         minima.epoch, count, "; ".join(filter(None, notes)), test.value, test.low, test.high, accuracy.value,
         val.method, student.low, student.high,
+        monitor.name if monitor else "", monitored.value, monitored.low, monitored.high,
     )  # fmt: skip
 
 
@@ -217,9 +248,9 @@ def prior_of_losses(
     return prior_of(logs, [run.replicate for run in told])
 
 
-def best_first(configurations: Sequence[Sequence[History]]) -> list[Sequence[History]]:
-    """Configurations, each the runs of its seeds, from the best on."""
-    return [configurations[place] for place in ranked([seed_lowest(runs) for runs in configurations])]
+def best_first(configurations: Sequence[Sequence[History]], curve: str = "val_loss") -> list[Sequence[History]]:
+    """Configurations, each the runs of its seeds, from the best on; ``curve`` is to be small."""
+    return [configurations[place] for place in ranked([seed_lowest(runs, curve) for runs in configurations])]
 
 
 def best_cell(cells: Sequence[Cell], curve: str = "val_loss") -> Cell:

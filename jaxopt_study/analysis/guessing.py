@@ -17,9 +17,12 @@ WORSE = "worse than guessing"
 
 
 def loss_of_guessing(loss: str, classes: int, train_labels: np.ndarray, val_labels: np.ndarray) -> float:
-    """The validation loss of a constant: ``log(classes)``; of a squared error that of the mean training label."""
+    """The validation loss of a constant: ``log(classes)``; of a squared error that of the mean training label.
+
+    Of several labels, each by itself, it is ``log(2)``.
+    """
     if loss != "squared_error":
-        return math.log(classes)
+        return math.log(2 if loss == "multi_label" else classes)
     errors = np.asarray(val_labels, np.float64) - np.mean(train_labels, axis=0, dtype=np.float64)
     return float(np.mean(np.square(errors)))
 
@@ -34,7 +37,7 @@ def guessing_in(config: Mapping[str, Any]) -> float:
     if "dataset" not in config:
         return math.log(2)
     classes = len(config["dataset"]["classes"])
-    return math.log(classes) if classes and config.get("loss") != "squared_error" else math.inf
+    return math.log(classes) if classes and config.get("loss") in (None, "sigmoid", "softmax") else math.inf
 
 
 @remembered

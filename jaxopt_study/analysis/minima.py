@@ -1,5 +1,6 @@
 """How low the loss of a run got, when and how fast, and how a run counts that diverged."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -85,6 +86,37 @@ def accuracy(history: History) -> np.ndarray:
 def lowest_loss(history: History, curve: str = "val_loss") -> float:
     """Smallest loss of a run; NaN for one that diverged or failed, which has none that counts."""
     return math.nan if history.status in ("diverged", "failed") else minimum_of(history, curve).value
+
+
+class Monitor(NamedTuple):
+    """What runs are judged by in place of the validation loss.
+
+    Attributes:
+        name: of the curve.
+        mode: ``min`` or ``max``.
+    """
+
+    name: str
+    mode: str
+
+    @property
+    def sign(self) -> int:
+        """What turns the curve into one that is to be small, and back."""
+        return -1 if self.mode == "max" else 1
+
+    def added(self, history: History) -> History:
+        """The run with a curve :data:`COST`, which is to be small."""
+        cost = self.sign * np.asarray(history.curves[self.name], np.float64)
+        return dataclasses.replace(history, curves={**history.curves, COST: cost})
+
+    def best(self, history: History) -> Minimum:
+        """The best value of a run and its epoch; NaN for one that diverged or failed."""
+        cost = self.added(history)
+        found = minimum(cost.curves[COST])
+        return Minimum(self.sign * lowest_loss(cost, COST), found.epoch)
+
+
+COST = "cost"
 
 
 def at_minimum(history: History, curve: str) -> float:

@@ -16,6 +16,7 @@ from jaxopt_study.cluster.connect import Resources
 from jaxopt_study.cluster.shares import ATTEMPTS, Capacity, Shares, seconds_between
 from jaxopt_study.cluster.worker import Account, Ended, Epoch, Fault, Hello, Recipe, Reply, Worker, first_line
 from jaxopt_study.data import Dataset
+from jaxopt_study.data.trees import mapped
 from jaxopt_study.engine import stats
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Watcher
@@ -70,7 +71,7 @@ class Driver:
             settings=trainer.settings,
             runs=trainer.runs,
             make_model=trainer.model.factory or functools.partial(model_of, trainer.model),
-            loss=trainer.loss,
+            objective=trainer.objective,
             execution=trainer.execution,
             families=[family for family in rules if family.identity],
             workers=max(1, min(len(trainer.runs), workers or connect.workers(resources))),
@@ -207,7 +208,7 @@ class Driver:
             "seconds": now - self.started,
             "compile_seconds": compile_seconds,
             "training_seconds": max(now - min(self.first_ready, now) - compile_seconds, 1e-9),
-            "examples": epochs * len(self.trainer.dataset.train_labels),
+            "examples": epochs * self.trainer.dataset.examples,
             "epochs_trained": epochs,
             "epochs_computed": sum(account.epochs_computed for account in accounts),
             "runs": len(self.runs) - self.shares.left,
@@ -244,7 +245,7 @@ def train(trainer: Trainer, machines: Machines, watcher: Watcher | None = None) 
 def in_memory(dataset: Dataset) -> Dataset:
     """The data set with plain arrays for memory maps: what Ray's object store holds once a machine."""
     names = ("train_images", "train_labels", "val_images", "val_labels")
-    arrays: dict[str, Any] = {name: np.asarray(getattr(dataset, name)) for name in names}
+    arrays: dict[str, Any] = {name: mapped(np.asarray, getattr(dataset, name)) for name in names}
     return dataset._replace(**arrays)
 
 

@@ -30,6 +30,7 @@ from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.settings import Execution, Settings, own_switches
 from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.training.objective import Objective
 
 
 class Recipe(NamedTuple):
@@ -39,7 +40,7 @@ class Recipe(NamedTuple):
         settings: of the study.
         runs: all of them, in the same order.
         make_model: makes the network; it goes over the wire, the network does not.
-        loss: of the study.
+        objective: of the study.
         execution: how to compute it.
         families: rules of the runs that are not this project's own.
         workers: that share a group's runs.
@@ -49,7 +50,7 @@ class Recipe(NamedTuple):
     settings: Settings
     runs: list[Run]
     make_model: Callable[[], Model]
-    loss: str
+    objective: Objective
     execution: Execution
     families: list[Family]
     workers: int
@@ -188,11 +189,12 @@ class Worker:
     def _begin(self, dataset: Dataset) -> Capacity:
         self.cores = keep_to_cores(self.recipe.cores) if self.recipe.cores else None
         devices.configure(cpu_devices=self.recipe.cores)
-        settings, runs, make_model, loss, execution, families, *_ = self.recipe
+        settings, runs, make_model, objective, execution, families, *_ = self.recipe
         for family in families:
             registry.add(family)
         folder = Path(self.folder.name)
-        self.trainer = Trainer(settings, dataset, runs, folder, model=make_model(), execution=execution, loss=loss)
+        made: Any = {"model": make_model(), "execution": execution, "objective": objective}
+        self.trainer = Trainer(settings, dataset, runs, folder, **made)
         self.sweep = functools.lru_cache(maxsize=1)(self._sweep)
         self.batches = functools.lru_cache(maxsize=1)(self.trainer.batches)
         chosen = devices.choose(execution.devices)

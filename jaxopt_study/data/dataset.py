@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from jaxopt_study.data.trees import Tree, length, mapped
 from jaxopt_study.errors import InputError
 from jaxopt_study.settings import check_whole
 
@@ -23,19 +24,33 @@ _ALIGNMENT = 64  # bytes
 
 
 class Dataset(NamedTuple):
-    """Images and labels of one task, split into a training and a validation part.
+    """Examples and labels of one task, split into a training and a validation part.
 
-    The image arrays may be read-only memory maps of the disk cache.
+    The image arrays may be read-only memory maps of the disk cache. What is not of pictures may be dictionaries and
+    tuples of arrays, see :func:`jaxopt_study.data.arrays.arrays`.
     """
 
     name: str  # as given: "digits", "tfds:cats_vs_dogs", "folder:PATH"
-    train_images: Images  # [N, H, W, K], 0..255
-    train_labels: Labels  # [N], 0..len(classes)-1
-    val_images: Images  # [M, H, W, K]
-    val_labels: Labels  # [M]
+    train_images: Tree  # [N, H, W, K], uint8, 0..255; or other examples [N, ..]
+    train_labels: Tree  # [N], 0..len(classes)-1; or what the task has
+    val_images: Tree  # [M, H, W, K]
+    val_labels: Tree  # [M]
     classes: tuple[str, ...]  # classes[i] is the name of label i
     fingerprint: str  # hex; differs whenever a pixel, a label, the split, a class name or what was left out differs
     left_out: tuple[str, ...] = ()  # names of the source's pictures that cannot be read and are not among these
+    task: str = ""  # of losses.TASKS; empty for classes [N], and for numbers, which have no classes
+    train_weights: NDArray[np.float32] | None = None  # [N] or, of sequences, [N, T]; None where all count alike
+    val_weights: NDArray[np.float32] | None = None
+
+    @property
+    def examples(self) -> int:
+        """Of the training part."""
+        return length(self.train_labels)
+
+    @property
+    def val_examples(self) -> int:
+        """Of the validation part, with what may be held back of it."""
+        return length(self.val_labels)
 
 
 class Source(NamedTuple):
@@ -54,31 +69,40 @@ class Batches(NamedTuple):
     """T steps of B examples, R remaining ones, V validation batches of A.
 
     Attributes:
-        train: images ``[T, B, H, W, K]`` (or examples of another rank) and labels ``[T, B]``, or ``[T, B, O]`` of a
-            regression.
+        train: images ``[T, B, H, W, K]`` (or other examples, perhaps trees of them) and labels ``[T, B]``, or
+            ``[T, B, O]`` of a regression; then float32 weights ``[T, B]``, where examples have them.
         rest: the last, smaller batch, ``[R, H, W, K]`` and ``[R]``; R may be 0.
         val: images ``[V, A, H, W, K]``, labels ``[V, A]``, float32 weights ``[V, A]`` (0 where the last is padded).
         test: the same of the part of the validation split that is held back; empty if there is none.
     """
 
-    train: tuple[Array, Array]
-    rest: tuple[Array, Array]
+    train: tuple[Array, ...]
+    rest: tuple[Array, ...]
     val: tuple[Array, Array, Array]
     test: tuple[()] | tuple[Array, Array, Array] = ()
 
+    @property
+    def steps(self) -> int:
+        """T, the number of whole batches."""
+        return length(self.train)
 
-def stratified_split(labels: Labels, seed: int) -> tuple[Indices, Indices]:
+    @property
+    def remaining(self) -> int:
+        """R, the examples of the last, smaller batch."""
+        return length(self.rest)
+
+
+def stratified_split(labels: Labels, seed: int, val_share: float = 1 - TRAIN_SHARE) -> tuple[Indices, Indices]:
     """Splits every class 80/20, then shuffles both parts: indices of the training and of the validation part.
 
-    A class of n >= 2 examples gives round(n / 5), at least one, to validation. The training part comes shuffled, so
-    that its first so many are a random sample of it.
+    A class of n >= 2 examples gives round(n / 5), at least one, to validation, a single example none. The training part
+    comes shuffled, so that its first so many are a random sample of it.
     """
     rng = np.random.default_rng(seed)
     train, val = [], []
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
-        assert len(members) >= 2
-        held_out = max(1, round(len(members) * (1 - TRAIN_SHARE)))
+        held_out = min(max(1, round(len(members) * val_share)), len(members) - 1)
         val.append(members[:held_out])
         train.append(members[held_out:])
     return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(val))
@@ -109,13 +133,14 @@ def assemble(
     return Dataset(name, train_images, labels[train], val_images, labels[val], kept, fingerprint, source.left_out)
 
 
-def warn_of_classes(train: Labels, val: Labels, classes: Sequence[str]) -> None:
-    """Warns where the labels ``[N]`` and ``[M]`` leave classes without an example to train on, or one to validate."""
+def warn_of_classes(train: Labels, val: Labels, classes: Sequence[str], first: str = "") -> None:
+    """Warns where the labels ``[N]`` and ``[M]`` leave classes without an example to train on, or one to validate;
+    ``first`` is what may be the reason."""
     without = np.flatnonzero(np.bincount(train, minlength=len(classes)) == 0)
     if len(without):
         listed = ", ".join(classes[label] for label in without[:_NAMED]) + (", .." if len(without) > _NAMED else "")
         told = f"no training example of {len(without)} of the {len(classes)} classes {classes[0]} to {classes[-1]}"
-        warnings.warn(f"{told}: {listed}", stacklevel=3)
+        warnings.warn(f"{first}{told}: {listed}", stacklevel=3)
     if len(validated := np.unique(val)) == 1:
         told = f"all {len(val)} validation examples are of one class, {classes[validated[0]]}"
         warnings.warn(f"{told}: the validation loss says nothing of the others", stacklevel=3)
@@ -170,7 +195,14 @@ def _fingerprint(
     return whole.hexdigest()
 
 
-def held_back(labels: Labels, share: float) -> tuple[Indices, Indices]:
+def strata(labels: Tree) -> Labels:
+    """What a split keeps the shares of: the classes of labels ``[N]``; zeros ``[N]`` where labels are anything else."""
+    if isinstance(labels, np.ndarray) and labels.dtype == np.int32 and labels.ndim == 1:
+        return labels
+    return np.zeros(length(labels), np.int32)
+
+
+def held_back(labels: Tree, share: float) -> tuple[Indices, Indices]:
     """Splits a validation part of labels ``[M]`` in two: indices of what validates, and of the share held back to test.
 
     Of every class of n round(n * share) are held back, of a regression of all M, but of several at least one and not
@@ -180,15 +212,15 @@ def held_back(labels: Labels, share: float) -> tuple[Indices, Indices]:
     InputError: there is no class of two.
     """
     rng = np.random.default_rng(0)
-    classes = labels if labels.dtype == np.int32 else np.zeros(len(labels), np.int32)
+    classes = strata(labels)
     test = []
     for label in np.unique(classes):
         members = rng.permutation(np.flatnonzero(classes == label))
         test.append(members[: min(max(1, round(len(members) * share)), len(members) - 1)])
     held = np.sort(np.concatenate(test))
-    kept = np.setdiff1d(np.arange(len(labels)), held)
+    kept = np.setdiff1d(np.arange(len(classes)), held)
     if not len(held):
-        allowed = f"allowed is 0: no class has two of the {len(labels)} validation examples"
+        allowed = f"allowed is 0: no class has two of the {len(classes)} validation examples"
         raise InputError("--test_share", share, allowed)
     return kept, held
 
@@ -208,8 +240,8 @@ def batches_of(
     the examples of the first so many batches are taken, and the same share of the others. ``test_share`` is that of the
     validation part which is :func:`held_back`.
     """
-    examples = len(data.train_labels)
-    parts: Sequence[Indices] = [np.arange(len(data.val_labels))]
+    examples = data.examples
+    parts: Sequence[Indices] = [np.arange(data.val_examples)]
     if test_share:
         parts = held_back(data.val_labels, test_share)
     if steps is not None:
@@ -218,27 +250,36 @@ def batches_of(
     order = np.random.default_rng(seed).permutation(examples)
     count = examples // batch_size
     full, rest = order[: count * batch_size], order[count * batch_size :]
-    train = _taken(data.train_images, full, count, batch_size), _taken(data.train_labels, full, count, batch_size)
+    arrays = (data.train_images, data.train_labels, *(() if data.train_weights is None else (data.train_weights,)))
+    train = tuple(_taken(each, full, count, batch_size) for each in arrays)
     val, *test = (_padded(data, part, val_batch_size) for part in parts)
-    return Batches(train, (data.train_images[rest], data.train_labels[rest]), val, test[0] if test else ())
+    return Batches(train, mapped(lambda x: x[rest], arrays), val, test[0] if test else ())
 
 
-def _padded(data: Dataset, indices: Indices, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _padded(data: Dataset, indices: Indices, batch_size: int) -> tuple[Array, Array, np.ndarray]:
     """Validation examples in batches, with their weights; the last batch is filled up with the last example."""
     examples = len(indices)
     size = min(batch_size, examples)
     count = -(-examples // size)
     places = np.arange(count * size)
     padded = indices[np.minimum(places, examples - 1)]
-    weights = _taken((places < examples).astype(np.float32), places, count, size)
-    return _taken(data.val_images, padded, count, size), _taken(data.val_labels, padded, count, size), weights
+    weights = (places < examples).astype(np.float32)
+    if data.val_weights is not None:
+        own = data.val_weights[padded]
+        weights = own * weights.reshape(-1, *[1] * (own.ndim - 1))
+    in_batches = _taken(data.val_images, padded, count, size), _taken(data.val_labels, padded, count, size)
+    return *in_batches, _taken(weights, places, count, size)
 
 
-def _taken(examples: np.ndarray, indices: Indices, count: int, size: int) -> np.ndarray:
+def _taken(examples: Tree, indices: Indices, count: int, size: int) -> Array:
     """``examples[indices]``, ``[count * size, ..]``, as batches ``[count, size, ..]``."""
-    taken = aligned((count * size, *examples.shape[1:]), examples.dtype)
-    np.take(examples, indices, axis=0, out=taken, mode="clip")  # which, unlike others, fills it without a copy
-    return taken.reshape(count, size, *examples.shape[1:])
+
+    def of_array(array: np.ndarray) -> np.ndarray:
+        taken = aligned((count * size, *array.shape[1:]), array.dtype)
+        np.take(array, indices, axis=0, out=taken, mode="clip")  # which, unlike others, fills it without a copy
+        return taken.reshape(count, size, *array.shape[1:])
+
+    return mapped(of_array, examples)
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:

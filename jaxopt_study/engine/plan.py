@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_study.data.trees import nbytes
 from jaxopt_study.engine import memory, strategy
 from jaxopt_study.engine.groups import by_group
 from jaxopt_study.engine.sweep import memory_of
@@ -58,16 +59,16 @@ def optimizers(runs: list[Run]) -> str:
 
 def _measured(study: Trainer, group: Group, runs: list[Run], left: list[Run]) -> Part:
     size = study.batch_size(group)
-    steps = max(1, min(strategy.STEPS, len(study.dataset.train_labels) // size))
+    steps = max(1, min(strategy.STEPS, study.dataset.examples // size))
     sweep = study.sweep(group, study.batches(size, steps, data_seed=group.data_seed))
     slots = min(memory.slots_for(sweep, len(runs), study.execution.slots), len(left))
     epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))
-    examples = len(study.dataset.train_labels) + len(study.dataset.val_labels)
+    examples = study.dataset.examples + study.dataset.val_examples
     timed_parts = sweep.batches.train, sweep.batches.val, sweep.batches.test
-    timed = sum(int(np.prod(part[1].shape[:2])) for part in timed_parts if part)
+    timed = sum(int(np.prod(jax.tree.leaves(part)[0].shape[:2])) for part in timed_parts if part)
     epoch = seconds * examples / timed
-    whole = study.dataset.train_images.nbytes + study.dataset.val_images.nbytes
+    whole = nbytes((study.dataset.train_images, study.dataset.val_images))
     short = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     return Part(
         optimizer=optimizers(runs),

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json
+import math
 import time
 import warnings
 from collections import Counter
@@ -17,6 +18,7 @@ from jaxopt_study import files
 from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
+from jaxopt_study.data.trees import described, length, mapped, size
 from jaxopt_study.engine import devices, memory, stats, strategy
 from jaxopt_study.engine.groups import by_group, part, rule_of, shared, treatments
 from jaxopt_study.engine.lengths import Lengths
@@ -29,13 +31,14 @@ from jaxopt_study.grids.run import Group, Run
 from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.kernels import library
 from jaxopt_study.models.build import Model, article_model
-from jaxopt_study.models.network import Network
+from jaxopt_study.models.network import Example, Inputs, Network, example_of
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
-from jaxopt_study.training.losses import LOSSES, loss_of
+from jaxopt_study.training.metrics import TEST
+from jaxopt_study.training.objective import Objective
 from jaxopt_study.training.rules import Rules
 from jaxopt_study.training.step import STRATEGIES, Program
 
@@ -54,7 +57,7 @@ class Trainer:
         folder: the work directory.
         model: the network; the article's if None.
         execution: how to compute it.
-        loss: a key of ``losses.LOSSES``; None chooses by the data, see ``losses.loss_of``.
+        objective: the loss, metrics of the user's own, and what runs are judged by.
         own: whether it is somebody's own, so that its report says nothing of the article.
         datasets: of runs with a data seed, by it: ``dataset``, or the same split otherwise.
 
@@ -71,7 +74,7 @@ class Trainer:
         *,
         model: Model | None = None,
         execution: Execution | None = None,
-        loss: str | None = None,
+        objective: Objective | None = None,
         own: bool = False,
         datasets: Mapping[int, Dataset] | None = None,
     ) -> None:
@@ -82,7 +85,7 @@ class Trainer:
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
         self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
-        examples = len(dataset.train_labels)
+        examples = dataset.examples
         if settings.halving and any(grid.of_study(run, "max_epochs") for run in self.runs):
             allowed = "not allowed where runs have max_epochs of their own: it compares them at the same epochs"
             raise InputError("--halving", settings.halving, allowed)
@@ -94,12 +97,15 @@ class Trainer:
             raise InputError("--batch_size", largest, allowed)
         self.val_labels = dataset.val_labels
         if settings.test_share:
-            self.val_labels = dataset.val_labels[held_back(dataset.val_labels, settings.test_share)[0]]
-        self.loss, self.outputs = loss_of(dataset.train_labels, len(dataset.classes), loss)
+            kept, _ = held_back(dataset.val_labels, settings.test_share)
+            self.val_labels = mapped(lambda x: x[kept], dataset.val_labels)
+        self.objective = objective or Objective()
+        labels = dataset.train_labels, len(dataset.classes), dataset.task
+        self.loss, self.outputs, self.loss_function = self.objective.fitted(*labels)
         data, network = dataset.fingerprint, self.model.identity
         self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
-        if self.loss != loss_of(dataset.train_labels, len(dataset.classes))[0]:
-            self.identity["loss"] = self.loss
+        usual = self.loss if callable(self.objective.loss) else Objective().fitted(*labels).name
+        self.identity |= self.objective.identity(self.loss, usual)
         self.fingerprints = {run: self.fingerprint(run) for run in self.runs}
         if settings.halving:  # who goes on depends on the others: such runs are theirs alone
             self.identity["grid"] = grid.digest(self.fingerprints.values())
@@ -210,7 +216,7 @@ class Trainer:
                         keep=self.keep,
                         watcher=watcher,
                     )
-                    examples = len(self.dataset.train_labels)
+                    examples = self.dataset.examples
                     try:
                         scheduler.train()
                     except Interrupted:
@@ -238,6 +244,8 @@ class Trainer:
     def mend(self) -> None:
         """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""
         curves = (TEST_CURVES if self.settings.test_share else ()) + ("sharpness",) * self.settings.sharpness
+        own = list(self.objective.metrics)
+        curves += (*own, *(f"{TEST}{name}" for name in own if self.settings.test_share))
         stored = self.store.mend((name for run in self.runs for name, _ in run.hyperparameters), curves)
         self.trained = {known: stored[known] for known in self.fingerprints.values() if known in stored}
 
@@ -256,22 +264,27 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
-        share = self.settings.test_share
+        share, objective = self.settings.test_share, self.objective
+        plain = not isinstance(self.example, Inputs)
         treated = treatments(self.runs, self.network(self.settings.batch_size))
         return {
             "identity": self.identity,
             "own": self.own,
             "loss": self.loss,
-            "guessing": self.guessing,
+            **({"guessing": self.guessing} if math.isfinite(self.guessing) else {}),
+            **({"metrics": list(objective.metrics)} if objective.metrics else {}),
+            **({} if objective.is_usual else {"monitor": objective.monitor, "mode": objective.mode}),
             "settings": dataclasses.asdict(self.settings),
             "execution": dataclasses.asdict(self.execution),
             "dataset": {
                 "name": self.dataset.name,
                 "classes": list(self.dataset.classes),
-                "train_examples": len(self.dataset.train_labels),
-                "val_examples": len(self.val_labels),
-                **({"test_examples": len(self.dataset.val_labels) - len(self.val_labels)} if share else {}),
-                "image_shape": list(self.dataset.train_images.shape[1:]),
+                "train_examples": self.dataset.examples,
+                "val_examples": length(self.val_labels),
+                **({"test_examples": self.dataset.val_examples - length(self.val_labels)} if share else {}),
+                "image_shape": list(self.example) if plain else [],
+                **({} if plain else {"inputs": described(self.dataset.train_images)}),
+                **({"task": self.dataset.task} if self.dataset.task else {}),
                 "fingerprint": self.dataset.fingerprint,
                 "left_out": list(self.dataset.left_out),
             },
@@ -287,9 +300,16 @@ class Trainer:
 
     @functools.cached_property
     def guessing(self) -> float:
-        """The validation loss of guessing."""
+        """The validation loss of guessing; infinite where it is not known, as of a loss of the user's own."""
+        if callable(self.objective.loss):
+            return math.inf
         labels = self.dataset.train_labels, self.val_labels
         return loss_of_guessing(self.loss, len(self.dataset.classes), *labels)
+
+    @functools.cached_property
+    def example(self) -> Example:
+        """What an example is."""
+        return example_of(self.dataset.train_images)
 
     def write_config(self) -> None:
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
@@ -318,17 +338,17 @@ class Trainer:
             return self.execution.strategy
         names = strategy.usual_first(platform)
         epochs = sum(map(self.budget, self.runs))
-        if len(names) == 1 or strategy.is_short(self.dataset.train_images.size * epochs):
+        if len(names) == 1 or strategy.is_short(size(self.dataset.train_images) * epochs):
             return names[0]
         slots = min(self.execution.slots or memory.most(platform), len(self.runs))
         group = self.groups[0]
-        size = self.batch_size(group)
-        batches = self.batches(size, min(strategy.steps_for(slots), len(self.dataset.train_labels) // size))
+        batch = self.batch_size(group)
+        batches = self.batches(batch, min(strategy.steps_for(slots), self.dataset.examples // batch))
 
         def timer_of(name: str) -> Callable[[], float]:
             return strategy.epoch_timer(self._sweep(group, name, batches), self.runs[0], slots)
 
-        shape = [self.dataset.train_images.shape[1:], self.outputs, size, slots, len(chosen)]
+        shape = [self.example, self.outputs, batch, slots, len(chosen)]
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
         about |= {"sharpness": True} if self.settings.sharpness else {}
         return strategy.fastest(names, timer_of, about, files.cache_folder() / "choices")
@@ -345,10 +365,10 @@ class Trainer:
     def program(self, group: Group, strategy: str) -> Program:
         """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""
         size = self.batch_size(group)
-        steps = -(-len(self.dataset.train_labels) // size)
+        steps = -(-self.dataset.examples // size)
         return Program(
             network=self.network(size),
-            loss=LOSSES[self.loss],
+            loss=self.loss_function,
             rules=Rules(tuple(rule_of(known, steps) for known in self.totals[group])),
             diagnostics=self.settings.diagnostics,
             stop_on_nonfinite=self.settings.stop_on_nonfinite,
@@ -357,11 +377,15 @@ class Trainer:
             strategy=STRATEGIES[strategy],
             precision=devices.precision(self.settings.matmul_precision, jax.default_backend()),
             sharpness=self.settings.sharpness,
+            metrics=tuple(self.objective.metrics.items()),
+            monitor=self.objective.monitor,
+            maximize=self.objective.mode == "max",
+            weighted=self.dataset.train_weights is not None,
         )
 
     def network(self, batch_size: int) -> Network:
         """The network for batches of this size."""
-        return self.model.build(self.dataset.train_images.shape[1:], self.outputs, batch_size)
+        return self.model.build(self.example, self.outputs, batch_size)
 
     def keep(self, run: Run, history: History, best: Any) -> None:
         """Puts a finished run into the store, with its best variables if there are any."""

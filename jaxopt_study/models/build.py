@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from jaxopt_study.errors import InputError
 from jaxopt_study.kernels import cuda_library
 from jaxopt_study.models import article, article_fast
-from jaxopt_study.models.network import Network
+from jaxopt_study.models.network import Example, Inputs, Network
 
-Build = Callable[[tuple[int, ...], int, int], Network]
+Build = Callable[[Example, int, int], Network]
 
 
 class Model(NamedTuple):
@@ -43,7 +44,9 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
 
     # Nothing here may touch a device: a caller makes the model before the cores are made devices.
     @functools.cache
-    def build(image_shape: tuple[int, ...], outputs: int, batch_size: int) -> Network:
+    def build(image_shape: Example, outputs: int, batch_size: int) -> Network:
+        if isinstance(image_shape, Inputs) or len(image_shape) != 3:
+            raise InputError("model", f"the article's, on examples {image_shape}", "allowed are images [H, W, K]")
         height, width, channels = image_shape
         shape = (height, width, channels)
         if kernels == "plain":

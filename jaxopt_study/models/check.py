@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxopt_study.errors import InputError, one_line
-from jaxopt_study.models.network import Network, PyTree, Variables
+from jaxopt_study.models.network import Example, Inputs, Network, PyTree, Variables, zeros
 
 
-def check_network(network: Network, image_shape: tuple[int, ...], name: str) -> None:
+def check_network(network: Network, image_shape: Example, name: str) -> None:
     """Traces an evaluation and a training step of a network for two examples.
 
     Raises:
-        InputError: the output is not [B, O], in training as in evaluation; there are no weights, or some are no floats;
-            training fails, or changes the shapes or types of the statistics.
+        InputError: the output is not [B, ..], or not the same in training as in evaluation; there are no weights, or
+            some are no floats; training fails, or changes the shapes or types of the statistics.
     """
-    images, key = jnp.zeros((2, *image_shape), jnp.uint8), jax.random.key(0)
+    images, key = zeros(image_shape, 2), jax.random.key(0)
 
     def evaluate(key: jax.Array) -> tuple[Variables, Any]:
         variables = network.init(key)
@@ -30,15 +30,16 @@ def check_network(network: Network, image_shape: tuple[int, ...], name: str) -> 
         return jax.grad(loss, has_aux=True)(variables.params)[1]
 
     variables, evaluated = jax.eval_shape(evaluate, key)
-    if len(getattr(evaluated, "shape", ())) != 2 or evaluated.shape[0] != 2:
+    outputs = jax.tree.leaves(evaluated)
+    if not outputs or any(getattr(x, "shape", ())[:1] != (2,) for x in outputs):
         raise InputError(
-            "model", f"{name} with output {_shape(evaluated)} for 2 images", "an output of shape (2, outputs)"
+            "model", f"{name} with output {_shape(evaluated)} for 2 examples", "an output of shape (2, outputs)"
         )
     _check_weights(variables.params, name)
     try:
         trained, stats = jax.eval_shape(train, variables, key)
     except Exception as error:  # a user's module raises what it likes
-        given = f"{name} on examples of shape {image_shape}"
+        given = f"{name} on examples of {image_shape if isinstance(image_shape, Inputs) else f'shape {image_shape}'}"
         why = f"in training it fails with {type(error).__name__}: {one_line(error)}"
         raise InputError(
             "model", given, f"{why}; random streams are called dropout, and there are no named axes"
@@ -68,4 +69,6 @@ def shapes(tree: PyTree) -> tuple[Any, list[tuple[Any, Any]]]:
 
 
 def _shape(output: Any) -> str:
-    return f"shape {output.shape}" if hasattr(output, "shape") else f"of type {type(output).__name__}"
+    if hasattr(output, "shape"):
+        return f"shape {output.shape}"
+    return f"of type {type(output).__name__}"

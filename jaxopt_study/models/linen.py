@@ -8,10 +8,10 @@ from flax import linen as nn
 
 from jaxopt_study.models import switches
 from jaxopt_study.models.check import check_network
-from jaxopt_study.models.network import Network, PyTree, Variables
+from jaxopt_study.models.network import Example, Network, PyTree, Variables, zeros
 
 
-def from_linen(module: nn.Module, image_shape: tuple[int, ...]) -> Network:
+def from_linen(module: nn.Module, image_shape: Example) -> Network:
     """Wraps a Linen module that maps float images [B, H, W, K] (or examples of another rank) to logits [B, O].
 
     The module may take a ``train`` argument (True turns dropout on and batch norm to batch statistics) or another of
@@ -20,8 +20,9 @@ def from_linen(module: nn.Module, image_shape: tuple[int, ...]) -> Network:
     its collections but ``params``, empty for a module that has parameters only.
 
     Args:
-        module: the module; it is called on a float32 batch, as :func:`scale` returns it.
-        image_shape: height, width and channels of an image, or the shape of another example.
+        module: the module; it is called on a batch as :func:`scale` returns it, a dictionary or tuple of inputs as one
+            argument.
+        image_shape: height, width and channels of an image, or what another example is.
 
     Raises:
         InputError: as :func:`~jaxopt_study.models.check.check_network`, or it takes a switch that is not known.
@@ -35,7 +36,7 @@ def from_linen(module: nn.Module, image_shape: tuple[int, ...]) -> Network:
         return module.clone(**values) if fields else module, switches.set_to(taken, train)
 
     def init(key: jax.Array) -> Variables:
-        images = scale(jnp.zeros((1, *image_shape), jnp.uint8), False)
+        images = scale(zeros(image_shape, 1), False)
         each, flags = called(False)
         collections = dict(each.init({"params": key}, images, **flags))
         params = collections.pop("params", {})
@@ -57,7 +58,14 @@ def from_linen(module: nn.Module, image_shape: tuple[int, ...]) -> Network:
     return network
 
 
-def scale(images: jax.Array, train: bool) -> jax.Array:
-    """Turns uint8 pixels into float32 in [0, 1]; floats stay as they are; the same in training and evaluation."""
+def scale(inputs: PyTree, train: bool) -> PyTree:
+    """Turns uint8 pixels into float32 in [0, 1]; floats and whole numbers stay as they are; the same in training and
+    evaluation, of every array of a tree."""
     del train
-    return images.astype(jnp.float32) / 255.0 if images.dtype == jnp.uint8 else images.astype(jnp.float32)
+
+    def of_array(x: jax.Array) -> jax.Array:
+        if x.dtype == jnp.uint8:
+            return x.astype(jnp.float32) / 255.0
+        return x if x.dtype == jnp.int32 else x.astype(jnp.float32)
+
+    return jax.tree.map(of_array, inputs)

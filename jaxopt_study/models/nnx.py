@@ -10,10 +10,10 @@ from flax import nnx
 from jaxopt_study.models import switches
 from jaxopt_study.models.check import check_network
 from jaxopt_study.models.linen import scale
-from jaxopt_study.models.network import Network, PyTree, Variables
+from jaxopt_study.models.network import Example, Network, PyTree, Variables
 
 
-def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: tuple[int, ...], name: str) -> Network:
+def from_nnx(factory: Callable[[nnx.Rngs], nnx.Module], image_shape: Example, name: str) -> Network:
     """Wraps an NNX module that maps float images [B, H, W, K] (or examples of another rank) to logits [B, O].
 
     It is made anew from the run's seed, so that seeds differ in their weights. Dropout is on and batch norm uses the

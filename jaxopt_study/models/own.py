@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 from flax import linen
 
 from jaxopt_study.errors import InputError, one_line
@@ -15,7 +14,7 @@ from jaxopt_study.models import switches
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.check import check_network
 from jaxopt_study.models.linen import from_linen, scale
-from jaxopt_study.models.network import Network, PyTree, Variables
+from jaxopt_study.models.network import Example, Inputs, Network, PyTree, Variables, zeros
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -76,19 +75,23 @@ def _of_nnx(name: str, code: object, factory: "Callable[[nnx.Rngs], nnx.Module]"
 
 
 def _built(
-    name: str, code: tuple[object, ...], network: Callable[[tuple[int, ...]], Network], factory: Callable[[], Model]
+    name: str, code: tuple[object, ...], network: Callable[[Example], Network], factory: Callable[[], Model]
 ) -> Model:
     """A model; whatever the network raises on such data is told in one line."""
 
     @functools.cache
-    def build(image_shape: tuple[int, ...], outputs: int, batch_size: int) -> Network:
+    def build(image_shape: Example, outputs: int, batch_size: int) -> Network:
         try:
             return network(image_shape)
         except InputError:
             raise
         except Exception as error:  # a user's module raises what it likes
-            examples = f"{name} on examples of shape {image_shape}"
-            raise InputError("model", examples, f"it fails with {type(error).__name__}: {one_line(error)}") from error
+            of_types = isinstance(image_shape, Inputs)
+            examples = f"{name} on examples of {image_shape if of_types else f'shape {image_shape}'}"
+            several = isinstance(image_shape, Inputs) and len(image_shape.leaves) > 1
+            hint = "; several inputs are one argument, a dictionary or a tuple" if several else ""
+            why = f"it fails with {type(error).__name__}: {one_line(error)}{hint}"
+            raise InputError("model", examples, why) from error
 
     of_code = identity(*code, of="model")
     return Model(f"{name} {of_code}", build, factory)
@@ -115,7 +118,7 @@ def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name
 
 
 def _of_functions(
-    init: Callable[..., PyTree], apply: Callable[..., jax.Array], image_shape: tuple[int, ...], name: str
+    init: Callable[..., PyTree], apply: Callable[..., jax.Array], image_shape: Example, name: str
 ) -> Network:
     owner = getattr(apply, "__self__", None)
     of_linen = isinstance(owner, linen.Module)  # whose apply passes on what it is given
@@ -127,7 +130,7 @@ def _of_functions(
         return {**({"key": key} if takes_key else {}), **switches.set_to(taken, key is not None)}
 
     def start(key: jax.Array) -> Variables:
-        return Variables(init(key, jnp.zeros((1, *image_shape), jnp.float32)), ())
+        return Variables(init(key, scale(zeros(image_shape, 1), False)), ())
 
     def train(variables: Variables, prepared: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]:
         return apply(variables.params, prepared, **flags(key)), ()

@@ -36,7 +36,7 @@ def general(
     """Curves of each rule, the lowest loss over each of its axes and each pair of them, and the rules compared, also
     over the number of configurations tried.
 
-    The curves are those of the losses and, where it was measured, of the validation accuracy.
+    The curves are those of the losses, of the validation accuracy where it was measured, and of the user's own metrics.
 
     Args:
         histories: runs of any rules; those that could not be trained are passed over.
@@ -49,6 +49,7 @@ def general(
         rules.setdefault(history.optimizer, []).append(history)
     measured = any(np.isfinite(accuracy(h)).any() for h in trained)
     curves = {"loss": labels.LOSSES} | ({"accuracy": ("val_accuracy",)} if measured else {})
+    curves |= {name: (name,) for h in trained for name in h.metrics}
     pictures = [_compared(rules, chance, *one) for one in curves.items()] if len(rules) > 1 else []
     with contextlib.suppress(NotDrawable):
         pictures.append(tuning.picture(Source(trained, chance)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxopt_study.analysis.guessing import guessing_in
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.runs import by_rule
 from jaxopt_study.analysis.tuning import tuning_curves
 from jaxopt_study.files import write_text
@@ -32,7 +33,20 @@ _BEST_IN_PRINT = (
     "method",
 )
 _CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning", "method", "q")
+CROSS_ENTROPIES = ("sigmoid", "softmax", "multi_label")
 UNITS = {"squared_error": "mean squared error"}
+"""Of losses that are no cross-entropies; one of the user's own is its name."""
+
+
+def unit_of(config: Mapping[str, Any]) -> str:
+    """Of the loss, by a config.json."""
+    loss = config.get("loss", CROSS_ENTROPIES[0])
+    return labels.LOSS_UNIT if loss in CROSS_ENTROPIES else UNITS.get(loss, loss.replace("_", " "))
+
+
+def monitor_of(config: Mapping[str, Any]) -> Monitor | None:
+    """What runs are judged by, by a config.json; None for the validation loss."""
+    return Monitor(config["monitor"], config["mode"]) if "monitor" in config else None
 
 
 def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) -> list["SavedFigure"]:
@@ -44,8 +58,7 @@ def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) 
     from jaxopt_study.plots.general import general  # Matplotlib is slow to import; no epoch waits for it
     from jaxopt_study.plots.picture import save_pictures
 
-    unit = UNITS.get(config["loss"], labels.LOSS_UNIT)
-    pictures = general(histories, unit=unit, chance=guessing_in(config))
+    pictures = general(histories, unit=unit_of(config), chance=guessing_in(config))
     return save_pictures(pictures, folder / "figures")
 
 
@@ -66,8 +79,10 @@ def write(
     """
     title = f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
     origins = [Origin(folder.name, config, stats)]
-    figures = draw(histories, folder, config)
-    return write_report(histories, folder, origins, figures, title=title, chance=guessing_in(config), files=files)
+    figures, chance = draw(histories, folder, config), guessing_in(config)
+    monitor = monitor_of(config)
+    best = tables.best_configurations(histories, chance, monitor) if monitor else None
+    return write_report(histories, folder, origins, figures, title=title, chance=chance, best_runs=best, files=files)
 
 
 def html_of(text: str, histories: Sequence[History], chance: float) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_study.analysis import components, minima
-from jaxopt_study.analysis.best import best_of
+from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.numbers import number
 from jaxopt_study.analysis.runs import Runs, by_rule
 from jaxopt_study.history import History
@@ -61,18 +61,23 @@ def summary(histories: Iterable[History], chance: float = math.inf) -> Table:
     """One row a run, in the order given, labelled as the histories are; ``chance`` is the loss of guessing.
 
     Columns: optimizer, each hyperparameter by its name (empty where the rule has none of it), seed, data_seed where any
-    has one, the fields of :class:`jaxopt_study.analysis.minima.Summary`; where a run failed, also reason.
+    has one, the fields of :class:`jaxopt_study.analysis.minima.Summary`, own metrics at the lowest validation
+    loss; where a run failed, also reason.
     """
     runs = list(histories)
     names = tuple(dict.fromkeys(name for run in runs for name in run.hyperparameters))
+    metrics = tuple(dict.fromkeys(name for run in runs for name in run.metrics))
     failed, ordered = any(run.reason for run in runs), any(run.data_seed is not None for run in runs)
     rows: list[tuple[Value, ...]] = []
     for run in runs:
         point = (run.hyperparameters.get(name) for name in names)
         seeds = (run.seed, run.data_seed) if ordered else (run.seed,)
-        rows.append((run.optimizer, *point, *seeds, *minima.summary(run, chance), *([run.reason] if failed else [])))
+        own = (minima.at_minimum(run, name) for name in metrics)
+        rest = (*minima.summary(run, chance), *own, *([run.reason] if failed else []))
+        rows.append((run.optimizer, *point, *seeds, *rest))
     of_data = ("data_seed",) if ordered else ()
-    columns = ("optimizer", *names, "seed", *of_data, *minima.Summary._fields, *(["reason"] if failed else []))
+    measured = (*minima.Summary._fields, *(f"{name}_at_min_val" for name in metrics))
+    columns = ("optimizer", *names, "seed", *of_data, *measured, *(["reason"] if failed else []))
     return Table(columns, rows).without_empty(("test_loss_at_min_val", "test_accuracy_at_min_val"))
 
 
@@ -81,13 +86,21 @@ def variance_components(histories: Iterable[History], chance: float, orders: str
     return Table(components.Component._fields, components.components(Runs(histories, chance=chance), orders))
 
 
-def best_configurations(histories: Iterable[History], chance: float = math.inf) -> Table:
+def best_configurations(
+    histories: Iterable[History], chance: float = math.inf, monitor: minima.Monitor | None = None
+) -> Table:
     """The configuration of each optimizer with the lowest mean of the smallest validation losses over its seeds.
 
-    Columns: optimizer and :data:`MEASURED`.
+    Columns: optimizer and :data:`MEASURED`. Where something else is monitored the best are those by that; its mean and
+    the ends of its interval come first, under its name.
     """
     of_rules = by_rule(histories)
     among = list(itertools.chain(*of_rules.values()))
+    if monitor is not None:
+        own = tuple(f"best_{monitor.name}{end}" for end in ("", "_low", "_high"))
+        found = [best_of(configurations, chance, among=among, monitor=monitor) for configurations in of_rules.values()]
+        rows = [(best.optimizer, best.value, best.low, best.high, *_cells(best)) for best in found]
+        return Table(("optimizer", *own, *MEASURED), rows).without_empty(TESTED)
     rows = [(rule, *measured(configurations, chance, among)) for rule, configurations in of_rules.items()]
     return Table(("optimizer", *MEASURED), rows).without_empty(TESTED)
 
@@ -98,7 +111,10 @@ def measured(
     among: Sequence[Sequence[History]] | None = None,
 ) -> tuple[Value, ...]:
     """The columns :data:`MEASURED` of the best of some configurations, see ``analysis.best.best_of``."""
-    found = best_of(configurations, chance, among=among)
+    return _cells(best_of(configurations, chance, among=among))
+
+
+def _cells(found: Best) -> tuple[Value, ...]:
     told = found._asdict() | {"hyperparameters": numbers(labels.shown(found.hyperparameters))}
     return tuple(told[name] for name in MEASURED)
 

@@ -72,8 +72,8 @@ class Store:
                 warnings.warn(what, stacklevel=2)
         held = [name for _, table in read.values() for name in _numbers(table)]
         self.numbers = tuple(dict.fromkeys([*held, *numbers]))
-        wanted = {*curves, *(name for _, table in read.values() for name in table.column_names)}
-        self.optional = tuple(name for name in OPTIONAL_CURVES if name in wanted)
+        found = [name for _, table in read.values() for name in _curves(table) if name not in CURVES]
+        self.optional = _ordered([*found, *curves])
         for fingerprint, (history, table) in read.items():
             if table.schema != _schema(self.numbers, self.optional):
                 self.write(fingerprint, history)
@@ -86,8 +86,14 @@ def numbers_of(history: History) -> dict[str, float]:
 
 
 def optional(history: History) -> tuple[str, ...]:
-    """The names of the optional curves that a run has."""
-    return tuple(name for name in OPTIONAL_CURVES if name in history.curves)
+    """The names of the optional curves that a run has, and of metrics of the user's own."""
+    return _ordered(name for name in history.curves if name not in CURVES)
+
+
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of curves besides ``CURVES``, each once, in the order of their columns."""
+    wanted = dict.fromkeys(names)
+    return (*(n for n in OPTIONAL_CURVES if n in wanted), *(n for n in wanted if n not in OPTIONAL_CURVES))
 
 
 def to_table(
@@ -137,10 +143,15 @@ def _numbers(table: pa.Table) -> list[str]:
     return names[names.index("optimizer") + 1 : -2]
 
 
+def _curves(table: pa.Table) -> list[str]:
+    """The curves that a run's table has columns for: those between the epoch and the rule."""
+    names: list[str] = table.column_names
+    return names[1 : names.index("optimizer")]
+
+
 def _measured(table: pa.Table) -> list[str]:
     """The curves that a run's table holds: a column without any value is another run's."""
-    names = [*CURVES, *(name for name in OPTIONAL_CURVES if name in table.column_names)]
-    return [name for name in names if name in CURVES or table[name].null_count < len(table)]
+    return [name for name in _curves(table) if name in CURVES or table[name].null_count < len(table)]
 
 
 def _schema(numbers: Sequence[str], more: Sequence[str] = ()) -> pa.Schema:
@@ -200,7 +211,7 @@ def _checked(table: pa.Table, fingerprint: str) -> History:
         reason=described.get("reason", ""),
         data_seed=described["hyperparameters"].pop("data_seed", None),
     )
-    curves = [name for name in table.column_names if name in (*CURVES, *OPTIONAL_CURVES)]
+    curves = _curves(table)
     again = to_table(fingerprint, history, _numbers(table), curves[len(CURVES) :])
     # A number that earlier versions let be named as a curve has taken its column, and the measurement is lost.
     if not history.hyperparameters.keys() <= set(_numbers(table)):
@@ -236,7 +247,9 @@ def load_runs(workdir: str | Path) -> pa.Table:
 
 def tidy(runs: Iterable[tuple[str, History]]) -> pa.Table:
     """Runs, each with its fingerprint, as one table as :func:`load_runs` returns it."""
-    tables = [to_table(fingerprint, history).replace_schema_metadata() for fingerprint, history in runs]
+    listed = list(runs)
+    more = _ordered(name for _, history in listed for name in optional(history))
+    tables = [to_table(known, history, more=more).replace_schema_metadata() for known, history in listed]
     return pa.concat_tables(tables or [_schema(()).empty_table()], promote_options="default")
 
 
@@ -252,9 +265,7 @@ def histories_of(table: pa.Table) -> list[History]:
         raise InputError(
             "runs", f"a table without {missing[0]}", "allowed is what load_runs or a study's run() returned"
         )
-    numbers = [
-        name for name in names if name not in ("epoch", *CURVES, *OPTIONAL_CURVES, "optimizer", "seed", "status")
-    ]
+    numbers = [name for name in names if name not in ("epoch", *_curves(table), "optimizer", "seed", "status")]
     columns = {name: table[name].to_pylist() for name in ("optimizer", *numbers, "seed", "status")}
     rows: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(zip(*columns.values(), strict=True)):

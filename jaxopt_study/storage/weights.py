@@ -15,7 +15,7 @@ from jaxopt_study.analysis.runs import same_value
 from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
 from jaxopt_study.files import reason
 from jaxopt_study.models.build import Model, article_model
-from jaxopt_study.models.network import Network, Variables
+from jaxopt_study.models.network import Network, Variables, example_from
 from jaxopt_study.models.own import model_of
 from jaxopt_study.settings import own_switches
 from jaxopt_study.storage import workdir
@@ -32,22 +32,27 @@ class Predictor(NamedTuple):
         network: how it computes.
         variables: at the run's lowest validation loss.
         classes: names of the labels.
+        task: what the labels are, see ``training.losses.TASKS``.
     """
 
     network: Network
     variables: Variables
     classes: tuple[str, ...]
+    task: str = ""
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: Any) -> Any:
         """Predictions for examples ``[N, ..]`` of the shape and type trained on.
 
         Returns:
-            Probabilities float32 ``[N, len(classes)]``; the outputs themselves where there are no classes.
+            Probabilities float32 ``[N, len(classes)]``, of sequences ``[N, T, len(classes)]``; the outputs themselves
+            where there are no classes.
         """
         logits = jax.jit(lambda x: self.network.evaluate(self.variables, self.network.prepare(x, False)))(images)
         if not self.classes:
-            return np.asarray(logits)
-        if logits.shape[1] == 1:
+            return jax.tree.map(np.asarray, logits)
+        if self.task == "multi_label":
+            return np.asarray(jax.nn.sigmoid(logits))
+        if logits.shape[-1] == 1:
             positive = np.asarray(jax.nn.sigmoid(logits))
             return np.concatenate([1 - positive, positive], axis=1)
         return np.asarray(jax.nn.softmax(logits))
@@ -119,11 +124,12 @@ def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None,
     if chosen.identity != identity["model"]:
         allowed = f"allowed is the network that was trained, {identity['model']}"
         raise InputError("model", chosen.identity, allowed)
-    network = chosen.build(tuple(data["image_shape"]), identity["outputs"], identity["batch_size"])
+    example = example_from(data["inputs"]) if "inputs" in data else tuple(data["image_shape"])
+    network = chosen.build(example, identity["outputs"], identity["batch_size"])
     shapes: Any = jax.eval_shape(network.init, jax.random.key(0))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes._asdict())
-    return Predictor(network, _read(saved, wanted), tuple(data["classes"]))
+    return Predictor(network, _read(saved, wanted), tuple(data["classes"]), data.get("task", ""))
 
 
 def _of_article(identity: str) -> Model:

@@ -17,7 +17,10 @@ class Limits(NamedTuple):
 
 
 class Stopping(NamedTuple):
-    """What the rule remembers: the lowest validation loss so far and the epoch, from 1, that had it."""
+    """What the rule remembers: the lowest validation loss so far and the epoch, from 1, that had it.
+
+    Or the lowest of what is monitored in its place, negative where that is to be large.
+    """
 
     best_loss: jax.Array
     best_epoch: jax.Array
@@ -28,10 +31,10 @@ def start() -> Stopping:
     return Stopping(jnp.float32(jnp.inf), jnp.int32(0))
 
 
-def observe(stopping: Stopping, epoch: jax.Array, val_loss: jax.Array) -> tuple[Stopping, jax.Array]:
+def observe(stopping: Stopping, epoch: jax.Array, loss: jax.Array) -> tuple[Stopping, jax.Array]:
     """Takes in the loss of an epoch; also says whether it improved. NaN never improves."""
-    improved = val_loss < stopping.best_loss
-    best_loss, best_epoch = (jnp.where(improved, x, best) for x, best in zip((val_loss, epoch), stopping, strict=True))
+    improved = loss < stopping.best_loss
+    best_loss, best_epoch = (jnp.where(improved, x, best) for x, best in zip((loss, epoch), stopping, strict=True))
     return Stopping(best_loss, best_epoch), improved
 
 

@@ -13,6 +13,7 @@ from jaxopt_study.models.network import Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Limits
 from jaxopt_study.training.judged import judged
+from jaxopt_study.training.metrics import TEST, value
 from jaxopt_study.training.rules import Hyperparameters
 from jaxopt_study.training.sharpness import measure
 from jaxopt_study.training.step import (
@@ -82,14 +83,15 @@ def epoch(
         program: static.
     """
     running, start = state.status == RUNNING, Start(state.variables.params, _scalars(state))
-    (images, labels), prepare = batches.train, program.network.prepare
-    steps, chunk = len(images), chunk_of(batches.train[0], program)
+    (inputs, *targets), prepare = batches.train, program.network.prepare
+    steps, chunk = batches.steps, chunk_of(inputs, program)
 
     @program.strategy.batched
     def train_steps(progress: Progress, hyperparameters: Hyperparameters, batches: Batch, count: jax.Array) -> Progress:
         def add_step(i: jax.Array, progress: Progress) -> Progress:
-            prepared, labels = jax.tree.map(lambda x: x[i], (batches.prepared, batches.labels))
-            batch = Batch(prepared, labels, batches.step + i)
+            of_chunk = batches.prepared, batches.labels, batches.weights
+            prepared, labels, weights = jax.tree.map(lambda x: x[i], of_chunk)
+            batch = Batch(prepared, labels, batches.step + i, weights)
             state, metrics = train_step(progress.state, hyperparameters, batch, program)
             return Progress(state, jax.tree.map(jnp.add, progress.sums, metrics))
 
@@ -98,8 +100,9 @@ def epoch(
 
     def chunk_from(first: jax.Array) -> tuple[Batch, Any]:
         indices = jnp.minimum(first + jnp.arange(chunk), steps - 1)
-        prepared = jax.lax.map(lambda i: prepare(images[i], True), indices)
-        return Batch(prepared, labels[indices], first), jnp.minimum(chunk, steps - first) if chunk > 1 else 1
+        prepared = jax.lax.map(lambda i: prepare(jax.tree.map(lambda x: x[i], inputs), True), indices)
+        labels, *weights = jax.tree.map(lambda x: x[indices], targets)
+        return Batch(prepared, labels, first, *weights), jnp.minimum(chunk, steps - first) if chunk > 1 else 1
 
     names = diagnostics.STEP_METRICS if program.diagnostics else diagnostics.ALWAYS
     # What all runs share of a batch is prepared outside of a run's steps, once for all of them.
@@ -111,9 +114,11 @@ def epoch(
                 progress,
                 jnp.arange(0, steps, chunk),
             )
-        if len(batches.rest[0]):
-            last = Batch(prepare(batches.rest[0], True), batches.rest[1], jnp.int32(steps))
-            last = last._replace(prepared=jax.tree.map(lambda x: x[None], last.prepared), labels=last.labels[None])
+        if batches.remaining:
+            prepared, labels, *weights = jax.tree.map(
+                lambda x: x[None], (prepare(batches.rest[0], True), *batches.rest[1:])
+            )
+            last = Batch(prepared, labels, jnp.int32(steps), *weights)
             progress = train_steps(running, progress, hyperparameters, last, 1)
         sharpness: jax.Array | tuple[()] = ()
         if program.sharpness:
@@ -130,35 +135,46 @@ def epoch(
 
 def measured(batches: Batches, program: Program) -> tuple[str, ...]:
     """The names of the curves that an epoch reports on."""
-    return (*CURVES, *(TEST_CURVES if batches.test else ()), *(("sharpness",) if program.sharpness else ()))
+    optional = (*(TEST_CURVES if batches.test else ()), *(("sharpness",) if program.sharpness else ()))
+    own = [name for name, _ in program.metrics]
+    return (*CURVES, *optional, *own, *(f"{TEST}{name}" for name in own if batches.test))
 
 
-def chunk_of(images: jax.Array, program: Program) -> int:
-    """How many steps a run takes before it is the next one's turn, of training images ``[T, B, ..]``: as many as there
-    is room for the prepared batches, so that a run's arrays are fetched and put back less often."""
-    batch = jax.ShapeDtypeStruct(images.shape[1:], images.dtype)
+def chunk_of(inputs: PyTree, program: Program) -> int:
+    """How many steps a run takes before it is the next one's turn, of training examples ``[T, B, ..]``: as many as
+    there is room for the prepared batches, so that a run's arrays are fetched and put back less often."""
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), inputs)
     prepared = jax.eval_shape(lambda x: program.network.prepare(x, True), batch)
     size: int = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(prepared))
-    return max(min(program.strategy.chunk, len(images), CHUNK_BYTES // max(size, 1)), 1)
+    steps = len(jax.tree.leaves(inputs)[0])
+    return max(min(program.strategy.chunk, steps, CHUNK_BYTES // max(size, 1)), 1)
 
 
 def evaluate(
-    variables: Variables, running: jax.Array, part: tuple[jax.Array, jax.Array, jax.Array], program: Program
+    variables: Variables, running: jax.Array, part: tuple[PyTree, PyTree, jax.Array], program: Program
 ) -> EvalMetrics:
-    """Losses and hits over a part: images, labels and weights in batches."""
+    """Losses, hits and metrics over a part: examples, labels and weights in batches."""
+
+    def of_batch(variables: Variables, prepared: PyTree, labels: PyTree, weights: jax.Array) -> EvalMetrics:
+        return eval_step(variables, prepared, labels, weights, program)
 
     @program.strategy.batched
     def add_batch(
-        sums: EvalMetrics, variables: Variables, prepared: PyTree, labels: jax.Array, weights: jax.Array
+        sums: EvalMetrics, variables: Variables, prepared: PyTree, labels: PyTree, weights: jax.Array
     ) -> EvalMetrics:
-        metrics = eval_step(variables, prepared, labels, weights, program)
-        return EvalMetrics(sums.loss + metrics.loss, sums.correct + metrics.correct)
+        added: EvalMetrics = jax.tree.map(jnp.add, sums, of_batch(variables, prepared, labels, weights))
+        return added
 
-    def add_next(sums: EvalMetrics, batch: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[EvalMetrics, None]:
-        images, labels, weights = batch
-        return add_batch(running, sums, variables, program.network.prepare(images, False), labels, weights), None
+    def add_next(sums: EvalMetrics, batch: tuple[PyTree, PyTree, jax.Array]) -> tuple[EvalMetrics, None]:
+        inputs, labels, weights = batch
+        return add_batch(running, sums, variables, program.network.prepare(inputs, False), labels, weights), None
 
-    sums, _ = jax.lax.scan(add_next, EvalMetrics(jnp.float32(0), jnp.float32(0)), part)
+    none = EvalMetrics(jnp.float32(0), jnp.float32(0), {})
+    if program.metrics:
+        inputs, *targets = jax.tree.map(lambda x: x[0], part)
+        shapes = jax.eval_shape(lambda x: of_batch(variables, program.network.prepare(x, False), *targets), inputs)
+        none = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    sums, _ = jax.lax.scan(add_next, none, part)
     return sums
 
 
@@ -195,6 +211,7 @@ def conclude(
         state, _ = end
         train_loss = train_sums.loss / program.steps
         (val_loss, val_accuracy), *test = [(sums.loss / count, sums.correct / count) for sums, count in parts]
+        own = [{name: value(each, sums.own[name], count) for name, each in program.metrics} for sums, count in parts]
         nan = jnp.float32(jnp.nan)
         distance = diagnostics.distance(start.params, state.variables.params) if program.diagnostics else nan
         oscillation, update_size, *norms = (
@@ -202,12 +219,15 @@ def conclude(
             for name in diagnostics.STEP_METRICS
         )
         optional = [*(number for of_part in test for number in of_part), *jax.tree.leaves(sharpness)]
+        optional += [of_part[name] for of_part in own for name, _ in program.metrics]
         row = jnp.stack([train_loss, val_loss, val_accuracy, oscillation, update_size, distance, *norms, *optional])
 
         number = state.epoch + 1
         finite = jnp.isfinite(train_loss) & jnp.isfinite(val_loss)
         finite &= sound(state, start) & ~stuck(state, start, train_sums)
-        stopping, improved = early_stopping.observe(state.stopping, number, val_loss)
+        monitored = {"val_loss": val_loss, "val_accuracy": val_accuracy, **own[0]}[program.monitor]
+        cost = -monitored if program.maximize else monitored
+        stopping, improved = early_stopping.observe(state.stopping, number, cost)
         status = early_stopping.verdict(stopping, number, finite, limits, stop_on_nonfinite=program.stop_on_nonfinite)
         state = state._replace(
             epoch=jnp.where(running, number, state.epoch),
@@ -217,7 +237,7 @@ def conclude(
         )
         return state, row
 
-    columns = len(CURVES) + len(TEST_CURVES) * (len(parts) - 1) + program.sharpness
+    columns = len(CURVES) + len(TEST_CURVES) * (len(parts) - 1) + program.sharpness + len(program.metrics) * len(parts)
     end = (progress.state, jnp.zeros(columns, jnp.float32))
     state, row = end_of_run(running, end, running, start, others, progress.sums, parts, sharpness, limits)
     return state, EpochReport(running, state.status, row)

@@ -58,7 +58,7 @@ def estimated_again(
         "PreciseBN" in Wu and Johnson, Rethinking "batch" in BatchNorm, 2021, https://arxiv.org/abs/2105.07576
     """
     averages, replaced = _averages(variables.stats)
-    count = min(len(batches.train[0]), BATCHES)
+    count = min(batches.steps, BATCHES)
     if not averages or not count:
         return variables
 
@@ -76,13 +76,14 @@ def estimated_again(
         moved, momenta = jax.jvp(after, (zeros,), (ones,))
         return jax.tree.map(jnp.add, sums, (moved, momenta))
 
-    def add_next(sums: PyTree, batch: tuple[jax.Array, jax.Array]) -> tuple[PyTree, None]:
-        images, step = batch
-        prepared = program.network.prepare(images, True)
+    def add_next(sums: PyTree, batch: tuple[PyTree, jax.Array]) -> tuple[PyTree, None]:
+        inputs, step = batch
+        prepared = program.network.prepare(inputs, True)
         return add_batch(running, sums, variables, prepared, state.seed, state.epoch, step), None
 
     zeros = [jnp.zeros_like(x) for x in averages]
-    sums, _ = jax.lax.scan(add_next, (zeros, zeros), (batches.train[0][:count], jnp.arange(count)))
+    first = jax.tree.map(lambda x: x[:count], batches.train[0])
+    sums, _ = jax.lax.scan(add_next, (zeros, zeros), (first, jnp.arange(count)))
 
     @program.strategy.batched
     def solved(averages: list[jax.Array], sums: PyTree) -> list[jax.Array]:

@@ -20,7 +20,7 @@ from jaxopt_study.data.dataset import Batches
 from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
-from jaxopt_study.training.losses import Loss
+from jaxopt_study.training.losses import Loss, mean_loss
 from jaxopt_study.training.rules import Hyperparameters
 from jaxopt_study.training.step import Program, RunState
 
@@ -56,7 +56,8 @@ def measure(
         batches: the data.
         program: static.
     """
-    images, labels = (x[0] for x in batches.train) if len(batches.train[0]) else batches.rest
+    batch = jax.tree.map(lambda x: x[0], batches.train) if batches.steps else batches.rest
+    inputs, labels, weights = (*batch, None)[:3]
 
     @program.strategy.batched
     def of_run(
@@ -66,35 +67,43 @@ def measure(
         hyperparameters: Hyperparameters,
         epoch: jax.Array,
         prepared: PyTree,
-        labels: jax.Array,
+        labels: PyTree,
+        weights: jax.Array | None,
     ) -> tuple[jax.Array, jax.Array]:
         direction, _ = found
-        product = hessian(variables, prepared, labels, program.network, program.loss)
+        product = hessian(variables, prepared, labels, program.network, program.loss, weights)
         scale = program.rules.scale(hyperparameters, opt_state, variables.params)
         tolerance = jnp.where(epoch == 0, AT_FIRST, TOLERANCE)
         pair = largest(product if scale is None else lambda v: scale * product(scale * v), direction, tolerance)
         return pair.vector, pair.value
 
     with calls.switched_off(), jax.default_matmul_precision("float32"):
-        prepared = program.network.prepare(images, True)
+        prepared = program.network.prepare(inputs, True)
         found = (state.direction, jnp.float32(jnp.nan))
         of_state = state.variables, state.opt_state, hyperparameters, state.epoch
-        direction, value = of_run(running, found, *of_state, prepared, labels)
+        direction, value = of_run(running, found, *of_state, prepared, labels, weights)
     return state._replace(direction=direction), value
 
 
-def hessian(variables: Variables, prepared: PyTree, labels: jax.Array, network: Network, loss: Loss) -> Product:
+def hessian(
+    variables: Variables,
+    prepared: PyTree,
+    labels: PyTree,
+    network: Network,
+    loss: Loss,
+    weights: jax.Array | None = None,
+) -> Product:
     """The Hessian of the mean loss of a batch by the weights, as one vector in the order of ``ravel_pytree``."""
     flat, unraveled = ravel_pytree(variables.params)
 
-    def mean_loss(flat: jax.Array) -> jax.Array:
+    def loss_at(flat: jax.Array) -> jax.Array:
         at = Variables(unraveled(flat), variables.stats)
         logits, _ = network.train(at, prepared, jax.random.key(3))
-        return jnp.mean(loss.per_example(logits, labels))
+        return mean_loss(loss.per_example(logits, labels), weights)
 
     def product(v: jax.Array) -> jax.Array:
         with calls.switched_off():
-            bent: jax.Array = jax.jvp(jax.grad(mean_loss), (flat,), (v,))[1]
+            bent: jax.Array = jax.jvp(jax.grad(loss_at), (flat,), (v,))[1]
         return bent
 
     return product

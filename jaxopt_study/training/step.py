@@ -17,7 +17,8 @@ from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Stopping
-from jaxopt_study.training.losses import Loss
+from jaxopt_study.training.losses import Loss, mean_loss, weighted_sum
+from jaxopt_study.training.metrics import Metric, sums
 from jaxopt_study.training.rules import Hyperparameters, Memory, Moved, Rules
 
 PyTree = Any
@@ -55,6 +56,10 @@ class Program(NamedTuple):
         strategy: how many runs are executed.
         precision: of products, as JAX names it.
         sharpness: whether to measure it after each epoch.
+        metrics: of the user's own, by name.
+        monitor: the name of what the stopping rule and the best weights go by.
+        maximize: whether that is to be large.
+        weighted: whether examples have weights of their own.
     """
 
     network: Network
@@ -67,6 +72,10 @@ class Program(NamedTuple):
     strategy: Strategy
     precision: str = "float32"
     sharpness: bool = False
+    metrics: tuple[tuple[str, Metric], ...] = ()
+    monitor: str = "val_loss"
+    maximize: bool = False
+    weighted: bool = False
 
 
 class RunState(NamedTuple):
@@ -97,12 +106,14 @@ class RunState(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Training examples of one step: as ``network.prepare`` gives them, labels ``[B]``, and the number of the step
-    within the epoch from 0, int32. Of a chunk of steps all have a leading axis ``[T]`` but ``step``, its first."""
+    """Training examples of one step: as ``network.prepare`` gives them, labels ``[B]``, the number of the step within
+    the epoch from 0, int32, and perhaps weights ``[B]``. Of a chunk of steps all have a leading axis ``[T]`` but
+    ``step``, its first."""
 
     prepared: PyTree
-    labels: jax.Array
+    labels: PyTree
     step: jax.Array
+    weights: jax.Array | None = None
 
 
 class TrainMetrics(NamedTuple):
@@ -114,10 +125,11 @@ class TrainMetrics(NamedTuple):
 
 
 class EvalMetrics(NamedTuple):
-    """Float32 sums over examples."""
+    """Float32 sums over examples; those of metrics of the user's own by name."""
 
     loss: jax.Array
     correct: jax.Array
+    own: dict[str, PyTree]
 
 
 def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program) -> RunState:
@@ -176,15 +188,15 @@ def train_step(
     params = state.variables.params
     key = dropout_key(state.seed, state.epoch, batch.step)
 
-    def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
+    def loss_of(params: PyTree) -> tuple[jax.Array, PyTree]:
         logits, stats = program.network.train(Variables(params, state.variables.stats), batch.prepared, key)
-        return jnp.mean(program.loss.per_example(logits, batch.labels)), stats
+        return mean_loss(program.loss.per_example(logits, batch.labels), batch.weights), stats
 
-    (loss, stats), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+    (loss, stats), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
 
     def value_fn(params: PyTree, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
         del obj_fn, grad_fn  # line searches hand on whatever they do not take themselves
-        return mean_loss(params)[0]
+        return loss_of(params)[0]
 
     def obj_fn(params: PyTree) -> jax.Array:
         with calls.switched_off():
@@ -219,14 +231,14 @@ def train_step(
 
 
 def eval_step(
-    variables: Variables, prepared: PyTree, labels: jax.Array, weights: jax.Array, program: Program
+    variables: Variables, prepared: PyTree, labels: PyTree, weights: jax.Array, program: Program
 ) -> EvalMetrics:
-    """The losses and hits of a batch, each example times its weight (0 for padding), ``[B]``."""
+    """The losses, hits and metrics of a batch, each example times its weight (0 for padding), ``[B]``."""
     logits = program.network.evaluate(variables, prepared)
-    # where, not a product: padding must not bring a NaN in, and a real NaN must not be lost.
-    losses = jnp.where(weights > 0, program.loss.per_example(logits, labels), 0.0)
-    correct = jnp.where(weights > 0, program.loss.correct(logits, labels), 0.0)
-    return EvalMetrics(losses.sum(), correct.sum())
+    losses, correct = (
+        weighted_sum(measure(logits, labels), weights, weighted=program.weighted) for measure in program.loss
+    )
+    return EvalMetrics(losses, correct, {name: sums(own, logits, labels, weights) for name, own in program.metrics})
 
 
 def vmapped(step: Step) -> BatchedStep:

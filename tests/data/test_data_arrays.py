@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxopt_study.data.arrays import MOST_CLASSES, arrays
+from jaxopt_study.data.arrays import arrays
+from jaxopt_study.data.labels import MOST_CLASSES
 from jaxopt_study.errors import InputError
 
 IMAGES = np.zeros((4, 2, 2, 1), np.uint8)
@@ -27,7 +28,7 @@ def test_labels_that_do_not_fit_are_refused_and_never_wrapped(largest, names):
     with pytest.raises(InputError) as refused:
         of([0, 1, 1, largest], classes=names)
     assert len(str(refused.value)) < 250
-    assert str(refused.value).startswith(("train_labels=", "classes="))
+    assert str(refused.value).startswith(("labels=", "classes="))
 
 
 def test_floats_are_no_classes():

@@ -61,9 +61,9 @@ def test_pixels_are_scaled_to_one_and_floats_stay():
     assert float(network.prepare(jnp.full((1, 4, 4, 1), 8.0), True).max()) == 8.0
 
 
-def test_an_output_that_is_not_batch_by_logits_is_refused():
-    with pytest.raises(InputError, match="Dropout with output shape"):
-        from_linen(nn.Dropout(0.5, deterministic=True), (4, 4, 1))
+def test_an_output_that_has_no_axis_of_the_batch_is_refused():
+    with pytest.raises(InputError, match=r"Sequential with output shape \(\) for 2 examples"):
+        from_linen(nn.Sequential([nn.Dense(3), jnp.sum]), (4, 4, 1))
 
 
 def dropped(flag, place, default):

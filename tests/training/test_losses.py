@@ -130,9 +130,9 @@ def test_the_loss_fits_the_labels_and_so_do_the_outputs(shape, classes, asked, f
 @pytest.mark.parametrize(
     ("classes", "asked", "told"),
     [
-        (3, "sigmoid", "loss=sigmoid: allowed for 3 classes are softmax"),
-        (0, "softmax", "loss=softmax: allowed for labels that are numbers are squared_error"),
-        (2, "hinge", "loss=hinge: allowed for 2 classes are sigmoid, softmax, squared_error"),
+        (3, "sigmoid", "loss=sigmoid: allowed for 3 classes are softmax, or a function"),
+        (0, "softmax", "loss=softmax: allowed for labels that are numbers are squared_error, or a function"),
+        (2, "hinge", "loss=hinge: allowed for 2 classes are sigmoid, softmax, squared_error, or a function"),
     ],
 )
 def test_a_loss_that_does_not_fit_the_labels_is_refused(classes, asked, told):
