@@ -43,10 +43,13 @@ class Reference(NamedTuple):
     discoveries: str = ""
 
 
-def facts(origins: Sequence[Origin], runs: Table, chance: float = math.inf) -> list[tuple[str, str]]:
+def facts(
+    origins: Sequence[Origin], runs: Table, chance: float = math.inf, best: Table | None = None
+) -> list[tuple[str, str]]:
     """What the first screen says of how the numbers came about, as pairs of a heading and a sentence."""
     parts = [
         ("Changed by hand", _by_origin(origins, _edited)),
+        *(_monitored(best) if best else []),
         ("Runs", _run_counts(runs)),
         ("Data", _by_origin(origins, _data)),
         ("Layers", _by_origin(origins, _treatments)),
@@ -69,6 +72,22 @@ def verdict_line(reference: Reference | None) -> str:
     parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
     silent = f"; {counts[SILENT]} do not apply to this study" if counts[SILENT] else ""
     return f"Of the {reference.name}'s {judged} claims that apply: {parts}{silent}."
+
+
+def _monitored(best: Table) -> list[tuple[str, str]]:
+    """What runs are judged by in place of the validation loss, and the best of it in each rule."""
+    names = [name for name in best.columns if {f"{name}_low", f"{name}_high"} <= set(best.columns)]
+    told = []
+    for name in names:
+        rows = [row for row in best.records() if not wording.empty(row[name])]
+        between = [wording.interval(row[f"{name}_low"], row[f"{name}_high"]) for row in rows]
+        texts = [
+            f"{wording.loss(row[name])}{f' (95% interval {ends})' if ends else ''}: {row['optimizer']}, "
+            f"{row['hyperparameters']}"
+            for row, ends in zip(rows, between, strict=True)
+        ]
+        told.append((name.replace("_", " ").capitalize(), "; ".join(texts)))
+    return told
 
 
 def answers(best: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

@@ -97,7 +97,7 @@ def render(
         beside=reference is not None and f"{reference.name}_val_loss" in best_runs.columns,
         answers=answers(tried),
         verdict_line=verdict_line(reference),
-        facts=facts(origins, runs, chance),
+        facts=facts(origins, runs, chance, best_runs),
         best=tried,
         not_run=", ".join(row["optimizer"] for row in best_runs.records() if row["note"] == NOT_RUN),
         measures=("val loss", *(["accuracy"] if has_accuracy else []), *tested, "train loss", "epoch"),
