@@ -82,7 +82,7 @@ def test_several_inputs_are_a_tree_with_examples_of_one_number():
     data = js.arrays({"x": X, "kind": Y, "more": (X, TOKENS)}, Y)
     assert {name: data.train_images[name].shape for name in ("x", "kind")} == {"x": (32, 3), "kind": (32,)}
     assert [each.shape for each in data.val_images["more"]] == [(8, 3), (8, 9)]
-    order = [np.flatnonzero((X == row).all(1))[0] for row in data.train_images["x"]]
+    order = [np.flatnonzero((row == X).all(1))[0] for row in data.train_images["x"]]
     np.testing.assert_array_equal(data.train_images["kind"], Y[order])
     np.testing.assert_array_equal(data.train_images["more"][1], TOKENS[order])
 
