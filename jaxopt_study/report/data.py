@@ -56,7 +56,8 @@ def study_data(
           is nothing.
     """
     runs = list(histories)
-    names = [name for name in (*CURVES, *OPTIONAL_CURVES) if any(_is_measured(run, name) for run in runs)]
+    own = dict.fromkeys(name for run in runs for name in run.metrics)
+    names = [name for name in (*CURVES, *OPTIONAL_CURVES, *own) if any(_is_measured(run, name) for run in runs)]
     epochs = _epochs(max((run.epochs for run in runs), default=0), len(runs) * len(names))
     groups = by_configuration(runs)
     place = {id(run): at for at, group in enumerate(groups) for run in group}

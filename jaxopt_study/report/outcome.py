@@ -166,15 +166,16 @@ def write_report(
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
         figures=figures, notes=notes, sources=sources, question=question,
-        data=study_data(histories, chance, files=files, unit=unit_of(origins), again=again),
+        data=study_data(histories, chance, files=files, unit=_unit(origins), again=again),
     )  # fmt: skip
     write_text(folder / "report.html", html)
     return folder / "report.html"
 
 
-def unit_of(origins: Sequence[Origin]) -> str:
+def _unit(origins: Sequence[Origin]) -> str:
     """The unit of the losses; empty if it is nats."""
-    return next((UNITS[origin.config["loss"]] for origin in origins if origin.config.get("loss") in UNITS), "")
+    units = (unit_of(origin.config) for origin in origins)
+    return next((unit for unit in units if unit != labels.LOSS_UNIT), "")
 
 
 def _orders(origins: Sequence[Origin]) -> str:
