@@ -3,10 +3,13 @@
     python -m experiments.report --workdir=workdir/replicate
     python -m experiments.report --workdir=workdir/momentum_grid,workdir/adam_betas --output=workdir/both
 
+    python -m experiments.report --workdir=workdir/replicate --serve     # the page at http://127.0.0.1, as it grows
+
 Several work directories must be of the same data, network and settings. A few seconds a dozen figures.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     define("Folder to write into; the first work directory if not given.")
+    flags.DEFINE_bool("serve", False, "Serve the page to this machine instead, with what is new; Ctrl-C ends it.")
+    flags.DEFINE_integer("port", 0, "Port of --serve; a free one if 0.", 0, 65535)
     command.start(body, argv)
 
 
@@ -35,10 +40,36 @@ def define(output: str) -> None:
 
 def body() -> None:
     """Everything between the flags and the exit status."""
+    if flags.FLAGS.serve:
+        serve()
+        return
     with read() as (results, folder):
         from experiments.command import outputs  # takes its time to import
 
         outputs.write(results, folder)
+
+
+def serve() -> None:
+    """Serves the page until somebody stops it."""
+    from experiments.command.live import LivePage  # takes its time to import
+    from jaxopt_study.report.server import Server
+
+    folders = [path.expanduser() for path in map(remote.place, checked())]
+    with Server(LivePage(folders), flags.FLAGS.port) as server:
+        print(f"{server.address} (for this machine alone; Ctrl-C ends it)", flush=True)
+        threading.Event().wait()
+
+
+def checked() -> list[str]:
+    """The work directories of the flags; InputError: there is none, or one is no folder."""
+    names: list[str] = flags.FLAGS.workdir or []
+    if not names:
+        raise InputError("--workdir", "", "allowed are work directories with finished runs, comma-separated")
+    for name in names:
+        folder = remote.place(name).expanduser()
+        if not remote.is_url(name) and not folder.is_dir():
+            raise InputError("--workdir", folder, "there is no such folder")
+    return names
 
 
 @contextlib.contextmanager
@@ -49,13 +80,7 @@ def read(inside: str = "") -> "Iterator[tuple[Results, Path]]":
         InputError: no finished runs there, or not of one study, or nothing can be written.
         EnvironmentFault: a file is damaged, or a storage does not answer.
     """
-    names: list[str] = flags.FLAGS.workdir or []
-    if not names:
-        raise InputError("--workdir", "", "allowed are work directories with finished runs, comma-separated")
-    for name in names:
-        folder = remote.place(name).expanduser()
-        if not remote.is_url(name) and not folder.is_dir():
-            raise InputError("--workdir", folder, "there is no such folder")
+    names = checked()
     into = workdir.check(Path(flags.FLAGS.output) if flags.FLAGS.output else remote.place(names[0]) / inside)
     from experiments.command import results  # takes its time to import: not before the flags are known to be good
 

@@ -20,6 +20,7 @@ from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.settings import MOST_SEEDS, PRECISIONS, STRATEGIES, UNTIL, Execution, Machines, Settings
 from jaxopt_study.storage import remote
 from jaxopt_study.watch import terminal
+from jaxopt_study.watch.live import Live
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
@@ -85,6 +86,7 @@ def define(experiment: Experiment) -> None:
     choice("until", Execution.until, UNTIL, more)
     most = f"Seeds of a configuration at most, with --until; {MOST_SEEDS} if not given."
     whole("max_seeds", Execution.max_seeds, most, 2)
+    switch("watch", False, "Serve the page to this machine while it trains; the address is printed.")
     switch("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
     rungs = "Successive halving: the best 1 / HALVING of a rule's runs go on at every rung; from 2."
     whole("halving", Settings.halving, rungs, 2)
@@ -133,7 +135,8 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
             shown.show_plan(study)
             return
         try:
-            study.run()
+            with contextlib.ExitStack() as until_it_ends:
+                study.run(*([until_it_ends.enter_context(watched(study))] if FLAGS.watch else []))
         except Interrupted:
             kept = "what was begun is saved" if FLAGS.cluster is None else "finished runs are kept"
             raise Stopped(f"interrupted; {kept}, the same command goes on from here") from None
@@ -149,6 +152,19 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
             outputs.write(results.read([study.folder], study.trained), study.folder, study.histories)
     if remote.is_url(place):
         print(f"all of it is at {place}")
+
+
+@contextlib.contextmanager
+def watched(study: "Study") -> Iterator[Live]:
+    """Serves the page of a study while the context lasts; gives the callback that tells it what is under way."""
+    from experiments.command.live import LivePage  # takes its time to import
+    from jaxopt_study.report.server import Server
+
+    study.folder.mkdir(parents=True, exist_ok=True)
+    live = Live(study.folder)
+    with Server(LivePage([study.folder])) as server, contextlib.closing(live):
+        print(f"{server.address} (for this machine alone, while it trains)", file=sys.stderr, flush=True)
+        yield live
 
 
 def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "Study":

@@ -1,0 +1,119 @@
+"""The page while a study trains: from its store and from what is under way, made again when these change."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.article import tables as article
+from experiments.article.claim import Judgement, judge
+from experiments.command import experiment, outputs
+from experiments.command.results import Results, read
+from jaxopt_study.analysis.minima import minimum
+from jaxopt_study.errors import InputError
+from jaxopt_study.history import History
+from jaxopt_study.report import page, tables, wording
+from jaxopt_study.report.data import study_data
+from jaxopt_study.report.facts import Origin
+from jaxopt_study.report.outcome import unit_of
+from jaxopt_study.report.server import Served
+from jaxopt_study.storage import workdir
+from jaxopt_study.storage.store import run_files
+from jaxopt_study.watch.live import FILE, UnderWay, read_live
+
+REST = 20
+"""Times as long as judging the claims took nothing is judged again: it must not hold the training up."""
+
+
+class LivePage:
+    """Makes the page of work directories; calling it gives the newest, see ``report.server.Server``."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = list(folders)
+        self._known: dict[str, History] = {}
+        self._served = Served("", "")
+        self._judged: tuple[float, list[Judgement]] = (0.0, [])
+
+    def __call__(self) -> Served:
+        """The page as it is now."""
+        version = str(hash(tuple(_stamp(folder) for folder in self.folders)))
+        if version != self._served.version:
+            self._served = Served(version, self._make())
+        return self._served
+
+    def _make(self) -> str:
+        results = self._read()
+        self._known = dict(zip(results.files, results.histories, strict=True))
+        live = [told for folder in self.folders if (told := read_live(folder))]
+        under_way = [run for told in live for run in told.histories]
+        histories = [*results.histories, *under_way]
+        origins = [Origin(folder.name, config, stats) for folder, config, stats in results.origins]
+        best = article.best_runs(results.runs) if results.of_article else None
+        judgements = self._judgements(results) if results.of_article else []
+        return page.render(
+            title=outputs.title(results),
+            origins=origins,
+            best_runs=best or tables.best_configurations(results.histories, results.chance),
+            runs=tables.summary(histories, results.chance),
+            data=study_data(
+                histories, results.chance, files=[*results.files, *[""] * len(under_way)], unit=unit_of(origins),
+                again=outputs.command_again(results),
+            ),
+            chance=results.chance,
+            where=results.where,
+            question=experiment.question(results.drawn),
+            reference=article.reference(judgements, experiment.sections()) if judgements else None,
+            progress=progress(results, live),
+        )  # fmt: skip
+
+    def _read(self) -> Results:
+        try:
+            return read(self.folders, self._known)
+        except InputError:  # nothing is finished yet
+            configs: list[dict[str, Any]] = [
+                workdir.usable(workdir.read_config, folder / "config.json") for folder in self.folders
+            ]
+            drawn = {name: values for config in configs for name, values in config.get("experiments", {}).items()}
+            return Results([(f, c, {}) for f, c in zip(self.folders, configs, strict=True)], [], 0, drawn)
+
+    def _judgements(self, results: Results) -> list[Judgement]:
+        next_time, judged = self._judged
+        begin = time.monotonic()
+        if begin >= next_time:
+            judged = judge(experiment.claims(), results.runs)
+            took = time.monotonic() - begin
+            self._judged = (begin + REST * took, judged)
+        return judged
+
+
+def _stamp(folder: Path) -> tuple[object, ...]:
+    """What changes when there is something new in a work directory."""
+    try:
+        live = (folder / FILE).stat().st_mtime_ns
+    except OSError:
+        live = 0
+    return live, len(run_files(folder))
+
+
+def progress(results: Results, live: Sequence[UnderWay]) -> str:
+    """How far the studies are, in a sentence: runs finished and under way, the best loss so far, time left."""
+    grids = [config.get("grid", ()) for _, config, _ in results.origins]
+    total = max(sum(map(len, grids)), len(results.histories))
+    most = max((config.get("settings", {}).get("max_epochs", 0) for _, config, _ in results.origins), default=0)
+    running = [run for told in live for run in told.histories]
+    done, parts = len(results.histories), []
+    parts.append(f"{done} of {total} runs are finished" if total > done else f"{done} runs are finished")
+    parts.append(f"{len(running)} are under way" if running else "none is under way")
+    lowest = [minimum(run.curves["val_loss"]).value for run in (*results.histories, *running)]
+    finite = [value for value in lowest if value == value]
+    if finite:
+        parts.append(f"the lowest validation loss so far is {wording.loss(min(finite))}")
+    if live:
+        seconds, epochs = max(told.seconds for told in live), sum(told.epochs for told in live)
+        left = (total - done) * most - sum(run.epochs for run in running)
+        if epochs and left > 0:
+            parts.append(f"at most {wording.duration(seconds / epochs * left)} are left")
+        ago = time.time() - max(told.written for told in live)
+        if ago > 60:
+            parts.append(f"nothing was heard of the training for {wording.duration(ago)}")
+    return ", ".join(parts) + "."

@@ -1,0 +1,119 @@
+"""The page while a study trains: its file, its server, and the browser that follows it."""
+
+import http.client
+import json
+import math
+import urllib.request
+from urllib.error import HTTPError
+
+import numpy as np
+import pytest
+from browser import Browser, installed
+from plot_runs import momentum_grid, run
+
+from experiments.command.live import LivePage
+from jaxopt_study.grids.run import make_run
+from jaxopt_study.history import CURVES
+from jaxopt_study.report.server import Served, Server
+from jaxopt_study.storage.store import Store
+from jaxopt_study.watch.live import FILE, Live, read_live
+
+RUN = make_run("momentum", {"learning_rate": 0.5, "momentum": 0.9}, 0)
+METRICS = dict.fromkeys(CURVES, 0.5)
+
+
+def test_what_is_under_way_is_read_as_it_was_heard_and_is_gone_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr("jaxopt_study.watch.live.SECONDS", 0.0)
+    live = Live(tmp_path)
+    for epoch in (1, 2, 3, 2):  # it went back to a checkpoint
+        live._next = 0.0
+        live.on_epoch(RUN, epoch, METRICS | {"val_loss": 1 / epoch, "train_loss": math.nan})
+    told = read_live(tmp_path)
+    (history,) = told.histories
+    assert history.status == "running"
+    assert (history.optimizer, history.hyperparameters, history.seed) == ("momentum", dict(RUN.hyperparameters), 0)
+    np.testing.assert_array_equal(history.curves["val_loss"], np.float32([1, 1 / 2]))
+    assert told.epochs == 4
+    live._next = 0.0
+    live.on_run_end(RUN, history)
+    assert read_live(tmp_path).histories == ()
+    live.close()
+    assert read_live(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_goes_on_from_a_checkpoint_has_nothing_before_it(tmp_path):
+    live = Live(tmp_path)
+    live.on_epoch(RUN, 3, METRICS)
+    (history,) = read_live(tmp_path).histories
+    assert np.isnan(history.curves["val_loss"][:2]).all()
+    assert history.curves["val_loss"][2] == 0.5
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"runs": 1}'])
+def test_a_file_that_is_not_whole_says_nothing(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    assert read_live(tmp_path) is None
+
+
+def status(server, path, host=None):
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", path, headers={"Host": host or f"127.0.0.1:{server.port}"})
+    return connection.getresponse().status
+
+
+def test_only_who_has_the_token_and_asks_for_this_machine_is_answered():
+    with Server(lambda: Served("1", "<p>page")) as server:
+        token = f"token={server.token}"
+        assert status(server, f"/?{token}") == 200
+        assert status(server, f"/update?{token}&have=0") == 200
+        assert status(server, f"/update?{token}&have=1") == 204
+        assert status(server, f"/other?{token}") == 404
+        assert status(server, "/") == status(server, "/?token=") == status(server, f"/?{token}x") == 403
+        assert status(server, f"/?{token}", host="attacker.example") == 403
+        assert status(server, "/?token=%C3%A9") == 403
+        assert server._server.server_address[0] == "127.0.0.1"
+        with urllib.request.urlopen(server.address, timeout=10) as answer:
+            assert answer.headers["Cache-Control"] == "no-store"
+        with pytest.raises(HTTPError, match="403"):
+            urllib.request.urlopen(server.address.split("?")[0], timeout=10)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    store = Store(tmp_path / "runs")
+    for at, history in enumerate(momentum_grid()):
+        store.write(f"{at:064x}", history)
+    return tmp_path
+
+
+def test_the_live_page_has_what_is_finished_and_what_is_under_way(folder):
+    live = Live(folder)
+    live.on_epoch(RUN, 1, METRICS)
+    page = LivePage([folder])
+    first = page()
+    assert "12 runs are finished, 1 are under way, the lowest validation loss so far is 0.3" in first.html
+    data = json.loads(first.html.split('id="study">')[1].split("</script>")[0])
+    assert data["runs"]["status"].count("running") == 1
+    assert page() is first
+    Store(folder / "runs").write("f" * 64, run(learning_rate=0.7, momentum=0.9))
+    assert page().version != first.version
+
+
+def test_before_anything_is_finished_there_is_a_page(tmp_path):
+    (tmp_path / "runs").mkdir()
+    assert "0 runs are finished, none is under way." in LivePage([tmp_path])().html
+
+
+@pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
+def test_an_open_page_follows_the_study_and_keeps_what_is_chosen(folder, tmp_path_factory):
+    with Server(LivePage([folder])) as server, Browser(tmp_path_factory.mktemp("profile")) as browser:
+        page = browser.open(server.address)
+        page.choose("#measure", "train_loss")
+        cells = "document.querySelectorAll('.cell').length"
+        assert page.get(cells) == 6
+        Store(folder / "runs").write("f" * 64, run(learning_rate=0.5, momentum=0.9))
+        page.until(f"{cells} === 7")
+        assert page.get("document.querySelector('#measure').value") == "train_loss"
+        assert "13 runs are finished" in page.get("document.querySelector('#progress').innerText")
+        assert page.complaints() == []
