@@ -15,7 +15,7 @@ from jaxopt_study.history import History
 from jaxopt_study.report import page, tables, wording
 from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin
-from jaxopt_study.report.outcome import unit_of
+from jaxopt_study.report.outcome import losses_unit
 from jaxopt_study.report.server import Served
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import run_files
@@ -56,7 +56,7 @@ class LivePage:
             best_runs=best or tables.best_configurations(results.histories, results.chance),
             runs=tables.summary(histories, results.chance),
             data=study_data(
-                histories, results.chance, files=[*results.files, *[""] * len(under_way)], unit=unit_of(origins),
+                histories, results.chance, files=[*results.files, *[""] * len(under_way)], unit=losses_unit(origins),
                 again=outputs.command_again(results),
             ),
             chance=results.chance,

@@ -166,13 +166,13 @@ def write_report(
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
         figures=figures, notes=notes, sources=sources, question=question,
-        data=study_data(histories, chance, files=files, unit=_unit(origins), again=again),
+        data=study_data(histories, chance, files=files, unit=losses_unit(origins), again=again),
     )  # fmt: skip
     write_text(folder / "report.html", html)
     return folder / "report.html"
 
 
-def _unit(origins: Sequence[Origin]) -> str:
+def losses_unit(origins: Sequence[Origin]) -> str:
     """The unit of the losses; empty if it is nats."""
     units = (unit_of(origin.config) for origin in origins)
     return next((unit for unit in units if unit != labels.LOSS_UNIT), "")

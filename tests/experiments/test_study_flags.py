@@ -18,7 +18,7 @@ OF_GRID = {"grid", "where", "paired", "samples", "sampler", "sample_seed", *mome
 OF_DATA = {"dataset", *common.OF_DATA}
 OF_MODEL = {"notebook_model", "activations", "kernels"}
 """What js.article_model says."""
-OF_COMMAND = {"preset", "dry_run"}
+OF_COMMAND = {"watch", "preset", "dry_run"}
 """A choice of defaults for other flags, and study.plan()."""
 FROM_PRESET = {"max_epochs", "patience", "seeds", "workdir"}
 
