@@ -23,6 +23,7 @@ from absl import flags
 
 from experiments.article import facts as article
 from experiments.command import flags as command
+from experiments.command import machine
 from jaxopt_study import files
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.minima import minimum
@@ -84,6 +85,7 @@ def body() -> None:
     files.write_text(folder / "differences.csv", tables.to_csv(table))
     print(tables.to_markdown(table))
     print(f"{folder}: differences.csv")
+    machine.tell(workdir=str(folder), differences=table.records(), files=[str(folder / "differences.csv")])
 
 
 def train(name: str, folder: Path) -> list[History]:

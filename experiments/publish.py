@@ -19,6 +19,7 @@ from experiments import report
 from experiments.article import tables as article
 from experiments.article.claim import counted, judge
 from experiments.command import flags as command
+from experiments.command import machine
 from jaxopt_study import files
 from jaxopt_study.errors import InputError
 from jaxopt_study.report import tables
@@ -79,6 +80,7 @@ def publish(results: "Results", into: Path) -> None:
         tables.to_markdown(article.claims(judgements).select(CLAIMS)).rstrip(),
     ]
     files.write_text(into / "README.md", "\n\n".join(parts) + "\n")
+    machine.tell(workdir=str(into), files=machine.files_of(into))
 
 
 def facts(origins: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import jax
 from absl import app, flags
 
-from experiments.command import grid_flags
+from experiments.command import grid_flags, machine
 from experiments.command.experiment import Experiment
 from jaxopt_study.engine.watcher import Interrupted
 from jaxopt_study.errors import EnvironmentFault, InputError
@@ -103,7 +103,8 @@ def define(experiment: Experiment) -> None:
     text("coordinator", None, first)
     whole("processes", None, "Number of processes of --distributed.", 1)
     whole("process_id", None, "Number of this process, from 0.", 0)
-    for module in (sys.modules[__name__], grid_flags):
+    machine.define()
+    for module in (sys.modules[__name__], grid_flags, machine):
         for flag in FLAGS.get_key_flags_for_module(module):
             FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
 
@@ -132,7 +133,7 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
         if FLAGS.dry_run:
             from experiments.command import terminal as shown  # Rich is slow to import
 
-            shown.show_plan(study)
+            machine.tell(workdir=place, runs=len(study.runs), plan=[part._asdict() for part in shown.show_plan(study)])
             return
         try:
             with contextlib.ExitStack() as until_it_ends:
@@ -148,6 +149,7 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
         )
 
         results.record(study, asked.drawn)
+        machine.tell(workdir=place, runs=len(study.runs), finished=len(study.histories))
         if study.histories:  # else the time was over before
             outputs.write(results.read([study.folder], study.trained), study.folder, study.histories)
     if remote.is_url(place):
@@ -228,7 +230,8 @@ def unless_interrupted() -> None:
 def exit_status() -> Iterator[None]:
     """What a command's work raises, as its exit status: 0 if nothing. Signals are answered, and the terminal may go.
 
-    2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop.
+    2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop. With --json a line
+    on stdout says it too.
     """
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
     before = warnings.formatwarning
@@ -236,7 +239,7 @@ def exit_status() -> Iterator[None]:
     _asked.clear()
     unraisable = sys.unraisablehook
     sys.unraisablehook = lambda lost: None if isinstance(lost.exc_value, KeyboardInterrupt) else unraisable(lost)
-    with terminal.lasting(), terminal.answered(INTERRUPTED, interrupt):
+    with machine.one_line(), terminal.lasting(), terminal.answered(INTERRUPTED, interrupt):
         try:
             yield
         except InputError as error:
@@ -256,8 +259,8 @@ def exit_status() -> Iterator[None]:
 
 def start(body: Callable[[], None], argv: Sequence[str] | None = None) -> None:
     """Parses the flags (of the program's own command line if None), runs ``body`` and ends the program."""
-    with exit_status():
-        app.run(lambda _: body(), argv=None if argv is None else list(argv), flags_parser=parse)
+    machine.define()
+    app.run(lambda _: exit_status()(body)(), argv=None if argv is None else list(argv), flags_parser=parse)
 
 
 def parse(arguments: Sequence[str]) -> list[str]:
@@ -267,11 +270,15 @@ def parse(arguments: Sequence[str]) -> list[str]:
         if len(rest) > 1:
             raise flags.Error(f"{rest[1]!r} is not a flag")
     except flags.Error as error:
+        if "--json" in arguments:
+            machine.tell(command=Path(arguments[0]).stem, status=2, error=" ".join(str(error).split()))
+            machine.say(sys.stdout)
         leave(2, "error: " + " ".join(str(error).split()))
     return rest
 
 
 def leave(status: int, line: str) -> NoReturn:
     """Ends the program with one line on stderr."""
+    machine.tell(error=" ".join(line.splitlines()).removeprefix("error: "))
     print(" ".join(line.splitlines()), file=sys.stderr)
     sys.exit(status)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from experiments.article import tables as article
 from experiments.article.claim import judge
-from experiments.command import experiment, terminal
+from experiments.command import experiment, machine, terminal
 from experiments.command.results import Results, configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots.general import sharpness
 from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
-from jaxopt_study.report.facts import Origin
+from jaxopt_study.report.facts import SILENT, Origin
 from jaxopt_study.settings import Settings
 
 
@@ -24,7 +24,10 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         EnvironmentFault: a file cannot be written.
     """
     if not results.of_article:
-        print(outcome.write(results.histories, output, *results.origins[0][1:], results.files))
+        config, stats = results.origins[0][1:]
+        print(outcome.write(results.histories, output, config, stats, results.files))
+        best = tables.best_configurations(results.histories, results.chance, outcome.monitor_of(config))
+        machine.tell_of(results.histories, results.chance, best, None, output)
         return
     judgements = judge(experiment.claims(), results.runs)
     best_runs = article.best_runs(results.runs)
@@ -50,6 +53,10 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
     shown = results.histories if histories is None else histories
     told = judgements if results.runs.article_data else []
     terminal.show(shown, best_runs, told, notes, output, results.chance)
+    applying = [one for one in judgements if one.verdict != SILENT]
+    seconds = sum(stats.get("seconds", 0.0) for _, _, stats in results.origins)
+    machine.tell(notes=notes, seconds=seconds)
+    machine.tell_of(shown, results.chance, best_runs, article.claims(applying), output)
 
 
 def command_again(results: Results) -> str:

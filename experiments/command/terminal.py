@@ -16,6 +16,7 @@ from jaxopt_study.analysis.guessing import WORSE, status
 from jaxopt_study.analysis.minima import seed_minima
 from jaxopt_study.analysis.numbers import listed
 from jaxopt_study.analysis.runs import by_configuration, describe
+from jaxopt_study.engine.plan import Part
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
@@ -144,8 +145,8 @@ def endings(group: Sequence[History], chance: float) -> str:
     return ", ".join(f"{words.count(w)} x {w}" if len(set(words)) > 1 else w for w in dict.fromkeys(words))
 
 
-def show_plan(study: "Study") -> None:
-    """Prints what a study would train; see jaxopt_study.engine.plan."""
+def show_plan(study: "Study") -> list[Part]:
+    """Prints what a study would train, and returns it; see jaxopt_study.engine.plan."""
     names = ("optimizer", "batch", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
     table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")
     for name in (*names, "an epoch of all slots", "at most"):
@@ -168,6 +169,7 @@ def show_plan(study: "Study") -> None:
     console.print(
         f"{left} runs to train, at most {wording.duration(sum(part.most_seconds for part in parts))}; nothing trained"
     )
+    return parts
 
 
 SHOWN_VALUES = 12

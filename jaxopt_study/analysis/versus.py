@@ -1,0 +1,69 @@
+"""Which of two rules, each tuned over its own configurations, gets to the lower validation loss."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxopt_study.analysis.best import HALVES_AGREE, held_out
+from jaxopt_study.analysis.intervals import LEVEL, paired_differences, seed_mean
+from jaxopt_study.analysis.looking import allowed
+from jaxopt_study.analysis.minima import lowest_loss
+from jaxopt_study.history import History
+
+Side = Sequence[Sequence[History]]
+"""Configurations, each the runs of its seeds."""
+
+
+class Versus(NamedTuple):
+    """How the first side's lowest validation loss compares with the second's.
+
+    Attributes:
+        better: 0 or 1, the side that is; None where it is undecided.
+        effect: how far the first side's loss is above the second's: 0.1 is 10% above, -0.1 below; where a loss is not
+            positive the difference itself. NaN without two seeds.
+        low, high: its interval, which leaves 0 out exactly where it is decided.
+        p: two-sided p-value of no difference.
+        seeds: that both sides have.
+        reason: why nothing can be said, or what was left out; empty if all is well.
+    """
+
+    better: int | None
+    effect: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+    reason: str = ""
+
+
+def versus(first: Side, second: Side, most_seeds: int | None = None) -> Versus:
+    """Compares two sides seed by seed, by the logarithms of the losses of what the other half of the seeds chooses.
+
+    Args:
+        first: configurations of one side.
+        second: of the other.
+        most_seeds: of a configuration where it is looked at after every seed, so that a p-value decides that is below
+            what :func:`jaxopt_study.analysis.looking.allowed` says; None where it is looked at once: below 5%.
+    """
+    losses = [{run.replicate: lowest_loss(run) for run in held_out(side)} if side else {} for side in (first, second)]
+    both = losses[0].keys() & losses[1].keys()
+    known = [{seed: of[seed] for seed in both if all(math.isfinite(side[seed]) for side in losses)} for of in losses]
+    relative = all(loss > 0 for side in known for loss in side.values())
+    if relative:
+        known = [{seed: math.log(loss) for seed, loss in side.items()} for side in known]
+    differences = list(paired_differences(*known).values())
+    lost = len(both) - len(differences)
+    reason = f"{lost} of {len(both)} seeds have no loss that counts: a run diverged or failed" if lost else ""
+    mean = seed_mean(differences, inflation=HALVES_AGREE if max(len(first), len(second)) > 1 else 1.0)
+    if mean is None:
+        nan, short = math.nan, len(differences) < 2
+        why = "fewer than two seeds of both" if short else "all seeds are equal"
+        told = "; ".join(filter(None, [why, reason]))
+        return Versus(None, nan if short else 0.0, nan, nan, nan, len(differences), told)
+    p = 2 * min(mean.p_above(0.0), mean.p_below(0.0))
+    enough = 1 - LEVEL if most_seeds is None else allowed(len(differences), most_seeds)
+    half = mean.half_width(1 - enough)
+    ends = (mean.value, mean.value - half, mean.value + half)
+    effect, low, high = (math.expm1(min(end, 700.0)) for end in ends) if relative else ends
+    better = None if p > enough else int(mean.value > 0)
+    return Versus(better, effect, low, high, p, len(differences), reason)
