@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from jaxopt_study.analysis.guessing import WORSE
 from jaxopt_study.report import wording
 from jaxopt_study.report.tables import Table
 
@@ -110,7 +111,8 @@ def _answer(row: Mapping[str, Any]) -> str:
     seeds = f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
     spread = f"{between}, 95% interval, {seeds}" if between else f"{seeds}, no interval"
     accuracy = wording.cell(row["val_accuracy"], "val_accuracy")
-    told = [f"accuracy {accuracy}" if accuracy else "", row["note"] or ""]
+    note = row["note"] or ""
+    told = [f"accuracy {accuracy}" if accuracy else "", note if "diverged" in note or WORSE in note else ""]
     at = f" at {row['hyperparameters']}" if row["hyperparameters"] else ""
     return "; ".join(filter(None, [f"gets to {wording.loss(row['val_loss'])} ({spread}){at}", *told]))
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from jaxopt_study.plots.picture import SavedFigure
 
+SCRIPTS = ("study.js", "overview.js", "curves.js", "page.js")
+"""In the page one after the other, as one module."""
 COLOURS = 128
 """Of a figure in the page, where it takes a third of the bytes that the file has."""
 
@@ -79,7 +81,7 @@ def render(
     tried = [row for row in best_runs.records() if row["note"] != NOT_RUN]
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     tested = ["test loss"] if "test_loss" in best_runs.columns else []
-    script, style = _source("page.js"), _source("page.css")
+    script, style = "\n".join(map(_source, SCRIPTS)), _source("page.css")
     claims = reference.claims.records() if reference else []
     live = progress is not None
     return _environment().get_template("report.html.j2").render(
