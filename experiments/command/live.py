@@ -1,5 +1,6 @@
 """The page while a study trains: from its store and from what is under way, made again when these change."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from experiments.command.results import Results, read
 from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
+from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables, wording
 from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin
@@ -23,6 +25,10 @@ from jaxopt_study.watch.live import FILE, UnderWay, read_live
 
 REST = 20
 """Times as long as judging the claims took nothing is judged again: it must not hold the training up."""
+
+
+QUIET = 60.0
+"""Seconds after which it is said that nothing is heard of a study."""
 
 
 class LivePage:
@@ -95,25 +101,22 @@ def _stamp(folder: Path) -> tuple[object, ...]:
     return live, len(run_files(folder))
 
 
-def progress(results: Results, live: Sequence[UnderWay]) -> str:
-    """How far the studies are, in a sentence: runs finished and under way, the best loss so far, time left."""
+def progress(results: Results, live: Sequence[UnderWay]) -> page.Progress:
+    """How far the studies are: runs finished and under way, the best loss so far, time left."""
     grids = [config.get("grid", ()) for _, config, _ in results.origins]
     total = max(sum(map(len, grids)), len(results.histories))
     most = max((config.get("settings", {}).get("max_epochs", 0) for _, config, _ in results.origins), default=0)
-    running = [run for told in live for run in told.histories]
-    done, parts = len(results.histories), []
-    parts.append(f"{done} of {total} runs are finished" if total > done else f"{done} runs are finished")
-    parts.append(f"{len(running)} are under way" if running else "none is under way")
+    running, done = [run for told in live for run in told.histories], len(results.histories)
+    left = max((total - done) * most - sum(run.epochs for run in running), 0)
+    under_way = f"{len(running)} under way" if running else "none under way"
+    parts = [f"{done} of {labels.counted(total, 'run')} finished" if total > done else f"{done} finished", under_way]
     lowest = [minimum(run.curves["val_loss"]).value for run in (*results.histories, *running)]
-    finite = [value for value in lowest if value == value]
-    if finite:
-        parts.append(f"the lowest validation loss so far is {wording.loss(min(finite))}")
-    if live:
-        seconds, epochs = max(told.seconds for told in live), sum(told.epochs for told in live)
-        left = (total - done) * most - sum(run.epochs for run in running)
-        if epochs and left > 0:
-            parts.append(f"at most {wording.duration(seconds / epochs * left)} are left")
-        ago = time.time() - max(told.written for told in live)
-        if ago > 60:
-            parts.append(f"nothing was heard of the training for {wording.duration(ago)}")
-    return ", ".join(parts) + "."
+    if finite := [value for value in lowest if math.isfinite(value)]:
+        parts.append(f"lowest validation loss so far {wording.loss(min(finite))}")
+    seconds, epochs = max((told.seconds for told in live), default=0.0), sum(told.epochs for told in live)
+    if epochs and left:
+        parts.append(f"at most {wording.duration(seconds / epochs * left)} left")
+    ago = time.time() - max((told.written for told in live), default=math.inf)
+    if ago > QUIET:
+        parts.append(f"nothing heard of the training for {wording.duration(ago)}")
+    return page.Progress(1 - left / (total * most) if total * most else 1.0, ", ".join(parts) + ".")

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import wording
@@ -41,6 +41,18 @@ def address(figure: "SavedFigure") -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
 
 
+class Progress(NamedTuple):
+    """How far a study is.
+
+    Attributes:
+        share: of the epochs that are trained at most, from 0 to 1.
+        text: a sentence.
+    """
+
+    share: float
+    text: str
+
+
 def render(
     *,
     title: str,
@@ -55,7 +67,7 @@ def render(
     figures: Sequence["SavedFigure"] = (),
     notes: Sequence[str] = (),
     sources: Table | None = None,
-    progress: str | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """The page as HTML. Every text is escaped; nothing is loaded from outside it.
 
@@ -72,7 +84,7 @@ def render(
         figures: in any order; they are shown by their numbers, those without a number last.
         notes: sentences, such as why a figure is left out.
         sources: as ``tables.variance_components`` gives it; no section without rows.
-        progress: of a study that trains, in words: the page then asks its server for news. None of one that has ended.
+        progress: of a study that trains: the page then asks its server for news. None of one that has ended.
 
     Raises:
         EnvironmentFault: a figure cannot be read.

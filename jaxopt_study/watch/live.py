@@ -31,10 +31,11 @@ class Live:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._rows: dict[Run, list[Mapping[str, float]]] = {}
-        self._begun, self._next, self._epochs = time.time(), 0.0, 0
+        self._begun, self._next, self._epochs = 0.0, 0.0, -1  # the first epoch has compiled: it tells no speed
 
     def on_epoch(self, run: Run, epoch: int, metrics: Mapping[str, float]) -> None:
         """Keeps the epoch; see Callback."""
+        self._begun = self._begun or time.time()
         rows = self._rows.setdefault(run, [])
         del rows[epoch - 1 :]  # of a run that went back to a checkpoint
         empty = dict.fromkeys(metrics, float("nan"))
@@ -74,7 +75,7 @@ class UnderWay:
 
     Attributes:
         histories: the runs so far, of status :data:`RUNNING`.
-        seconds: since training began.
+        seconds: since the first epoch was heard of.
         epochs: trained since then, of all runs together.
         written: when the file was written, seconds since 1970.
     """

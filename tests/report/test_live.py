@@ -33,7 +33,7 @@ def test_what_is_under_way_is_read_as_it_was_heard_and_is_gone_in_the_end(tmp_pa
     assert history.status == "running"
     assert (history.optimizer, history.hyperparameters, history.seed) == ("momentum", dict(RUN.hyperparameters), 0)
     np.testing.assert_array_equal(history.curves["val_loss"], np.float32([1, 1 / 2]))
-    assert told.epochs == 4
+    assert told.epochs == 3  # since the first
     live._next = 0.0
     live.on_run_end(RUN, history)
     assert read_live(tmp_path).histories == ()
@@ -92,7 +92,7 @@ def test_the_live_page_has_what_is_finished_and_what_is_under_way(folder):
     live.on_epoch(RUN, 1, METRICS)
     page = LivePage([folder])
     first = page()
-    assert "12 runs are finished, 1 are under way, the lowest validation loss so far is 0.3" in first.html
+    assert "12 finished, 1 under way, lowest validation loss so far 0.3" in first.html
     data = json.loads(first.html.split('id="study">')[1].split("</script>")[0])
     assert data["runs"]["status"].count("running") == 1
     assert page() is first
@@ -102,7 +102,7 @@ def test_the_live_page_has_what_is_finished_and_what_is_under_way(folder):
 
 def test_before_anything_is_finished_there_is_a_page(tmp_path):
     (tmp_path / "runs").mkdir()
-    assert "0 runs are finished, none is under way." in LivePage([tmp_path])().html
+    assert "0 finished, none under way." in LivePage([tmp_path])().html
 
 
 @pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
@@ -115,5 +115,18 @@ def test_an_open_page_follows_the_study_and_keeps_what_is_chosen(folder, tmp_pat
         Store(folder / "runs").write("f" * 64, run(learning_rate=0.5, momentum=0.9))
         page.until(f"{cells} === 7")
         assert page.get("document.querySelector('#measure').value") == "train_loss"
-        assert "13 runs are finished" in page.get("document.querySelector('#progress').innerText")
+        assert "13 finished" in page.get("document.querySelector('#progress').innerText")
+        assert page.complaints() == []
+
+
+@pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
+def test_a_page_that_was_opened_before_the_first_epoch_shows_the_first_run(tmp_path, tmp_path_factory):
+    with Server(LivePage([tmp_path])) as server, Browser(tmp_path_factory.mktemp("profile")) as browser:
+        page = browser.open(server.address)
+        assert page.get("document.querySelector('#explore').hidden")
+        Live(tmp_path).on_epoch(RUN, 1, METRICS)
+        page.until("!document.querySelector('#explore').hidden")
+        assert "running" in page.get("document.querySelector('#runs-table').innerText")
+        page.click("#runs-table tbody button")
+        assert page.get("document.querySelector('#card').open")
         assert page.complaints() == []

@@ -149,7 +149,8 @@ async function follow() {
         const page = new DOMParser().parseFromString(news.page, "text/html");
         for (const id of ["answer", "claims", "progress"]) if (byId(id) && page.getElementById(id)) byId(id).replaceChildren(...page.getElementById(id).childNodes);
         study = await load(page.getElementById("study").textContent);
-        draw();
+        if (begun) draw();
+        else begin();
       }
       byId("lost").hidden = true;
     } catch {
@@ -158,8 +159,12 @@ async function follow() {
   }
 }
 
-async function start() {
-  study = await load(byId("study").textContent);
+let begun = false;
+
+/** Once there are runs: what the address says of them, and else the best few. */
+function begin() {
+  if (begun || !study.runs.of.length) return;
+  begun = true;
   const given = fromAddress();
   const best = d3.least(study.configurations, (one) => one.rank);
   if (best && !state.rules) state.rules = best.rule;
@@ -167,15 +172,18 @@ async function start() {
     const rule = study.rules.find((one) => one.name === best.rule);
     state.pins = d3.sort(rule.of.filter((one) => one.usable), (one) => one.rank).slice(0, 4).map((one) => one.id).join("|");
   }
-  if (study.runs.of.length) {
-    byId("explore").hidden = byId("runs").hidden = byId("copy-box").hidden = false;
-    listen();
-    draw();
-    const [id, seed, data] = state.run.split("#"), one = study.byId.get(id);
-    const run = one?.runs.find((each) => String(study.runs.seed[each]) === seed && String(study.runs.data_seed?.[each] ?? "") === data);
-    if (run !== undefined) openRun(run);
-    else if (location.hash && !given) openTarget();
-  }
+  byId("explore").hidden = byId("runs").hidden = byId("copy-box").hidden = false;
+  listen();
+  draw();
+  const [id, seed, data] = state.run.split("#"), one = study.byId.get(id);
+  const run = one?.runs.find((each) => String(study.runs.seed[each]) === seed && String(study.runs.data_seed?.[each] ?? "") === data);
+  if (run !== undefined) openRun(run);
+  else if (location.hash && !given) openTarget();
+}
+
+async function start() {
+  study = await load(byId("study").textContent);
+  begin();
   document.documentElement.dataset.ready = "yes";
   if (document.documentElement.dataset.live) follow();
 }
