@@ -2,7 +2,8 @@
 
 A block is convolution, 2 x 2 max-pooling, bias, ReLU, batch norm and dropout in one call. The reference is `conv_pool`,
 `batch_norm` and `dropout` of :mod:`jaxopt_study.layers`, one after the other. Its images are float32
-[C, H + 2, W + 2, B]: a pixel of zeros around each, which counts as constant; B is a multiple of `library.lanes`. What
+[C, H + 2, W + 2, B]: a pixel of zeros around each, which counts as constant; B is a multiple of `library.lanes`, of
+which the last examples may be there for that alone (`whole`). What
 the backward pass keeps of the forward pass are the activations and, in a byte, the chosen output of each window.
 """
 
@@ -55,6 +56,7 @@ class Form(NamedTuple):
         rate: of its dropout.
         padded: whether the result has a border for a block that follows.
         first: whether the input's gradient is of no use.
+        examples: of the batch, that count, the first; None for all. What comes out of the others is 0.
         cuda: whether it is computed on a GPU, by the kernels in CUDA. They take a batch of any size, all runs of a vmap
             in one call, and no shift.
     """
@@ -65,6 +67,7 @@ class Form(NamedTuple):
     padded: bool
     first: bool
     cuda: bool = False
+    examples: int | None = None
 
 
 _on = contextvars.ContextVar("_on", default=True)
@@ -86,8 +89,18 @@ def switched_on() -> bool:
 
 
 def fits_block(batch: int, dtype: Any) -> bool:
-    """Whether the kernels take a batch of this size and type."""
-    return _on.get() and dtype == jnp.float32 and library.available() and batch % library.lanes() == 0
+    """Whether the kernels take a batch of this size and type as it is."""
+    return fits_whole(dtype) and batch % library.lanes() == 0
+
+
+def fits_whole(dtype: Any) -> bool:
+    """Whether the kernels take a batch of this type that is made :func:`whole`."""
+    return _on.get() and dtype == jnp.float32 and library.available()
+
+
+def whole(x: jax.Array) -> jax.Array:
+    """The batch [.., B] with as many zeros after it as the kernels want."""
+    return jnp.pad(x, (*((0, 0),) * (x.ndim - 1), (0, -x.shape[-1] % library.lanes())))
 
 
 def pad(x: jax.Array) -> jax.Array:
@@ -185,7 +198,8 @@ def _run(
 def _block_call(handler: str, form: Form, results: Any, *arguments: jax.Array) -> Any:
     static = {"epsilon": np.float32(form.epsilon), "layer": np.int32(form.layer), "rate": np.float32(form.rate)}
     if not form.cuda:
-        return _call(handler, results, *arguments, **static)
+        examples = arguments[0].shape[-1] if form.examples is None else form.examples
+        return _call(handler, results, *arguments, **static, examples=np.int32(examples))
     # What runs share comes with an axis of length 1, and is not copied.
     call: Any = jax.ffi.ffi_call(cuda_library.target(handler), results, vmap_method="expand_dims")
     return call(*arguments, **static)

@@ -41,11 +41,13 @@ class _Layout(NamedTuple):
 
 class Batch(NamedTuple):
     """What all runs share of a batch: columns of the first convolution (or, for blocks in C++ or CUDA, padded images
-    [K, H + 2, W + 2, B], for those in CUDA with an indicator), and mean and variance of its input, [K]."""
+    [K, H + 2, W + 2, B], for those in CUDA with an indicator), and mean and variance of its input, [K]; ``sized``
+    [examples, 0] where the images are followed by others that do not count."""
 
     columns: jax.Array
     mean: jax.Array
     var: jax.Array
+    sized: jax.Array | tuple[()] = ()
 
 
 def fast(
@@ -60,9 +62,8 @@ def fast(
 ) -> Network:
     """Builds the article's network from the fast layers.
 
-    On a CPU training batches of another size than `batch_size` (the last of an epoch) go through the plain network,
-    which compiles faster; elsewhere it would take more memory than all else, for the patches of all runs. Evaluation
-    takes any size.
+    On a CPU without the kernels in C++ training batches of another size than `batch_size` (the last of an epoch) go
+    through the plain network, which compiles faster than these layers do for one more size. Evaluation takes any size.
 
     Args:
         image_shape: height, width and channels of an image.
@@ -85,9 +86,10 @@ def fast(
     layout = _Layout(image_shape[:2], native, cuda, notebook, dtype)
 
     def prepare(images: jax.Array, train: bool) -> PyTree:
-        if train and layout.native and images.shape[0] != batch_size:
+        last = train and layout.native and images.shape[0] != batch_size
+        if last and not calls.fits_whole(layout.dtype):
             return plain.prepare(images, train)
-        return _prepare(images, train, layout)
+        return _prepare(images, train, layout, last)
 
     def train(variables: Variables, prepared: PyTree, key: jax.Array) -> tuple[jax.Array, PyTree]:
         if not isinstance(prepared, Batch):
@@ -102,7 +104,7 @@ def fast(
     return Network(plain.init, prepare, train, evaluate, cuda)
 
 
-def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
+def _prepare(images: jax.Array, train: bool, layout: _Layout, last: bool) -> Batch:
     x = lax.optimization_barrier(scale(images.transpose(3, 1, 2, 0), train))
     channels = x.shape[0]
     mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))
@@ -112,6 +114,8 @@ def _prepare(images: jax.Array, train: bool, layout: _Layout) -> Batch:
         return Batch(calls.pad(with_indicator(x)), mean, var)
     if layout.native and calls.fits_block(x.shape[-1], layout.dtype):
         return Batch(calls.pad(x), mean, var)
+    if last:
+        return Batch(calls.pad(calls.whole(x)), mean, var, jnp.zeros((x.shape[-1], 0)))
     return Batch(shared_columns(with_indicator(x.astype(layout.dtype))), mean, var)
 
 
@@ -128,16 +132,18 @@ def _apply(
     else:
         stats = _moved(stats, "BatchNorm_0", batch.mean, batch.var)
     kernel, images = params["Conv_0"]["kernel"], batch.columns
+    examples = batch.sized.shape[0] if isinstance(batch.sized, jax.Array) else images.shape[-1]
     if images.ndim == 4 and calls.switched_on():
         if layout.cuda:
             kernel, shift = with_norm(kernel, slope, offset), jnp.zeros(0)
         else:
             shift = input_shift(kernel, offset, layout.size)
             kernel = kernel * slope[None, None, :, None]
-        x, stats = _native_blocks(params, stats, images, kernel, shift, seed, layout)
+        x, stats = _native_blocks(params, stats, images, kernel, shift, seed, layout, examples)
+        x = x[..., :examples]
     else:
         if images.ndim == 4:  # prepared for kernels that are switched off now
-            inner = images[:, 1:-1, 1:-1]
+            inner = images[:, 1:-1, 1:-1, :examples]
             images = shared_columns(inner if layout.cuda else with_indicator(inner))
         x, stats = _blocks(params, stats, images, with_norm(kernel, slope, offset), seed, layout)
     return _head(params, stats, x.transpose(1, 2, 0, 3).reshape(-1, x.shape[-1]), seed, layout)
@@ -166,17 +172,18 @@ def _blocks(
 
 def _native_blocks(
     params: PyTree, stats: dict[str, Any], x: jax.Array, kernel: jax.Array, shift: jax.Array,
-    seed: jax.Array | None, layout: _Layout,
+    seed: jax.Array | None, layout: _Layout, examples: int,
 ) -> tuple[jax.Array, dict[str, Any]]:  # fmt: skip
-    """The same of padded images; the first kernel goes with a shift."""
+    """The same of padded images, of which the first ``examples`` count; the first kernel goes with a shift."""
     blocks = article.blocks(layout.size)
+    counted = None if examples == x.shape[-1] else examples
     for layer in range(blocks):
         name = f"BatchNorm_{layer + 1}"
         weights, norm, running = params[f"Conv_{layer}"], params[name], stats[name]
         convolved = (weights["kernel"], jnp.zeros(0)) if layer else (kernel, shift)
         parameters = Parameters(convolved[0], weights["bias"], norm["scale"], norm["bias"], convolved[1])
         padded, first = layer + 1 < blocks, layer == 0
-        form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded, first, layout.cuda)
+        form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded, first, layout.cuda, counted)
         if seed is None:
             x = calls.evaluate(form, x, parameters, running["mean"], running["var"])
         else:

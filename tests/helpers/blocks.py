@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import small
 
-from jaxopt_study.kernels import calls
+from jaxopt_study.kernels import calls, library
 from jaxopt_study.kernels.calls import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, per_channel
 from jaxopt_study.layers.conv_pool import conv_pool, shared_columns, shared_conv_pool
@@ -52,14 +52,18 @@ def assert_close(one, two):
 def both(channels, outputs, height, width, batch, *, cuda=False, first=False, rate=0.25, padded=True, layer=2, seed=0):
     """Result, statistics and gradients of kernels and reference, whose masks are the same."""
     form = Form(EPSILON, layer, rate, padded, first, cuda)
+    whole = -(-batch // library.lanes()) * library.lanes()
+    if not cuda and batch < whole:
+        form = form._replace(examples=batch)
     x, parameters, weights = arrays(channels, outputs, height, width, batch, first and not cuda, seed)
     words = jnp.array([seed, 77], jnp.uint32)
 
     def ours(x, parameters):
-        y, mean, variance = calls.block(form, calls.pad(x), parameters, words)
+        y, mean, variance = calls.block(form, calls.pad(x if cuda else calls.whole(x)), parameters, words)
         if padded:
-            assert y.shape == (outputs, height // 2 + 2, width // 2 + 2, batch)
+            assert y.shape == (outputs, height // 2 + 2, width // 2 + 2, batch if cuda else whole)
             y = y[:, 1:-1, 1:-1]
+        y = y[..., :batch]
         return (y * weights).sum(), (y, mean, variance)
 
     def theirs(x, parameters):

@@ -61,7 +61,21 @@ def test_fast_equals_plain_in_training_and_evaluation(shape, outputs, notebook, 
     np.testing.assert_allclose(*evaluated, rtol=1e-4, atol=1e-5)
 
 
-def test_a_smaller_last_batch_takes_the_plain_way_on_a_cpu_alone():
+@pytest.mark.skipif(not library.available(), reason="there is no C++ compiler")
+def test_a_smaller_last_batch_goes_through_the_same_kernels():
+    """With the masks that the plain network gives it, though the kernels take it with zeros after it."""
+    shape = (8, 8, 3)
+    one, two = plain(shape), fast(shape, 32)
+    variables, batch, key = small.initial(one), images(shape, 18), jax.random.key(3)
+    prepared = two.prepare(batch, True)
+    assert prepared.columns.shape[1:] == (10, 10, -(-18 // library.lanes()) * library.lanes())
+    assert prepared.sized.shape == (18, 0)
+    assert_trees_close(losses(two, variables, batch, key), losses(one, variables, batch, key), 1e-3)
+    assert two.prepare(images(shape, 32), True).sized == ()
+
+
+def test_without_kernels_it_takes_the_plain_way_on_a_cpu_alone(monkeypatch):
+    monkeypatch.setattr(library, "lanes", lambda: 0)
     assert isinstance(fast((8, 8, 1), 6, native=False).prepare(images((8, 8, 1), 4), True), Batch)
     network = fast((8, 8, 1), 6, native=True)
     variables = jax.eval_shape(network.init, jax.random.key(0))

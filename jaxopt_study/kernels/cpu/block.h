@@ -8,10 +8,11 @@
 namespace study {
 
 // What a block is given besides its input, each [O] but `kernel` [3, 3, C, O] and `shift` [O, 4, N, M], which is added
-// to the convolution and may be null.
+// to the convolution and may be null; and of a batch how many `examples` count, the first. All else is zero of the others.
 struct Parameters {
   const float *kernel, *shift, *bias, *scale, *offset;
   float epsilon;
+  int examples;
 };
 
 INLINE Vector positive(Vector value) { return (value > 0) | (value != value) ? value : Vector{}; }
@@ -22,7 +23,7 @@ INLINE float inverse(float variance, float epsilon) { return 1.0f / std::sqrt(va
 // of each window.
 template <int filters>
 INLINE void activate(const float* x, const Shape& padded, Kernel kernel, const float* shift, const float* bias,
-                     float* active, uint8_t* chosen, const Shape& out) {
+                     float* active, uint8_t* chosen, const Shape& out, int examples) {
   const ptrdiff_t pixels = ptrdiff_t(out.rows) * out.columns;
   for (int y = 0; y < out.rows; y++)
     for (int column = 0; column < out.columns; column++)
@@ -42,7 +43,7 @@ INLINE void activate(const float* x, const Shape& padded, Kernel kernel, const f
             which = better ? Whole{} + w : which;
           }
           const ptrdiff_t at = o * out.plane + out.at(y, column) + b;
-          store(active + at, positive(best + bias[o]));
+          store(active + at, cut(positive(best + bias[o]), examples - b));
           *reinterpret_cast<Bytes*>(chosen + at) = __builtin_convertvector(which, Bytes);
         }
       }
@@ -77,6 +78,22 @@ static void moments(const float* numbers, ptrdiff_t count, float* mean, float* v
   *variance = !std::isfinite(spread) ? NAN : spread < 0 ? 0.0f : float(spread);
 }
 
+// The same of the first `examples` of each `batch` of them; the others are zero.
+static void moments_of(int examples, int batch, const float* numbers, ptrdiff_t count, float* mean, float* variance) {
+  if (examples == batch) return moments(numbers, count, mean, variance);
+  const auto total = [&](auto term) {
+    double found = 0;
+    for (ptrdiff_t first = 0; first < count; first += batch)
+      for (int b = 0; b < examples; b += LANES) found += sum(cut(term(load(numbers + first + b)), examples - b));
+    return found / (double(count) / batch * examples);
+  };
+  const float about = float(total([](Vector x) { return x; }));
+  const double rest = total([=](Vector x) { return x - about; });
+  const double spread = total([=](Vector x) { return (x - about) * (x - about); }) - rest * rest;
+  *mean = float(about + rest);
+  *variance = !std::isfinite(spread) ? NAN : spread < 0 ? 0.0f : float(spread);
+}
+
 // x [C, P, Q, B] -> active and chosen [O, N, M, B], mean and variance of the batch [O] where they are asked for.
 static void activations(const float* x, const Shape& padded, const Parameters& of, float* active, uint8_t* chosen,
                         const Shape& out, float* mean, float* variance) {
@@ -86,9 +103,10 @@ static void activations(const float* x, const Shape& padded, const Parameters& o
     const float* shift = of.shift ? of.shift + 4 * ptrdiff_t(o) * out.rows * out.columns : nullptr;
     const int filters = o + FILTERS <= outputs ? FILTERS : 1;
     const auto block = filters == 1 ? activate<1> : activate<FILTERS>;
-    block(x, padded, kernel, shift, of.bias + o, active + o * out.plane, chosen + o * out.plane, out);
+    block(x, padded, kernel, shift, of.bias + o, active + o * out.plane, chosen + o * out.plane, out,
+          of.examples);
     for (const int end = o + filters; o < end; o++)
-      if (mean) moments(active + o * out.plane, out.plane, mean + o, variance + o);
+      if (mean) moments_of(of.examples, out.batch, active + o * out.plane, out.plane, mean + o, variance + o);
   }
 }
 
@@ -96,6 +114,7 @@ static void activations(const float* x, const Shape& padded, const Parameters& o
 static void normalize(const float* active, const Shape& out, const Parameters& of, const float* mean,
                       const float* variance, const Dropout& dropout, float* result, const Shape& padded) {
   const int border = (padded.rows - out.rows) / 2;
+  const Shape counted(out.channels, out.rows, out.columns, of.examples);
   for (int o = 0; o < out.channels; o++, result += padded.plane) {
     const float slope = of.scale[o] * inverse(variance[o], of.epsilon), center = mean[o], offset = of.offset[o];
     clear_border(result, padded, border, out.rows, out.columns);
@@ -104,7 +123,8 @@ static void normalize(const float* active, const Shape& out, const Parameters& o
         for (int b = 0; b < out.batch; b += LANES) {
           const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
           const Vector value = (load(active + at) - center) * slope + offset;
-          store(result + padded.at(y + border, x + border) + b, dropout(value, at));
+          const Vector kept = dropout(value, o * counted.plane + counted.at(y, x) + b);
+          store(result + padded.at(y + border, x + border) + b, cut(kept, of.examples - b));
         }
   }
 }
@@ -121,7 +141,8 @@ static void unnormalize(const float* gradient, const Shape& padded, const float*
                         float* d_offset, float* d_shift) {
   const int border = (padded.rows - out.rows) / 2;
   const ptrdiff_t pixels = ptrdiff_t(out.rows) * out.columns;
-  const float count = float(pixels * out.batch);
+  const Shape counted(out.channels, out.rows, out.columns, of.examples);
+  const float count = float(pixels * of.examples);
   for (int o = 0; o < out.channels; o++, gradient += padded.plane, routed += full.plane) {
     const float center = mean[o];
     Vector total{}, weighted{};
@@ -129,7 +150,8 @@ static void unnormalize(const float* gradient, const Shape& padded, const float*
       for (int x = 0; x < out.columns; x++)
         for (int b = 0; b < out.batch; b += LANES) {
           const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
-          const Vector value = dropout(load(gradient + padded.at(y + border, x + border) + b), at);
+          const Vector given = load(gradient + padded.at(y + border, x + border) + b);
+          const Vector value = cut(dropout(given, o * counted.plane + counted.at(y, x) + b), of.examples - b);
           total += value;
           weighted += value * (load(active + at) - center);
         }
@@ -145,9 +167,10 @@ static void unnormalize(const float* gradient, const Shape& padded, const float*
         for (int b = 0; b < out.batch; b += LANES) {
           const ptrdiff_t at = o * out.plane + out.at(y, x) + b;
           const Vector was = load(active + at);
-          Vector value = dropout(load(gradient + padded.at(y + border, x + border) + b), at);
+          Vector value = dropout(load(gradient + padded.at(y + border, x + border) + b),
+                                 o * counted.plane + counted.at(y, x) + b);
           value = value * slope - (was - center) * pull + offset;
-          value = was > 0 ? value : value * 0.0f;
+          value = cut(was > 0 ? value : value * 0.0f, of.examples - b);
           biases += value;
           const Vector none = value * 0.0f;
           const Whole which = __builtin_convertvector(*reinterpret_cast<const Bytes*>(chosen + at), Whole);

@@ -28,14 +28,15 @@ static auto pointer(Array&& array) {
 static ffi::Error block(Floats x, Floats kernel, Floats shift, Floats bias, Floats scale, Floats offset,
                           Floats running_mean, Floats running_variance, Bits seed, FloatsOut result, FloatsOut active,
                           ffi::ResultBuffer<ffi::U8> chosen, FloatsOut mean, FloatsOut variance, float epsilon,
-                          int32_t layer, float rate) {
+                          int32_t layer, float rate, int32_t examples) {
   const Shape out = shape_of(*active);
   const Parameters of{kernel.typed_data(), pointer(shift), bias.typed_data(), scale.typed_data(),
-                      offset.typed_data(), epsilon};
+                      offset.typed_data(), epsilon, examples};
   const bool evaluation = running_mean.element_count() > 0;
   activations(x.typed_data(), shape_of(x), of, active->typed_data(), chosen->typed_data(), out, pointer(*mean),
               pointer(*variance));
-  const Dropout dropout(seed.typed_data(), uint32_t(layer), evaluation ? 0.0f : rate, out.channels * out.plane);
+  const Dropout dropout(seed.typed_data(), uint32_t(layer), evaluation ? 0.0f : rate,
+                        out.channels * out.plane / out.batch * examples);
   normalize(active->typed_data(), out, of, evaluation ? running_mean.typed_data() : mean->typed_data(),
             evaluation ? running_variance.typed_data() : variance->typed_data(), dropout, result->typed_data(),
             shape_of(*result));
@@ -46,10 +47,10 @@ static ffi::Error block_gradient(Floats x, Floats kernel, Floats scale, Bits see
                            ffi::Buffer<ffi::U8> chosen, Floats mean, Floats variance, Floats gradient, FloatsOut d_x,
                            FloatsOut d_kernel, FloatsOut d_shift, FloatsOut d_bias, FloatsOut d_scale,
                            FloatsOut d_offset, FloatsOut routed, FloatsOut scratch, float epsilon, int32_t layer,
-                           float rate) {
+                           float rate, int32_t examples) {
   const Shape out = shape_of(active), full = shape_of(*routed);
-  const Parameters of{kernel.typed_data(), nullptr, nullptr, scale.typed_data(), nullptr, epsilon};
-  const Dropout dropout(seed.typed_data(), uint32_t(layer), rate, out.channels * out.plane);
+  const Parameters of{kernel.typed_data(), nullptr, nullptr, scale.typed_data(), nullptr, epsilon, examples};
+  const Dropout dropout(seed.typed_data(), uint32_t(layer), rate, out.channels * out.plane / out.batch * examples);
   unnormalize(gradient.typed_data(), shape_of(gradient), active.typed_data(), chosen.typed_data(), out, of,
               mean.typed_data(), variance.typed_data(), dropout, routed->typed_data(), full, d_bias->typed_data(),
               d_scale->typed_data(), d_offset->typed_data(), pointer(*d_shift));
@@ -151,7 +152,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_block, block,
                                   .Ret<Floats>()                // variance
                                   .Attr<float>("epsilon")
                                   .Attr<int32_t>("layer")
-                                  .Attr<float>("rate"));
+                                  .Attr<float>("rate")
+                                  .Attr<int32_t>("examples"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_block_gradient, block_gradient,
                               ffi::Ffi::Bind()
                                   .Arg<Floats>()                // x
@@ -173,6 +175,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_block_gradient, block_gradient,
                                   .Ret<Floats>()                // scratch
                                   .Attr<float>("epsilon")
                                   .Attr<int32_t>("layer")
-                                  .Attr<float>("rate"));
+                                  .Attr<float>("rate")
+                                  .Attr<int32_t>("examples"));
 
 extern "C" int jaxopt_study_lanes() { return LANES; }

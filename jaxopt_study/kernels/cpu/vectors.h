@@ -1,7 +1,7 @@
 // Vectors over the batch, and arrays [channels, rows, columns, batch].
 //
 // The batch is innermost and a multiple of LANES, so that every operation is on whole vectors, however small the other
-// sides are. GCC's and Clang's vector extension is all that is used: no intrinsics of one processor.
+// sides are: a batch of another size is followed by examples that do not count. GCC's and Clang's vector extension is all that is used: no intrinsics of one processor.
 
 #pragma once
 
@@ -32,6 +32,14 @@ typedef uint8_t Bytes __attribute__((vector_size(LANES), aligned(1), may_alias))
 INLINE Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
 INLINE void store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
 INLINE Vector all(float value) { return Vector{} + value; }
+
+// The first `count` lanes, zeros after them.
+INLINE Vector cut(Vector values, int count) {
+  if (count >= LANES) return values;
+  Whole lane;
+  for (int i = 0; i < LANES; i++) lane[i] = i;
+  return lane < count ? values : Vector{};
+}
 
 INLINE float sum(Vector values) {
   typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
