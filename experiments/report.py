@@ -2,10 +2,15 @@
 
     python -m experiments.report --workdir=workdir/replicate
     python -m experiments.report --workdir=workdir/momentum_grid,workdir/adam_betas --output=workdir/both
-
+    python -m experiments.report --workdir=workdir/momentum_grid --tensorboard
+    tensorboard --logdir=workdir/momentum_grid/tensorboard
     python -m experiments.report --workdir=workdir/replicate --serve     # the page at http://127.0.0.1, as it grows
 
 Several work directories must be of the same data, network and settings. A few seconds a dozen figures.
+
+With ``--tensorboard`` TensorBoard event files, too: a folder a run, with its curves as scalars and its numbers for the
+HParams tab. Runs that are there already, such as those that were trained with --tensorboard, are not written again.
+Other services are a few lines of Python each, see docs/watching.md. About a second a hundred runs of a hundred epochs.
 """
 
 import contextlib
@@ -29,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     define("Folder to write into; the first work directory if not given.")
     flags.DEFINE_bool("serve", False, "Serve the page to this machine instead, with what is new; Ctrl-C ends it.")
     flags.DEFINE_integer("port", 0, "Port of --serve; a free one if 0.", 0, 65535)
+    flags.DEFINE_bool("tensorboard", False, "Write TensorBoard event files, too.", allow_override=True)
     command.start(body, argv)
 
 
@@ -47,6 +53,11 @@ def body() -> None:
         from experiments.command import outputs  # takes its time to import
 
         outputs.write(results, folder)
+        if flags.FLAGS.tensorboard:
+            from jaxopt_study.watch.callbacks import TensorBoard, by_run
+
+            runs, events = by_run(results.histories), folder / "tensorboard"
+            print(f"{events}: {len(runs)} runs, {TensorBoard(events).fill(runs)} of them written now")
 
 
 def serve() -> None:

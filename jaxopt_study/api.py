@@ -1,5 +1,6 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -16,7 +17,9 @@ from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.cluster import hosts, ready
 from jaxopt_study.data import Dataset, load
+from jaxopt_study.engine import branching
 from jaxopt_study.engine.allocation import Questions, asked_before, next_runs
+from jaxopt_study.engine.branching import Branch
 from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Watcher
@@ -245,6 +248,62 @@ class Study(Trainer):
 
             return partial(driver.train, self, self.machines)
         return partial(hosts.train, self) if self.machines.distributed else self.train
+
+    @own_switches()
+    def branch(
+        self,
+        run: Run | Sequence[Run],
+        epoch: int,
+        grid: Grid | Sequence[Grid | Run],
+        *,
+        reset: bool = False,
+        max_epochs: int | None = None,
+        patience: int | None = None,
+        workdir: str | Path | None = None,
+    ) -> "Study":
+        """A study of what becomes of a finished run that goes on otherwise after an epoch.
+
+        Each configuration of the grid goes on from the run's state: its weights, statistics, dropout, what the stopping
+        rule remembers, and what its update rule remembers where the configuration has the same rule with numbers of the
+        same names; else the rule begins anew, and a schedule of its own with it. Histories have the epochs of the run
+        before their own. The state is not kept: the run is trained again up to the epoch, once for all that go on.
+
+        >>> study.branch(study.runs[0], 100, js.make_grid("sgd", learning_rate=[0.01, 0.1])).run()  # doctest: +SKIP
+
+        Args:
+            run: of this study, finished; or several that differ in nothing but their seeds: a branch of each.
+            epoch: after which they go on.
+            grid: as of :func:`make_study`, without batch sizes; the seeds are those of the runs.
+            reset: whether what a rule remembers begins anew in any case.
+            max_epochs: counted from the first epoch of the run; the study's if not given.
+            patience: the study's if not given.
+            workdir: folder for results; beside the study's if not given.
+
+        Raises:
+            InputError: the message says what was given and what is allowed.
+        """
+        if self.machines.cluster is not None or self.machines.distributed or self.branch_of:
+            allowed = "allowed is one of a study on one machine that is no branch itself"
+            raise InputError("branch", self.workdir, allowed)
+        settings = dataclasses.replace(
+            self.settings,
+            halving=None,
+            max_epochs=self.settings.max_epochs if max_epochs is None else max_epochs,
+            patience=self.settings.patience if patience is None else patience,
+        )
+        parents = [run] if isinstance(run, Run) else list(check_sequence("run", run))
+        branching.check(parents, self.finished, epoch)
+        named = self.fingerprint(parents[0]._replace(seed=0))
+        branch = Branch(tuple(parents), named, self.budget(parents[0]), epoch, reset)
+        runs = branching.runs_from(parents, runs_of(grid, 1, [1]), epoch, settings.max_epochs)
+        folder = workdir or f"{str(self.workdir).rstrip('/')}_branch_{named[:8]}_{epoch}{'_reset' * reset}"
+        execution = dataclasses.replace(self.execution, until=None, max_seeds=None)
+        study = Study(
+            settings, self.dataset, runs, folder, machines=self.machines, callbacks=(), model=self.model,
+            execution=execution, objective=self.objective, own=self.own, datasets=self.datasets, branch_of=branch,
+        )  # fmt: skip
+        _check_outputs(study)
+        return study
 
     def best(self, optimizer: str | None = None) -> Best:
         """The best configuration of what is finished, with means over the seeds and an interval.

@@ -58,7 +58,7 @@ class Scheduler:
     Those that the checkpoints hold go on from there, then come the others as ``lengths`` orders them, which learns of
     those that end. ``totals`` count the runs of each rule in the whole grid, those not to be trained any more too. What
     is under way is saved every ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best``
-    is its best variables or None.
+    is its best variables or None. ``start`` gives what a run begins with that does not begin with its seed.
     """
 
     def __init__(
@@ -74,9 +74,10 @@ class Scheduler:
         checkpoint_minutes: float,
         keep: Callable[[Run, History, PyTree], None],
         watcher: Watcher,
+        start: Callable[[Run], Parked] | None = None,
     ) -> None:
         self.sweep, self.totals, self.settings, self.keep, self.watcher = sweep, totals, settings, keep, watcher
-        self.lengths, self.template = lengths, runs[0]
+        self.lengths, self.template, self.start = lengths, runs[0], start
         self.checkpoints, self.checkpoint_seconds = checkpoints, 60 * checkpoint_minutes
         self.in_turn = sweep.program.strategy.in_turn  # only running slots cost anything
         self.closed, self.work = True, Work()
@@ -256,7 +257,7 @@ class Scheduler:
         while self.pending and self.active < room:
             run, slot = self.pending.popleft(), free_slot(self.slots, len(self.sweep.devices))
             self.slots[slot] = run
-            parked = self.parked.pop(run, None)
+            parked = self.parked.pop(run, None) or (self.start(run) if self.start else None)
             self.rows[run] = [] if parked is None else list(parked.rows)
             if parked is None:
                 fresh[slot] = True

@@ -6,7 +6,6 @@ The run axis, length K, is split over the devices; each device trains its K / D 
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.grids.run import Run, Signature, signature
+from jaxopt_study.optimizers import registry
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.epoch import epoch, measured, select
@@ -46,7 +46,7 @@ class Calls(NamedTuple):
 class Sweep:
     """K slots on devices of one platform, each of which holds the data; ``batches`` are on the host.
 
-    ``usual`` are numbers of runs that do not say them themselves.
+    ``span`` says of a run how many epochs a schedule over all of it has, where its rule asks for them.
 
     On a CPU the devices share the host's arrays (see ``data.dataset.aligned``), which must not change from then on.
     """
@@ -56,9 +56,9 @@ class Sweep:
         program: Program,
         batches: Batches,
         devices: Sequence[jax.Device],
-        usual: Mapping[str, float] = MappingProxyType({}),
+        span: Callable[[Run], int] = lambda run: 1,
     ) -> None:
-        self.program, self.usual = program, usual
+        self.program, self.span = program, span
         self.devices = tuple(devices)
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
         self.calls = jitted(program, self.mesh)
@@ -84,12 +84,15 @@ class Sweep:
         """The number of slots that ``slots`` become, so that every device has the same number."""
         return -(-slots // len(self.devices)) * len(self.devices)
 
-    def stacked(self, runs: Sequence[Run]) -> Hyperparameters:
-        """The rules and numbers of runs, on the host, with axis K; a number that a run's rule does not take is 1."""
-        given = [dict(run.hyperparameters) for run in runs]
+    def stacked(self, runs: Sequence[Run], span: Callable[[Run], int] | None = None) -> Hyperparameters:
+        """The rules and numbers of runs, on the host, with axis K; a number that a run's rule does not take is 1.
+        ``span`` takes the place of the sweep's."""
+        span = span or self.span
+        whole = [registry.family(run.optimizer).whole_run for run in runs]
+        spans = [{"max_epochs": span(run)} if of_run else {} for run, of_run in zip(runs, whole, strict=True)]
+        given = [dict(run.hyperparameters) | of_run for run, of_run in zip(runs, spans, strict=True)]
         numbers: Any = {
-            name: np.array([of_run.get(name, self.usual.get(name, 1.0)) for of_run in given], np.float32)
-            for name in self.program.rules.names
+            name: np.array([of_run.get(name, 1.0) for of_run in given], np.float32) for name in self.program.rules.names
         }
         rules: Any = np.array([self.places[signature(run)] for run in runs], np.int32)
         return Hyperparameters(rules, numbers)

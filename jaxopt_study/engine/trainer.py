@@ -20,6 +20,7 @@ from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
 from jaxopt_study.data.trees import described, length, mapped, size
 from jaxopt_study.engine import devices, memory, stats, strategy
+from jaxopt_study.engine.branching import Branch
 from jaxopt_study.engine.groups import by_group, part, rule_of, shared, treatments
 from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.slots import Scheduler
@@ -60,6 +61,7 @@ class Trainer:
         objective: the loss, metrics of the user's own, and what runs are judged by.
         own: whether it is somebody's own, so that its report says nothing of the article.
         datasets: of runs with a data seed, by it: ``dataset``, or the same split otherwise.
+        branch_of: what the runs go on from; None where they begin with their seeds.
 
     Raises:
         InputError: a batch is larger than the training part, or the loss does not fit the labels.
@@ -77,8 +79,10 @@ class Trainer:
         objective: Objective | None = None,
         own: bool = False,
         datasets: Mapping[int, Dataset] | None = None,
+        branch_of: Branch | None = None,
     ) -> None:
         self.settings, self.dataset, self.folder, self.own = settings, dataset, folder, own
+        self.branch_of = branch_of
         self.datasets = dict(datasets or {})
         self.data = {seed: each.fingerprint for seed, each in self.datasets.items()}
         self.model = model or article_model()
@@ -90,6 +94,9 @@ class Trainer:
             allowed = "not allowed where runs have max_epochs of their own: it compares them at the same epochs"
             raise InputError("--halving", settings.halving, allowed)
         self.totals = {group: Counter(map(grid.signature, of_group)) for group, of_group in by_group(self.runs).items()}
+        if branch_of:  # whose parents' rule is in the program, too
+            for of_group in self.totals.values():
+                of_group.setdefault(grid.signature(branch_of.parents[0]), 0)
         self.groups = list(self.totals)
         largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
         if largest > examples:
@@ -106,6 +113,8 @@ class Trainer:
         self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
         usual = self.loss if callable(self.objective.loss) else Objective().fitted(*labels).name
         self.identity |= self.objective.identity(self.loss, usual)
+        if branch_of:
+            self.identity["branch"] = branch_of.identity()
         self.fingerprints = {run: self.fingerprint(run) for run in self.runs}
         if settings.halving:  # who goes on depends on the others: such runs are theirs alone
             self.identity["grid"] = grid.digest(self.fingerprints.values())
@@ -164,6 +173,10 @@ class Trainer:
         """The most epochs of a run."""
         return grid.of_study(run, "max_epochs") or self.settings.max_epochs
 
+    def span(self, run: Run) -> int:
+        """The epochs that a schedule over the whole run has, when its rule begins."""
+        return self.budget(run) - (self.branch_of.epoch - self.branch_of.begun(run) if self.branch_of else 0)
+
     def lengths(self) -> Lengths:
         """How long its runs are expected to train, by those that are finished."""
         lengths = Lengths(self.runs, self.budget)
@@ -204,10 +217,11 @@ class Trainer:
                     begin = time.perf_counter()
                     sweep = self.sweep(group, batches_of_size(self.batch_size(group), data_seed=group.data_seed))
                     totals = shared(self.totals[group], processes)
+                    slots = memory.slots_for(sweep, sum(totals.values()), self.execution.slots)
                     scheduler = Scheduler(
                         sweep,
                         runs,
-                        slots=memory.slots_for(sweep, sum(totals.values()), self.execution.slots),
+                        slots=slots,
                         totals=totals,
                         lengths=self.lengths(),
                         settings=self.settings,
@@ -215,6 +229,7 @@ class Trainer:
                         checkpoint_minutes=self.execution.checkpoint_minutes,
                         keep=self.keep,
                         watcher=watcher,
+                        start=self.branch_of.starts(sweep, sweep.padded(slots), watcher) if self.branch_of else None,
                     )
                     examples = self.dataset.examples
                     try:
@@ -274,6 +289,7 @@ class Trainer:
             **({"guessing": self.guessing} if math.isfinite(self.guessing) else {}),
             **({"metrics": list(objective.metrics)} if objective.metrics else {}),
             **({} if objective.is_usual else {"monitor": objective.monitor, "mode": objective.mode}),
+            **({"branch": self.branch_of.describe()} if self.branch_of else {}),
             "settings": dataclasses.asdict(self.settings),
             "execution": dataclasses.asdict(self.execution),
             "dataset": {
@@ -326,8 +342,7 @@ class Trainer:
         return self._sweep(group, self.strategy, batches)
 
     def _sweep(self, group: Group, strategy: str, batches: Batches) -> Sweep:
-        usual = {"max_epochs": float(self.settings.max_epochs)}
-        return Sweep(self.program(group, strategy), batches, devices.choose(self.execution.devices), usual)
+        return Sweep(self.program(group, strategy), batches, devices.choose(self.execution.devices), self.span)
 
     @functools.cached_property
     def strategy(self) -> str:

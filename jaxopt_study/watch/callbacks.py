@@ -28,7 +28,7 @@ own name, is a few lines::
 MLflow, trackio and others go the same way. A callback runs between two epochs of all runs: it should not take long.
 Of finished runs it hears by :func:`replay`: ``replay(WeightsAndBiases("optimizers"), study.finished)``, or without a
 study ``replay(.., by_run(read_runs("workdir/momentum_grid").values()))`` (``read_runs`` is of
-``jaxopt_study.storage.store``). ``python -m experiments.export`` does so for TensorBoard.
+``jaxopt_study.storage.store``). ``python -m experiments.report --tensorboard`` does so for TensorBoard.
 """
 
 import math

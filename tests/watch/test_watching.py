@@ -11,7 +11,7 @@ import small
 from plot_runs import run as made_run
 
 import jaxopt_study as js
-from experiments import export
+from experiments import report
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
 from jaxopt_study.storage import workdir
@@ -182,7 +182,7 @@ def test_a_finished_study_is_written_when_it_is_asked_for_again_and_by_the_comma
     assert sorted(path.name for path in (tmp_path / "w" / "tensorboard" / "sgd").iterdir()) == names
     steps = [step for step, tag, _ in scalars(events(tmp_path / "w" / "tensorboard" / "sgd" / names[0]))]
     assert set(steps) == {1, 2, 3}
-    assert commands.run(export, f"--workdir={tmp_path / 'w'}") == 0
+    assert commands.run(report, f"--workdir={tmp_path / 'w'}", "--tensorboard") == 0
     assert "2 runs, 0 of them written now" in capsys.readouterr().out
 
 
