@@ -193,7 +193,7 @@ class Worker:
         for family in families:
             registry.add(family)
         folder = Path(self.folder.name)
-        made: Any = {"model": make_model(), "execution": execution, "objective": objective}
+        made: Any = {"model": make_model(), "execution": execution, "objective": objective, "may_part": False}
         self.trainer = Trainer(settings, dataset, runs, folder, **made)
         self.sweep = functools.lru_cache(maxsize=1)(self._sweep)
         self.batches = functools.lru_cache(maxsize=1)(self.trainer.batches)

@@ -1,7 +1,7 @@
 """Which runs train together, how they are shared out, and their rules as a program has them."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import jax
 import optax
@@ -13,11 +13,12 @@ from jaxopt_study.optimizers.family import Family
 from jaxopt_study.training.rules import Numbers, Rule
 
 
-def by_group(runs: Sequence[Run]) -> dict[Group, list[Run]]:
-    """The runs of each group, in their order."""
+def by_group(runs: Sequence[Run], apart: Collection[Signature] = ()) -> dict[Group, list[Run]]:
+    """The runs of each group, in their order; rules that are to be ``apart`` have groups of their own."""
     groups: dict[Group, list[Run]] = {}
     for run in runs:
-        groups.setdefault(group(run), []).append(run)
+        rule = signature(run) if apart and signature(run) in apart else None
+        groups.setdefault(group(run)._replace(rule=rule), []).append(run)
     return groups
 
 

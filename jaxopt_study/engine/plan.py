@@ -7,7 +7,6 @@ import numpy as np
 
 from jaxopt_study.data.trees import nbytes
 from jaxopt_study.engine import memory, strategy
-from jaxopt_study.engine.groups import by_group
 from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run
@@ -43,12 +42,12 @@ class Part(NamedTuple):
 
 def plan(study: Trainer) -> list[Part]:
     """Compiles a short epoch of every group that has runs to train and times it; trains nothing and writes nothing."""
-    pending = by_group(study.pending())
+    pending = study.by_group(study.pending())
     return [
         _measured(study, group, runs, pending[group])
         if group in pending
         else Part(optimizers(runs), study.batch_size(group), runs=len(runs), stored=len(runs))
-        for group, runs in by_group(study.runs).items()
+        for group, runs in study.by_group(study.runs).items()
     ]
 
 

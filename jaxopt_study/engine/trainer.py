@@ -62,6 +62,7 @@ class Trainer:
         own: whether it is somebody's own, so that its report says nothing of the article.
         datasets: of runs with a data seed, by it: ``dataset``, or the same split otherwise.
         branch_of: what the runs go on from; None where they begin with their seeds.
+        may_part: whether rules may have programs of their own, see :attr:`apart`.
 
     Raises:
         InputError: a batch is larger than the training part, or the loss does not fit the labels.
@@ -80,20 +81,26 @@ class Trainer:
         own: bool = False,
         datasets: Mapping[int, Dataset] | None = None,
         branch_of: Branch | None = None,
+        may_part: bool = True,
     ) -> None:
         self.settings, self.dataset, self.folder, self.own = settings, dataset, folder, own
-        self.branch_of = branch_of
+        self.branch_of, self.may_part = branch_of, may_part
         self.datasets = dict(datasets or {})
         self.data = {seed: each.fingerprint for seed, each in self.datasets.items()}
         self.model = model or article_model()
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
         self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
+        self.objective = objective or Objective()
+        labels = dataset.train_labels, len(dataset.classes), dataset.task
+        self.loss, self.outputs, self.loss_function = self.objective.fitted(*labels)
         examples = dataset.examples
         if settings.halving and any(grid.of_study(run, "max_epochs") for run in self.runs):
             allowed = "not allowed where runs have max_epochs of their own: it compares them at the same epochs"
             raise InputError("--halving", settings.halving, allowed)
-        self.totals = {group: Counter(map(grid.signature, of_group)) for group, of_group in by_group(self.runs).items()}
+        self.totals = {
+            group: Counter(map(grid.signature, of_group)) for group, of_group in self.by_group(self.runs).items()
+        }
         if branch_of:  # whose parents' rule is in the program, too
             for of_group in self.totals.values():
                 of_group.setdefault(grid.signature(branch_of.parents[0]), 0)
@@ -106,9 +113,6 @@ class Trainer:
         if settings.test_share:
             kept, _ = held_back(dataset.val_labels, settings.test_share)
             self.val_labels = mapped(lambda x: x[kept], dataset.val_labels)
-        self.objective = objective or Objective()
-        labels = dataset.train_labels, len(dataset.classes), dataset.task
-        self.loss, self.outputs, self.loss_function = self.objective.fitted(*labels)
         data, network = dataset.fingerprint, self.model.identity
         self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
         usual = self.loss if callable(self.objective.loss) else Objective().fitted(*labels).name
@@ -121,6 +125,22 @@ class Trainer:
             self.fingerprints = {run: self.fingerprint(run) for run in self.runs}
         self.store = Store(folder / "runs")
         self.trained: dict[str, History] = {}
+
+    def by_group(self, runs: Sequence[Run]) -> dict[Group, list[Run]]:
+        """The runs of each program. Where they are batched all rules of a program are computed for all of its runs:
+        there those that cost more than some arithmetic have one of their own."""
+        return by_group(runs, self.apart)
+
+    @functools.cached_property
+    def apart(self) -> frozenset[grid.Signature]:
+        """The rules whose runs are batched with none of another rule."""
+        batched = self.execution.strategy == "vmap"
+        batched |= self.execution.strategy == "auto" and jax.default_backend() != "cpu"
+        if not (batched and self.may_part):
+            return frozenset()
+        params = jax.eval_shape(lambda: self.network(self.settings.batch_size).init(jax.random.key(0)).params)
+        rules = dict.fromkeys(map(grid.signature, self.runs))
+        return frozenset(rule for rule in rules if not rule_of(rule, 1).is_light(params))
 
     def add(self, runs: Sequence[Run]) -> None:
         """Adds runs of configurations that the study has, of other seeds. They train in the programs of the first."""
@@ -211,7 +231,7 @@ class Trainer:
                 if process == 0:
                     self.write_config()
                 batches_of_size = functools.lru_cache(maxsize=1)(self.batches)
-                for number, (group, runs) in enumerate(by_group(pending).items()):
+                for number, (group, runs) in enumerate(self.by_group(pending).items()):
                     if number and (stop := watcher.stop()):  # before something is compiled for the group
                         raise stop
                     begin = time.perf_counter()

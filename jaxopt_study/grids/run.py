@@ -31,18 +31,6 @@ OF_STUDY = ("batch_size", "max_epochs", "patience")
 """What a study says of all its runs, and a run may say of itself, unless its rule has a number of that name."""
 
 
-class Group(NamedTuple):
-    """Runs that train together on the same batches, whatever their rules: of one size, in one order.
-
-    Attributes:
-        batch_size: None for the study's own.
-        data_seed: likewise.
-    """
-
-    batch_size: int | None = None
-    data_seed: int | None = None
-
-
 class Signature(NamedTuple):
     """What a program must know of a run's rule beforehand.
 
@@ -53,6 +41,20 @@ class Signature(NamedTuple):
 
     optimizer: str
     names: tuple[str, ...]
+
+
+class Group(NamedTuple):
+    """Runs that train together on the same batches: of one size, in one order, whatever their rules.
+
+    Attributes:
+        batch_size: None for the study's own.
+        data_seed: likewise.
+        rule: that all of them have; None where it is no matter.
+    """
+
+    batch_size: int | None = None
+    data_seed: int | None = None
+    rule: Signature | None = None
 
 
 def group(run: Run) -> Group:

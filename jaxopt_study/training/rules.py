@@ -6,7 +6,7 @@ writes its own arrays where they lie.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -49,6 +49,47 @@ class Rule(NamedTuple):
     def own(self, numbers: Numbers) -> Numbers:
         """Those that it takes among the hyperparameters of all rules."""
         return {name: numbers[name] for name in self.names}
+
+    def is_light(self, params: PyTree) -> bool:
+        """Whether its update is arithmetic number by number, of two moments at most: little beside a gradient, and of
+        no account where every run of a batched program computes it and few have it."""
+        rules = Rules((self,))
+        memory, _ = rules.layouts(params)
+        if sum(x.size for x in memory) > _MOMENTS * sum(x.size for x in jax.tree.leaves(params)):
+            return False
+        asked: list[bool] = []
+
+        def loss(weights: PyTree, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
+            asked.append(True)
+            return jnp.stack([x.sum() for x in jax.tree.leaves(weights)]).sum()
+
+        def grad(weights: PyTree, step: object = None) -> PyTree:
+            return jax.grad(loss)(weights)
+
+        extra = {"value_fn": loss, "obj_fn": loss, "grad_fn": grad}
+        number = jax.ShapeDtypeStruct((), jnp.float32)
+        numbers = dict.fromkeys(self.names, number)
+
+        def update(numbers: Numbers, grads: PyTree, memory: Memory, params: PyTree) -> tuple[PyTree, Memory]:
+            own = Hyperparameters(jnp.int32(0), numbers)
+            return rules.update(own, grads, memory, params, value=jnp.float32(1), grad=grads, **extra)
+
+        traced = jax.make_jaxpr(update)(numbers, params, memory, params)
+        return not asked and _HEAVY.isdisjoint(_primitives(traced))
+
+
+_MOMENTS = 2.5
+"""Arrays shaped like the weights, and some numbers besides."""
+_HEAVY = {"dot_general", "conv_general_dilated", "while", "scan", "eigh", "qr", "svd", "cholesky", "triangular_solve"}
+
+
+def _primitives(jaxpr: Any) -> Iterator[str]:
+    """The names of all operations of a traced function."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns")):
+            if hasattr(value, "eqns"):
+                yield from _primitives(value)
 
 
 class Hyperparameters(NamedTuple):

@@ -3,13 +3,17 @@
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
+import optax
 import pytest
 import small
 from compared import assert_identical
 
+import jaxopt_study as js
 from jaxopt_study.engine import sweep
-from jaxopt_study.grids.run import make_run
+from jaxopt_study.engine.groups import rule_of
+from jaxopt_study.grids.run import make_run, signature
 
 # With a small eps RMSprop and Adam make full steps of gradients that are rounding alone.
 RUNS = [
@@ -76,3 +80,31 @@ def test_the_memory_of_a_run_is_that_of_the_largest_state():
         [((), "int32"), *[((3,), "float32")] * 2, *[((5, 3), "float32")] * 2]
     )
     assert max(len(layout.places) for layout in layouts) == len(memory)
+
+
+def test_where_runs_are_batched_costly_rules_have_programs_of_their_own():
+    """More than arithmetic on each number, or more than two moments, would be computed for every run."""
+    runs = [*RUNS, make_run("soap", {}, 0), make_run("adan", {}, 0)]
+    light = list(dict.fromkeys(run.optimizer for run in RUNS))
+    for strategy, rules in (("map", [[*light, "soap", "adan"]]), ("vmap", [light, ["soap"], ["adan"]])):
+        study = small.study(Path("unused"), runs, strategy=strategy)
+        programs = [study.program(group, strategy) for group in study.groups]
+        assert [[rule.name for rule in program.rules.each] for program in programs] == rules
+    assert sum(map(len, study.by_group(runs).values())) == len(runs)
+
+
+def test_a_rule_of_matrix_products_or_of_more_losses_is_not_light():
+    params = {"hidden": np.zeros((4, 4), np.float32), "last": np.zeros((4, 2), np.float32)}
+
+    def searching(learning_rate):
+        return optax.chain(optax.sgd(learning_rate), optax.scale_by_backtracking_linesearch(5))
+
+    def rotated(learning_rate):
+        def update(grads, state, params=None):
+            return jax.tree.map(lambda g: -learning_rate * ((g @ g.T) @ g if g.ndim == 2 else g), grads), state
+
+        return optax.GradientTransformation(lambda params: (), update)
+
+    for factory, light in ((optax.adam, True), (optax.lion, True), (searching, False), (rotated, False)):
+        run = make_run(js.rule(factory).name, {"learning_rate": 0.1}, 0)
+        assert rule_of(signature(run), 1).is_light(params) == light, factory
