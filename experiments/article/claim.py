@@ -47,6 +47,7 @@ class Claim(NamedTuple):
 class Judgement(NamedTuple):
     """A claim with its verdict, in the order of the columns of claims.csv; see ``Claim`` and ``Verdict``.
 
+    ``by_seed`` are the values that the effect is the mean of, in the order of the seeds.
     ``q`` is the Benjamini-Hochberg q of its p-value among all that were judged; NaN where it has none.
     """
 
@@ -67,6 +68,7 @@ class Judgement(NamedTuple):
     q: float = math.nan
     seeds_needed: int | None = None
     smallest_visible: float = math.nan
+    by_seed: str = ""
 
 
 def judge(claims: Sequence[Claim], runs: ArticleRuns | Iterable[History]) -> list[Judgement]:
@@ -95,6 +97,7 @@ def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
     return Judgement(
         claim.id, *measured, claim.sentence, claim.figure, verdict.meaning, numbers, verdict.method,
         verdict.student_low, verdict.student_high, verdict.p, math.nan, verdict.seeds_needed, verdict.smallest_visible,
+        ", ".join(f"{value:.4g}" for value in verdict.values),
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ class Verdict(NamedTuple):
         smallest_visible: the smallest distance from the bound that the seeds there are would show with that power,
             in the unit of the effect, of a ratio as a factor; NaN without an interval.
         cells: of an undecided claim the configurations of which more seeds may decide it.
+        values: of the part that the effect is of, one a seed.
     """
 
     verdict: str
@@ -80,6 +81,7 @@ class Verdict(NamedTuple):
     seeds_needed: int | None = None
     smallest_visible: float = math.nan
     cells: tuple[Cell, ...] = ()
+    values: tuple[float, ...] = ()
 
 
 _MOST_SEEDS: ContextVar[int | None] = ContextVar("most_seeds", default=None)
@@ -237,14 +239,15 @@ def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Out
     if mean is None:
         values = part.finite()
         value = part.told(float(np.mean(values))) if values else math.nan
-        return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=_claim_p(verdict, outcomes, some))
+        p = _claim_p(verdict, outcomes, some)
+        return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=p, values=tuple(part.values))
     level = _level(part, ALPHA)
     student_low, student_high = map(part.told, student_interval(part.finite(), level=level))
     method = f"{TOST}, {mean.method}" if part.is_equivalence else mean.method
     visible = part.told(power.smallest_visible(mean, level))
     return Verdict(
         verdict, part.told(mean.value), *_interval(part, mean, level), part.meaning, reason, method,
-        student_low, student_high, _claim_p(verdict, outcomes, some), needed, visible,
+        student_low, student_high, _claim_p(verdict, outcomes, some), needed, visible, values=tuple(part.values),
     )  # fmt: skip
 
 

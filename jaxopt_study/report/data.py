@@ -23,7 +23,7 @@ from jaxopt_study.report import wording
 
 MOST_NUMBERS = 1_500_000
 """Of all curves together; some 4 MB of the page."""
-FEWEST_EPOCHS, MOST_EPOCHS = 24, 300
+FEWEST_EPOCHS, MOST_EPOCHS = 24, 200
 """That a curve keeps: what a screen shows, and what a curve needs to be one."""
 _LOST_BITS = 7
 _SEEDS = 40

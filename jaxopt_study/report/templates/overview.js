@@ -114,6 +114,9 @@ function logTicks(low, high) {
   return high / low < 300 ? all.filter((value) => value >= low && value <= high) : undefined;
 }
 
+/** How ticks are written; undefined where d3 does it well. */
+const ticksOf = (measure, log) => (log || measure.more ? (value) => tick(value, measure) : undefined);
+
 function scaleOf(values, label) {
   const measure = study.measure(state.measure), finite = values.filter(Number.isFinite);
   const log = state.log && !measure.more && d3.min(finite) > 0;
@@ -126,7 +129,7 @@ function scaleOf(values, label) {
   const domain = lowest === highest ? [lowest * 0.9, highest * 1.1 + 1e-9] : [lowest, highest];
   const hidden = sorted.filter((value) => value > highest).length;
   const ticks = log ? logTicks(...domain) : undefined;
-  return { hidden, scale: { type: log ? "log" : "linear", domain, nice: !log, grid: true, label, ticks, tickFormat: (v) => tick(v, measure) } };
+  return { hidden, scale: { type: log ? "log" : "linear", domain, nice: !log, grid: true, label, ticks, tickFormat: ticksOf(measure, log) } };
 }
 
 const cutNote = (hidden) => (hidden ? make("p", { class: "note" }, `${counted(hidden, "value")} above the picture; untick “cut outliers” to see them.`) : null);
