@@ -63,7 +63,7 @@ function drawMap({ rule, x, y, kept, found }, shade) {
   const over = rest.length ? `, the best over ${rest.map(title).join(" and ")}` : "";
   const measure = study.measure(state.measure);
   const caption = make("caption", {}, make("b", {}, rule.title), ` ${measure.title}${state.last ? " in the last epoch" : measure.loss ? ", lowest" : " where the validation loss is lowest"}, mean over seeds${over}`);
-  const wide = `map${values(x).length > 7 ? " many" : ""}${values(y).length < 7 ? " few" : ""}`;
+  const wide = `map${values(x).length > 7 ? " many" : ""}${values(x).length > 12 ? " wide" : ""}${values(y).length < 7 ? " few" : ""}`;
   return make("div", { class: "scroll bare", tabindex: 0, role: "region", "aria-label": `Map of ${rule.title}` },
     make("table", { class: wide, onkeydown: arrows }, caption, make("thead", {}, make("tr", {}, corner, ...values(x).map((xv) => header(x, xv, "col")))), make("tbody", {}, ...rows)));
 }
