@@ -13,8 +13,8 @@ from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir
 
-WORTH = 0.1
-"""A question that the most seeds decide with a smaller probability gets no more of them."""
+WORTH = 0.027
+"""A question gets one more seed if the most decide it with this probability, times the configurations that lack one."""
 
 Questions = Callable[[Sequence[History], int], Iterable[Question]]
 """``(histories, most_seeds)`` to what the finished runs of a study leave open when each configuration may have so many
@@ -25,7 +25,7 @@ def next_runs(runs: Sequence[Run], questions: Iterable[Question], most: int) -> 
     """The next seed of each configuration that an open question lacks it of.
 
     A question counts the seeds that all of its configurations have, and asks for one more if it is likely enough to be
-    decided by ``most``.
+    decided by ``most`` for what it costs.
 
     Args:
         runs: of the study, all finished; of each configuration those of seeds from 0 on.
@@ -43,10 +43,10 @@ def next_runs(runs: Sequence[Run], questions: Iterable[Question], most: int) -> 
         there = [key for key in question.configurations if key in names]
         fewest = min((seeds[key] for key in there), default=most)
         worth = promise(question.p, fewest, most)
-        if fewest < most and worth >= WORTH:
-            for key in there:
-                if seeds[key] == fewest:
-                    weights[key] = weights.get(key, 0.0) + worth
+        lacking = [key for key in there if seeds[key] == fewest]
+        if fewest < most and worth >= WORTH * len(lacking):
+            for key in lacking:
+                weights[key] = weights.get(key, 0.0) + worth
     ordered = sorted(weights, key=lambda key: -weights[key])
     return [run._replace(seed=seeds[key]) for key in ordered for run in names[key] if run.seed == 0]
 

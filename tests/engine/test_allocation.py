@@ -113,5 +113,5 @@ def test_stored_runs_are_replayed_with_the_claims_themselves():
 def test_in_made_studies_two_fifths_of_the_epochs_decide_nine_tenths_of_what_ten_seeds_everywhere_decide():
     found = until.replay(40)
     assert found["epochs"] < 0.4
-    assert found["kept"] > 0.88
+    assert found["kept"] > 0.89
     assert max(found["wrong"], found["wrong_everywhere"]) < 0.05
