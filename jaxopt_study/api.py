@@ -1,6 +1,7 @@
 """The library's front: a user's own network, data, optimizer and grid in, tables, figures and a report out."""
 
 import dataclasses
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -27,7 +28,9 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.grids.grid import Grid, runs_of
 from jaxopt_study.grids.run import Run, signature
 from jaxopt_study.history import History
+from jaxopt_study.models.network import Network
 from jaxopt_study.models.own import model_of
+from jaxopt_study.models.variants import Variants, variants
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.foreign import check_weights
 from jaxopt_study.report import outcome
@@ -48,6 +51,7 @@ def make_study(
     model: Any,
     data: str | Dataset | Callable[[], Dataset],
     grid: Grid | Sequence[Grid | Run],
+    model_axes: Mapping[str, Sequence[Any]] | None = None,
     seeds: int = 1,
     batch_size: int | Sequence[int] = Settings.batch_size,
     max_epochs: int = Settings.max_epochs,
@@ -96,6 +100,9 @@ def make_study(
         data: ``digits``, ``tfds:NAME``, ``folder:PATH``, what ``js.load`` returned with more to say, or ``js.arrays``;
             or a function that returns one of the latter, called when all else is known to be good.
         grid: one or several of :func:`~jaxopt_study.grids.grid.make_grid`; also runs, with their own seeds.
+        model_axes: axes of the network: ``{"width": [16, 64], "activation": [nn.relu, nn.gelu]}``. ``model`` is then
+            its class, or a function, and called with a value of each; every combination is compiled by itself. A run is
+            that of a study with this network alone. What is no number is told by its place in the list.
         seeds: 0 to this less 1 for every configuration.
         batch_size: training examples a step; several are an axis, each compiled by itself.
         max_epochs, patience, data_seed, stop_on_nonfinite, halving: see :class:`~jaxopt_study.settings.Settings`; the
@@ -147,7 +154,9 @@ def make_study(
         orders = range(data_seed, data_seed + data_seeds)
         runs = [run._replace(data_seed=order) for order in orders for run in runs]
     check_until(execution or said, seeds, data_seeds, settings, machines)
-    network, goal = model_of(model), objective(loss, metrics, monitor, mode)
+    networks = _networks(model, model_axes, runs, machines)
+    runs = [run._replace(hyperparameters=run.hyperparameters + values) for values in networks.models for run in runs]
+    goal = objective(loss, metrics, monitor, mode)
     if not goal.is_usual and (execution or said).until is not None:
         raise InputError("until", (execution or said).until, "allowed where the monitor is val_loss alone")
     folder = _folder(workdir, machines)
@@ -161,7 +170,7 @@ def make_study(
         datasets[order] = dataset if other.fingerprint == dataset.fingerprint else other  # in memory once
     study = Study(
         settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
-        model=network, execution=execution or said, objective=goal, own=own, questions=questions, datasets=datasets,
+        models=networks, execution=execution or said, objective=goal, own=own, questions=questions, datasets=datasets,
     )  # fmt: skip
     _check_outputs(study)
     return study
@@ -285,6 +294,10 @@ class Study(Trainer):
         if self.machines.cluster is not None or self.machines.distributed or self.branch_of:
             allowed = "allowed is one of a study on one machine that is no branch itself"
             raise InputError("branch", self.workdir, allowed)
+        if len(self.variants.models) > 1:
+            raise InputError(
+                "branch", self.workdir, "allowed is one of a study without model_axes: of that network alone"
+            )
         settings = dataclasses.replace(
             self.settings,
             halving=None,
@@ -371,6 +384,23 @@ class Study(Trainer):
         return self.histories
 
 
+def _networks(model: Any, axes: Any, runs: Sequence[Run], machines: Machines) -> Variants:
+    """The network, or those of the axes' values, of which choices are told."""
+    if axes is None:
+        return Variants({(): model_of(model)}, {})
+    if machines.cluster is not None:
+        raise InputError("model_axes", list(axes), "not allowed with --cluster; --distributed is")
+    networks = variants(model, axes)
+    for run in runs:
+        for name in axes:
+            if name in registry.TAKEN or name in registry.family(run.optimizer).known():
+                allowed = f"allowed is a name that no run and no number of {run.optimizer} has"
+                raise InputError("model_axes", name, allowed)
+    for name, texts in networks.choices.items():
+        print(f"{name}: {', '.join(f'{place} is {text}' for place, text in enumerate(texts))}", file=sys.stderr)
+    return networks
+
+
 def _dataset(data: object, seed: int, *, named: bool) -> Dataset:
     """The data, split by the seed if they are split here; a function is told it where it is ``named``."""
     if isinstance(data, str):
@@ -390,11 +420,12 @@ def _folder(workdir: object, machines: Machines) -> Path:
 
 
 def _check_outputs(study: Study) -> None:
-    network, data, name = (
-        study.network(study.batch_size(study.groups[0])),
-        study.dataset,
-        study.model.identity.split()[0],
-    )
+    for group in {group.model: group for group in reversed(study.groups)}.values():
+        _check_network(study, study.network(study.batch_size(group), group.model), study.batch_size(group))
+
+
+def _check_network(study: Study, network: Network, size: int) -> None:
+    data, name = study.dataset, study.model.identity.split()[0]
 
     def of(tree: Any, count: int) -> Any:
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), tree)
@@ -408,7 +439,6 @@ def _check_outputs(study: Study) -> None:
     fitted = Fitted(study.loss, study.outputs, study.loss_function)
     check_objective(fitted, study.objective.metrics, outputs, of(data.train_labels, 2), weights, name)
     if study.settings.sharpness:
-        size = study.batch_size(study.groups[0])
         batch, of_batch = of(data.train_images, size), of(data.train_labels, size)
         check_sharpness(network, study.loss_function, batch, of_batch, name)
     usual = all(weight.dtype == "float32" for weight in jax.tree.leaves(params))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxopt_study.analysis.numbers import number
 from jaxopt_study.data.trees import nbytes
 from jaxopt_study.engine import memory, strategy
 from jaxopt_study.engine.sweep import memory_of
@@ -13,7 +14,7 @@ from jaxopt_study.grids.run import Group, Run
 
 
 class Part(NamedTuple):
-    """The plan for the runs of one batch size, which one program trains.
+    """The plan for the runs of one batch size and one network, which one program trains.
 
     Attributes:
         optimizer: names of their rules.
@@ -26,6 +27,7 @@ class Part(NamedTuple):
         compile_seconds: that one program took to compile; with an empty cache an epoch's takes as long.
         epoch_seconds: estimated time in which every slot trains an epoch, validation included.
         most_seconds: estimated time of the training if no run stops before its last epoch.
+        model: values of the network's own axes, in words.
     """
 
     optimizer: str
@@ -38,6 +40,7 @@ class Part(NamedTuple):
     compile_seconds: float = 0.0
     epoch_seconds: float = 0.0
     most_seconds: float = 0.0
+    model: str = ""
 
 
 def plan(study: Trainer) -> list[Part]:
@@ -46,9 +49,15 @@ def plan(study: Trainer) -> list[Part]:
     return [
         _measured(study, group, runs, pending[group])
         if group in pending
-        else Part(optimizers(runs), study.batch_size(group), runs=len(runs), stored=len(runs))
+        else Part(optimizers(runs), study.batch_size(group), len(runs), len(runs), model=in_words(study, group))
         for group, runs in study.by_group(study.runs).items()
     ]
+
+
+def in_words(study: Trainer, group: Group) -> str:
+    """The values of the axes of a group's network: ``width 16, activation relu``."""
+    choices = study.variants.choices
+    return ", ".join(f"{n} {choices[n][int(v)] if n in choices else number(v)}" for n, v in group.model)
 
 
 def optimizers(runs: list[Run]) -> str:
@@ -80,4 +89,5 @@ def _measured(study: Trainer, group: Group, runs: list[Run], left: list[Run]) ->
         compile_seconds=sweep.compile_seconds,
         epoch_seconds=epoch,
         most_seconds=epoch * sum(map(study.budget, left)) / slots,
+        model=in_words(study, group),
     )

@@ -33,6 +33,7 @@ from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.kernels import library
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Example, Inputs, Network, example_of
+from jaxopt_study.models.variants import Values, Variants
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage import weights, workdir
@@ -57,6 +58,7 @@ class Trainer:
         runs: in the order in which they are to be trained, of any rules; the same run may be named more than once.
         folder: the work directory.
         model: the network; the article's if None.
+        models: networks by the values of their axes, of runs that have any, instead of one.
         execution: how to compute it.
         objective: the loss, metrics of the user's own, and what runs are judged by.
         own: whether it is somebody's own, so that its report says nothing of the article.
@@ -76,6 +78,7 @@ class Trainer:
         folder: Path,
         *,
         model: Model | None = None,
+        models: Variants | None = None,
         execution: Execution | None = None,
         objective: Objective | None = None,
         own: bool = False,
@@ -87,7 +90,8 @@ class Trainer:
         self.branch_of, self.may_part = branch_of, may_part
         self.datasets = dict(datasets or {})
         self.data = {seed: each.fingerprint for seed, each in self.datasets.items()}
-        self.model = model or article_model()
+        self.variants = models or Variants({(): model or article_model()}, {})
+        self.model = next(iter(self.variants.models.values()))
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
         self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
@@ -113,7 +117,9 @@ class Trainer:
         if settings.test_share:
             kept, _ = held_back(dataset.val_labels, settings.test_share)
             self.val_labels = mapped(lambda x: x[kept], dataset.val_labels)
-        data, network = dataset.fingerprint, self.model.identity
+        known = [each.identity for each in self.variants.models.values()]
+        network = known[0] if len(known) == 1 else f"{known[0].split()[0]} {grid.digest(known)}"
+        data = dataset.fingerprint
         self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
         usual = self.loss if callable(self.objective.loss) else Objective().fitted(*labels).name
         self.identity |= self.objective.identity(self.loss, usual)
@@ -149,7 +155,8 @@ class Trainer:
 
     def fingerprint(self, run: Run) -> str:
         """Of a run of the study, or like one of it."""
-        return grid.fingerprint(run, self.identity, self.data)
+        models = {values: each.identity for values, each in self.variants.models.items()}
+        return grid.fingerprint(run, self.identity, self.data, models)
 
     @property
     def computations(self) -> list[Run]:
@@ -299,7 +306,7 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
-        share, objective = self.settings.test_share, self.objective
+        share, objective, models = self.settings.test_share, self.objective, self.variants.models
         plain = not isinstance(self.example, Inputs)
         treated = treatments(self.runs, self.network(self.settings.batch_size))
         return {
@@ -325,6 +332,8 @@ class Trainer:
                 "left_out": list(self.dataset.left_out),
             },
             **({"data_seeds": self.data} if self.data else {}),
+            **({"model_choices": self.variants.choices} if self.variants.choices else {}),
+            **({"models": [each.identity for each in models.values()]} if len(models) > 1 else {}),
             **({"treatments": treated} if treated else {}),
             "grid": [entry(run) for run in self.runs],
             "devices": [str(device.device_kind) for device in jax.devices()],
@@ -402,7 +411,7 @@ class Trainer:
         size = self.batch_size(group)
         steps = -(-self.dataset.examples // size)
         return Program(
-            network=self.network(size),
+            network=self.network(size, group.model),
             loss=self.loss_function,
             rules=Rules(tuple(rule_of(known, steps) for known in self.totals[group])),
             diagnostics=self.settings.diagnostics,
@@ -418,9 +427,10 @@ class Trainer:
             weighted=self.dataset.train_weights is not None,
         )
 
-    def network(self, batch_size: int) -> Network:
-        """The network for batches of this size."""
-        return self.model.build(self.example, self.outputs, batch_size)
+    def network(self, batch_size: int, values: Values = ()) -> Network:
+        """The network for batches of this size, with these values of its axes; the first if there are none."""
+        model = self.variants.models.get(values, self.model)
+        return model.build(self.example, self.outputs, batch_size)
 
     def keep(self, run: Run, history: History, best: Any) -> None:
         """Puts a finished run into the store, with its best variables if there are any."""

@@ -16,7 +16,8 @@ class Run(NamedTuple):
 
     Attributes:
         optimizer: name in the registry.
-        hyperparameters: all numbers of the rule, defaults included, as ``(name, value)`` in the registry's order.
+        hyperparameters: all numbers of the rule, defaults included, as ``(name, value)`` in the registry's order; then
+            those of the network's own axes, see :func:`of_model`.
         seed: of weights and dropout.
         data_seed: of the order of the examples and, without a fixed split, of that; None for the study's own.
     """
@@ -44,30 +45,40 @@ class Signature(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that train together on the same batches: of one size, in one order, whatever their rules.
+    """Runs that train together on the same batches: of one size, in one order, of one network, whatever their rules.
 
     Attributes:
         batch_size: None for the study's own.
         data_seed: likewise.
         rule: that all of them have; None where it is no matter.
+        model: values of the network's own axes.
     """
 
     batch_size: int | None = None
     data_seed: int | None = None
     rule: Signature | None = None
+    model: tuple[tuple[str, float], ...] = ()
 
 
 def group(run: Run) -> Group:
     """The group that a run is in."""
-    return Group(of_study(run, "batch_size"), run.data_seed)
+    return Group(of_study(run, "batch_size"), run.data_seed, model=of_model(run))
 
 
 def signature(run: Run) -> Signature:
     """What a program must know of a run's rule."""
     family = registry.OPTIMIZERS.get(run.optimizer)  # None of a checkpoint's runs whose rule is not there any more
     has = family.has if family else OF_STUDY.__contains__
-    names = [name for name, _ in run.hyperparameters if name not in OF_STUDY or has(name)]
+    own = [name for name, _ in of_model(run)]
+    names = [name for name, _ in run.hyperparameters if name not in own and (name not in OF_STUDY or has(name))]
     return Signature(run.optimizer, (*names, *["max_epochs"] * (family is not None and family.whole_run)))
+
+
+def of_model(run: Run) -> tuple[tuple[str, float], ...]:
+    """The values of the network's own axes, see ``models.variants``: numbers that are none of the rule's."""
+    family = registry.OPTIMIZERS.get(run.optimizer)
+    known = family.known() if family else {name for name, _ in run.hyperparameters}
+    return tuple(each for each in run.hyperparameters if each[0] not in known)
 
 
 def of_study(run: Run, name: str) -> int | None:
@@ -94,7 +105,12 @@ def product(optimizer: str, axes: Mapping[str, Sequence[float]], seeds: int) -> 
     return with_seeds(optimizer, (dict(zip(axes, point, strict=True)) for point in points), seeds)
 
 
-def fingerprint(run: Run, study: Mapping[str, Any], data: Mapping[int, str] | None = None) -> str:
+def fingerprint(
+    run: Run,
+    study: Mapping[str, Any],
+    data: Mapping[int, str] | None = None,
+    models: Mapping[tuple[tuple[str, float], ...], str] | None = None,
+) -> str:
     """20 hex digits that are the same for two runs exactly if they compute the same thing.
 
     Numbers count as the float32 that they are computed with; a rule that its numbers reduce to another (momentum 0)
@@ -105,7 +121,12 @@ def fingerprint(run: Run, study: Mapping[str, Any], data: Mapping[int, str] | No
         study: what all runs share and the result depends on; JSON values.
         data: fingerprints of the data by the data seeds of runs that have one. Such a run is the same as one of a study
             whose only data seed it is.
+        models: identities of the networks by the values of their axes, of runs that have any. Such a run is the same as
+            one of a study whose only network it is.
     """
+    if axes := of_model(run):
+        study = {**study, "model": (models or {}).get(axes)}
+        run = run._replace(hyperparameters=tuple(each for each in run.hyperparameters if each not in axes))
     if run.data_seed is not None:
         study = {**study, "data_seed": run.data_seed, "data": (data or {}).get(run.data_seed)}
     optimizer, numbers = registry.canonical(run.optimizer, dict(run.hyperparameters))

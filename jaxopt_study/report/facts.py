@@ -53,6 +53,7 @@ def facts(
         *(_monitored(best) if best else []),
         ("Runs", _run_counts(runs)),
         ("Data", _by_origin(origins, _data)),
+        ("Network", _by_origin(origins, _choices)),
         ("Layers", _by_origin(origins, _treatments)),
         ("Loss of guessing", wording.loss(chance) if math.isfinite(chance) else ""),
         ("Time", _by_origin(origins, _time)),
@@ -138,6 +139,13 @@ def _edited(origin: Origin) -> str:
     names = [name for name, table in tables.items() if table.get("edited")]
     shown = "what it says of data, settings, guessing, time and speed is as it was changed"
     return f"{' and '.join(names)} since it was written: {shown}" if names else ""
+
+
+def _choices(origin: Origin) -> str:
+    choices = origin.config.get("model_choices") or {}
+    return "; ".join(
+        f"{name}: {', '.join(f'{i} is {t}' for i, t in enumerate(each))}" for name, each in choices.items()
+    )
 
 
 def _data(origin: Origin) -> str:

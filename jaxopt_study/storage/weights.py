@@ -121,7 +121,7 @@ def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None,
         raise EnvironmentFault(f"{folder} holds no weights of run {fingerprint}; train with --save_best_weights")
     data, identity = config["dataset"], config["identity"]
     chosen = _of_article(identity["model"]) if model is None else model_of(model)
-    if chosen.identity != identity["model"]:
+    if chosen.identity not in config.get("models", [identity["model"]]):
         allowed = f"allowed is the network that was trained, {identity['model']}"
         raise InputError("model", chosen.identity, allowed)
     example = example_from(data["inputs"]) if "inputs" in data else tuple(data["image_shape"])
