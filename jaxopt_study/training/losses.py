@@ -130,7 +130,7 @@ def weighted_sum(values: jax.Array, weights: jax.Array, *, weighted: bool) -> ja
     return jnp.where(weights > 0, values * weights if weighted else values, 0.0).sum()
 
 
-def mean_loss(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
+def batch_mean(losses: jax.Array, weights: jax.Array | None) -> jax.Array:
     """The mean over a batch's losses ``[B, ..]``; with weights the mean of those, 0 where all weights are."""
     if weights is None:
         return jnp.mean(losses)

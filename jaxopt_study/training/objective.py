@@ -113,12 +113,17 @@ def check(fitted: Fitted, metrics: Mapping[str, Metric], outputs: Any, labels: A
         if getattr(outputs, "shape", None) != shape:
             given = f"{model} with output shape {getattr(outputs, 'shape', outputs)} for 2 examples"
             raise InputError("model", given, f"allowed is {shape}, for the loss {fitted.name}")
+    if not fitted.outputs or len(weights.shape) > 1:
+        _check_losses(fitted, outputs, labels, weights)
+    for name, metric in metrics.items():
+        own.check(name, metric, outputs, labels, weights)
+
+
+def _check_losses(fitted: Fitted, outputs: Any, labels: Any, weights: Any) -> None:
     losses = _traced(fitted.loss.per_example, fitted.name, outputs, labels)
     if losses.shape[: len(weights.shape)] != weights.shape:
         given = f"{fitted.name}, which returns {list(losses.shape)} for 2 examples"
         raise InputError("loss", given, f"allowed is {list(weights.shape)} or more: a loss an example, no mean of them")
-    for name, metric in metrics.items():
-        own.check(name, metric, outputs, labels, weights)
 
 
 def _traced(loss: Callable[[Any, Any], jax.Array], name: str, outputs: Any, labels: Any) -> Any:

@@ -20,7 +20,7 @@ from jaxopt_study.data.dataset import Batches
 from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
-from jaxopt_study.training.losses import Loss, mean_loss
+from jaxopt_study.training.losses import Loss, batch_mean
 from jaxopt_study.training.rules import Hyperparameters
 from jaxopt_study.training.step import Program, RunState
 
@@ -99,7 +99,7 @@ def hessian(
     def loss_at(flat: jax.Array) -> jax.Array:
         at = Variables(unraveled(flat), variables.stats)
         logits, _ = network.train(at, prepared, jax.random.key(3))
-        return mean_loss(loss.per_example(logits, labels), weights)
+        return batch_mean(loss.per_example(logits, labels), weights)
 
     def product(v: jax.Array) -> jax.Array:
         with calls.switched_off():

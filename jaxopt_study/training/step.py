@@ -17,7 +17,7 @@ from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Stopping
-from jaxopt_study.training.losses import Loss, mean_loss, weighted_sum
+from jaxopt_study.training.losses import Loss, batch_mean, weighted_sum
 from jaxopt_study.training.metrics import Metric, sums
 from jaxopt_study.training.rules import Hyperparameters, Memory, Moved, Rules
 
@@ -188,15 +188,15 @@ def train_step(
     params = state.variables.params
     key = dropout_key(state.seed, state.epoch, batch.step)
 
-    def loss_of(params: PyTree) -> tuple[jax.Array, PyTree]:
+    def mean_loss(params: PyTree) -> tuple[jax.Array, PyTree]:
         logits, stats = program.network.train(Variables(params, state.variables.stats), batch.prepared, key)
-        return mean_loss(program.loss.per_example(logits, batch.labels), batch.weights), stats
+        return batch_mean(program.loss.per_example(logits, batch.labels), batch.weights), stats
 
-    (loss, stats), grads = jax.value_and_grad(loss_of, has_aux=True)(params)
+    (loss, stats), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
 
     def value_fn(params: PyTree, obj_fn: object = None, grad_fn: object = None) -> jax.Array:
         del obj_fn, grad_fn  # line searches hand on whatever they do not take themselves
-        return loss_of(params)[0]
+        return mean_loss(params)[0]
 
     def obj_fn(params: PyTree) -> jax.Array:
         with calls.switched_off():
