@@ -11,6 +11,7 @@ from experiments.article.claim import Judgement, judge
 from experiments.command import experiment, outputs
 from experiments.command.results import Results, read
 from jaxopt_study.analysis.minima import minimum
+from jaxopt_study.analysis.runs import configuration_of
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
@@ -51,6 +52,8 @@ class LivePage:
         results = self._read()
         self._known = dict(zip(results.files, results.histories, strict=True))
         live = [told for folder in self.folders if (told := read_live(folder))]
+        finished = set(map(_which, results.histories))
+        live = [told.without(lambda run: _which(run) in finished) for told in live]
         under_way = [run for told in live for run in told.histories]
         histories = [*results.histories, *under_way]
         origins = [Origin(folder.name, config, stats) for folder, config, stats in results.origins]
@@ -90,6 +93,10 @@ class LivePage:
             took = time.monotonic() - begin
             self._judged = (begin + REST * took, judged)
         return judged
+
+
+def _which(run: History) -> tuple[object, ...]:
+    return *configuration_of(run.optimizer, run.hyperparameters), run.replicate
 
 
 def _stamp(folder: Path) -> tuple[object, ...]:

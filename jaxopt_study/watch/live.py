@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,10 @@ class UnderWay:
     seconds: float
     epochs: int
     written: float
+
+    def without(self, ended: Callable[[History], bool]) -> "UnderWay":
+        """What is left without runs that have ended since it was written."""
+        return dataclasses.replace(self, histories=tuple(run for run in self.histories if not ended(run)))
 
 
 def read_live(folder: Path) -> UnderWay | None:

@@ -96,6 +96,11 @@ def test_the_live_page_has_what_is_finished_and_what_is_under_way(folder):
     data = json.loads(first.html.split('id="study">')[1].split("</script>")[0])
     assert data["runs"]["status"].count("running") == 1
     assert page() is first
+    again = Store(folder / "runs").read("0" * 64)
+    live._rows = {make_run(again.optimizer, dict(again.hyperparameters), again.seed): [METRICS]}
+    live._next = 0.0
+    live._write()
+    assert "12 finished, none under way" in page().html  # it has ended since
     Store(folder / "runs").write("f" * 64, run(learning_rate=0.7, momentum=0.9))
     assert page().version != first.version
 
