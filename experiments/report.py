@@ -4,18 +4,20 @@
     python -m experiments.report --workdir=workdir/momentum_grid,workdir/adam_betas --output=workdir/both
     python -m experiments.report --workdir=workdir/momentum_grid --tensorboard
     tensorboard --logdir=workdir/momentum_grid/tensorboard
+    python -m experiments.report --workdir=workdir/momentum_grid --to=mlflow      # or wandb, offline, or trackio
     python -m experiments.report --workdir=workdir/replicate --serve     # the page at http://127.0.0.1, as it grows
 
 Several work directories must be of the same data, network and settings. A few seconds a dozen figures.
 
 With ``--tensorboard`` TensorBoard event files, too: a folder a run, with its curves as scalars and its numbers for the
 HParams tab. Runs that are there already, such as those that were trained with --tensorboard, are not written again.
-Other services are a few lines of Python each, see docs/watching.md. About a second a hundred runs of a hundred epochs.
+About a second a hundred runs of a hundred epochs. ``--to`` writes a run each for another service, into a folder of its
+name; of MLflow's, runs that are there are left as they are. To write while training: docs/watching.md.
 """
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ from jaxopt_study.storage import remote, workdir
 
 if TYPE_CHECKING:
     from experiments.command.results import Results
+    from jaxopt_study.watch.callbacks import Callback
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.DEFINE_bool("serve", False, "Serve the page to this machine instead, with what is new; Ctrl-C ends it.")
     flags.DEFINE_integer("port", 0, "Port of --serve; a free one if 0.", 0, 65535)
     flags.DEFINE_bool("tensorboard", False, "Write TensorBoard event files, too.", allow_override=True)
+    flags.DEFINE_enum(
+        "to", None, ["mlflow", "wandb", "trackio"], "Write the runs for a service, too.", allow_override=True
+    )
     command.start(body, argv)
 
 
@@ -58,6 +64,26 @@ def body() -> None:
 
             runs, events = by_run(results.histories), folder / "tensorboard"
             print(f"{events}: {len(runs)} runs, {TensorBoard(events).fill(runs)} of them written now")
+        if flags.FLAGS.to:
+            from jaxopt_study.watch.callbacks import by_run, replay
+
+            runs, place = by_run(results.histories), folder / flags.FLAGS.to
+            replay(sink(flags.FLAGS.to, place, folder.name), runs)
+            print(f"{place}: {len(runs)} runs")
+
+
+def sink(service: str, folder: Path, project: str) -> "Callback":
+    """What writes for a service, into a folder where it has one; EnvironmentFault: it is not installed."""
+    from jaxopt_study.watch.mlflow import MLflow
+    from jaxopt_study.watch.trackio import Trackio
+    from jaxopt_study.watch.wandb import WeightsAndBiases
+
+    makers: Mapping[str, Callable[[], Callback]] = {
+        "mlflow": lambda: MLflow(folder, project),
+        "wandb": lambda: WeightsAndBiases(project, folder),
+        "trackio": lambda: Trackio(project),
+    }
+    return makers[service]()
 
 
 def serve() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # each named twice: only so type checkers let others import i
     from jaxopt_study.optimizers.family import Hyperparameter as Hyperparameter
     from jaxopt_study.optimizers.foreign import rule as rule
     from jaxopt_study.optimizers.foreign import scheduled as scheduled
+    from jaxopt_study.optimizers.wrapped import wrapped as wrapped
     from jaxopt_study.report.tuning import tuning_curves as tuning_curves
     from jaxopt_study.settings import Execution as Execution
     from jaxopt_study.storage.store import load_runs as load_runs
@@ -68,6 +69,7 @@ _LATER = {
     "scheduled": "optimizers.foreign",
     "triangular": "optimizers",
     "tuning_curves": "report.tuning",
+    "wrapped": "optimizers.wrapped",
 }
 
 __all__ = ["EnvironmentFault", "History", "InputError", *_LATER]

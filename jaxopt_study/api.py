@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxopt_study.analysis.best import Best, best_of
+from jaxopt_study.analysis.equal_time import at_equal_time
 from jaxopt_study.analysis.guessing import status
 from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.ranking import ranking
@@ -21,6 +22,7 @@ from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine import branching
 from jaxopt_study.engine.allocation import Questions, asked_before, next_runs
 from jaxopt_study.engine.branching import Branch
+from jaxopt_study.engine.costs import Cost, known_costs
 from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Watcher
@@ -318,7 +320,17 @@ class Study(Trainer):
         _check_outputs(study)
         return study
 
-    def best(self, optimizer: str | None = None) -> Best:
+    @own_switches()
+    def costs(self) -> dict[str, Cost]:
+        """What a step of each rule costs over SGD's; measured if stats.json does not say, and written there.
+
+        Each rule alone, in turns, by the processor's time: what else runs on the machine hardly counts. It takes about
+        as long as compiling the study once for every rule.
+        """
+        with remote.kept(self.workdir):
+            return known_costs(self)
+
+    def best(self, optimizer: str | None = None, *, equal_time: bool = False) -> Best:
         """The best configuration of what is finished, with means over the seeds and an interval.
 
         It is chosen by all seeds, by what is monitored; what is told of each half of them is of what the other half
@@ -326,11 +338,16 @@ class Study(Trainer):
 
         Args:
             optimizer: name of a rule of the study, to choose among its configurations alone.
+            equal_time: whether each run counts only as far as it comes in the time in which SGD trains ``max_epochs``,
+                by :meth:`costs`.
 
         Raises:
             InputError: no run is finished, or none of that rule.
         """
         histories = self._some_histories()
+        if equal_time:
+            seconds = {rule: cost.seconds_over_sgd for rule, cost in self.costs().items()}
+            histories = at_equal_time(histories, seconds, self.settings.max_epochs)
         rules = dict.fromkeys(history.optimizer for history in histories)
         if optimizer is not None:
             registry.check_name("optimizer", optimizer, rules)

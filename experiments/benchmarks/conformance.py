@@ -1,15 +1,19 @@
-"""Does every first-order optimizer of the installed Optax work in the engine? Found by running each.
+"""Does every first-order optimizer of the installed Optax, every rule of ours and every wrapper work in the engine?
 
     python -m experiments.benchmarks.conformance
+    python -m experiments.benchmarks.conformance --output=docs/conformance.md
 
-About a minute on two cores. For each function of ``optax`` and ``optax.contrib`` that takes a learning rate and returns
-a transformation: two runs trained together equal each trained alone, the state keeps its shapes, other numbers compile
-nothing, and an epoch after a checkpoint is the epoch without it to the bit. Those that cannot are listed with a reason.
+Two minutes on two cores. For each function of ``optax`` and ``optax.contrib``, partials included, that takes a learning
+rate and returns a transformation, for each rule of the registry and for wrappers around some of them: two runs trained
+together equal each trained alone, the state keeps its shapes, other numbers compile nothing, and an epoch after a
+checkpoint is the epoch without it to the bit. Those that cannot are listed with a reason.
 """
 
+import argparse
 import inspect
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -28,8 +32,10 @@ from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import make_run
+from jaxopt_study.optimizers import cautious, registry, sam
 from jaxopt_study.optimizers.family import Family
-from jaxopt_study.optimizers.foreign import Factory, rule
+from jaxopt_study.optimizers.foreign import Factory, label, rule
+from jaxopt_study.optimizers.wrapped import wrapped
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked
 from jaxopt_study.training.early_stopping import Limits
@@ -37,7 +43,7 @@ from jaxopt_study.training.step import Batch, Program, RunState, init_run, train
 
 PyTree = Any
 BATCH, STEPS = 4, 3
-RATES, OTHER_RATES = (0.003, 0.1), (0.02, 0.5)
+RATES, OTHER_RATES = (0.003, 0.1), (0.02, 0.3)
 
 
 class Row(NamedTuple):
@@ -58,13 +64,49 @@ class Row(NamedTuple):
 
 
 def aliases(module: ModuleType = optax) -> dict[str, Factory]:
-    """The functions of a module that take a learning rate and return a transformation, by name."""
+    """The functions of a module that take a learning rate and return a transformation, by name; wrappers are
+    :data:`WRAPPERS`."""
+
+    def is_function(value: object) -> bool:
+        return inspect.isfunction(value) or isinstance(value, partial)
+
     return {
         name: function
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if not name.startswith(("_", "scale_by_"))
-        and any(argument.endswith("learning_rate") for argument in inspect.signature(function).parameters)
+        for name, function in inspect.getmembers(module, is_function)
+        if not name.startswith(("_", "scale_by_")) and _has_rate(function) and not _is_wrapper(function)
     }
+
+
+def _has_rate(function: Factory) -> bool:
+    return any(argument.endswith("learning_rate") for argument in inspect.signature(function).parameters)
+
+
+def _is_wrapper(function: Factory) -> bool:
+    return next(iter(inspect.signature(function).parameters)).endswith("optimizer")
+
+
+WRAPPERS: Mapping[str, Mapping[str, Any]] = {
+    "lookahead": {"wrapper": optax.lookahead, "static": {"sync_period": 2, "slow_step_size": 0.5}},
+    "sam": {"wrapper": sam},
+    "schedule_free": {"wrapper": optax.contrib.schedule_free},
+    "cautious": {"wrapper": cautious},
+    "mechanize": {"wrapper": optax.contrib.mechanize, "static": {"eps": 1e-8}},
+}
+"""By their names, as :func:`jaxopt_study.wrapped` takes them."""
+WITHIN: Mapping[str, Mapping[str, float]] = {"sgd": {}, "adam": {"b1": 0.0, "eps": 1e-7}, "muon": {}}
+"""Rules that they go around, with values of numbers that a wrapper's take the place of."""
+
+
+def candidates() -> Iterator[tuple[str, Callable[[], Family]]]:
+    """Everything that is examined: its name, and what makes a rule of it."""
+    yield from ((name, partial(registry.family, name)) for name in registry.OPTIMIZERS)
+    for name, wrapper in WRAPPERS.items():
+        for of, numbers in WITHIN.items():
+            yield f"{name} of {of}", partial(wrapped, optimizer=of, inner=numbers, **wrapper)
+    for module in (optax, optax.contrib):
+        for function in aliases(module).values():
+            static = {"key": 0} if "key" in inspect.signature(function).parameters else {}  # noise needs one
+            yield label(function), partial(rule, function, static=static)
 
 
 def rate_of(family: Family) -> str:
@@ -72,13 +114,12 @@ def rate_of(family: Family) -> str:
     return next(name for name in family.known() if name.endswith("learning_rate"))
 
 
-def examined(factory: Factory, folder: Path) -> Row:
+def examined(name: str, make: Callable[[], Family], folder: Path) -> Row:
     """Runs one optimizer through the engine."""
-    static = {"key": 0} if "key" in inspect.signature(factory).parameters else {}  # noise needs one
     try:
-        family = rule(factory, static=static)
+        family = make()
     except InputError as error:
-        return Row(str(error.given), reason=str(error).partition(": ")[2])
+        return Row(name, reason=str(error).partition(": ")[2])
     study = study_of(family, RATES, folder)
     program = study.program(study.groups[0], "vmap")
     sweep = Sweep(program, study.batches(BATCH), devices.choose(1))
@@ -89,7 +130,7 @@ def examined(factory: Factory, folder: Path) -> Row:
     other_states, other_numbers = filled(other, study_of(family, OTHER_RATES, folder))
     trained(other, other_states, other_numbers)
     return Row(
-        family.name,
+        name,
         equals_alone=all(close(run_alone(program, sweep, study, i), slot(first, i)) for i in range(2)),
         keeps_shapes=before == shapes_of(first),
         compiles_once=other.compile_seconds == 0,
@@ -202,13 +243,40 @@ def table(rows: list[Row]) -> Table:
     return common.table(title, columns, cells, left=columns)
 
 
-def run() -> None:
-    """From the optimizers to the table."""
+def page(rows: list[Row]) -> str:
+    """The page of the documents: which optimizers can be used, with which axes, and why others cannot."""
+    lines = [
+        "# Which optimizers run",
+        "",
+        f"Made by `python -m experiments.benchmarks.conformance --output=docs/conformance.md` with Optax "
+        f"{optax.__version__}: {sum(row.conforms for row in rows)} of {len(rows)} conform.",
+        "",
+        "An optimizer conforms if two runs of it in one program equal each trained alone, its state keeps its shapes,",
+        "other numbers compile nothing, and an epoch after a checkpoint is the epoch without it, bit for bit.",
+        '`lookahead of adam` is `js.wrapped(optax.lookahead, "adam", ..)`; names without a dot are rules of ours.',
+        "",
+        "| optimizer | conforms | numbers that may be axes, or why it cannot run |",
+        "| --- | --- | --- |",
+    ]
+    lines += [f"| `{row.name}` | {'yes' if row.conforms else 'no'} | {told(row)} |" for row in rows]
+    return "\n".join([*lines, ""])
+
+
+def told(row: Row) -> str:
+    """The numbers of an optimizer that may be axes, or why it cannot run, as the page has them."""
+    return row.reason.replace("|", "/") or ", ".join(f"`{number}`" for number in row.numbers)
+
+
+def run(output: Path | None) -> None:
+    """From the optimizers to the table, and to the page if there is a place for it."""
     with tempfile.TemporaryDirectory() as folder:
-        factories = [*aliases(optax).values(), *aliases(optax.contrib).values()]
-        rows = [examined(factory, Path(folder) / str(i)) for i, factory in enumerate(factories)]
+        rows = [examined(name, make, Path(folder) / str(i)) for i, (name, make) in enumerate(candidates())]
     Console(width=150).print(table(rows))
+    if output:
+        output.write_text(page(rows))
 
 
 if __name__ == "__main__":
-    run()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, help="file for the page of the documents")
+    run(parser.parse_args().output)

@@ -88,6 +88,7 @@ def define(experiment: Experiment) -> None:
     whole("max_seeds", Execution.max_seeds, most, 2)
     switch("watch", False, "Serve the page to this machine while it trains; the address is printed.")
     switch("tensorboard", False, "Write TensorBoard event files, a run each, into the workdir.")
+    switch("costs", False, "Measure what a step of each rule costs over SGD's, each alone; a compilation a rule.")
     rungs = "Successive halving: the best 1 / HALVING of a rule's runs go on at every rung; from 2."
     whole("halving", Settings.halving, rungs, 2)
     switch("dry_run", False, "Say what would be trained, in how much memory and time; train nothing.")
@@ -148,6 +149,8 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
             results,
         )
 
+        if FLAGS.costs:
+            study.costs()
         results.record(study, asked.drawn)
         machine.tell(workdir=place, runs=len(study.runs), finished=len(study.histories))
         if study.histories:  # else the time was over before

@@ -29,8 +29,10 @@ def add(path: Path, scheduler: Scheduler, *, examples: int, seconds: float) -> N
 
 def add_part(path: Path, part: Mapping[str, float]) -> None:
     """Adds a part, its names as above, and brings the totals up to date."""
-    parts = [*workdir.usable(workdir.written_stats, path).get("parts", ()), part]
-    workdir.write_json(path, {**totals(parts), "parts": parts})
+    old = workdir.usable(workdir.written_stats, path)
+    parts = [*old.get("parts", ()), part]
+    kept = {name: old[name] for name in ("costs",) if name in old}
+    workdir.write_json(path, {**totals(parts), **kept, "parts": parts})
 
 
 def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

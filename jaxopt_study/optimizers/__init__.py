@@ -15,6 +15,7 @@ from jaxopt_study.optimizers.muon import muon
 from jaxopt_study.optimizers.nesterov import nesterov
 from jaxopt_study.optimizers.prodigy import prodigy
 from jaxopt_study.optimizers.rmsprop import rmsprop
+from jaxopt_study.optimizers.sam import sam
 from jaxopt_study.optimizers.schedule_free import schedule_free_adamw, schedule_free_sgd
 from jaxopt_study.optimizers.sgd import sgd
 from jaxopt_study.optimizers.soap import soap
@@ -39,6 +40,7 @@ __all__ = [
     "nesterov",
     "prodigy",
     "rmsprop",
+    "sam",
     "schedule_free_adamw",
     "schedule_free_sgd",
     "sgd",

@@ -68,15 +68,15 @@ def rule(
     """
     taken = parameters(factory)
     ranges = {number.name: number for number in hyperparameters}
-    _check_names("hyperparameters", ranges, taken, f" for {label(factory)}")
-    text = _named(name, label(factory) + _listed(static or {}))
+    check_names("hyperparameters", ranges, taken, f" for {label(factory)}")
+    text = named(name, label(factory) + listed(static or {}))
     code = {"its code": factory}
 
     def make(numbers: Mapping[str, Any], steps_per_epoch: int) -> optax.GradientTransformation:
         del steps_per_epoch
         return factory(**numbers)
 
-    return _family(text, taken, make, static or {}, ranges, code, eval_params)
+    return family_of_parts(text, taken, make, static or {}, ranges, code, eval_params)
 
 
 def scheduled(
@@ -120,16 +120,16 @@ def scheduled(
     Raises:
         InputError: as :func:`rule`, and where the two share the name of a parameter.
     """
-    rest, factory, rule_name = _rule_parameters(optimizer)
+    rest, factory, rule_name = rule_parameters(optimizer)
     of_schedule, unit = parameters(schedule), {peak: 1.0} if peak is not None else {}
-    _check_names("peak", unit, of_schedule)
+    check_names("peak", unit, of_schedule)
     of_schedule = [parameter for parameter in of_schedule if parameter.name not in unit]
     names = [parameter.name for parameter in of_schedule]
     for shared in (name for name in names if name in [parameter.name for parameter in rest]):
         raise InputError("schedule", label(schedule), f"it and {rule_name} both take {shared}; rename one of them")
     epochs = list(in_epochs) if in_epochs is not None else ["step_size"] * (schedule is triangular and not in_runs)
-    _check_names("in_epochs", epochs, of_schedule)
-    _check_names("in_runs", in_runs, of_schedule)
+    check_names("in_epochs", epochs, of_schedule)
+    check_names("in_runs", in_runs, of_schedule)
     if in_runs and "max_epochs" in [parameter.name for parameter in (*of_schedule, *rest)]:
         raise InputError("in_runs", list(in_runs), "not allowed where the rule has max_epochs of its own")
     if epochs and in_runs:
@@ -148,12 +148,12 @@ def scheduled(
 
     if unit:
         rest = [Parameter("learning_rate", Parameter.KEYWORD_ONLY), *rest]
-    text = _named(name, f"{rule_name}+{label(schedule)}" + _listed(static or {}))
+    text = named(name, f"{rule_name}+{label(schedule)}" + listed(static or {}))
     ranges = {parameter.name: ranged(parameter, "epochs") for parameter in of_schedule if parameter.name in epochs}
     code = {"its optimizer": optimizer, "its schedule": schedule, "what is in epochs": epochs, "its peak": peak}
     if in_runs:
         code["what is in runs"] = list(in_runs)
-    return _family(text, [*of_schedule, *rest], make, static or {}, ranges, code, whole_run=bool(in_runs))
+    return family_of_parts(text, [*of_schedule, *rest], make, static or {}, ranges, code, whole_run=bool(in_runs))
 
 
 def _stretched(rate: Callable[[Any], Any], factor: Scalar) -> Callable[[Any], Any]:
@@ -185,14 +185,14 @@ def label(function: Callable[..., Any]) -> str:
             return f"{prefix}.{public}"
     if isinstance(function, functools.partial):
         given = dict(zip(inspect.signature(function.func).parameters, function.args, strict=False))
-        return label(function.func) + _listed({**given, **function.keywords})
+        return label(function.func) + listed({**given, **function.keywords})
     name = getattr(function, "__name__", type(function).__name__)
     if (getattr(function, "__module__", "") or "").partition(".")[0] == "optax":
         return f"optax.{name}"
     return f"lambda-{identity(function, of='optimizer')[:4]}" if name == "<lambda>" else name
 
 
-def _rule_parameters(optimizer: Factory | str) -> tuple[list[Parameter], Factory, str]:
+def rule_parameters(optimizer: Factory | str) -> tuple[list[Parameter], Factory, str]:
     """Of what a schedule is to be the rate of: the other parameters, the factory, the name."""
     if isinstance(optimizer, str):
         family = registry.family(optimizer)
@@ -207,17 +207,19 @@ def _rule_parameters(optimizer: Factory | str) -> tuple[list[Parameter], Factory
     return rest, factory, rule_name
 
 
-def _check_names(what: str, names: Iterable[str], taken: Sequence[Parameter], owner: str = "") -> None:
+def check_names(what: str, names: Iterable[str], taken: Sequence[Parameter], owner: str = "") -> None:
+    """Refuses names that are none of the parameters'."""
     for name in names:
         registry.check_name(what, name, [parameter.name for parameter in taken], owner)
 
 
-def _family(
+def family_of_parts(
     name: str, taken: Sequence[Parameter], make: Call, static: Mapping[str, Any],
     ranges: Mapping[str, Hyperparameter], code: Mapping[str, object], eval_params: EvalParams | None = None,
     *, whole_run: bool = False,
 ) -> Family:  # fmt: skip
-    _check_names("static", static, taken, f" for {name}")
+    """The rule that ``make`` builds of parameters, tried and added to the registry; ``code`` tells it from others."""
+    check_names("static", static, taken, f" for {name}")
     free = [parameter for parameter in taken if parameter.name not in static]
     off = [p for p in free if _is_number(p.default) and not math.isfinite(p.default)]  # as a clip of infinity is
     numbers = [p for p in free if p.default is Parameter.empty or (_is_number(p.default) and p not in off)]
@@ -264,7 +266,7 @@ def _origin(value: Any) -> str:
     return "" if "<" in name or module is None or version(module) is not None else f"{module}.{name}"
 
 
-def _named(given: object, made: str) -> str:
+def named(given: object, made: str) -> str:
     """The name of a rule: the one that is given, or one made of what it is; files and tables are named after it."""
     if given is None:
         return made if len(made) <= MOST_LETTERS else f"{made[: MOST_LETTERS - 5]}-{identity(made)[:4]}"
@@ -273,7 +275,8 @@ def _named(given: object, made: str) -> str:
     return given
 
 
-def _listed(static: Mapping[str, Any]) -> str:
+def listed(static: Mapping[str, Any]) -> str:
+    """``(momentum=0.9)``; empty where nothing is static."""
     return "(" + ", ".join(f"{name}={_short(value)}" for name, value in static.items()) + ")" if static else ""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxopt_study.analysis.equal_time import costs_in
 from jaxopt_study.analysis.guessing import guessing_in
 from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.runs import by_rule
@@ -34,6 +35,7 @@ _BEST_IN_PRINT = (
 )
 _CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning", "method", "q")
 CROSS_ENTROPIES = ("sigmoid", "softmax", "multi_label")
+COSTS = ("cost", "equal_time_val_loss")
 UNITS = {"squared_error": "mean squared error"}
 """Of losses that are no cross-entropies; one of the user's own is its name."""
 
@@ -135,12 +137,15 @@ def write_report(
     """
     runs = tables.summary(histories, chance)
     best = best_runs or tables.best_configurations(histories, chance)
+    costs = costs_in([origin.stats for origin in origins])
+    epochs = max((origin.config.get("settings", {}).get("max_epochs", 1) for origin in origins), default=1)
+    best = tables.with_costs(best, histories, costs, epochs)
     beside = [f"{reference.name}_val_loss"] if reference and f"{reference.name}_val_loss" in best.columns else []
     on = f" ({where})" if where else ""
     printed = {
         "best_runs": (
             best.select(
-                ("optimizer", *beside, *_BEST_IN_PRINT, *(name for name in tables.TESTED if name in best.columns))
+                ("optimizer", *beside, *_BEST_IN_PRINT, *(n for n in (*tables.TESTED, *COSTS) if n in best.columns))
             ),
             f"Best configuration of each optimizer{on}.",
         ),

@@ -93,6 +93,7 @@ def render(
     tried = [row for row in best_runs.records() if row["note"] != NOT_RUN]
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     tested = ["test loss"] if "test_loss" in best_runs.columns else []
+    costs = ["step, of SGD's"] if "cost" in best_runs.columns else []
     script, style = "\n".join(map(_source, SCRIPTS)), _source("page.css")
     claims = reference.claims.records() if reference else []
     live = progress is not None
@@ -114,7 +115,7 @@ def render(
         facts=facts(origins, runs, chance, best_runs),
         best=tried,
         not_run=", ".join(row["optimizer"] for row in best_runs.records() if row["note"] == NOT_RUN),
-        measures=("val loss", *(["accuracy"] if has_accuracy else []), *tested, "train loss", "epoch"),
+        measures=("val loss", *(["accuracy"] if has_accuracy else []), *tested, "train loss", "epoch", *costs),
         claims=_decided_first(claims),
         silent=_silent(claims),
         verdicts=VERDICTS,

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from jaxopt_study.analysis import components, minima
 from jaxopt_study.analysis.best import Best, best_of
+from jaxopt_study.analysis.equal_time import at_equal_time
 from jaxopt_study.analysis.numbers import number
 from jaxopt_study.analysis.runs import Runs, by_rule
 from jaxopt_study.history import History
@@ -103,6 +104,22 @@ def best_configurations(
         return Table(("optimizer", *own, *MEASURED), rows).without_empty(TESTED)
     rows = [(rule, *measured(configurations, chance, among)) for rule, configurations in of_rules.items()]
     return Table(("optimizer", *MEASURED), rows).without_empty(TESTED)
+
+
+def with_costs(best: Table, histories: Sequence[History], costs: Mapping[str, float], epochs: int) -> Table:
+    """The best configurations with two columns more; without them where no cost is known.
+
+    cost, seconds of a step over SGD's; equal_time_val_loss, the loss of the rule's best configuration, perhaps another
+    one, in the time in which SGD trains ``epochs`` epochs.
+    """
+    rules = best.column("optimizer")
+    if not any(rule in costs for rule in rules):
+        return best
+    cut = best_configurations(at_equal_time(histories, costs, epochs)).records()
+    losses = {row["optimizer"]: row["val_loss"] for row in cut}
+    added = [(costs.get(rule), losses.get(rule) if rule in costs else None) for rule in rules]
+    rows = [(*row, *more) for row, more in zip(best.rows, added, strict=True)]
+    return Table((*best.columns, "cost", "equal_time_val_loss"), rows)
 
 
 def measured(

@@ -121,7 +121,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def read_stats(path: Path) -> dict[str, Any]:
     """stats.json, as :func:`read_config`."""
-    return _read_table(path, lambda stats: {**dict.fromkeys(stats, _is_number), **_STATS} if stats else {})
+
+    def kinds(stats: dict[str, Any]) -> Mapping[str, Any]:
+        costs = {"costs": _are_costs} if "costs" in stats else {}
+        return {**dict.fromkeys(stats, _is_number), **_STATS, **costs} if stats else {}
+
+    return _read_table(path, kinds)
 
 
 def written_config(path: Path) -> dict[str, Any]:
@@ -181,6 +186,10 @@ def _fits(value: Any, kind: Any) -> bool:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < 1e300
+
+
+def _are_costs(value: Any) -> bool:
+    return isinstance(value, dict) and all(_has_numbers(cost) and "seconds_over_sgd" in cost for cost in value.values())
 
 
 def _has_numbers(value: Any) -> bool:

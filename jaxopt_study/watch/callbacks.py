@@ -1,34 +1,11 @@
 """Watching runs while they train: a small protocol for callbacks, and TensorBoard through it.
 
-A callback hears of every epoch of every run and of the end of every run. One for Weights & Biases, a run each under its
-own name, is a few lines::
-
-    import wandb
-    from jaxopt_study.watch.callbacks import run_name
-
-    class WeightsAndBiases:
-        def __init__(self, project):
-            self.project, self.open = project, {}
-
-        def on_epoch(self, run, epoch, metrics):
-            if run not in self.open:
-                self.open[run] = wandb.init(
-                    project=self.project,
-                    name=run_name(run),
-                    config={"optimizer": run.optimizer, "seed": run.seed, **dict(run.hyperparameters)},
-                    reinit="create_new",
-                )
-            self.open[run].log(dict(metrics), step=epoch)
-
-        def on_run_end(self, run, history):
-            self.open.pop(run).finish()
-
-    study.run(WeightsAndBiases("optimizers"))
-
-MLflow, trackio and others go the same way. A callback runs between two epochs of all runs: it should not take long.
-Of finished runs it hears by :func:`replay`: ``replay(WeightsAndBiases("optimizers"), study.finished)``, or without a
-study ``replay(.., by_run(read_runs("workdir/momentum_grid").values()))`` (``read_runs`` is of
-``jaxopt_study.storage.store``). ``python -m experiments.report --tensorboard`` does so for TensorBoard.
+A callback hears of every epoch of every run and of the end of every run: ``study.run(MLflow("mlruns"))``. Those for
+MLflow, Weights & Biases and trackio are in :mod:`jaxopt_study.watch`, a file each, and show how one is made. A callback
+runs between two epochs of all runs: it should not take long. Of finished runs it hears by :func:`replay`:
+``replay(MLflow("mlruns"), study.finished)``, or without a study ``replay(..,
+by_run(read_runs("workdir/momentum_grid").values()))`` (``read_runs`` is of ``jaxopt_study.storage.store``);
+``python -m experiments.report --to=mlflow`` does so.
 """
 
 import math
@@ -96,6 +73,29 @@ def run_name(run: Run, usual: Mapping[str, float] | None = None) -> str:
     return "/".join([rule, ",".join([*numbers, f"seed={run.seed}", *of_data])])
 
 
+def config_of(run: Run) -> dict[str, Any]:
+    """What tells a run from others: optimizer, numbers and seeds."""
+    of_data = {} if run.data_seed is None else {"data_seed": run.data_seed}
+    return {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed, **of_data}
+
+
+def measured(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Those of an epoch that were measured: a loss that is NaN has diverged, any other curve was not measured."""
+    return {name: value for name, value in metrics.items() if name.endswith("_loss") or not math.isnan(value)}
+
+
+def best_of(history: History) -> dict[str, float]:
+    """Its lowest losses and highest accuracy, where they are finite, by the names of summary.csv."""
+    row = summary(history)._asdict()
+    best = {name: row[name] for name in ("min_val_loss", "min_train_loss", "max_val_accuracy")}
+    return {name: value for name, value in best.items() if math.isfinite(value)}
+
+
+def missing_package(package: str, extra: str) -> EnvironmentFault:
+    """What to say where the package of a sink is not installed."""
+    return EnvironmentFault(f"{package} is not installed: run pip install 'jaxopt-study[{extra}]'")
+
+
 def _usual(rule: str, runs: Iterable[Run]) -> dict[str, float]:
     """The defaults of a rule, or of one that is not of this process what all of its runs share."""
     if rule in registry.OPTIMIZERS:
@@ -139,9 +139,7 @@ class TensorBoard:
         """Writes the epoch's scalars; see Callback."""
         if run not in self._open:
             self._begin(run, epoch)
-        # A loss that is NaN has diverged; any other curve was not measured.
-        measured = {n: value for n, value in metrics.items() if n.endswith("_loss") or not math.isnan(value)}
-        self._write(run, epoch, summary=self._scalars(measured))
+        self._write(run, epoch, summary=self._scalars(measured(metrics)))
         if time.monotonic() - self._flushed > self.FLUSH_SECONDS:
             self._flushed = time.monotonic()
             for writer in self._open.values():
@@ -151,11 +149,8 @@ class TensorBoard:
         """Writes the best values and closes the run's file; see Callback."""
         if run not in self._open:  # it failed before its first epoch
             return
-        row = summary(history)._asdict()
-        best = {name: row[name] for name in ("min_val_loss", "min_train_loss", "max_val_accuracy")}
         _, _, end = self._hparams({}, {})
-        finite = {name: value for name, value in best.items() if math.isfinite(value)}
-        self._write(run, history.epochs, summary=self._scalars(finite))
+        self._write(run, history.epochs, summary=self._scalars(best_of(history)))
         self._write(run, history.epochs, summary=end)
         self._open.pop(run).close()
 
@@ -201,8 +196,7 @@ class TensorBoard:
             raise EnvironmentFault(f"cannot write {folder}: {reason(error)}") from error
         if epoch > 1:  # epochs after the checkpoint that were written before the interruption are hidden
             self._write(run, epoch, session_log=self._events.SessionLog(status=self._events.SessionLog.START))
-        numbers = {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed}
-        _, begin, _ = self._hparams(numbers, {})
+        _, begin, _ = self._hparams(config_of(run), {})
         self._write(run, epoch, summary=begin)
 
     def _scalars(self, values: Mapping[str, float]) -> Any:

@@ -9,7 +9,7 @@ import small
 from commands import run
 
 import jaxopt_study as js
-from experiments import differences
+from experiments.benchmarks import differences
 from jaxopt_study.models import article
 
 

@@ -1,7 +1,7 @@
 """Why do the losses differ from the article's? (its best configurations, with one thing changed at a time)
 
-    python -m experiments.differences --workdir=W                     # photographs: 40 minutes on two cores
-    python -m experiments.differences --workdir=W --dataset=digits    # a minute, to see it work
+    python -m experiments.benchmarks.differences --workdir=W                     # photographs: 40 minutes on two cores
+    python -m experiments.benchmarks.differences --workdir=W --dataset=digits    # a minute, to see it work
 
 The article's best run of SGD, RMSprop and Adam, as `replicate` trains them at 32 x 32 pixels for 20 epochs; then with
 five times the epochs, twice the side of the image, another order of the examples, the network of the article's notebook

@@ -1,0 +1,95 @@
+"""What a step of a rule costs: measured once a rule alone, and loss at equal time from it."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import small
+from plot_runs import run as made_run
+
+from jaxopt_study.analysis.equal_time import at_equal_time
+from jaxopt_study.engine import costs, stats
+from jaxopt_study.grids.run import make_run
+from jaxopt_study.report import tables
+
+PART = {
+    "seconds": 1.0, "compile_seconds": 0.5, "training_seconds": 0.5, "examples": 10, "epochs_trained": 1,
+    "epochs_computed": 1, "runs": 1, "slots": 1, "devices": 1, "peak_memory_bytes": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("costs")
+    stats.add_part(folder / "stats.json", PART)
+    study = small.study(folder, [make_run(name, {}, 0) for name in ("adam", "soap")], epochs=2)
+    return folder, study, costs.known_costs(study)
+
+
+def test_a_rule_s_memory_is_counted_to_the_byte(measured):
+    found = measured[2]
+    weights = 16 * 8 + 8 + 8 * 1 + 1 + 8 + 8  # two dense layers and a batch norm's scale and bias
+    averages, count = 2 * 8, 1
+    sgd = 4 * (weights + averages + count)
+    assert found["adam"].state_bytes == sgd + 2 * 4 * weights
+    assert found["adam"].bytes_over_sgd == pytest.approx(found["adam"].state_bytes / sgd)
+    sides = 2 * (16**2 + 8**2 + 8**2 + 1)  # moments and bases of both matrices
+    assert found["soap"].state_bytes == sgd + 2 * 4 * weights + 4 * sides
+
+
+def test_seconds_are_measured_and_kept_in_stats_json(measured, monkeypatch):
+    folder, study, found = measured
+    assert all(cost.step_seconds > 0 and math.isfinite(cost.seconds_over_sgd) for cost in found.values())
+    assert found["soap"].step_bytes > found["adam"].step_bytes > 0
+    kept = json.loads((folder / "stats.json").read_text())["costs"]
+    assert kept.keys() == {"sgd", "adam", "soap"}
+    assert kept["sgd"]["seconds_over_sgd"] == kept["sgd"]["bytes_over_sgd"] == 1
+    monkeypatch.setattr(costs, "costs", lambda study: pytest.fail("they were measured before"))
+    assert costs.known_costs(study) == found
+
+
+def test_more_training_keeps_the_costs(measured):
+    folder, _, _ = measured
+    stats.add_part(folder / "stats.json", PART)
+    written = json.loads((folder / "stats.json").read_text())
+    assert written["costs"].keys() == {"sgd", "adam", "soap"}
+    assert written["seconds"] == 2.0
+
+
+def test_the_least_of_several_turns_counts_and_all_take_every_turn():
+    order = []
+
+    def timer(name, seconds):
+        values = iter(seconds)
+        return lambda: (order.append(name), next(values))[1]
+
+    timers = {"a": timer("a", [3.0, 1.0, 2.0]), "b": timer("b", [0.5, 9.0, 9.0])}
+    assert costs.least(timers, 3) == {"a": 1.0, "b": 0.5}
+    assert order == ["a", "b"] * 3
+
+
+def test_at_equal_time_a_rule_that_costs_twice_as_much_has_half_of_the_epochs():
+    falling = made_run("adam", epochs=9, learning_rate=0.1)
+    plain = made_run("sgd", epochs=9, learning_rate=0.1)
+    cut, whole = at_equal_time([falling, plain], {"adam": 2.0, "sgd": 1.0}, 9)
+    assert (cut.epochs, whole) == (4, plain)
+    np.testing.assert_array_equal(cut.curves["val_loss"], falling.curves["val_loss"][:4])
+    late = made_run("adam", epochs=9, diverged=6, learning_rate=0.1)
+    early = made_run("adam", epochs=9, diverged=3, learning_rate=0.1)
+    late_cut, early_cut = at_equal_time([late, early], {"adam": 2.0}, 9)
+    assert (late_cut.status, late_cut.diverged_epoch) == ("finished", None)
+    assert early_cut is early
+    assert at_equal_time([falling], {"adam": 1000.0}, 9)[0].epochs == 1
+
+
+def test_the_table_of_best_runs_has_the_cost_and_the_loss_at_equal_time():
+    rules, seeds = ("sgd", "adam"), (0, 1)
+    runs = [made_run(r, seed=s, epochs=6, learning_rate=0.1) for r, s in itertools.product(rules, seeds)]
+    best = tables.best_configurations(runs)
+    assert tables.with_costs(best, runs, {}, 6) is best
+    sgd, adam = tables.with_costs(best, runs, {"sgd": 1.0, "adam": 3.0}, 6).records()
+    assert (sgd["cost"], adam["cost"]) == (1.0, 3.0)
+    assert sgd["equal_time_val_loss"] == sgd["val_loss"]
+    assert adam["equal_time_val_loss"] > adam["val_loss"]  # of the first two epochs
