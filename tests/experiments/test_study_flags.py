@@ -18,8 +18,8 @@ OF_GRID = {"grid", "where", "paired", "samples", "sampler", "sample_seed", *mome
 OF_DATA = {"dataset", *common.OF_DATA}
 OF_MODEL = {"notebook_model", "activations", "kernels"}
 """What js.article_model says."""
-OF_COMMAND = {"watch", "preset", "dry_run"}
-"""A choice of defaults for other flags, and study.plan()."""
+OF_COMMAND = {"watch", "preset", "dry_run", "costs"}
+"""What is done beside training: the page, a choice of defaults for other flags, study.plan() and the cost of rules."""
 FROM_PRESET = {"max_epochs", "patience", "seeds", "workdir"}
 
 
@@ -41,7 +41,9 @@ def test_every_flag_of_a_study_is_an_argument_of_make_study(defined):
 
 def test_every_argument_of_make_study_but_objects_is_a_flag(defined):
     arguments = inspect.signature(js.make_study).parameters.keys()
-    assert arguments - defined.keys() == {"model", "data", "loss", "execution", "callbacks", "own", "questions"}
+    objects = {"model", "model_axes", "data", "loss", "metrics", "execution", "callbacks", "own", "questions"}
+    of_own = {"monitor", "mode"}  # of metrics of one's own
+    assert arguments - defined.keys() == objects | of_own
 
 
 def test_flags_and_arguments_have_the_same_defaults(defined):
