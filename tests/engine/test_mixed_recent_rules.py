@@ -29,7 +29,7 @@ def trained(request, tmp_path_factory):
     for strategy in ("map", "vmap"):
         folder = tmp_path_factory.mktemp(strategy)
         runs = [run_of(name) for name in request.param]
-        study = small.study(folder, runs, epochs=2, strategy=strategy, devices=1, slots=8)
+        study = small.study(folder, runs, epochs=2, strategy=strategy, devices=2, slots=8)
         found[strategy] = folder, {history.optimizer: history for history in study.train()}
     return found
 

@@ -1,6 +1,7 @@
 """Rules from 2016 on: each equals a loop in NumPy's float64, written from its paper and not from the code."""
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -365,7 +366,7 @@ def test_a_kernel_of_a_convolution_is_a_matrix_with_a_column_an_output():
 def test_muon_takes_whatever_matrices_it_is_told():
     only_last = functools.partial(muon, hidden=lambda params: {name: name == "Dense_1" for name in params})
     state = only_last(0.1).init({name: jnp.asarray(w) for name, w in start().items()})
-    assert [name for name, nu in state.nu.items() if nu.shape == (0,)] == ["Dense_1"]
+    assert [name for name, nu in state.nu.items() if nu.shape == ()] == ["Dense_1"]
 
 
 @pytest.mark.parametrize("name", ["adan", "cautious_adamw"])
@@ -404,3 +405,13 @@ def test_cautious_and_variance_reduced_go_around_any_rule():
 def test_divergence_is_not_hidden(name):
     nan = [{array: np.full(shape, np.nan) for array, shape in SHAPES.items()}] * 2
     assert all(np.isnan(w).any() for w in descend(registry.family(name).make(numbers_of(name), 1), nan)[-1].values())
+
+
+@pytest.mark.parametrize("name", ["muon", "soap"])
+def test_no_array_of_a_state_is_empty_which_could_not_be_shared_out_to_devices(name, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("jaxopt_study.optimizers.soap"), "LONGEST", 4)
+    rule = registry.family(name).make(numbers_of(name), 1)
+    params = {array: jnp.asarray(w, jnp.float32) for array, w in start().items()}
+    updates, state = rule.update(params, rule.init(params), params)
+    assert all(x.size for x in jax.tree.leaves(state))
+    assert jax.tree.map(jnp.shape, updates) == SHAPES
