@@ -279,7 +279,8 @@ class Study(Trainer):
         same names; else the rule begins anew, and a schedule of its own with it. Histories have the epochs of the run
         before their own. The state is not kept: the run is trained again up to the epoch, once for all that go on.
 
-        >>> study.branch(study.runs[0], 100, js.make_grid("sgd", learning_rate=[0.01, 0.1])).run()  # doctest: +SKIP
+        Adam for 100 epochs, then SGD at two rates:
+        ``study.branch(study.runs[0], 100, js.make_grid("sgd", learning_rate=[0.01, 0.1])).run()``
 
         Args:
             run: of this study, finished; or several that differ in nothing but their seeds: a branch of each.

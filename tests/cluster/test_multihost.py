@@ -116,6 +116,7 @@ def test_two_processes_of_two_devices_stop_go_on_and_give_the_results_of_one_bit
         assert_identical(history, found[key])
 
 
+@pytest.mark.slow
 def test_processes_that_save_at_the_same_time_do_not_wait_for_each_other(tmp_path):
     together(tmp_path, SAVE_OFTEN)
     assert {path.name for path in tmp_path.glob("process_*/*")} == {"19", "20"}

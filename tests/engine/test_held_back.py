@@ -27,7 +27,7 @@ def part(indices: np.ndarray) -> Dataset:
     return data._replace(val_images=data.val_images[indices], val_labels=data.val_labels[indices])
 
 
-@pytest.mark.parametrize("strategy", ["map", "vmap"])
+@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_validation_and_test_curves_are_those_of_studies_that_have_one_part_each(tmp_path: Path, strategy: str) -> None:
     runs = small.grid()
     options = {"slots": 4, "devices": 2, "strategy": strategy}

@@ -10,6 +10,7 @@ import jaxopt_study as js
 from experiments import branching
 
 
+@pytest.mark.slow
 def test_the_best_runs_go_on_in_all_ways_and_the_table_tells_how_far_that_moves_them(tmp_path, monkeypatch):
     monkeypatch.setattr(js, "article_model", lambda: small.MODEL)
     monkeypatch.setattr(branching, "RATES", {"momentum": (0.03,)})
