@@ -31,8 +31,9 @@ _SEEDS = 40
 
 
 def study_data(
-    histories: Sequence[History], chance: float, *, files: Sequence[str] = (), unit: str = "", again: str = ""
-) -> dict[str, Any]:
+    histories: Sequence[History], chance: float, *, files: Sequence[str] = (), unit: str = "", again: str = "",
+    maximized: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
     """What the page's script draws from.
 
     Args:
@@ -41,11 +42,12 @@ def study_data(
         files: the name of each run's file; none if that is not known.
         unit: of the losses; nats if empty.
         again: the command that the study was trained with; empty if there was none.
+        maximized: metrics of one's own of which more is better.
 
     Returns:
         For JSON, of R runs, C configurations, M measures and E epochs:
 
-        - ``measures``: name, title, unit, and whether more is better.
+        - ``measures``: name, title, unit, whether more is better, and whether it is a share.
         - ``parameters``: name, title, and the texts of its values, ascending.
         - ``runs``: columns of length R; ``of`` is the place of the configuration.
         - ``configurations``: rule, title, places of its values (-1 without such a number), ``best`` in its rule, and
@@ -75,7 +77,8 @@ def study_data(
                 "name": name,
                 "title": labels.measure(name),
                 "unit": unit if unit and name.endswith("_loss") else labels.MEASURES.get(name, ("", ""))[1],
-                "more": name.endswith("accuracy"),
+                "more": name.endswith("accuracy") or name in maximized,
+                "share": name.endswith("accuracy"),
                 "loss": name.endswith("_loss"),
             }
             for name in names

@@ -168,10 +168,14 @@ def write_report(
         write_text(folder / f"{name}.csv", tables.to_csv(table))
     for name, (table, caption) in printed.items():
         write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
+    monitors = [monitor for origin in origins if (monitor := monitor_of(origin.config)) is not None]
+    maximized = [monitor.name for monitor in monitors if monitor.mode == "max"]
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
         figures=figures, notes=notes, sources=sources, question=question,
-        data=study_data(histories, chance, files=files, unit=losses_unit(origins), again=again),
+        data=study_data(
+            histories, chance, files=files, unit=losses_unit(origins), again=again, maximized=maximized
+        ),
     )  # fmt: skip
     write_text(folder / "report.html", html)
     return folder / "report.html"

@@ -70,6 +70,19 @@ def test_many_runs_keep_fewer_epochs_from_the_first_to_the_last(monkeypatch):
     assert (told["epochs"][0], told["epochs"][-1]) == (1, 120)
 
 
+def test_of_a_metric_to_be_maximized_more_is_better_and_it_is_no_share():
+    one = history()
+    one.curves["f1"] = one.curves["lowest"] = np.linspace(0, 1, one.epochs)
+    told = {each["name"]: each for each in study_data([one], CHANCE, maximized=["f1"])["measures"]}
+    found = {name: (told[name]["more"], told[name]["share"]) for name in ("f1", "lowest", "val_accuracy", "val_loss")}
+    assert found == {
+        "f1": (True, False),
+        "lowest": (False, False),
+        "val_accuracy": (True, True),
+        "val_loss": (False, False),
+    }
+
+
 def test_what_was_not_measured_is_no_measure():
     regression = history()
     regression.curves["val_accuracy"][:] = 0

@@ -103,7 +103,7 @@ function difference(a, b, valueOf) {
   return { mean, low: mean - half, high: mean + half, pairs: finite.length };
 }
 
-const differs = (told, measure) => Number.isNaN(told.mean) ? "no pair of values" : `${told.mean > 0 ? "+" : ""}${measure.more ? `${(100 * told.mean).toFixed(2)} points` : told.mean.toPrecision(3)}${Number.isNaN(told.low) ? "" : ` (${(measure.more ? 100 * told.low : told.low).toPrecision(3)} to ${(measure.more ? 100 * told.high : told.high).toPrecision(3)})`}`;
+const differs = (told, measure) => Number.isNaN(told.mean) ? "no pair of values" : `${told.mean > 0 ? "+" : ""}${measure.share ? `${(100 * told.mean).toFixed(2)} points` : told.mean.toPrecision(3)}${Number.isNaN(told.low) ? "" : ` (${(measure.share ? 100 * told.low : told.low).toPrecision(3)} to ${(measure.share ? 100 * told.high : told.high).toPrecision(3)})`}`;
 
 function drawCompare() {
   const all = sides(), place = byId("compare");

@@ -115,11 +115,11 @@ function logTicks(low, high) {
 }
 
 /** How ticks are written; undefined where d3 does it well. */
-const ticksOf = (measure, log) => (log || measure.more ? (value) => tick(value, measure) : undefined);
+const ticksOf = (measure, log) => (log || measure.share ? (value) => tick(value, measure) : undefined);
 
 function scaleOf(values, label) {
   const measure = study.measure(state.measure), finite = values.filter(Number.isFinite);
-  const log = state.log && !measure.more && d3.min(finite) > 0;
+  const log = state.log && !measure.share && d3.min(finite) > 0;
   const sorted = finite.sort(d3.ascending), lowest = sorted[0];
   let highest = sorted.at(-1);
   if (state.cut && !measure.more) {

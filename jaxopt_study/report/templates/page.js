@@ -44,7 +44,7 @@ function openRun(run) {
   const small = study.measures.map((measure) => {
     const rows = band([run], measure.name);
     if (!rows.length) return null;
-    const log = state.log && !measure.more && rows.every((row) => row.mean > 0);
+    const log = state.log && !measure.share && rows.every((row) => row.mean > 0);
     return make("figure", {}, make("figcaption", {}, measure.title), plot({ width: 260, height: 150, marginLeft: 48, marginBottom: 26, marginTop: 8, ariaLabel: `${measure.title} over the epochs`, x: { label: null, ticks: 4, tickFormat: "d" }, y: { label: null, type: log ? "log" : "linear", ticks: (log && logTicks(...d3.extent(rows, (row) => row.mean))) || 4, grid: true, tickFormat: ticksOf(measure, log) }, marks: [Plot.lineY(rows, { x: "epoch", y: "mean", stroke: "var(--c0)", strokeWidth: 1.8 }), rows.length < 3 ? Plot.dot(rows, { x: "epoch", y: "mean", fill: "var(--c0)" }) : null] }));
   });
   const every = () => study.epochs.filter((epoch) => epoch <= all.epochs[run]).map((epoch, at) => [String(epoch), ...study.measures.map((each) => show(study.curve(each.name, run)[at], each))]);

@@ -91,7 +91,7 @@ const joined = (map) => [...map].map(([name, rest]) => [name, ...rest].join("~")
 
 function show(value, measure = study.measure(state.measure)) {
   if (value == null || Number.isNaN(value)) return "–";
-  if (measure?.more) return `${(100 * value).toFixed(1)}%`;
+  if (measure?.share) return `${(100 * value).toFixed(1)}%`;
   const size = Math.abs(value);
   if (!Number.isFinite(value)) return value > 0 ? "infinite" : "-infinite";
   if (size !== 0 && (size >= 10000 || size < 0.001)) return value.toExponential(2).replace("e+", "e");
@@ -100,13 +100,13 @@ function show(value, measure = study.measure(state.measure)) {
 
 /** For cells: three digits. */
 function short(value, measure) {
-  if (measure.more) return show(value, measure);
+  if (measure.share) return show(value, measure);
   const size = Math.abs(value);
   return size >= 1000 || (size && size < 0.001) ? value.toExponential(1).replace("e+", "e") : value.toPrecision(3);
 }
 
 /** For axes: as short as it gets. */
-const tick = (value, measure) => (measure.more ? `${+(100 * value).toFixed(1)}%` : String(Number(short(value, measure))));
+const tick = (value, measure) => (measure.share ? `${+(100 * value).toFixed(1)}%` : String(Number(short(value, measure))));
 
 const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
