@@ -21,7 +21,7 @@ EPS = 1e-8
 
 class MuonState(NamedTuple):
     """Steps taken so far, int32 []; the average of the gradients, shaped like the weights, and that of their squares,
-    which is one number, always 0, for the matrices: arrays of no elements cannot be shared out to several devices."""
+    which is empty, float32 [0], for the matrices."""
 
     count: jax.Array  # type: ignore[assignment]  # hides tuple.count: Optax's tools find the steps by this name
     mu: PyTree
@@ -82,7 +82,7 @@ def muon(
 
     def squares(params: PyTree) -> PyTree:
         return jax.tree.map(
-            lambda w, is_matrix: jnp.zeros(() if is_matrix else w.shape, w.dtype), params, hidden(params)
+            lambda w, is_matrix: jnp.zeros(0 if is_matrix else w.shape, w.dtype), params, hidden(params)
         )
 
     def direction(t: jax.Array, g: jax.Array, mu: jax.Array, nu: jax.Array) -> tuple[jax.Array, ...]:

@@ -22,7 +22,7 @@ LONGEST = 1024
 
 class Side(NamedTuple):
     """Of one side of a matrix of n rows or columns: the average of its second moments and its eigenbasis, both [n, n];
-    numbers, always 0, where it is not rotated."""
+    [0, 0] where it is not rotated."""
 
     moment: jax.Array
     basis: jax.Array
@@ -94,9 +94,9 @@ def soap(
 
 def rotated(matrix: jax.Array, rows: Side, columns: Side, *, back: bool = False) -> jax.Array:
     """A matrix [m, n] in the eigenbases of its sides, or out of them."""
-    if rows.basis.ndim:
+    if rows.basis.size:
         matrix = (rows.basis if back else rows.basis.T) @ matrix
-    if columns.basis.ndim:
+    if columns.basis.size:
         matrix = matrix @ (columns.basis.T if back else columns.basis)
     return matrix
 
@@ -104,14 +104,14 @@ def rotated(matrix: jax.Array, rows: Side, columns: Side, *, back: bool = False)
 def _begin(params: PyTree) -> PyTree:
     def sides(w: jax.Array) -> tuple[Side, ...]:
         lengths = as_matrix(w).shape if w.ndim >= 2 else ()
-        zeros = (jnp.zeros((n, n) if n <= LONGEST else (), w.dtype) for n in lengths)
+        zeros = (jnp.zeros((n, n) if n <= LONGEST else (0, 0), w.dtype) for n in lengths)
         return tuple(Side(zero, zero) for zero in zeros)
 
     return jax.tree.map(sides, params)
 
 
 def _next(side: Side, square: jax.Array, t: jax.Array, b2: jax.Array) -> Side:
-    if not side.moment.ndim:
+    if not side.moment.size:
         return side
     moment = jnp.where(t > 1, average(side.moment, square, b2), square)
     which = jnp.where(t == 1, 2, jnp.where(t % EVERY == 0, 1, 0)).astype(jnp.int32)

@@ -2,7 +2,8 @@
 
 The memory is a tuple of arrays, as many of each shape and type as the rule that has most of them needs; a rule's state
 lies in the first that fit. So a run's memory is that of the largest state and not the sum of all, and a rule reads and
-writes its own arrays where they lie.
+writes its own arrays where they lie. Arrays without elements take no place and are made anew: XLA does not share them
+out to several devices as it does others.
 """
 
 import functools
@@ -109,19 +110,23 @@ class Moved(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where a rule's state lies: its structure, and the place in the memory of each of its arrays."""
+    """Where a rule's state lies: its structure, and of each of its arrays the place in the memory; of one without
+    elements its shape and type."""
 
     structure: Any
-    places: tuple[int, ...]
+    places: tuple[int | jax.ShapeDtypeStruct, ...]
 
     def state(self, memory: Sequence[Any]) -> PyTree:
         """The rule's state, out of a memory."""
-        return jax.tree.unflatten(self.structure, [memory[place] for place in self.places])
+        leaves = [memory[x] if isinstance(x, int) else jnp.zeros(x.shape, x.dtype) for x in self.places]
+        return jax.tree.unflatten(self.structure, leaves)
 
     def stored(self, state: PyTree, memory: Sequence[Any]) -> Memory:
         """The memory with the rule's state in it, in the types that the memory has."""
         new = list(memory)
         for place, x in zip(self.places, jax.tree.leaves(state), strict=True):
+            if not isinstance(place, int):
+                continue
             new[place] = jnp.asarray(x, new[place].dtype) if isinstance(x, int | float) else x.astype(new[place].dtype)
         return tuple(new)
 
@@ -260,8 +265,11 @@ def _layouts(
         numbers: Any = dict.fromkeys(rule.names, number)
         state = jax.eval_shape(lambda numbers, params, rule=rule: rule.build(numbers).init(params), numbers, params)
         free = list(range(len(memory)))
-        places = []
+        places: list[int | jax.ShapeDtypeStruct] = []
         for x in jax.tree.leaves(state):
+            if x.size == 0:
+                places.append(jax.ShapeDtypeStruct(x.shape, x.dtype))
+                continue
             fits = (place for place in free if (memory[place].shape, memory[place].dtype) == (x.shape, x.dtype))
             place = next(fits, len(memory))
             if place == len(memory):

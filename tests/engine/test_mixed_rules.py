@@ -13,6 +13,7 @@ from compared import assert_identical
 import jaxopt_study as js
 from jaxopt_study.engine import sweep
 from jaxopt_study.engine.groups import rule_of
+from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.grids.run import make_run, signature
 
 # With a small eps RMSprop and Adam make full steps of gradients that are rounding alone.
@@ -108,3 +109,35 @@ def test_a_rule_of_matrix_products_or_of_more_losses_is_not_light():
     for factory, light in ((optax.adam, True), (optax.lion, True), (searching, False), (rotated, False)):
         run = make_run(js.rule(factory).name, {"learning_rate": 0.1}, 0)
         assert rule_of(signature(run), 1).is_light(params) == light, factory
+
+
+def test_a_state_with_an_array_of_no_elements_trains_on_several_devices_and_goes_on_after_an_interrupt(tmp_path):
+    def with_nothing(learning_rate):
+        sgd = optax.sgd(learning_rate)
+
+        def init(params):
+            return {
+                "nothing": jax.tree.map(lambda w: np.zeros((0, w.ndim), np.float32), params),
+                "sgd": sgd.init(params),
+            }
+
+        def update(grads, state, params=None):
+            assert all(x.shape[0] == 0 for x in jax.tree.leaves(state["nothing"]))
+            updates, inner = sgd.update(grads, state["sgd"], params)
+            return updates, {**state, "sgd": inner}
+
+        return optax.GradientTransformation(init, update)
+
+    rule = js.rule(with_nothing, name="with_nothing").name
+    rates = (0.1, 0.03)
+    plain = small.study(tmp_path / "sgd", [make_run("sgd", {"learning_rate": rate}, 0) for rate in rates], devices=2)
+    study = small.study(tmp_path / "own", [make_run(rule, {"learning_rate": rate}, 0) for rate in rates], devices=2)
+    asked = iter([False, False, True])
+    with pytest.raises(Interrupted):
+        study.train(Watcher(interrupted=lambda: next(asked)))
+    resumed: list[dict] = []
+    found = study.train(Watcher(resumed=resumed.append))
+    assert list(resumed[0].values()) == [2, 2]
+    for one, other in zip(found, plain.train(), strict=True):
+        for name, curve in one.curves.items():
+            np.testing.assert_array_equal(curve, other.curves[name], err_msg=name)
