@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.equal_time import at_equal_time
@@ -23,26 +22,23 @@ from jaxopt_study.engine import branching
 from jaxopt_study.engine.allocation import Questions, asked_before, next_runs
 from jaxopt_study.engine.branching import Branch
 from jaxopt_study.engine.costs import Cost, known_costs
+from jaxopt_study.engine.outputs import check_outputs
 from jaxopt_study.engine.plan import Part, plan
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.grid import Grid, runs_of
-from jaxopt_study.grids.run import Run, signature
+from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
-from jaxopt_study.models.network import Network
 from jaxopt_study.models.own import model_of
 from jaxopt_study.models.variants import Variants, variants
 from jaxopt_study.optimizers import registry
-from jaxopt_study.optimizers.foreign import check_weights
 from jaxopt_study.report import outcome
 from jaxopt_study.settings import Execution, Machines, Settings, check_sequence, check_until, check_whole, own_switches
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
-from jaxopt_study.training.objective import Fitted, objective
-from jaxopt_study.training.objective import check as check_objective
-from jaxopt_study.training.sharpness import check as check_sharpness
+from jaxopt_study.training.objective import objective
 from jaxopt_study.watch.callbacks import Callback, TensorBoard
 from jaxopt_study.watch.progress import watched
 
@@ -174,7 +170,7 @@ def make_study(
         settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
         models=networks, execution=execution or said, objective=goal, own=own, questions=questions, datasets=datasets,
     )  # fmt: skip
-    _check_outputs(study)
+    check_outputs(study)
     return study
 
 
@@ -318,7 +314,7 @@ class Study(Trainer):
             settings, self.dataset, runs, folder, machines=self.machines, callbacks=(), model=self.model,
             execution=execution, objective=self.objective, own=self.own, datasets=self.datasets, branch_of=branch,
         )  # fmt: skip
-        _check_outputs(study)
+        check_outputs(study)
         return study
 
     @own_switches()
@@ -435,32 +431,3 @@ def _folder(workdir: object, machines: Machines) -> Path:
     if not isinstance(workdir, str | Path) or not str(workdir):
         raise InputError("workdir", repr(workdir), "allowed is the path of a folder, or a URL of object storage")
     return folders.check(remote.place(workdir, shared=machines.distributed).expanduser())
-
-
-def _check_outputs(study: Study) -> None:
-    for group in {group.model: group for group in reversed(study.groups)}.values():
-        _check_network(study, study.network(study.batch_size(group), group.model), study.batch_size(group))
-
-
-def _check_network(study: Study, network: Network, size: int) -> None:
-    data, name = study.dataset, study.model.identity.split()[0]
-
-    def of(tree: Any, count: int) -> Any:
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype), tree)
-
-    def evaluate(x: Any) -> tuple[Any, Any]:
-        variables = network.init(jax.random.key(0))
-        return variables.params, network.evaluate(variables, network.prepare(x, False))
-
-    params, outputs = jax.eval_shape(evaluate, of(data.train_images, 2))
-    weights = of(np.zeros(1, np.float32) if data.train_weights is None else data.train_weights, 2)
-    fitted = Fitted(study.loss, study.outputs, study.loss_function)
-    check_objective(fitted, study.objective.metrics, outputs, of(data.train_labels, 2), weights, name)
-    if study.settings.sharpness:
-        batch, of_batch = of(data.train_images, size), of(data.train_labels, size)
-        check_sharpness(network, study.loss_function, batch, of_batch, name)
-    usual = all(weight.dtype == "float32" for weight in jax.tree.leaves(params))
-    for known in dict.fromkeys(map(signature, study.runs)):
-        family = registry.family(known.optimizer)
-        if family.untried or not usual:
-            check_weights(family, known.names, params)

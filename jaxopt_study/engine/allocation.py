@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from jaxopt_study.analysis.looking import Question, promise
 from jaxopt_study.analysis.runs import Configuration, configuration_of
-from jaxopt_study.engine.trainer import Trainer, entry
+from jaxopt_study.engine.config import entry
+from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.storage import workdir

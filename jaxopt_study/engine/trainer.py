@@ -18,10 +18,10 @@ from jaxopt_study import files
 from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
-from jaxopt_study.data.trees import described, length, mapped, size
-from jaxopt_study.engine import devices, memory, stats, strategy
+from jaxopt_study.data.trees import mapped, size
+from jaxopt_study.engine import config, devices, memory, stats, strategy
 from jaxopt_study.engine.branching import Branch
-from jaxopt_study.engine.groups import by_group, part, rule_of, shared, treatments
+from jaxopt_study.engine.groups import by_group, part, rule_of, shared
 from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
@@ -30,9 +30,8 @@ from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.grids import run as grid
 from jaxopt_study.grids.run import Group, Run
 from jaxopt_study.history import TEST_CURVES, History
-from jaxopt_study.kernels import library
 from jaxopt_study.models.build import Model, article_model
-from jaxopt_study.models.network import Example, Inputs, Network, example_of
+from jaxopt_study.models.network import Example, Network, example_of
 from jaxopt_study.models.variants import Values, Variants
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import Execution, Settings
@@ -306,42 +305,7 @@ class Trainer:
 
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
-        share, objective, models = self.settings.test_share, self.objective, self.variants.models
-        plain = not isinstance(self.example, Inputs)
-        treated = treatments(self.runs, self.network(self.settings.batch_size))
-        return {
-            "identity": self.identity,
-            "own": self.own,
-            "loss": self.loss,
-            **({"guessing": self.guessing} if math.isfinite(self.guessing) else {}),
-            **({"metrics": list(objective.metrics)} if objective.metrics else {}),
-            **({} if objective.is_usual else {"monitor": objective.monitor, "mode": objective.mode}),
-            **({"branch": self.branch_of.describe()} if self.branch_of else {}),
-            "settings": dataclasses.asdict(self.settings),
-            "execution": dataclasses.asdict(self.execution),
-            "dataset": {
-                "name": self.dataset.name,
-                "classes": list(self.dataset.classes),
-                "train_examples": self.dataset.examples,
-                "val_examples": length(self.val_labels),
-                **({"test_examples": self.dataset.val_examples - length(self.val_labels)} if share else {}),
-                "image_shape": list(self.example) if plain else [],
-                **({} if plain else {"inputs": described(self.dataset.train_images)}),
-                **({"task": self.dataset.task} if self.dataset.task else {}),
-                "fingerprint": self.dataset.fingerprint,
-                "left_out": list(self.dataset.left_out),
-            },
-            **({"data_seeds": self.data} if self.data else {}),
-            **({"model_choices": self.variants.choices} if self.variants.choices else {}),
-            **({"models": [each.identity for each in models.values()]} if len(models) > 1 else {}),
-            **({"treatments": treated} if treated else {}),
-            "grid": [entry(run) for run in self.runs],
-            "devices": [str(device.device_kind) for device in jax.devices()],
-            "processor": strategy.processor(),
-            "native_kernels": jax.default_backend() == "cpu" and library.available(),
-            "versions": workdir.versions(),
-            "git_commit": workdir.git_commit(),
-        }
+        return config.describe(self)
 
     @functools.cached_property
     def guessing(self) -> float:
@@ -439,9 +403,3 @@ class Trainer:
             weights.write(self.folder / "weights" / fingerprint, best)
         self.store.write(fingerprint, history)
         self.trained[fingerprint] = history
-
-
-def entry(run: Run) -> dict[str, Any]:
-    """What config.json says of a run of the grid."""
-    of_data = {} if run.data_seed is None else {"data_seed": run.data_seed}
-    return {"optimizer": run.optimizer, **dict(run.hyperparameters), "seed": run.seed, **of_data}
