@@ -1,7 +1,10 @@
 """The page in a browser, used as a person uses it; skipped where there is none."""
 
 import math
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +184,7 @@ def test_a_runs_card_has_all_of_its_curves_its_file_and_how_to_repeat_it(show):
     page.click('#runs-table tr[data-run="4"] button')
     assert page.get("document.querySelector('#card').open")
     told = page.get("document.querySelector('#card').innerText")
-    for text in (FILES[4], 'optimizer = "momentum"', "momentum = 0.9", again, "--seeds=2", "seed\n1"):
+    for text in (FILES[4], 'optimizer = "momentum"', "momentum = 0.9 }]", again, "--seeds=2", "seed\n1"):
         assert text in told
     assert page.get("document.querySelectorAll('#card svg').length") == 9
     address = page.get("location.hash")
@@ -190,6 +193,21 @@ def test_a_runs_card_has_all_of_its_curves_its_file_and_how_to_repeat_it(show):
     assert page.get("document.activeElement.closest('tr')?.dataset.run") == "4"
     again = show(view=address)
     assert again.get("document.querySelector('#card').open")
+
+
+def test_the_command_of_a_card_trains_the_same_run(show, tmp_path):
+    """What it prints is typed into a shell; the run that comes out has the fingerprint, so the file, of the first."""
+    place = {"cwd": tmp_path, "check": True, "capture_output": True, "timeout": 200}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    line = [sys.executable, "-m", "experiments.momentum_grid", "--learning_rates=0.00316", "--momenta=0.5"]
+    subprocess.run([*line, "--seeds=2", "--max_epochs=1", "--workdir=first"], env=environment, **place)
+    page = show((tmp_path / "first" / "report.html").read_text())
+    page.click('#runs-table tr[data-run="1"] button')
+    file = page.get("document.querySelector('#card .file').innerText").split()[-1]
+    again = page.get("document.querySelector('#card pre').innerText").replace("python", sys.executable)
+    subprocess.run(again, shell=True, env=environment, **place)
+    assert (tmp_path / "first" / file).exists()
+    assert (tmp_path / "workdir" / "again" / file).exists()
 
 
 def test_two_are_compared_by_pairs_of_seeds(show):

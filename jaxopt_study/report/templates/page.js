@@ -40,7 +40,7 @@ function openRun(run) {
   const given = study.parameters.map((p, at) => [p, at]).filter(([, at]) => one.values[at] >= 0);
   const facts = [["status", all.status[run] + (all.reason?.[run] ? `: ${all.reason[run]}` : "")], ["seed", all.seed[run]], ...(all.data_seed ? [["data seed", all.data_seed[run]]] : []), ["epochs", all.epochs[run]], ["best epoch", all.best_epoch[run] ?? "–"], ["diverged in epoch", all.diverged[run] ?? "–"], ...given.map(([p, at]) => [p.title, p.texts[one.values[at]]]), ...study.measures.map((each) => [each.title, show(study.score(each.name, run), each)])];
   const numbers = given.map(([p, at]) => [p.name, study.values[at][one.values[at]]]);
-  const repeat = study.again ? `printf '%s\\n' '[[grid]]' 'optimizer = "${one.rule}"' ${numbers.map(([name, value]) => `'${name} = ${value}'`).join(" ")} > one.toml\n${study.again} --grid=one.toml --seeds=${all.seed[run] + 1} --workdir=workdir/again` : `js.make_grid("${one.rule}", ${numbers.map(([name, value]) => `${name}=${value}`).join(", ")})  # the grid; seeds=${all.seed[run] + 1}`;
+  const repeat = study.again ? `printf '%s\\n' '[[grid]]' 'optimizer = "${one.rule}"' 'points = [{ ${numbers.map(([name, value]) => `${name} = ${value}`).join(", ")} }]' > one.toml\n${study.again} --grid=one.toml --seeds=${all.seed[run] + 1} --workdir=workdir/again` : `js.make_grid("${one.rule}", ${numbers.map(([name, value]) => `${name}=${value}`).join(", ")})  # the grid; seeds=${all.seed[run] + 1}`;
   const small = study.measures.map((measure) => {
     const rows = band([run], measure.name);
     if (!rows.length) return null;
