@@ -1,10 +1,14 @@
-"""The small part of a study's results, to be kept beside the code: tables, figures, settings, a page to read.
+"""The small part of a study's results, to be kept beside the code: runs, tables, figures, settings, a page to read.
 
     python -m experiments.publish --workdir=W --output=experiments/results/NAME
+    python -m experiments.publish --workdir=W --output=experiments/results/NAME --weights
+    python -m experiments.report --workdir=experiments/results/NAME --output=workdir/again
 
-Makes everything again from the finished runs in the work directory (as experiments.report does) and copies the tables
-as CSV, the figures as PNG, config.json and stats.json; README.md beside them says what ran where and for how long, with
-the best run of each optimizer beside the article's and a verdict on each of its claims. Nothing is trained.
+Copies the finished runs, makes everything again from them (as experiments.report does) and keeps the tables as CSV and
+the figures as PNG; README.md says what ran where and for how long, with the best run of each optimizer beside the
+article's and a verdict on each of its claims. What comes out is a work directory: reports are made of it, and a copy of
+it is trained further, of several work directories as one. With --weights the weights that --save_best_weights kept go
+with it. Nothing is trained.
 """
 
 import shutil
@@ -23,7 +27,7 @@ from experiments.command import machine
 from jaxopt_study import files
 from jaxopt_study.errors import InputError
 from jaxopt_study.report import tables
-from jaxopt_study.storage import workdir
+from jaxopt_study.storage import store, workdir
 
 if TYPE_CHECKING:
     from experiments.command.results import Results
@@ -35,7 +39,8 @@ CLAIMS = ("id", "claim", "verdict", "effect", "low", "high", "method", "q", "rea
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
-    report.define("Folder for the results; made anew.")
+    report.define("Folder for the results; its figures are made anew.")
+    flags.DEFINE_bool("weights", False, "Copy the best weights of the runs, too.")
     command.start(body, argv)
 
 
@@ -47,13 +52,18 @@ def body() -> None:
         if not results.of_article:
             own = "allowed are the article's experiments; a study of one's own has report()"
             raise InputError("--workdir", results.origins[0][0], own)
-        publish(results, folder)
+        publish(results, folder, flags.FLAGS.weights)
 
 
-def publish(results: "Results", into: Path) -> None:
-    """Writes what is made of work directories into a folder, of which only the figures are removed before."""
+def publish(results: "Results", into: Path, weights: bool = False) -> None:
+    """Writes what is made of work directories into a folder, of which only the figures are removed before.
+
+    Raises:
+        InputError: the folder is one of the work directories, or holds runs of something else; no weights were kept.
+    """
     from experiments.command import experiment, outputs  # takes its time to import
 
+    kept = _copy(results, into, weights)
     with tempfile.TemporaryDirectory() as made:
         outputs.write(results, Path(made))
         shutil.rmtree(into / "figures", ignore_errors=True)
@@ -64,8 +74,6 @@ def publish(results: "Results", into: Path) -> None:
             shutil.copy(path, into)
     judgements = judge(experiment.claims(), results.runs)
     best_runs = article.best_runs(results.runs)
-    workdir.write_json(into / "config.json", [config for _, config, _ in results.origins])
-    workdir.write_json(into / "stats.json", [stats for _, _, stats in results.origins])
     beside = "article_val_loss" in best_runs.columns
     parts = [
         f"# {outputs.title(results)}",
@@ -78,9 +86,53 @@ def publish(results: "Results", into: Path) -> None:
         f"## The article's claims ({results.where})",
         f"{counted(judgements)}.",
         tables.to_markdown(article.claims(judgements).select(CLAIMS)).rstrip(),
+        *(["## Its weights", LOAD.format(folder=into, kept=kept)] if kept else []),
     ]
     files.write_text(into / "README.md", "\n\n".join(parts) + "\n")
     machine.tell(workdir=str(into), files=machine.files_of(into))
+
+
+LOAD = """{kept} runs' weights at their lowest validation loss. What the best run of all says of a photograph:
+
+```python
+import jaxopt_study as js
+model = js.load_model("{folder}")
+print(model.classify("photograph.jpg"))
+```
+
+Another run: `js.load_model("{folder}", {{"optimizer": "adam"}})`, with its numbers if there are several."""
+
+
+def _copy(results: "Results", into: Path, weights: bool) -> int:
+    """Copies the runs, settings and, if asked, weights; the number of runs with weights."""
+    from jaxopt_study.engine.stats import totals  # takes its time to import
+
+    folders = [folder for folder, _, _ in results.origins]
+    if into.resolve() in [folder.resolve() for folder in folders]:
+        raise InputError("--output", into, "allowed is a folder that is none of --workdir")
+    others = sorted({path.stem for path in store.run_files(into)} - set(results.files))
+    if others:
+        raise InputError("--output", into, f"allowed is a folder without runs of anything else; it holds {others[0]}")
+    found = {name: next(at for at in folders if (at / "runs" / f"{name}.parquet").exists()) for name in results.files}
+    with_weights = [name for name, at in found.items() if weights and (at / "weights" / name).is_dir()]
+    if weights and not with_weights:
+        raise InputError("--weights", "given", "allowed is a study trained with --save_best_weights")
+    (into / "runs").mkdir(parents=True, exist_ok=True)
+    for name, at in found.items():
+        shutil.copy(at / "runs" / f"{name}.parquet", into / "runs")
+    for name in with_weights:
+        shutil.rmtree(into / "weights" / name, ignore_errors=True)
+        shutil.copytree(found[name] / "weights" / name, into / "weights" / name)
+    first = results.origins[0][1]
+    grid = [run for _, config, _ in results.origins for run in config.get("grid", ())]
+    unlike = [run for at, run in enumerate(grid) if run not in grid[:at]]
+    workdir.write_json(into / "config.json", {**first, "grid": unlike, "experiments": results.drawn})
+    parts = [part for _, _, told in results.origins for part in told.get("parts", ())]
+    costs = {rule: cost for _, _, told in results.origins for rule, cost in told.get("costs", {}).items()}
+    if parts:
+        total = {**totals(parts), **({"costs": costs} if costs else {}), "parts": parts}
+        workdir.write_json(into / "stats.json", total)
+    return len(with_weights)
 
 
 def facts(origins: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from jaxopt_study.analysis.best import best_run
-from jaxopt_study.analysis.runs import same_value
+from jaxopt_study.analysis.runs import has
+from jaxopt_study.data.pictures import UnreadableImage, decode
 from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
 from jaxopt_study.files import reason
 from jaxopt_study.models.build import Model, article_model
@@ -31,31 +32,45 @@ class Predictor(NamedTuple):
     Attributes:
         network: how it computes.
         variables: at the run's lowest validation loss.
-        classes: names of the labels.
-        task: what the labels are, see ``training.losses.TASKS``.
+        classes: names of the labels; empty for numbers.
+        loss: the name of what it was trained to lower.
+        shape: of one picture ``[height, width, channels]``; empty for other inputs.
     """
 
     network: Network
     variables: Variables
     classes: tuple[str, ...]
-    task: str = ""
+    loss: str
+    shape: tuple[int, ...] = ()
 
-    def __call__(self, images: Any) -> Any:
+    def __call__(self, inputs: Any) -> Any:
         """Predictions for examples ``[N, ..]`` of the shape and type trained on.
 
         Returns:
-            Probabilities float32 ``[N, len(classes)]``, of sequences ``[N, T, len(classes)]``; the outputs themselves
-            where there are no classes.
+            Where the loss is a cross-entropy probabilities float32 ``[N, len(classes)]``, of sequences
+            ``[N, T, len(classes)]``; the network's outputs where it is another, or one's own.
         """
-        logits = jax.jit(lambda x: self.network.evaluate(self.variables, self.network.prepare(x, False)))(images)
-        if not self.classes:
-            return jax.tree.map(np.asarray, logits)
-        if self.task == "multi_label":
-            return np.asarray(jax.nn.sigmoid(logits))
-        if logits.shape[-1] == 1:
-            positive = np.asarray(jax.nn.sigmoid(logits))
+        outputs = jax.jit(lambda x: self.network.evaluate(self.variables, self.network.prepare(x, False)))(inputs)
+        if self.loss == "sigmoid":
+            positive = np.asarray(jax.nn.sigmoid(outputs))
             return np.concatenate([1 - positive, positive], axis=1)
-        return np.asarray(jax.nn.softmax(logits))
+        link = {"softmax": jax.nn.softmax, "multi_label": jax.nn.sigmoid}.get(self.loss, lambda values: values)
+        return jax.tree.map(np.asarray, link(outputs))
+
+    def classify(self, picture: str | Path) -> dict[str, float]:
+        """The probability of each class for a picture in a file, shrunk as those were that the network was trained on.
+
+        Raises:
+            InputError: it is no picture that Pillow reads, or the network does not tell classes of pictures apart.
+        """
+        if len(self.shape) != 3 or self.shape[-1] not in (1, 3, 4) or self.loss not in ("sigmoid", "softmax"):
+            allowed = f"allowed is a network for classes of pictures, with cross-entropy; this one has {self.loss}"
+            raise InputError("classify", picture, f"{allowed} of examples of {list(self.shape)}")
+        try:
+            pixels = decode(Path(picture), *self.shape)
+        except UnreadableImage as error:
+            raise InputError("picture", picture, f"allowed is a file that Pillow reads ({error})") from error
+        return dict(zip(self.classes, self(pixels[None])[0].tolist(), strict=True))
 
 
 def write(folder: Path, variables: Variables) -> None:
@@ -98,13 +113,16 @@ def _digest(variables: Variables) -> str:
 
 
 @own_switches()
-def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None, *, model: Any = None) -> Predictor:
+def load_model(
+    folder: str | Path, run: str | Mapping[str, float | str] | None = None, *, model: Any = None
+) -> Predictor:
     """The best weights of a run, ready to predict.
 
     Args:
         folder: a work directory trained with ``save_best_weights``.
-        run: a run's fingerprint (its file name in runs/), or numbers that single it out, such as
-            ``{"learning_rate": 0.01, "momentum": 0.9, "seed": 0}``; None is the run with the lowest validation loss.
+        run: a run's fingerprint (its file name in runs/), or what singles it out, such as
+            ``{"optimizer": "momentum", "learning_rate": 0.01, "momentum": 0.9, "seed": 0}``; None is the run with the
+            lowest validation loss.
         model: the network as it was given to the study, where it is not the article's.
 
     Raises:
@@ -113,7 +131,7 @@ def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None,
     """
     folder = Path(folder)
     config = workdir.read_config(folder / "config.json")
-    if not config.keys() >= {"dataset", "identity"}:
+    if not config.keys() >= {"dataset", "identity", "loss"}:
         raise EnvironmentFault(f"{folder / 'config.json'} does not say what network was trained")
     fingerprint = run if isinstance(run, str) else _find(folder, run)
     saved = (folder / "weights" / fingerprint).absolute()
@@ -129,7 +147,8 @@ def load_model(folder: str | Path, run: str | Mapping[str, float] | None = None,
     shapes: Any = jax.eval_shape(network.init, jax.random.key(0))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes._asdict())
-    return Predictor(network, _read(saved, wanted), tuple(data["classes"]), data.get("task", ""))
+    shape = tuple(data["image_shape"])
+    return Predictor(network, _read(saved, wanted), tuple(data["classes"]), config["loss"], shape)
 
 
 def _of_article(identity: str) -> Model:
@@ -139,19 +158,18 @@ def _of_article(identity: str) -> Model:
     return next((model for model in known if model.identity == identity), known[0])
 
 
-def _find(folder: Path, numbers: Mapping[str, float] | None) -> str:
+def _find(folder: Path, asked: Mapping[str, float | str] | None) -> str:
     runs = read_runs(folder)
-    if numbers is None:
+    if asked is None:
         return list(runs)[best_run(list(runs.values()))]
+    rule = asked.get("optimizer")
+    numbers = {name: float(value) for name, value in asked.items() if name != "optimizer"}
     fitting = [
         name
         for name, history in runs.items()
-        if all(
-            history.seed == value if key == "seed" else same_value(history.hyperparameters.get(key, np.nan), value)
-            for key, value in numbers.items()
-        )
+        if rule in (None, history.optimizer) and has({**history.hyperparameters, "seed": history.seed}, numbers)
     ]
     if len(fitting) != 1:
         allowed = f"allowed is what singles one run out; {len(fitting)} of {len(runs)} fit"
-        raise InputError("run", dict(numbers), allowed)
+        raise InputError("run", dict(asked), allowed)
     return fitting[0]

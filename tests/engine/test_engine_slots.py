@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import small
+from PIL import Image
 
 from jaxopt_study.data.dataset import batches_of
 from jaxopt_study.engine import sweep
@@ -211,8 +212,20 @@ def test_best_weights_are_those_of_the_lowest_validation_loss_and_predict(tmp_pa
         chosen = probabilities[np.arange(21), study.dataset.val_labels]
         best = history.curves["val_loss"].argmin()
         np.testing.assert_allclose(-np.log(chosen).mean(), history.curves["val_loss"][best], rtol=1e-5)
-    with pytest.raises(ValueError, match="2 of 2 fit"):
-        load_model(tmp_path, {"momentum": 0.5}, model=small.MODEL)
+    grey = Image.fromarray(np.repeat(np.repeat(study.dataset.val_images[3, ..., 0], 5, 0), 5, 1))
+    grey.save(tmp_path / "photograph.png")
+    told = predict.classify(tmp_path / "photograph.png")
+    assert tuple(told) == ("dark", "light")
+    np.testing.assert_allclose(list(told.values()), probabilities[3], rtol=1e-6)
+    with pytest.raises(ValueError, match="allowed is a file that Pillow reads"):
+        predict.classify(tmp_path / "config.json")
+    with pytest.raises(ValueError, match="allowed is a network for classes of pictures"):
+        predict._replace(loss="squared_error").classify(tmp_path / "photograph.png")
+    same = load_model(tmp_path, {"optimizer": "momentum", "learning_rate": rate}, model=small.MODEL)
+    np.testing.assert_array_equal(same(study.dataset.val_images), probabilities)
+    for fit, asked in ((2, {"momentum": 0.5}), (0, {"optimizer": "adam"})):
+        with pytest.raises(ValueError, match=f"{fit} of 2 fit"):
+            load_model(tmp_path, asked, model=small.MODEL)
     with pytest.raises(ValueError, match="0 of 2 fit"):
         load_model(tmp_path, {"learning_rate": 7.0}, model=small.MODEL)
     workdir.write_json(tmp_path / "weights" / study.fingerprints[study.runs[0]] / "digest.json", {"sha256": "another"})

@@ -115,8 +115,37 @@ def test_published_results_are_tables_figures_and_a_page_that_says_on_what(made,
     assert page.count("\n| ") == 2 * 2 + 7 + 43  # two tables
     assert list((output / "figures").glob("fig17*.png"))
     assert not list(output.rglob("*.svg"))
-    assert json.loads((output / "config.json").read_text())[0]["versions"]["jax"]
+    assert json.loads((output / "config.json").read_text())["versions"]["jax"]
     assert (output / "notes.md").read_text() == "kept"
+    assert commands.run(report, f"--workdir={output}", f"--output={tmp_path / 'again'}") == 0
+    for table in ("summary.csv", "claims.csv"):
+        assert (tmp_path / "again" / table).read_bytes() == (output / table).read_bytes()
+    # A copy of it is trained further: what is in it already is not trained again.
+    grid = [flag.replace("--momenta=0", "--momenta=0.25,0") for flag in GRID]
+    assert commands.run(momentum_grid, *commands.TINY, *grid, f"--workdir={output}") == 0
+    assert json.loads((output / "stats.json").read_text())["runs"] == 3
+
+
+def test_several_directories_are_published_as_one_and_nothing_there_is_lost(made, tmp_path, capsys):
+    folders = [made / "momentum", made / "nesterov"]
+    together = f"--workdir={','.join(map(str, folders))}"
+    output = tmp_path / "published"
+    assert commands.run(publish, together, f"--output={output}") == 0
+    runs = {path.name for folder in folders for path in folder.glob("runs/*.parquet")}
+    assert {path.name for path in output.glob("runs/*.parquet")} == runs
+    config, stats = (json.loads((output / f"{name}.json").read_text()) for name in ("config", "stats"))
+    assert len(config["grid"]) == len(runs) + 1  # a momentum of 0 is one run under two names
+    assert set(config["experiments"]) == {"momentum_grid", "nesterov_grid"}
+    told = [json.loads((folder / "stats.json").read_text()) for folder in folders]
+    assert stats["epochs_trained"] == sum(each["epochs_trained"] for each in told)
+    assert commands.run(publish, f"--workdir={made / 'momentum'}", f"--output={output}") == 2
+    assert "allowed is a folder without runs of anything else" in capsys.readouterr().err
+    assert commands.run(publish, f"--workdir={output}", f"--output={output}") == 2
+    assert "allowed is a folder that is none of --workdir" in capsys.readouterr().err
+    assert commands.run(publish, together, f"--output={tmp_path / 'other'}", "--weights") == 2
+    assert "allowed is a study trained with --save_best_weights" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+    assert {path.name for path in output.glob("runs/*.parquet")} == runs
 
 
 def test_nothing_is_published_from_a_folder_without_runs(tmp_path, capsys):
