@@ -149,7 +149,9 @@ def draw(tests: Sequence[RangeTest], ceiling: float) -> Figure:
     with plots.style.applied():
         figure = Figure(figsize=(0.7 + _WIDTH * across, 1.1 + _HEIGHT * down), layout="constrained")
         grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-        figure.suptitle("Learning rate range test", x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.suptitle(
+            "Learning rate range test", x=0.01, ha="left", fontsize=11, fontweight="bold", gid=plots.style.TITLE
+        )
         for axes, test in zip(grid.flat, tests, strict=False):
             _panel(axes, test)
         for axes in list(grid.flat)[len(tests) :]:

@@ -6,8 +6,13 @@
     tensorboard --logdir=workdir/momentum_grid/tensorboard
     python -m experiments.report --workdir=workdir/momentum_grid --to=mlflow      # or wandb, offline, or trackio
     python -m experiments.report --workdir=workdir/replicate --serve     # the page at http://127.0.0.1, as it grows
+    python -m experiments.report --workdir=workdir/replicate --paper     # the figures as PDF, too, for a paper
 
 Several work directories must be of the same data, network and settings. A few seconds a dozen figures.
+
+With ``--paper`` paper/ has each figure as PDF, without its title, with texts of 7 to 9 points and embedded fonts: those
+of one panel as wide as a column, those of several as the text (``--paper_widths=3.35,6.9``, inches); figures.tex
+beside them has all in the article's order, with captions. A fifth of a second a figure.
 
 With ``--tensorboard`` TensorBoard event files, too: a folder a run, with its curves as scalars and its numbers for the
 HParams tab. Runs that are there already, such as those that were trained with --tensorboard, are not written again.
@@ -29,6 +34,7 @@ from jaxopt_study.storage import remote, workdir
 
 if TYPE_CHECKING:
     from experiments.command.results import Results
+    from jaxopt_study.plots.paper import Paper
     from jaxopt_study.watch.callbacks import Callback
 
 
@@ -37,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     define("Folder to write into; the first work directory if not given.")
     flags.DEFINE_bool("serve", False, "Serve the page to this machine instead, with what is new; Ctrl-C ends it.")
     flags.DEFINE_integer("port", 0, "Port of --serve; a free one if 0.", 0, 65535)
+    flags.DEFINE_bool("paper", False, "Write the figures as PDF, too, sized for a paper, with paper/figures.tex.")
+    widths = "Inches of a paper's column and of its text, for --paper."
+    flags.DEFINE_list("paper_widths", ["3.35", "6.9"], widths)
     flags.DEFINE_bool("tensorboard", False, "Write TensorBoard event files, too.", allow_override=True)
     flags.DEFINE_enum(
         "to", None, ["mlflow", "wandb", "trackio"], "Write the runs for a service, too.", allow_override=True
@@ -55,10 +64,16 @@ def body() -> None:
     if flags.FLAGS.serve:
         serve()
         return
+    widths = paper_widths() if flags.FLAGS.paper else None
     with read() as (results, folder):
         from experiments.command import outputs  # takes its time to import
 
         outputs.write(results, folder)
+        if widths is not None:
+            from jaxopt_study.report import paper
+
+            made = paper.write(outputs.pictures(results, []), folder / paper.FOLDER, widths)
+            print(f"{folder / paper.FOLDER}: {len(made)} figures as PDF, figures.tex")
         if flags.FLAGS.tensorboard:
             from jaxopt_study.watch.callbacks import TensorBoard, by_run
 
@@ -95,6 +110,13 @@ def serve() -> None:
     with Server(LivePage(folders), flags.FLAGS.port) as server:
         print(f"{server.address} (for this machine alone; Ctrl-C ends it)", flush=True)
         threading.Event().wait()
+
+
+def paper_widths() -> "Paper":
+    """Those of the flags; InputError: they cannot be used."""
+    from jaxopt_study.plots.paper import paper_of  # takes its time to import
+
+    return paper_of(flags.FLAGS.paper_widths)
 
 
 def checked() -> list[str]:

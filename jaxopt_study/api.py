@@ -375,18 +375,24 @@ class Study(Trainer):
         with remote.kept(self.workdir):
             return [each.png for each in outcome.draw(self._some_histories(), self.folder, self.describe())]
 
-    def report(self) -> Path:
+    def report(self, *, paper: Sequence[float] | None = None) -> Path:
         """Writes summary.csv, tables/, figures/ and report.html, one page with all of it.
+
+        Args:
+            paper: inches of a paper's column and of its text, such as ``(3.35, 6.9)``: paper/ then has the figures as
+                PDF of these widths, and figures.tex.
 
         Returns:
             The page.
 
         Raises:
-            InputError: no run is finished.
+            InputError: no run is finished, or there are no such widths.
             EnvironmentFault: a file cannot be written.
         """
         with remote.kept(self.workdir):
             histories = self._some_histories()
+            if paper is not None:
+                outcome.write_paper(histories, self.folder, self.describe(), paper)
             self.write_config()
             stats = folders.usable(folders.read_stats, self.folder / "stats.json")
             files = [self.fingerprints[run] for run in self.finished]

@@ -183,7 +183,8 @@ def _cell(axes: Axes, at: tuple[int, int], one: Shown) -> None:
     axes.add_patch(Rectangle((c, r), 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5))
     head, foot = cell_text(one)
     axes.text(c + 0.5, r + 0.4, head, ha="center", va="center")
-    axes.text(c + 0.5, r + (0.75 if head else 0.5), foot, ha="center", va="center", fontsize=6.5, linespacing=1.1)
+    second = axes.text(c + 0.5, r + (0.75 if head else 0.5), foot, ha="center", va="center", fontsize=6.5)
+    second.set(linespacing=1.1, label=plots.style.SMALL)
 
 
 def cell_text(one: Shown) -> tuple[str, str]:

@@ -52,7 +52,7 @@ def tell_of(histories: Sequence[History], chance: float, best: Table, verdicts: 
 
 def files_of(folder: Path) -> list[str]:
     """The files that are made of runs, those of a folder."""
-    parts = ("*.html", "*.csv", "*.json", "*.md", "tables/*", "figures/*.png")
+    parts = ("*.html", "*.csv", "*.json", "*.md", "tables/*", "figures/*.png", "paper/*")
     return [str(path) for part in parts for path in sorted(folder.glob(part)) if path.is_file()]
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from experiments.article import tables as article
@@ -11,7 +11,7 @@ from experiments.command import experiment, machine, terminal
 from experiments.command.results import Results, configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots.general import sharpness
-from jaxopt_study.plots.picture import SavedFigure, Source, save_pictures
+from jaxopt_study.plots.picture import Picture, SavedFigure, Source, save_pictures
 from jaxopt_study.report import outcome, tables
 from jaxopt_study.report.facts import SILENT, Origin
 from jaxopt_study.settings import Settings
@@ -90,22 +90,33 @@ def further_tables(results: Results) -> dict[str, tables.Table]:
     return made
 
 
-def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
-    """Draws the figures of the directories' experiments, or all that can be drawn where these are not known.
+def pictures(results: Results, notes: list[str]) -> Iterator[Picture]:
+    """The figures of the directories' experiments, or all that can be drawn where these are not known.
 
-    Figures of earlier runs that are not drawn any more are removed. Returns what was written, and a sentence for each
-    figure that was left out.
+    A sentence for each that is left out is added to ``notes``.
     """
-    saved, notes = list[SavedFigure](), list[str]()
+    if not results.of_article:
+        yield from outcome.pictures(results.histories, results.origins[0][1])
+        return
     for name in experiment.NAMES:
         if results.drawn and name not in results.drawn:
             continue
-        absent = list[str]()
-        pictures = experiment.pictures(name, runs_of(name, results), chance=results.chance, on_absent=absent.append)
-        drawn = save_pictures(pictures, folder)
-        saved += drawn
+        absent, drawn = list[str](), False
+        runs = runs_of(name, results)
+        for picture in experiment.pictures(name, runs, chance=results.chance, on_absent=absent.append):
+            drawn = True
+            yield picture
         notes += absent if drawn or results.drawn else []
-    saved += save_pictures(sharpness(results.histories, chance=results.chance), folder)
+    yield from sharpness(results.histories, chance=results.chance)
+
+
+def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
+    """Writes the :func:`pictures`, and removes figures of earlier runs that are not drawn any more.
+
+    Returns what was written, and a sentence for each figure that was left out.
+    """
+    notes = list[str]()
+    saved = save_pictures(pictures(results, notes), folder)
     kept = {path for figure in saved for path in (figure.png, figure.svg)}
     for path in folder.glob("fig[0-9][0-9]_*.*"):
         if path.suffix in (".png", ".svg") and path not in kept:

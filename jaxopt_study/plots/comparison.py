@@ -100,6 +100,7 @@ def bars(entries: Sequence[Bar], *, unit: str, whole: bool = False, title: str =
         for row, entry in enumerate(entries):
             _bar(axes, row, entry, whole, bool(competing) and np.mean(entry.seeds) == min(competing))
         names = ["\n".join(filter(None, (labels.optimizer(entry.name), entry.detail))) for entry in entries]
+        axes.set_label(style.ROWS)
         axes.set_yticks(range(len(entries)), names, fontsize=8.5)
         axes.set_ylim(len(entries) - 0.5, -0.5)
         axes.set_xlim(0, 1.02 * max([value for entry in entries for value in entry.finite], default=1.0))
@@ -122,6 +123,6 @@ def _bar(axes: Axes, row: int, entry: Bar, whole: bool, is_best: bool) -> None:
         axes.barh(row, mean, height=0.62, color="#c9d9e8", edgecolor=edge, linewidth=1.8 if is_best else 0.8)
     if len(entry.finite) > 1:
         axes.plot(entry.finite, [row] * len(entry.finite), "o", color=style.INK, markersize=3.2, alpha=0.8)
-    text = entry.text(whole) + (" \N{BLACK STAR}" if is_best else "")
+    text = entry.text(whole) + (style.STAR if is_best else "")
     weight = "bold" if is_best else "normal"
     axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", fontweight=weight)

@@ -102,7 +102,7 @@ def _cell(axes: Axes, at: tuple[int, int], cell: Minima, colours: ScalarMappable
     weight = "bold" if is_best else "normal"
     axes.text(c + 0.5, r + (0.4 if foot else 0.5), head, fontsize=8.5 * scale, fontweight=weight, **look)
     if foot:
-        axes.text(c + 0.5, r + 0.75, foot, fontsize=6.2 * scale, **look)
+        axes.text(c + 0.5, r + 0.75, foot, fontsize=6.2 * scale, label=style.SMALL, **look)
 
 
 def cell_text(cell: Minima, is_best: bool = False) -> tuple[str, str]:
@@ -112,7 +112,7 @@ def cell_text(cell: Minima, is_best: bool = False) -> tuple[str, str]:
         return "", "not run"
     if not np.isfinite(cell.value):
         return ("diverged", f"epoch {when}" if when else "") if cell.diverged else ("", "no value")
-    head = labels.loss(cell.value) + (" \N{BLACK STAR}" if is_best else "")
+    head = labels.loss(cell.value) + (style.STAR if is_best else "")
     if cell.diverged:
         return head, f"{len(cell.diverged)} of {cell.runs} diverged"
     return head, f"{labels.loss(cell.low)}\N{EN DASH}{labels.loss(cell.high)}" if cell.high > cell.low else ""
@@ -120,7 +120,7 @@ def cell_text(cell: Minima, is_best: bool = False) -> tuple[str, str]:
 
 def _colour_bar(figure: Figure, axes: Axes, colours: ScalarMappable, *, beyond: bool) -> None:
     box, width = axes.get_position(), figure.get_figwidth()
-    bar_axes = figure.add_axes((box.x1 + 0.14 / width, box.y0, 0.14 / width, box.height))
+    bar_axes = figure.add_axes((box.x1 + 0.14 / width, box.y0, 0.14 / width, box.height), label=style.COLOURS)
     ticks = LogLocator(subs=(1.0, 2.0, 5.0)) if isinstance(colours.norm, LogNorm) else None
     bar = figure.colorbar(colours, cax=bar_axes, ticks=ticks)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: labels.number(value)))

@@ -30,6 +30,9 @@ LOG_FROM = 6.0
 """An axis or a scale of colours is logarithmic where the largest value is more than this multiple of the smallest."""
 SHOWN_LOSS = 3.0
 """Losses are cut off above this multiple of that of guessing, so that one that explodes does not flatten the others."""
+TITLE, ROWS, COLOURS, SMALL = "title", "rows", "<colorbar>", "small"
+"""What marks a title, a panel of lines of text, a scale of colours and the second line of a cell, for print."""
+STAR = " \N{BLACK STAR}"
 _DASHES = ("-", (0, (5, 1.6)), (0, (7, 1.6, 1.4, 1.6)), (0, (1.4, 1.4)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _OKABE_ITO = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
@@ -81,7 +84,9 @@ def panels(
     tall = top + height + bottom
     figure = Figure(figsize=(total, tall))
     FigureCanvasAgg(figure)
-    figure.text(0.12 / total, 1 - 0.12 / tall, "\n".join(lines), va="top", ha="left", fontsize=11, fontweight="bold")
+    figure.text(
+        0.12 / total, 1 - 0.12 / tall, "\n".join(lines), va="top", ha="left", fontsize=11, fontweight="bold", gid=TITLE
+    )
     boxes = [(left + i * (left + width)) / total for i in range(count)]
     return figure, [figure.add_axes((x, bottom / tall, width / total, height / tall)) for x in boxes]
 
@@ -154,6 +159,7 @@ def cut_note(axes: Axes, drawn: np.ndarray, high: float) -> None:
 def table_axes(axes: Axes, across: Sequence[float], down: Sequence[float], x: str, y: str, title: str) -> None:
     """Axes of a table of cells of size 1: ``across`` names the columns, ``down`` the rows from the top."""
     axes.grid(False)
+    axes.set_label(ROWS)
     axes.set_xlim(0, len(across))
     axes.set_ylim(len(down), 0)
     axes.set_xticks(np.arange(len(across)) + 0.5, labels.numbers(across))

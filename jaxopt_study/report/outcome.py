@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from jaxopt_study.report.facts import Origin, Reference
 from jaxopt_study.report.tables import Table
 
 if TYPE_CHECKING:
-    from jaxopt_study.plots.picture import SavedFigure
+    from jaxopt_study.plots.picture import Picture, SavedFigure
 
 _BEST_IN_PRINT = (
     "val_loss",
@@ -51,17 +51,33 @@ def monitor_of(config: Mapping[str, Any]) -> Monitor | None:
     return Monitor(config["monitor"], config["mode"]) if "monitor" in config else None
 
 
-def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) -> list["SavedFigure"]:
-    """Draws a study's finished runs and writes them to ``folder/figures``; ``config`` is what config.json says.
-
-    Raises:
-        EnvironmentFault: a file cannot be written.
-    """
+def pictures(histories: Sequence[History], config: Mapping[str, Any]) -> Iterator["Picture"]:
+    """The figures of a study's finished runs; ``config`` is what config.json says."""
     from jaxopt_study.plots.general import general  # Matplotlib is slow to import; no epoch waits for it
+
+    return general(histories, unit=unit_of(config), chance=guessing_in(config))
+
+
+def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) -> list["SavedFigure"]:
+    """Writes the :func:`pictures` of a study to ``folder/figures``; EnvironmentFault: a file cannot be written."""
     from jaxopt_study.plots.picture import save_pictures
 
-    pictures = general(histories, unit=unit_of(config), chance=guessing_in(config))
-    return save_pictures(pictures, folder / "figures")
+    return save_pictures(pictures(histories, config), folder / "figures")
+
+
+def write_paper(
+    histories: Sequence[History], folder: Path, config: Mapping[str, Any], widths: Sequence[float]
+) -> list[Path]:
+    """Writes the :func:`pictures` of a study to ``folder/paper``, see ``paper.write``.
+
+    Raises:
+        InputError: there are no such widths.
+        EnvironmentFault: a file cannot be written.
+    """
+    from jaxopt_study.plots.paper import paper_of
+    from jaxopt_study.report import paper
+
+    return paper.write(pictures(histories, config), folder / paper.FOLDER, paper_of(widths))
 
 
 def write(

@@ -192,13 +192,18 @@ def to_latex(table: Table, *, caption: str, label: str) -> str:
     """The table as a LaTeX table with booktabs rules, four significant digits; texts and ``caption`` are escaped."""
     head = [name.replace("_", " ") for name in table.columns]
     cells = [["" if value == "" else wording.cell(value) or "--" for value in row] for row in table.rows]
-    head_line, *lines = [" & ".join(text.translate(_LATEX) for text in row) + r" \\" for row in [head, *cells]]
+    head_line, *lines = [" & ".join(map(latex, row)) + r" \\" for row in [head, *cells]]
     alignment = "".join("r" if numeric else "l" for numeric in table.numeric())
     return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{caption.translate(_LATEX)}}}", rf"\label{{{label}}}",
+        r"\begin{table}", r"\centering", rf"\caption{{{latex(caption)}}}", rf"\label{{{label}}}",
         rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head_line, r"\midrule", *lines, r"\bottomrule",
         r"\end{tabular}", r"\end{table}", "",
     ])  # fmt: skip
+
+
+def latex(text: str) -> str:
+    """A text as LaTeX shows it."""
+    return text.translate(_LATEX)
 
 
 _LATEX = str.maketrans(

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -63,6 +64,18 @@ def test_several_directories_are_reported_on_together(made, tmp_path):
     numbers = {int(path.name[3:5]) for path in (folder / "both" / "figures").glob("fig*.svg")}
     assert {17, 26} <= numbers
     assert contents(folder / "momentum") == untouched
+
+
+def test_figures_for_a_paper_are_those_of_the_page_in_their_order(made, tmp_path, capsys):
+    workdir = f"--workdir={made / 'momentum'}"
+    assert commands.run(report, workdir, f"--output={tmp_path}", "--paper", "--paper_widths=2.5,5.5") == 0
+    names = [path.stem for path in sorted((tmp_path / "figures").glob("*.png"))]
+    assert sorted(path.name for path in (tmp_path / "paper").iterdir()) == [*(f"{n}.pdf" for n in names), "figures.tex"]
+    assert re.findall(r"label\{fig:(.+?)\}", (tmp_path / "paper" / "figures.tex").read_text()) == names
+    assert b"/MediaBox [ 0 0 396 " in (tmp_path / "paper" / f"{names[1]}.pdf").read_bytes()
+    capsys.readouterr()
+    assert commands.run(report, workdir, "--paper", "--paper_widths=6,3") == 2
+    assert "error: --paper_widths" in capsys.readouterr().err
 
 
 def test_directories_of_different_settings_are_refused(made, tmp_path, capsys):
