@@ -161,15 +161,22 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
 
 @contextlib.contextmanager
 def watched(study: "Study") -> Iterator[Live]:
-    """Serves the page of a study while the context lasts; gives the callback that tells it what is under way."""
+    """Serves the page of a study while the context lasts; gives the callback that tells it what is under way.
+
+    Of several processes the first serves what all of them write into the work directory that they share.
+    """
     from experiments.command.live import LivePage  # takes its time to import
     from jaxopt_study.report.server import Server
 
     study.folder.mkdir(parents=True, exist_ok=True)
-    live = Live(study.folder)
-    with Server(LivePage([study.folder])) as server, contextlib.closing(live):
-        print(f"{server.address} (for this machine alone, while it trains)", file=sys.stderr, flush=True)
-        yield live
+    process = jax.process_index()
+    with contextlib.closing(Live(study.folder, process)) as live:
+        if process:
+            yield live
+            return
+        with Server(LivePage([study.folder])) as server:
+            print(f"{server.address} (for this machine alone, while it trains)", file=sys.stderr, flush=True)
+            yield live
 
 
 def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "Study":
@@ -199,6 +206,7 @@ def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "St
         runs = experiment.choose(results.finished(study), asked.runs, value("seeds", experiment))
         study = make(data=read if FLAGS.data_seeds else study.dataset, grid=grid_flags.where(runs))
     study.questions = functools.partial(results.undecided, study)
+    study.experiments = asked.drawn
     return study
 
 

@@ -1,8 +1,9 @@
 """The page while a study trains: from its store and from what is under way, made again when these change."""
 
+import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from jaxopt_study.report.outcome import losses_unit
 from jaxopt_study.report.server import Served
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import run_files
-from jaxopt_study.watch.live import FILE, UnderWay, read_live
+from jaxopt_study.watch.live import FILES, UnderWay, read_live
 
 REST = 20
 """Times as long as judging the claims took nothing is judged again: it must not hold the training up."""
@@ -51,9 +52,9 @@ class LivePage:
     def _make(self) -> str:
         results = self._read()
         self._known = dict(zip(results.files, results.histories, strict=True))
-        live = [told for folder in self.folders if (told := read_live(folder))]
-        finished = set(map(_which, results.histories))
-        live = [told.without(lambda run: _which(run) in finished) for told in live]
+        live = [told for folder in self.folders for told in read_live(folder)]
+        finished = set(map(_computation, results.histories))
+        live = [told.without(lambda run: _computation(run) in finished) for told in live]
         under_way = [run for told in live for run in told.histories]
         histories = [*results.histories, *under_way]
         origins = [Origin(folder.name, config, stats) for folder, config, stats in results.origins]
@@ -95,35 +96,48 @@ class LivePage:
         return judged
 
 
-def _which(run: History) -> tuple[object, ...]:
-    return *configuration_of(run.optimizer, run.hyperparameters), run.replicate
-
-
 def _stamp(folder: Path) -> tuple[object, ...]:
     """What changes when there is something new in a work directory."""
-    try:
-        live = (folder / FILE).stat().st_mtime_ns
-    except OSError:
-        live = 0
-    return live, len(run_files(folder))
+    times = []
+    for path in (*sorted(folder.glob(FILES)), folder / "config.json"):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime_ns)
+    return *times, len(run_files(folder))
 
 
 def progress(results: Results, live: Sequence[UnderWay]) -> page.Progress:
     """How far the studies are: runs finished and under way, the best loss so far, time left."""
-    grids = [config.get("grid", ()) for _, config, _ in results.origins]
-    total = max(sum(map(len, grids)), len(results.histories))
-    most = max((config.get("settings", {}).get("max_epochs", 0) for _, config, _ in results.origins), default=0)
+    budgets = dict(budget for _, config, _ in results.origins for budget in _budgets(config))
     running, done = [run for told in live for run in told.histories], len(results.histories)
-    left = max((total - done) * most - sum(run.epochs for run in running), 0)
+    total = max(len(budgets), done)
+    left_of = {key: budgets[key] for key in budgets.keys() - set(map(_computation, results.histories))}
+    for run in running:
+        if (key := _computation(run)) in left_of:
+            left_of[key] = max(left_of[key] - run.epochs, 0)
+    left = sum(left_of.values())
     under_way = f"{len(running)} under way" if running else "none under way"
     parts = [f"{done} of {labels.counted(total, 'run')} finished" if total > done else f"{done} finished", under_way]
     lowest = [minimum(run.curves["val_loss"]).value for run in (*results.histories, *running)]
     if finite := [value for value in lowest if math.isfinite(value)]:
         parts.append(f"lowest validation loss so far {wording.loss(min(finite))}")
     seconds, epochs = max((told.seconds for told in live), default=0.0), sum(told.epochs for told in live)
-    if epochs and left:
+    if epochs > 0 and left:
         parts.append(f"at most {wording.duration(seconds / epochs * left)} left")
     ago = time.time() - max((told.written for told in live), default=math.inf)
     if ago > QUIET:
         parts.append(f"nothing heard of the training for {wording.duration(ago)}")
-    return page.Progress(1 - left / (total * most) if total * most else 1.0, ", ".join(parts) + ".")
+    most = sum(budgets.values())
+    return page.Progress(1 - left / most if most else 1.0, ", ".join(parts) + ".")
+
+
+def _budgets(config: Mapping[str, Any]) -> Iterator[tuple[tuple[object, ...], int]]:
+    """What each computation of a config.json's grid trains at most, in epochs: the study's number, or its own."""
+    usual = config.get("settings", {}).get("max_epochs", 0)
+    for entry in config.get("grid", ()):
+        numbers = {name: value for name, value in entry.items() if name not in ("optimizer", "seed", "data_seed")}
+        key = configuration_of(entry["optimizer"], numbers), entry["seed"], entry.get("data_seed")
+        yield key, int(numbers.get("max_epochs", usual))
+
+
+def _computation(run: History) -> tuple[object, ...]:
+    return configuration_of(run.optimizer, run.hyperparameters), run.seed, run.data_seed

@@ -68,16 +68,19 @@ def command_again(results: Results) -> str:
     if config is None or config["identity"]["model"] != "article":
         return ""
     quick = {**dataclasses.asdict(Settings()), **experiment.PRESETS["quick"]}
-    data, shape = {"dataset": config["dataset"]["name"]}, config["dataset"]["image_shape"]
+    data = {"dataset": config["dataset"]["name"], **config["dataset"].get("asked", {})}
     if data["dataset"] != quick["dataset"]:
-        data["image_size"] = shape[0]
+        data["image_size"] = config["dataset"]["image_shape"][0]
     told = {name: value for name, value in {**data, **config["settings"]}.items() if value != quick.get(name)}
-    flags = [
-        f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
-        for name, value in told.items()
-    ]
+    flags = [_flag(name, value) for name, value in told.items()]
     name = next((name for name in results.drawn if name in experiment.NAMES), experiment.NAMES[0])
     return " ".join([f"python -m experiments.{name}", *map(shlex.quote, flags)])
+
+
+def _flag(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"--{'' if value else 'no'}{name}"
+    return f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def further_tables(results: Results) -> dict[str, tables.Table]:

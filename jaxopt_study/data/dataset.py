@@ -41,6 +41,7 @@ class Dataset(NamedTuple):
     task: str = ""  # of losses.TASKS; empty for classes [N], and for numbers, which have no classes
     train_weights: NDArray[np.float32] | None = None  # [N] or, of sequences, [N, T]; None where all count alike
     val_weights: NDArray[np.float32] | None = None
+    asked: tuple[tuple[str, Any], ...] = ()  # what `load` was given besides the name, for whoever loads it again
 
     @property
     def examples(self) -> int:

@@ -87,7 +87,12 @@ def load(
         perhaps = f"folder:{name}" if Path(name).is_dir() else f"tfds:{name}" if name.isidentifier() else ""
         hint = f"did you mean {perhaps}? " if perhaps else ""
         raise InputError("--dataset", name, f"{hint}allowed are digits, tfds:NAME, folder:PATH")
-    return assemble(name, source, classes=classes, train_examples=train_examples, val_examples=val_examples)
+    loaded = assemble(name, source, classes=classes, train_examples=train_examples, val_examples=val_examples)
+    asked = {
+        "image_size": image_size, "data_dir": data_dir, "classes": classes and list(classes),
+        "train_examples": train_examples, "val_examples": val_examples, "leave_out_broken": leave_out_broken or None,
+    }  # fmt: skip
+    return loaded._replace(asked=tuple((name, value) for name, value in asked.items() if value is not None))
 
 
 def _split(decoded: Decoded, digest: str, seed: int) -> Source:

@@ -44,6 +44,7 @@ def describe(study: "Trainer") -> dict[str, Any]:
             **({"task": study.dataset.task} if study.dataset.task else {}),
             "fingerprint": study.dataset.fingerprint,
             "left_out": list(study.dataset.left_out),
+            **({"asked": dict(study.dataset.asked)} if study.dataset.asked else {}),
         },
         **({"data_seeds": study.data} if study.data else {}),
         **({"model_choices": study.variants.choices} if study.variants.choices else {}),

@@ -87,6 +87,7 @@ class Trainer:
     ) -> None:
         self.settings, self.dataset, self.folder, self.own = settings, dataset, folder, own
         self.branch_of, self.may_part = branch_of, may_part
+        self.experiments: Mapping[str, Any] = {}  # those of the command that trains it, for config.json
         self.datasets = dict(datasets or {})
         self.data = {seed: each.fingerprint for seed, each in self.datasets.items()}
         self.variants = models or Variants({(): model or article_model()}, {})
@@ -324,7 +325,10 @@ class Trainer:
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
         old = workdir.usable(workdir.written_config, self.folder / "config.json")
         kept = old if old.get("identity") == json.loads(json.dumps(self.identity)) else {}
-        workdir.write_json(self.folder / "config.json", {**kept, **self.describe()})
+        config = {**kept, **self.describe()}
+        if self.experiments:
+            config["experiments"] = {**kept.get("experiments", {}), **self.experiments}
+        workdir.write_json(self.folder / "config.json", config)
 
     def batch_size(self, group: Group) -> int:
         """Training examples in a step of a group's runs."""

@@ -13,7 +13,7 @@ from jaxopt_study.files import write_text
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 
-FILE = ".live.json"
+FILES = ".live*.json"
 RUNNING = "running"
 """The status of a run that is under way; no run in a store has it."""
 SECONDS = 2.0
@@ -26,10 +26,15 @@ class Live:
 
     Args:
         folder: the work directory.
+        process: of several that share it, each with a file of its own; the first forgets what others of an earlier
+            start have left.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+    def __init__(self, folder: Path, process: int = 0) -> None:
+        self.path = folder / f".live{f'-{process}' if process else ''}.json"
+        if not process:
+            for path in folder.glob(FILES):
+                path.unlink(missing_ok=True)
         self._rows: dict[Run, list[Mapping[str, float]]] = {}
         self._begun, self._next, self._epochs = 0.0, 0.0, -1  # the first epoch has compiled: it tells no speed
 
@@ -90,10 +95,14 @@ class UnderWay:
         return dataclasses.replace(self, histories=tuple(run for run in self.histories if not ended(run)))
 
 
-def read_live(folder: Path) -> UnderWay | None:
-    """What is under way in a work directory; None if nothing is, or nobody says so."""
+def read_live(folder: Path) -> list[UnderWay]:
+    """What is under way in a work directory, by each process that says so; of files that are not whole nothing."""
+    return [told for path in sorted(folder.glob(FILES)) if (told := _read(path))]
+
+
+def _read(path: Path) -> UnderWay | None:
     try:
-        told: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         histories = [
             History(
                 run["optimizer"], run["hyperparameters"], run["seed"], RUNNING,

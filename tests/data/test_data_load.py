@@ -122,3 +122,11 @@ def test_digits_load_without_importing_the_slow_packages() -> None:
 def test_a_validation_part_of_one_class_is_said() -> None:
     with pytest.warns(UserWarning, match="all 1 validation examples are of one class, (odd|even): the validation loss"):
         load("digits", val_examples=1)
+
+
+def test_a_data_set_says_what_was_asked_of_it():
+    asked = {"image_size": 9, "classes": ["3", "8"], "train_examples": 20, "val_examples": 8}
+    loaded = load("digits", **asked)
+    assert dict(loaded.asked) == asked
+    assert load("digits").asked == ()
+    assert load("digits", **asked).fingerprint == loaded.fingerprint

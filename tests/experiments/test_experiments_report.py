@@ -113,7 +113,7 @@ def test_a_cut_off_command_does_not_forget_what_others_drew(made, tmp_path, monk
     workdir = copied(made, tmp_path, "momentum") / "momentum"
     monkeypatch.setattr(results, "record", lambda *_: flags.leave(130, "killed"))
     assert commands.run(nesterov_grid, *commands.TINY, *GRID, f"--workdir={workdir}") == 130
-    assert list(json.loads((workdir / "config.json").read_text())["experiments"]) == ["momentum_grid"]
+    assert list(json.loads((workdir / "config.json").read_text())["experiments"]) == ["momentum_grid", "nesterov_grid"]
 
 
 def test_published_results_are_tables_figures_and_a_page_that_says_on_what(made, tmp_path):

@@ -3,6 +3,7 @@
 import http.client
 import json
 import math
+import time
 import urllib.request
 from urllib.error import HTTPError
 
@@ -11,12 +12,15 @@ import pytest
 from browser import Browser, installed
 from plot_runs import momentum_grid, run
 
-from experiments.command.live import LivePage
+from experiments.command.live import LivePage, progress
+from experiments.command.results import Results
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
+from jaxopt_study.report import wording
 from jaxopt_study.report.server import Served, Server
 from jaxopt_study.storage.store import Store
-from jaxopt_study.watch.live import FILE, Live, read_live
+from jaxopt_study.storage.workdir import write_json
+from jaxopt_study.watch.live import Live, UnderWay, read_live
 
 RUN = make_run("momentum", {"learning_rate": 0.5, "momentum": 0.9}, 0)
 METRICS = dict.fromkeys(CURVES, 0.5)
@@ -28,7 +32,7 @@ def test_what_is_under_way_is_read_as_it_was_heard_and_is_gone_in_the_end(tmp_pa
     for epoch in (1, 2, 3, 2):  # it went back to a checkpoint
         live._next = 0.0
         live.on_epoch(RUN, epoch, METRICS | {"val_loss": 1 / epoch, "train_loss": math.nan})
-    told = read_live(tmp_path)
+    (told,) = read_live(tmp_path)
     (history,) = told.histories
     assert history.status == "running"
     assert (history.optimizer, history.hyperparameters, history.seed) == ("momentum", dict(RUN.hyperparameters), 0)
@@ -36,24 +40,61 @@ def test_what_is_under_way_is_read_as_it_was_heard_and_is_gone_in_the_end(tmp_pa
     assert told.epochs == 3  # since the first
     live._next = 0.0
     live.on_run_end(RUN, history)
-    assert read_live(tmp_path).histories == ()
+    assert [told.histories for told in read_live(tmp_path)] == [()]
     live.close()
-    assert read_live(tmp_path) is None
+    assert read_live(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_goes_on_from_a_checkpoint_has_nothing_before_it(tmp_path):
     live = Live(tmp_path)
     live.on_epoch(RUN, 3, METRICS)
-    (history,) = read_live(tmp_path).histories
+    ((history,),) = (told.histories for told in read_live(tmp_path))
     assert np.isnan(history.curves["val_loss"][:2]).all()
     assert history.curves["val_loss"][2] == 0.5
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"runs": 1}'])
 def test_a_file_that_is_not_whole_says_nothing(tmp_path, text):
-    (tmp_path / FILE).write_text(text)
-    assert read_live(tmp_path) is None
+    (tmp_path / ".live.json").write_text(text)
+    assert read_live(tmp_path) == []
+
+
+def test_what_several_processes_have_under_way_is_put_together(tmp_path):
+    (tmp_path / ".live-7.json").write_text("of an earlier start")
+    first, second = Live(tmp_path), Live(tmp_path, process=1)
+    assert not (tmp_path / ".live-7.json").exists()
+    first.on_epoch(RUN, 1, METRICS)
+    second.on_epoch(RUN._replace(seed=1), 1, METRICS)
+    assert {run.seed for told in read_live(tmp_path) for run in told.histories} == {0, 1}
+    assert "0 finished, 2 under way" in LivePage([tmp_path])().html
+    first.close()
+    second.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_time_left_is_of_each_runs_own_budget(tmp_path):
+    shares = []
+    for own in ({}, {"max_epochs": 4}):
+        entries = [{"optimizer": "sgd", "learning_rate": rate, "seed": 0, **own} for rate in (0.1, 0.2, 0.3)]
+        again = {
+            "optimizer": "momentum",
+            "learning_rate": 0.1,
+            "momentum": 0.0,
+            "seed": 0,
+            **own,
+        }  # the first once more
+        config = {"settings": {"max_epochs": 100}, "grid": [*entries, again], "dataset": {}}
+        results = Results([(tmp_path, config, {})], [run("sgd", learning_rate=0.1, **own)], 0, {})
+        at_work = UnderWay(
+            (run("sgd", epochs=2, learning_rate=0.2, **own),), seconds=10.0, epochs=5, written=time.time()
+        )
+        told = progress(results, [at_work])
+        shares.append(told.share)
+        assert "1 of 3 runs finished, 1 under way" in told.text
+        left = {100: 2 * (98 + 100), 4: 2 * (2 + 4)}[own.get("max_epochs", 100)]
+        assert f"at most {wording.duration(left)} left." in told.text
+    assert shares == [pytest.approx(1 - 198 / 300), pytest.approx(1 - 6 / 12)]
 
 
 def status(server, path, host=None):
@@ -121,6 +162,20 @@ def test_an_open_page_follows_the_study_and_keeps_what_is_chosen(folder, tmp_pat
         page.until(f"{cells} === 7")
         assert page.get("document.querySelector('#measure').value") == "train_loss"
         assert "13 finished" in page.get("document.querySelector('#progress').innerText")
+        assert page.complaints() == []
+
+
+@pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
+def test_a_page_that_was_opened_first_of_all_gets_its_title_and_its_claims(tmp_path, tmp_path_factory):
+    with Server(LivePage([tmp_path])) as server, Browser(tmp_path_factory.mktemp("profile")) as browser:
+        page = browser.open(server.address)
+        assert not page.get("document.querySelector('#claims')")
+        write_json(tmp_path / "config.json", {"experiments": {"momentum_grid": {"momenta": [0.9]}}})
+        page.until("document.querySelector('h1').innerText === 'SGD with momentum'")
+        assert page.get("document.title") == "SGD with momentum"
+        Store(tmp_path / "runs").write("f" * 64, run(learning_rate=0.5, momentum=0.9))
+        page.until("document.querySelector('#claims')")
+        assert page.get("document.querySelector('nav a[href=\"#claims\"]').innerText") == "Claims"
         assert page.complaints() == []
 
 

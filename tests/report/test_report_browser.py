@@ -200,7 +200,8 @@ def test_the_command_of_a_card_trains_the_same_run(show, tmp_path):
     place = {"cwd": tmp_path, "check": True, "capture_output": True, "timeout": 200}
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     line = [sys.executable, "-m", "experiments.momentum_grid", "--learning_rates=0.00316", "--momenta=0.5"]
-    subprocess.run([*line, "--seeds=2", "--max_epochs=1", "--workdir=first"], env=environment, **place)
+    data = ["--image_size=10", "--classes=7,1", "--train_examples=100", "--val_examples=40"]
+    subprocess.run([*line, *data, "--seeds=2", "--max_epochs=1", "--workdir=first"], env=environment, **place)
     page = show((tmp_path / "first" / "report.html").read_text())
     page.click('#runs-table tr[data-run="1"] button')
     file = page.get("document.querySelector('#card .file').innerText").split()[-1]

@@ -147,7 +147,12 @@ async function follow() {
         const news = await answer.json();
         version = news.version;
         const page = new DOMParser().parseFromString(news.page, "text/html");
-        for (const id of ["answer", "claims", "progress"]) if (byId(id) && page.getElementById(id)) byId(id).replaceChildren(...page.getElementById(id).childNodes);
+        document.title = page.title;
+        for (const id of ["title", "links", "answer", "claims", "progress"]) {
+          const now = byId(id), then = page.getElementById(id);
+          if (now && then) now.replaceChildren(...then.childNodes);
+          else if (then) byId("figures").before(then);
+        }
         study = await load(page.getElementById("study").textContent);
         if (begun) draw();
         else begin();
