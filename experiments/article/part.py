@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.agreement import Agreement
-from jaxopt_study.analysis.best import HALVES_AGREE
+from jaxopt_study.analysis.halves import HALVES_AGREE
 from jaxopt_study.analysis.moderated import Prior
 from jaxopt_study.analysis.runs import Cell
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.guessing import WORSE, fails
+from jaxopt_study.analysis.halves import HALVES_AGREE, folds
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 from jaxopt_study.analysis.minima import (
     COST,
@@ -57,27 +58,8 @@ def best_places(candidates: Sequence[Minima]) -> list[int]:
     return sorted(place for place in order if candidates[place].is_whole and candidates[place].value == best.value)
 
 
-def folds(seeds: Sequence[int]) -> list[tuple[list[int], list[int]]]:
-    """Seeds to tell of and those that choose for them: every second one for the others; one seed for itself.
-
-    Two halves, and not each seed by all others: two sets of others share all but one seed, so that they choose alike
-    and their errors add up. Simulated for 20 equal configurations, the 95% interval of the mean then holds the truth in
-    89%, 82% and 71% with 3, 5 and 10 seeds; with two halves in 93%, 93% and 92%, without :data:`HALVES_AGREE`.
-    """
-    first, second = list(seeds[::2]), list(seeds[1::2])
-    return [(first, second), (second, first)] if second else [(first, first)]
-
-
-HALVES_AGREE = 1.36
-"""What the variance of the mean over both halves of the seeds grows by, at most, since each chooses for the other.
-
-Where both choose the same configuration its luck in either half is in both the choice and the mean. The halves' means
-are then correlated: by 0.32, 0.36, 0.34, 0.26 and 0.19 where 2, 3, 5, 10 and 20 configurations are equal (simulated),
-by 0 where one is clearly the best."""
-
-
 def held_out(configurations: Sequence[Sequence[History]], curve: str = "val_loss") -> list[History]:
-    """Of each seed the run in the configuration that is the best by other seeds, see :func:`folds`.
+    """Of each seed the run in the configuration that is the best by other seeds, see ``halves.folds``.
 
     The best of many, told by the numbers that chose it, is too good by luck, the more of them there are. These runs
     have chosen nothing about themselves: their mean is what choosing by half of the seeds leads to. With one seed

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis.best import HALVES_AGREE, folds, ranked
+from jaxopt_study.analysis.best import ranked
+from jaxopt_study.analysis.halves import HALVES_AGREE, folds
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 from jaxopt_study.analysis.minima import seed_lowest, unchosen_loss
 from jaxopt_study.history import History

@@ -12,17 +12,8 @@ from experiments.article.find import ArticleRuns
 from experiments.article.find import best as best_for_claims
 from experiments.article.tables import best_runs
 from experiments.command import terminal
-from jaxopt_study.analysis.best import (
-    HALVES_AGREE,
-    best_cell,
-    best_first,
-    best_of,
-    best_places,
-    best_run,
-    folds,
-    held_out,
-    held_out_cell,
-)
+from jaxopt_study.analysis.best import best_cell, best_first, best_of, best_places, best_run, held_out, held_out_cell
+from jaxopt_study.analysis.halves import HALVES_AGREE, folds
 from jaxopt_study.analysis.minima import seed_minima, unchosen_loss
 from jaxopt_study.analysis.runs import Runs, by_configuration
 from jaxopt_study.plots import heatmaps

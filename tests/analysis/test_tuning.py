@@ -10,7 +10,8 @@ import pytest
 from made_runs import history
 
 import jaxopt_study as js
-from jaxopt_study.analysis.best import folds, held_out
+from jaxopt_study.analysis.best import held_out
+from jaxopt_study.analysis.halves import folds
 from jaxopt_study.analysis.minima import unchosen_loss
 from jaxopt_study.analysis.tuning import chances, tuning_curves, winners
 from jaxopt_study.errors import InputError

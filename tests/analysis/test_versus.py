@@ -1,8 +1,12 @@
 """Which of two tuned rules is better: what is said holds as often as it claims, and looking often costs nothing."""
 
 import numpy as np
+import pytest
+from scipy import special
 
-from jaxopt_study.analysis.versus import versus
+from jaxopt_study.analysis.halves import folds, halves_agree
+from jaxopt_study.analysis.looking import allowed
+from jaxopt_study.analysis.versus import CHANGES, versus
 from jaxopt_study.history import CURVES, History
 
 
@@ -38,16 +42,31 @@ def test_nothing_is_said_of_fewer_than_two_seeds_and_lost_ones_are_told():
     assert lost.reason == "1 of 4 seeds have no loss that counts: a run diverged or failed"
 
 
-def test_equal_rules_are_told_apart_in_at_most_a_twentieth_of_all_studies_though_looked_at_after_every_seed():
-    rng = np.random.default_rng(5)
-    wrong, studies = 0, 400
-    for _ in range(studies):
-        losses = np.exp(rng.normal(0, 0.1, (2, 3, 6)))
-        wrong += any(
-            versus(side(losses[0, :, :seeds]), side(losses[1, :, :seeds]), 6).better is not None
-            for seeds in range(2, 7)
-        )
-    assert wrong <= 0.05 * studies + 2 * np.sqrt(0.05 * 0.95 * studies)
+def simulated(losses, most):
+    """Whether anything is told of pairs of sides ``[2, N, C, S]`` with a look after each seed, and the last p."""
+    found = np.zeros(losses.shape[1], bool)
+    for seeds in range(2, most + 1):
+        told = np.empty((2, losses.shape[1], seeds))
+        for of, choosing in folds(range(seeds)):
+            best = losses[..., choosing].mean(-1).argmin(-1)
+            told[..., of] = np.log(np.take_along_axis(losses[..., of], best[..., None, None], 2)[:, :, 0])
+        apart = told[0] - told[1]
+        error = np.sqrt(halves_agree(seeds) * apart.var(1, ddof=1) / seeds)
+        p = 2 * special.stdtr(seeds - 1, -np.abs(apart.mean(1)) / error)
+        found |= p <= allowed(seeds, most, 0.05 / CHANGES)
+    return found, p
+
+
+@pytest.mark.parametrize("configurations", [3, 5])
+def test_of_ten_thousand_pairs_of_equal_rules_a_twentieth_at_most_is_told_apart(configurations):
+    losses = np.exp(np.random.default_rng(7).normal(0, 0.1, (2, 10_000, configurations, 8)))
+    found, last = simulated(losses, 8)
+    assert found.mean() <= 0.05
+    for at in range(5):  # the simulation is what the comparison does
+        both = [side(of[at], name) for of, name in zip(losses, ("adam", "lion"), strict=True)]
+        assert versus(*both, 8).p == pytest.approx(last[at], rel=1e-6)
+        looks = [versus(*([runs[:n] for runs in of] for of in both), 8).better for n in range(2, 9)]
+        assert found[at] == any(look is not None for look in looks)
 
 
 def test_losses_that_are_not_positive_are_compared_by_their_difference():
