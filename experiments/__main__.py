@@ -9,7 +9,9 @@ from jaxopt_study.watch.terminal import lasting
 
 def questions() -> dict[str, str]:
     """The first line of each command's file, by its name: the chapters in the article's order, then the others."""
-    paths = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.py"))}
+    here = Path(__file__).parent
+    paths = {path.stem: path for path in sorted(here.glob("*.py"))}
+    paths |= {path.parent.name: path for path in sorted(here.glob("*/__main__.py"))}
     docs = {name: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for name, path in paths.items()}
     return {
         name: docs[name].partition("\n")[0]

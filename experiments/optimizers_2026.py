@@ -1,39 +1,34 @@
 """Which optimizer of today is the best one, if each may try as many configurations? (the article's question again)
 
-    python -m experiments.optimizers_2026                      # scikit-learn's digits, minutes on two cores
-    python -m experiments.optimizers_2026 --preset=article     # cats_vs_dogs at 32 x 32 pixels, 20 epochs
-    python -m experiments.optimizers_2026 --preset=article --max_epochs=60
+    python -m experiments.optimizers_2026                                # the suite's problems
+    python -m experiments.optimizers_2026 --problems=digits_cnn,digits_mlp --costs
+    python -m experiments.optimizers_2026 --problems=cats_vs_dogs_32     # the article's data at 32 x 32 pixels: hours
+    python -m experiments.optimizers_2026 --output=experiments/results/optimizers_2026     # once more the small part
 
-Twelve rules, each with the same tuning budget: five learning rates, half a decade apart, and two values of the number
-that its authors tune next, at a constant rate and, but for the schedule-free rule, with a cosine decay to zero at the
-end of the run. The figure is what tuning buys: the loss to be expected of the best of so many configurations, chosen by
-one half of the seeds and told by the other. ``--costs`` measures what a step of each rule costs over SGD's, for losses
-at equal time. Expected: a decay to zero matters more than the rule. Figure and table optimizers_2026.
+Twelve rules, each with the same tuning budget on each problem: five learning rates, half a decade apart, and two values
+of the number that its authors tune next, at a constant rate and, but for the schedule-free rule, with a cosine decay to
+zero at the end of the run. One table over the problems: geometric means of losses over AdamW's, ranks, performance
+profiles; on each problem what tuning buys: the loss to be expected of the best of so many configurations. ``--costs``
+measures what a step of each rule costs over SGD's, and judges at equal time too. Expected: a decay to zero matters more
+than the rule. README.md in the work directory is the page; experiments/results/optimizers_2026 has what came out.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from experiments.article import facts
-from experiments.command import flags
-from experiments.command.experiment import Answer, Experiment, Values
-from jaxopt_study.analysis.runs import by_rule
-from jaxopt_study.analysis.tuning import TuningCurve, tuning_curves, winners
-from jaxopt_study.grids.run import Run, product
+from experiments.suite import command
+from experiments.suite.command import Axes, Comparison
+from jaxopt_study.errors import InputError
 from jaxopt_study.identity import identity
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
 from jaxopt_study.optimizers.scalars import Scalar, Schedule, as_float32
-
-if TYPE_CHECKING:
-    from jaxopt_study.plots.picture import Picture, Source
 
 
 class Budget(NamedTuple):
@@ -100,62 +95,33 @@ def _with_cosine(base: Family, numbers: Mapping[str, Scalar], steps_per_epoch: i
     return base.make(own, steps_per_epoch)
 
 
-def make_runs(values: Values, seeds: int) -> list[Run]:
-    """Rules x rates x two values x seeds, at a constant rate, then with a decay."""
-    del values  # it has no axes of flags
+def rules(names: Sequence[str]) -> Mapping[str, Axes]:
+    """Five rates and two values of another number of each rule, at a constant rate, then with a decay.
+
+    Raises:
+        InputError: a rule is not one of these.
+    """
     add_rules()
-    constant, decayed = [], []
-    for rule, budget in BUDGETS.items():
-        rates = facts.half_decades(budget.power, budget.power + DECADES)
-        axes = {"learning_rate": rates, budget.number: budget.values}
-        constant += product(rule, axes, seeds)
-        if rule not in WITHOUT_SCHEDULE:
-            decayed += product(f"{rule}{COSINE}", axes, seeds)
-    return [*constant, *decayed]
+    decayed = [f"{rule}{COSINE}" for rule in BUDGETS if rule not in WITHOUT_SCHEDULE]
+    every = {rule: _axes(BUDGETS[rule.removesuffix(COSINE)]) for rule in (*BUDGETS, *decayed)}
+    for name in names:
+        if name not in every:
+            raise InputError("--optimizers", name, f"allowed are {', '.join(every)}")
+    return {name: every[name] for name in names or every}
 
 
-TRIES = (1, 3, 10)
-"""Configurations tried of which the table tells."""
+def _axes(budget: Budget) -> Axes:
+    rates = facts.half_decades(budget.power, budget.power + DECADES)
+    return {"learning_rate": rates, budget.number: budget.values}
 
 
-def table(source: Source) -> Answer:
-    """A row a rule, the best first: the loss to be expected after so many tries, with all of them its interval and how
-    far it is behind the best, and which rule wins."""
-    curves = _curves(source)
-    columns = (
-        "optimizer", *(f"loss_after_{tried}" for tried in TRIES), "low", "high", "behind", "behind_low", "behind_high",
-        "wins_after", "seeds",
-    )  # fmt: skip
-    first = winners(curves) if curves else []
-    rows: list[tuple[str | float | None, ...]] = []
-    for curve in sorted(curves, key=lambda curve: curve.expected[-1].value):
-        last, behind = curve.expected[-1], curve.behind[-1]
-        losses = (curve.expected[min(tried, len(curve.expected)) - 1].value for tried in TRIES)
-        wins = ", ".join(str(at + 1) for at, name in enumerate(first) if name == curve.optimizer)
-        ends = (None, None) if not behind.value else (behind.low, behind.high)
-        rows.append((curve.optimizer, *losses, last.low, last.high, behind.value, *ends, wins, last.seeds))
-    return columns, rows
+COMPARISON = Comparison("optimizers_2026", "Twelve optimizers of 2026 with equal tuning budgets", rules, "adamw")
 
 
-def _curves(source: Source) -> list[TuningCurve]:
-    return tuning_curves(by_rule([run for run in source.histories if run.status != "failed"]), source.chance)
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command."""
+    command.main(COMPARISON, argv)
 
-
-def picture(source: Source) -> Picture:
-    """The figure of what tuning buys. Raises NotDrawable: there are not two rules with two configurations each."""
-    from jaxopt_study.plots import tuning  # Matplotlib takes its time to import
-
-    return tuning.picture(source)._replace(name="optimizers_2026")
-
-
-SMALL = {"image_size": 32, "max_epochs": 20, "seeds": 3}
-EXPERIMENT = Experiment(
-    "optimizers_2026", "Optimizers of 2026 with equal tuning budgets", {}, make_runs,
-    figures=((0, picture),), table=table, presets={"article": SMALL}, own_rules=True,
-)  # fmt: skip
-
-
-main = flags.command(EXPERIMENT)
 
 if __name__ == "__main__":
     main()

@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # each named twice: only so type checkers let others import i
     from jaxopt_study.optimizers.foreign import rule as rule
     from jaxopt_study.optimizers.foreign import scheduled as scheduled
     from jaxopt_study.optimizers.wrapped import wrapped as wrapped
+    from jaxopt_study.report.problems import OverProblems as OverProblems
+    from jaxopt_study.report.problems import over_problems as over_problems
     from jaxopt_study.report.tuning import tuning_curves as tuning_curves
     from jaxopt_study.settings import Execution as Execution
     from jaxopt_study.storage.store import load_runs as load_runs
@@ -48,6 +50,7 @@ _LATER = {
     "Hyperparameter": "optimizers.family",
     "Interrupted": "engine.watcher",
     "Metric": "training.metrics",
+    "OverProblems": "report.problems",
     "Study": "api",
     "arrays": "data.arrays",
     "article_model": "models.build",
@@ -64,6 +67,7 @@ _LATER = {
     "make_study": "api",
     "max_pool": "layers.pooling",
     "nnx": "models.own:nnx_model",
+    "over_problems": "report.problems",
     "perplexity": "training.metrics",
     "rule": "optimizers.foreign",
     "scheduled": "optimizers.foreign",

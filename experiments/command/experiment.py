@@ -65,7 +65,6 @@ class Experiment(NamedTuple):
         choose: ``(finished, runs, seeds) -> runs``: the runs in the light of those finished with the same settings.
         parts: the experiments whose figures are drawn from these runs, with their values; None for all runs, whatever
             their values. The experiment itself, if None.
-        own_rules: whether the table of best runs is of its own rules, not of those that the article compares.
     """
 
     name: str
@@ -79,7 +78,6 @@ class Experiment(NamedTuple):
     presets: Mapping[str, Mapping[str, Any]] = {}
     choose: Callable[[Runs, list[Run], int], list[Run]] | None = None
     parts: Mapping[str, Values | None] | None = None
-    own_rules: bool = False
 
     def preset(self, name: str) -> Mapping[str, Any]:
         """The values of flags that are not given."""
@@ -133,7 +131,7 @@ GRIDS = (
 OPEN_QUESTIONS = ("effective_rate", "sign_descent", "nesterov_gain")
 """What the article leaves open; not of its sections."""
 
-NAMES = (*GRIDS, "compare", *OPEN_QUESTIONS, "optimizers_2026", "lr_range_test")
+NAMES = (*GRIDS, "compare", *OPEN_QUESTIONS, "lr_range_test")
 
 
 @functools.cache
@@ -172,11 +170,6 @@ def question(names: Iterable[str]) -> str:
     name = known[0] if len(known) == 1 else "replicate" if set(known) > set(GRIDS) else ""
     text = importlib.import_module(f"experiments.{name}").__doc__ if name else ""
     return (text or "").splitlines()[0].split(" (")[0] if text else ""
-
-
-def has_own_rules(name: str) -> bool:
-    """Whether an experiment's table of best runs is of its own rules."""
-    return name in NAMES and chapters()[name].own_rules
 
 
 def pictures(

@@ -30,10 +30,7 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         machine.tell_of(results.histories, results.chance, best, None, output)
         return
     judgements = judge(experiment.claims(), results.runs)
-    own_rules = bool(results.drawn) and all(experiment.has_own_rules(name) for name in results.drawn)
-    best_runs = (
-        tables.best_configurations(results.histories, results.chance) if own_rules else article.best_runs(results.runs)
-    )
+    best_runs = article.best_runs(results.runs)
     saved, notes = draw(results, output / "figures")
     if results.foreign:
         notes.append(f"{results.foreign} runs of other settings in the work directory are left out.")

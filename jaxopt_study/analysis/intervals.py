@@ -109,6 +109,48 @@ def seed_mean(
     return Mean(float(sample.mean()), math.sqrt(inflation * variance), dof, len(sample), step, method, agreement)
 
 
+class Sample(NamedTuple):
+    """Finite values of seeds that share nothing with those of other samples.
+
+    Attributes:
+        values: one a seed, ``[S]``.
+        inflation: what the variance of their mean is times that of as many independent values.
+        prior: of their variance.
+    """
+
+    values: np.ndarray
+    inflation: float = 1.0
+    prior: Prior | None = None
+
+
+def stratified_mean(samples: Sequence[Sample], step: float = 0.0) -> Mean | None:
+    """Mean of the means of samples, such as the seeds of each problem; None as in :func:`seed_mean`.
+
+    Its variance is the sum of those of the samples' means over the square of their number, with the degrees of freedom
+    of F. E. Satterthwaite, "An approximate distribution of estimates of variance components", 1946 (Welch's, of two
+    samples). ``step`` is of a measure on a grid.
+    """
+    if min((len(one.values) for one in samples), default=0) < 2:
+        return None
+    known = [_variance(one) for one in samples]
+    variances, free = (np.array(of) for of in zip(*known, strict=True))
+    total, count = float(variances.sum()), sum(len(one.values) for one in samples)
+    if total <= 0 and step <= 0:
+        return None
+    dof = total**2 / float((np.square(variances) / free).sum()) if total > 0 else float(free.sum())
+    error = math.sqrt(total) / len(samples)
+    centre = float(np.mean([one.values.mean() for one in samples]))
+    method = MODERATED if any(one.prior for one in samples) else STUDENT
+    return Mean(centre, error * math.sqrt(count), dof, count, step, method)
+
+
+def _variance(sample: Sample) -> tuple[float, float]:
+    """Of the mean of a sample, and its degrees of freedom."""
+    spread = 0.0 if no_spread(sample.values) else float(sample.values.var(ddof=1))
+    variance, dof = moderate(spread, len(sample.values) - 1, sample.prior)
+    return sample.inflation * variance / len(sample.values), dof
+
+
 def seed_estimate(
     values: ArrayLike,
     *,
@@ -130,7 +172,7 @@ def seed_estimate(
         positive: of losses and epochs: the interval is made of relative errors, so that it does not reach below 0.
         no_interval: why none is to be given.
         inflation: what the variance of the mean is times that of as many independent values, see
-            :data:`jaxopt_study.analysis.best.HALVES_AGREE`.
+            :data:`jaxopt_study.analysis.halves.HALVES_AGREE`.
     """
     sample = np.asarray(values, np.float64)
     finite = sample[np.isfinite(sample)]

@@ -189,5 +189,5 @@ def test_the_list_of_experiments_has_each_with_its_question(capsys):
     listing.main()
     told = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in told][: len(catalogue.NAMES)] == [f"experiments.{n}" for n in catalogue.NAMES]
-    assert len(told) == len(catalogue.NAMES) + 4  # branching, publish, replicate, report
+    assert len(told) == len(catalogue.NAMES) + 5  # branching, optimizers_2026, replicate, report, suite
     assert all("?" in line for line in told[: len(catalogue.NAMES)])

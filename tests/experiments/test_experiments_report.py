@@ -9,7 +9,8 @@ import sys
 import commands
 import pytest
 
-from experiments import adam_betas, momentum_grid, nesterov_grid, publish, report
+from experiments import adam_betas, momentum_grid, nesterov_grid, report
+from experiments.results import publish
 
 GRID = ("--learning_rates=0.01", "--momenta=0,0.9")
 

@@ -1,7 +1,7 @@
 """The small part of a study's results, to be kept beside the code: runs, tables, figures, settings, a page to read.
 
-    python -m experiments.publish --workdir=W --output=experiments/results/NAME
-    python -m experiments.publish --workdir=W --output=experiments/results/NAME --weights
+    python -m experiments.results.publish --workdir=W --output=experiments/results/NAME
+    python -m experiments.results.publish --workdir=W --output=experiments/results/NAME --weights
     python -m experiments.report --workdir=experiments/results/NAME --output=workdir/again
 
 Copies the finished runs, makes everything again from them (as experiments.report does) and keeps the tables as CSV and
@@ -146,7 +146,7 @@ def facts(origins: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) 
             f"{stats.get('seconds', 0) / 60:.0f} minutes on {len(devices)} x {device} "
             f"({stats.get('examples_per_second', 0):,.0f} examples a second, goodput {stats.get('goodput', 0):.3f}); "
             f"jax {versions.get('jax')}, flax {versions.get('flax')}, optax {versions.get('optax')}.",
-            f"Made from the runs in `{folder.name}` by `python -m experiments.publish`.",
+            f"Made from the runs in `{folder.name}` by `python -m experiments.results.publish`.",
         ]
     return lines
 
