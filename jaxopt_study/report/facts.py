@@ -98,11 +98,29 @@ def answers(best: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     A configuration with a run that diverged comes after all others: it is the best only where there is no other.
     """
 
-    def place(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
-        lost = wording.empty(row["val_loss"])
-        return lost, "diverged" in (row["note"] or ""), math.inf if lost else row["val_loss"]
+    texts = [{"rule": str(row["optimizer"]), "text": _answer(row)} for row in sorted(best, key=_place)]
+    if texts:  # what the numbers are of is said once
+        texts[0]["text"] = texts[0]["text"].replace("gets to ", "gets to a validation loss of ", 1)
+    return texts
 
-    return [{"rule": str(row["optimizer"]), "text": _answer(row)} for row in sorted(best, key=place)]
+
+def intervals(best: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For a picture, what has a loss of the same rows, in the same order: rule, value, low and high, perhaps None."""
+    rows = [
+        (row["optimizer"], *(_finite(row[name]) for name in ("val_loss", "val_low", "val_high")))
+        for row in sorted(best, key=_place)
+    ]
+    told = [dict(zip(("rule", "value", "low", "high"), row, strict=True)) for row in rows]
+    return [one for one in told if one["value"] is not None]
+
+
+def _finite(value: Any) -> float | None:
+    return None if wording.empty(value) or not math.isfinite(value) else float(value)
+
+
+def _place(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
+    lost = wording.empty(row["val_loss"])
+    return lost, "diverged" in (row["note"] or ""), math.inf if lost else row["val_loss"]
 
 
 def _answer(row: Mapping[str, Any]) -> str:

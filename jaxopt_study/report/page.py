@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.report import wording
 from jaxopt_study.report.data import to_json
-from jaxopt_study.report.facts import NOT_RUN, SILENT, VERDICTS, Origin, Reference, answers, facts, verdict_line
+from jaxopt_study.report.facts import (
+    NOT_RUN,
+    SILENT,
+    VERDICTS,
+    Origin,
+    Reference,
+    answers,
+    facts,
+    intervals,
+    verdict_line,
+)
 from jaxopt_study.report.libraries import LIBRARIES, PLOT_STYLE, policy_hash
 from jaxopt_study.report.tables import Table, to_html
 
@@ -107,7 +117,7 @@ def render(
         policy=_policy([*(one.source for one in LIBRARIES), script], [style, PLOT_STYLE], live=live),
         live=live,
         progress=progress,
-        data=to_json(data),
+        data=to_json({**data, "best": intervals(tried)}),
         reference=reference,
         beside=reference is not None and f"{reference.name}_val_loss" in best_runs.columns,
         answers=answers(tried),

@@ -14,7 +14,7 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--disable-extensions", "--mute-audio", "--hide-scrollbars",
     "--remote-debugging-pipe",
 )  # fmt: skip
-SECONDS = 20
+SECONDS = 60
 KEYS = {
     "Tab": (9, ""), "Enter": (13, "\r"), "Escape": (27, ""), " ": (32, " "), "ArrowLeft": (37, ""), "ArrowUp": (38, ""),
     "ArrowRight": (39, ""), "ArrowDown": (40, ""),

@@ -66,7 +66,10 @@ def test_the_first_screen_says_whether_the_article_holds():
 
 def test_the_lowest_loss_is_told_with_its_interval_and_its_configuration():
     page = text(render(**content(runs())))
-    assert re.search(r"SGD gets to 0\.2\d+ \([\d.]+ to [\d.]+, 95% interval, 2 seeds\) at learning_rate 0.001", page)
+    assert re.search(
+        r"SGD gets to a validation loss of 0\.2\d+ \([\d.]+ to [\d.]+, 95% interval, 2 seeds\) at learning_rate 0.001",
+        page,
+    )
     assert page.index("SGD gets to") < page.index("Adam ")
 
 

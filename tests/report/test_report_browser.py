@@ -340,3 +340,36 @@ def test_a_page_without_runs_opens(show):
     page = show(render(**content()))
     assert page.get("document.querySelector('#explore').hidden")
     assert "There are no runs" in page.get("document.body.innerText")
+
+
+def test_the_best_of_each_optimizer_stand_in_a_picture_with_the_intervals_of_the_table(show):
+    page = show(render(**content(runs(), data=study_data(runs(), math.log(2)))))
+    best = page.get("JSON.parse(document.querySelector('#study').textContent).best")
+    assert [one["rule"] for one in best] == ["SGD"]  # Adam diverged, so that it has none
+    assert page.get("document.querySelectorAll('#best-picture svg').length") == 0  # of one there is nothing to compare
+    both = [*runs(), *(run("adam", seed=s, learning_rate=0.01, b1=0.9, b2=0.999, eps=1e-7, low=0.4) for s in range(3))]
+    page = show(render(**content(both, data=study_data(both, math.log(2)))))
+    rows = page.get("[...document.querySelectorAll('.cards tbody tr')].map((row) => row.innerText)")
+    best = page.get("JSON.parse(document.querySelector('#study').textContent).best")
+    assert [one["rule"] for one in best] == ["SGD", "Adam"]
+    for one, row in zip(best, rows, strict=True):
+        assert f"{one['value']:.4f}" in row
+        assert f"{one['low']:.4f} to {one['high']:.4f}" in row
+    assert page.get("document.querySelectorAll('#best-picture svg circle').length") == 2
+
+
+def test_what_is_printed_is_whole_and_what_was_opened_for_it_is_shut_again(show, figures):
+    page = show(render(**content([*runs(), *everything(3)], figures=figures)))
+    opened = "document.querySelectorAll('#claims details[open], #figures details[open], .part[open]').length"
+    page.get("dispatchEvent(new Event('beforeprint'))")
+    assert page.get(f"{opened} === document.querySelectorAll('#claims details, #figures details, .part').length")
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.call("Emulation.setDeviceMetricsOverride", width=680, height=960, deviceScaleFactor=1, mobile=False)
+    wide = "[...document.querySelectorAll('main table, main svg, main img, main p')].filter((one) => one.offsetParent"
+    assert (
+        page.get(f"{wide} && one.getBoundingClientRect().right > 681).map((one) => one.outerHTML.slice(0, 80))") == []
+    )
+    breaks = "[...document.querySelectorAll('.cell b')].map((one) => one.getClientRects().length)"
+    assert set(page.get(breaks)) == {1}
+    page.get("dispatchEvent(new Event('afterprint'))")
+    assert page.get(opened) == 0

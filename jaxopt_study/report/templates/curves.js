@@ -51,9 +51,13 @@ function curvePicture(bands, width, height) {
   return [picture, cutNote(hidden), behind(`${measure.title} at each epoch, means over seeds`, ["epoch", ...bands.map(({ one }) => one.name)], rows)];
 }
 
+const isAlike = (ones) => new Set(ones.map((one) => one.rule)).size === 1;
+/** Names of configurations; of one rule their numbers. */
+const naming = (ones) => (one) => (isAlike(ones) && one.numbers ? one.numbers : one.name);
+
 /** What is shown, with its value at an epoch that is read off, else its best. */
 function legend(bands) {
-  const alike = new Set(bands.map(({ one }) => one.rule)).size === 1, named = (one) => (alike && one.numbers ? one.numbers : one.name);
+  const ones = bands.map(({ one }) => one), alike = isAlike(ones), named = naming(ones);
   const measure = study.measure(state.measure), last = study.epochs.length - 1;
   const slider = make("input", { type: "range", id: "epoch", min: 0, max: last, value: read == null ? last : study.epochs.indexOf(read), oninput: (event) => { read = study.epochs[event.target.value]; readAt(read); } });
   const rows = bands.map(({ one }) => {
@@ -86,7 +90,8 @@ function readAt(epoch) {
 // ---- Two beside each other
 
 function sides() {
-  return pinned().flatMap((one) => [{ id: one.id, name: one.name, one, runs: one.runs }, ...one.runs.map((run) => ({ id: `${one.id}#${study.runs.seed[run]}#${study.runs.data_seed?.[run] ?? ""}`, name: `${one.name}, seed ${study.runs.seed[run]}`, one, runs: [run] }))]);
+  const named = naming(pinned());
+  return pinned().flatMap((one) => [{ id: one.id, name: named(one), one, runs: one.runs }, ...one.runs.map((run) => ({ id: `${one.id}#${study.runs.seed[run]}#${study.runs.data_seed?.[run] ?? ""}`, name: `${named(one)}, seed ${study.runs.seed[run]}`, one, runs: [run] }))]);
 }
 
 /** The mean difference of two, paired by seed, with Student's 95% interval; without one for a single pair. */
@@ -107,18 +112,18 @@ const differs = (told, measure) => Number.isNaN(told.mean) ? "no pair of values"
 
 function drawCompare() {
   const all = sides(), place = byId("compare");
-  byId("compare-box").hidden = all.length < 2;
-  if (all.length < 2) return;
-  const two = pinned(), a = all.find((side) => side.id === state.a) ?? all[0];
-  const b = all.find((side) => side.id === state.b) ?? all.find((side) => side.id === (two[1] ?? two[0]).id);
+  byId("compare-box").hidden = all.length < 3; // a configuration of one seed is itself and its run
+  if (all.length < 3) return;
+  const two = pinned(), usual = two.length > 1 ? two.map((one) => all.find((side) => side.id === one.id)) : all.slice(1);
+  const [a, b] = [state.a, state.b].map((id, at) => all.find((side) => side.id === id) ?? usual[at]);
   for (const [id, side] of [["a", a], ["b", b]]) {
     byId(id).replaceChildren(...all.map((each) => make("option", { value: each.id, selected: each.id === side.id }, each.name)));
   }
   const measure = study.measure(state.measure), at = (name) => (run) => study.score(name, run, state.last);
   const gaps = study.epochs.map((epoch, e) => ({ epoch, ...difference(a, b, (run) => study.curve(state.measure, run)[e]) })).filter((row) => Number.isFinite(row.mean));
   const picture = gaps.length ? plot({
-    width: widthOf(place), height: 220, marginLeft: 60, marginBottom: 40, marginTop: 26, ariaLabel: `Difference in ${measure.title} over the epochs`,
-    x: { label: "epoch \u2192", domain: [1, Math.max(study.epochs.at(-1), 2)], ticks: 8, tickFormat: "d" }, y: { label: `\u2191 ${measure.title}, second minus first`, grid: true, domain: gapDomain(gaps) },
+    width: Math.max(280, Math.min(widthOf(place), innerWidth > 960 ? (place.clientWidth - 32) / 2 : 1200)), height: 260, marginLeft: 60, marginBottom: 40, marginTop: 26, ariaLabel: `Difference in ${measure.title} over the epochs`,
+    x: { label: "epoch \u2192", domain: [1, Math.max(study.epochs.at(-1), 2)], ticks: Math.min(study.epochs.at(-1), 8), tickFormat: "d" }, y: { label: `\u2191 ${measure.title}, second minus first`, grid: true, domain: gapDomain(gaps) },
     marks: [Plot.ruleY([0], { stroke: "currentColor" }), Plot.areaY(gaps.filter((row) => Number.isFinite(row.low)), { x: "epoch", y1: "low", y2: "high", fill: "var(--c0)", fillOpacity: 0.18, clip: true }), Plot.lineY(gaps, { x: "epoch", y: "mean", stroke: "var(--c0)", strokeWidth: 2, clip: true })],
   }) : make("p", { class: "none" }, "They share no seed.");
   const value = (side, name) => show(d3.mean(side.runs.map(at(name)).filter(Number.isFinite)), study.measure(name));

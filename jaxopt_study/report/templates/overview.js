@@ -74,7 +74,7 @@ function cell(one, shade, star) {
   const range = said || (told.seeds > 1 ? `${short(told.low, measure)}–${short(told.high, measure)}` : "");
   const number = known ? short(told.mean, measure) : "\u2715", words = `${one.name}: ${number} ${range}${star ? ", the best" : ""}`;
   const button = make("button", { class: known ? "cell" : "cell lost", ...listens(one), "aria-label": words, title: words },
-    make("b", {}, number, star ? make("span", { "aria-hidden": "true" }, " \u2605") : null), make("small", {}, range));
+    make("b", {}, number, star ? make("span", { "aria-hidden": "true" }, " \u2605") : null), " ", make("small", {}, range));
   if (known) {
     const back = shade(told.mean);
     button.style.backgroundColor = back.formatHex();

@@ -64,7 +64,7 @@ const options = (id, entries, value) => byId(id).replaceChildren(...entries.map(
 function drawControls() {
   const rules = chosenRules(), varied = [...new Set(rules.flatMap((rule) => rule.varied))], titled = varied.map((p) => [study.parameters[p].name, study.parameters[p].title]);
   options("measure", study.measures.map((one) => [one.name, one.title]), state.measure);
-  options("last", [["", "at its best"], ["1", "in the last epoch"]], state.last);
+  options("last", [["", "at its best"], ["1", "last epoch"]], state.last);
   const [x, y] = axes(d3.greatest(rules, (rule) => rule.varied.length)), nameOf = (p) => study.parameters[p]?.name ?? "";
   options("x", titled, nameOf(x));
   options("y", [["-", "none"], ...titled], y == null ? "-" : nameOf(y));
@@ -94,7 +94,29 @@ function drawControls() {
   if (open) [...byId("ranges").querySelectorAll("select")].find((one) => one.ariaLabel === open)?.focus();
 }
 
+/** The best of each optimizer with its interval, beside the answer; the table below it has the same numbers. */
+function drawBest() {
+  const place = byId("best-picture"), all = study.best.map((one, at) => ({ ...one, at }));
+  if (!place || all.length < 2) return;
+  const values = all.map((one) => one.value), ends = all.flatMap((one) => [one.low, one.high]).filter((end) => end != null);
+  const low = Math.max(d3.min([...values, ...ends]), d3.min(values) / 2), high = Math.min(d3.max([...values, ...ends]), 2 * d3.max(values));
+  const log = low > 0 && high > 4 * low, measure = study.measure("val_loss");
+  const name = (at) => (all[at].rule.length > 20 ? `${all[at].rule.slice(0, 19)}\u2026` : all[at].rule);
+  const tone = (one) => (one.at ? "var(--muted)" : "var(--c0)");
+  place.replaceChildren(plot({
+    width: widthOf(place), height: 64 + 28 * all.length, marginLeft: 18 + 7.6 * d3.max(all, (one) => name(one.at).length), marginRight: 52, marginBottom: 38, marginTop: 8,
+    ariaLabel: `The best of each optimizer: ${measure.title} with 95% intervals, as in the table below`,
+    x: { type: log ? "log" : "linear", domain: [low, high], nice: !log, grid: true, label: `${measure.title}${measure.unit ? ` (${measure.unit})` : ""}, 95% interval \u2192`, ticks: log ? logTicks(low, high) : 4, tickFormat: (value) => tick(value, measure) },
+    y: { type: "point", padding: 0.7, domain: all.map((one) => one.at), label: null, tickSize: 0, tickFormat: name },
+    marks: [
+      Plot.ruleY(all.filter((one) => one.low != null), { y: "at", x1: "low", x2: "high", stroke: tone, strokeWidth: 7, strokeOpacity: 0.28, clip: true }),
+      Plot.dot(all, { x: "value", y: "at", fill: tone, r: 5.5 }), Plot.text(all, { x: high, y: "at", text: (one) => short(one.value, measure), textAnchor: "start", dx: 8, fill: tone, fontWeight: 600 }),
+    ],
+  }));
+}
+
 function draw() {
+  drawBest();
   filter();
   drawControls();
   drawOverview();
@@ -119,7 +141,9 @@ function listen() {
     event.target.focus();
   });
   window.addEventListener("hashchange", () => { if (location.hash.startsWith("#view?")) { fromAddress(); draw(); } else openTarget(); });
-  window.addEventListener("beforeprint", () => { for (const each of document.querySelectorAll("#claims details, #figures details")) each.open = true; });
+  let shut = [];
+  window.addEventListener("beforeprint", () => { shut = [...document.querySelectorAll("#claims details, #figures details, .part")].filter((each) => !each.open); for (const each of shut) each.open = true; });
+  window.addEventListener("afterprint", () => { for (const each of shut) each.open = false; });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   let width = innerWidth;
   window.addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; clearTimeout(waiting); waiting = setTimeout(draw, 150); } });
@@ -166,17 +190,15 @@ async function follow() {
 
 let begun = false;
 
-/** Once there are runs: what the address says of them, and else the best few. */
+/** Once there are runs: what the address says of them, and else the best of each rule, or the best few of the one. */
 function begin() {
   if (begun || !study.runs.of.length) return;
   begun = true;
   const given = fromAddress();
-  const best = d3.least(study.configurations, (one) => one.rank);
+  const ranked = d3.sort(study.configurations, (one) => one.rank), varied = study.rules.filter((rule) => rule.varied.length).flatMap((rule) => rule.of);
+  const best = ranked.find((one) => varied.includes(one)) ?? ranked[0], several = ranked.filter((one) => one.best && one.usable).slice(0, COLOURS);
   if (best && !state.rules) state.rules = best.rule;
-  if (best && !given) {
-    const rule = study.rules.find((one) => one.name === best.rule);
-    state.pins = d3.sort(rule.of.filter((one) => one.usable), (one) => one.rank).slice(0, 4).map((one) => one.id).join("|");
-  }
+  if (best && !given) state.pins = (several.length > 1 ? several : ranked.filter((one) => one.usable && one.rule === best.rule).slice(0, 4)).map((one) => one.id).join("|");
   byId("explore").hidden = byId("runs").hidden = byId("copy-box").hidden = false;
   listen();
   draw();

@@ -53,7 +53,6 @@ async function load(text) {
     const numbers = data.parameters.map((p, at) => (one.values[at] < 0 ? "" : `${p.title} ${p.name} ${p.texts[one.values[at]]}`));
     return [one.title, one.rule, ...numbers, `seed ${data.runs.seed[run]}`, data.runs.status[run]].join(" ").toLowerCase();
   });
-  data.titled = data.configurations.map((one) => one.name);
   return data;
 }
 
