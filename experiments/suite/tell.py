@@ -101,6 +101,8 @@ def told(studies: Mapping[str, "Study"]) -> str:
             f"- `{name}`: {PROBLEMS[name].about}; {len(study.histories)} runs of {study.settings.max_epochs} epochs"
             f"{seconds} on {len(config.get('devices', []))} x {processor}."
         )
+    if others := [name for name in PROBLEMS if name not in studies]:
+        lines.append(f"- Not trained here: {', '.join(f'`{name}`' for name in others)}.")
     versions: Mapping[str, Any] = config.get("versions", {})
     lines.append("- " + ", ".join(f"{package} {version}" for package, version in versions.items()) + ".")
     return "\n".join(lines)

@@ -161,15 +161,21 @@ def standings(problems: Sequence[Problem], rules: Sequence[str], reference: str)
     found = []
     for at in order:
         rank = over([Sample(problem.ranks[at], problem.inflation) for problem in problems], step=1.0)
-        ratio, behind = (over([p.log_ratio(at, other) for p in problems]) for other in (anchor, lead))
+        ratio, behind = (_over_other(problems, at, other) for other in (anchor, lead))
         verdict = ("among the best" if near else "best") if at == lead else "among the best" if at in near else "behind"
         found.append(
             Standing(
-                rules[at], _clipped(rank, 1.0, len(rules)), _exp(ratio), _exp(behind), p_values.get(at, math.nan),
+                rules[at], _clipped(rank, 1.0, len(rules)), ratio, behind, p_values.get(at, math.nan),
                 verdict if known else "",
             )
         )  # fmt: skip
     return found
+
+
+def _over_other(problems: Sequence[Problem], rule: int, other: int) -> Estimate:
+    """The geometric mean of a rule's losses over another's; of itself 1, without an interval."""
+    found = over([problem.log_ratio(rule, other) for problem in problems])
+    return _exp(found._replace(low=math.nan, high=math.nan) if rule == other else found)
 
 
 def _adjusted(mean: Mean, pairs: int) -> float:

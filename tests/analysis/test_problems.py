@@ -53,6 +53,7 @@ def test_ranks_geometric_means_and_lowest_shares_are_those_counted_by_hand():
     assert found["c"]["loss_ratio"] == pytest.approx(of_c)
     assert [found[rule]["lowest"] for rule in "abc"] == [0.5, 0.5, 0.25]  # the tie of a and c counts for both
     assert {row["seeds"] for row in found.values()} == {row["problems"] for row in found.values()} == {2}
+    assert next(one for one in js.over_problems({"one": ONE}).standings if one.optimizer == "a").behind.value == 1
     of_a = rows(js.over_problems({"one": ONE, "two": TWO}, reference="c"))["a"]
     assert of_a["loss_ratio"] == pytest.approx(1 / of_c)
 

@@ -43,6 +43,7 @@ def test_the_command_leaves_a_verdict_with_tables_figures_and_a_page(trained, ca
         assert f"figures/{figure}.png" in page
         assert (trained / "figures" / f"{figure}.png").exists()
     assert "8 runs of 3 epochs" in page
+    assert "Not trained here: `digits_cnn`, `digits_mlp`, `characters`, `cats_vs_dogs_32`" in page
     assert "At equal time" not in page  # no cost was measured
 
 
