@@ -66,6 +66,7 @@ def make_study(
     matmul_precision: str = Settings.matmul_precision,
     test_share: float = Settings.test_share,
     sharpness: bool = Settings.sharpness,
+    sharpness_every: int | None = Settings.sharpness_every,
     workdir: str | Path = "workdir",
     execution: Execution | None = None,
     slots: int | None = Execution.slots,
@@ -105,7 +106,7 @@ def make_study(
         batch_size: training examples a step; several are an axis, each compiled by itself.
         max_epochs, patience, data_seed, stop_on_nonfinite, halving: see :class:`~jaxopt_study.settings.Settings`; the
             seed is also that of the split of digits and folders.
-        diagnostics, matmul_precision, test_share, sharpness: likewise.
+        diagnostics, matmul_precision, test_share, sharpness, sharpness_every: likewise.
         data_seeds: so many orders of the examples, of the seeds from ``data_seed`` on, and for data that are split here
             (digits, folders) so many splits: every configuration is trained with each, and ``data``, if it is a
             function, called with ``split_seed``. A run is that of a study with its data seed alone.
@@ -138,7 +139,7 @@ def make_study(
         check_whole("batch_size", size, 1)
     settings = Settings(
         sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
-        stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share, sharpness,
+        stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share, sharpness, sharpness_every,
     )  # fmt: skip
     said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights, max_minutes, until, max_seeds)
     if execution is not None and said != Execution():

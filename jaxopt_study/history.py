@@ -24,9 +24,17 @@ TEST_CURVES = ("test_loss", "test_accuracy")
 """Of runs with a part of the validation split held back for testing; see ``settings.Settings.test_share``."""
 OPTIONAL_CURVES = (*TEST_CURVES, "sharpness")
 """Of runs of which they were asked for; they come after ``CURVES``, in this order, and before metrics of the user's
-own, see ``training.metrics``."""
+own, see ``training.metrics``. The sharpness is NaN after epochs in which it was not measured."""
 MOMENTUM_RULES = ("momentum", "momentum_ema", "nesterov")
 """Rules with a velocity; at momentum 0 their updates are those of plain SGD, bit for bit."""
+
+
+_SEED_BITS = 32
+
+
+def order_of(replicate: int) -> int:
+    """The seed of the order of the data in a :attr:`History.replicate`; 0 where the study has but one."""
+    return replicate >> _SEED_BITS
 
 
 def plain_name(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple[str, dict[str, float]]:

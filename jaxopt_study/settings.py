@@ -94,7 +94,9 @@ class Settings:
             for products alone: convolutions that a network leaves to XLA are in the device's default.
         test_share: of the validation examples, held back and only measured: neither stopping nor choosing sees them.
             The same for every run; see ``data.dataset.held_back``.
-        sharpness: measure the largest eigenvalue of the Hessian after each epoch; see ``training.sharpness``.
+        sharpness: measure the largest eigenvalue of the Hessian after epochs; see ``training.sharpness``.
+        sharpness_every: epochs from one measurement to the next, the first after the first; None is as many as cost
+            under 5% of the training steps.
 
     Raises:
         InputError: a value is not allowed.
@@ -110,12 +112,15 @@ class Settings:
     matmul_precision: str = "float32"
     test_share: float = 0.0
     sharpness: bool = False
+    sharpness_every: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_epochs", "patience"):
             check_whole(name, getattr(self, name), 1)
         check_whole("data_seed", self.data_seed, 0, 2**63 - 1)
-        _check_fields(self, {"halving": 2})
+        _check_fields(self, {"halving": 2, "sharpness_every": 1})
+        if self.sharpness_every is not None and not self.sharpness:
+            raise InputError("--sharpness_every", self.sharpness_every, "allowed with --sharpness only")
         _check_one_of("matmul_precision", self.matmul_precision, PRECISIONS)
         share = self.test_share
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share < 1:
@@ -131,6 +136,8 @@ class Settings:
             del found["test_share"]
         if not self.sharpness:
             del found["sharpness"]
+        if self.sharpness_every is None:
+            del found["sharpness_every"]
         return found
 
 

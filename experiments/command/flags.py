@@ -74,8 +74,10 @@ def define(experiment: Experiment) -> None:
     choice("activations", "float32", ["float32", "bfloat16"], types)
     choice("kernels", "auto", ["auto", "fast", "cuda", "plain"], "This project's layers or Flax's own.")
     switch("diagnostics", Settings.diagnostics, "Measure oscillation, update size, distance and norms.")
-    largest = "Measure the largest eigenvalue of the Hessian after each epoch, and set it beside what a rule bears."
+    largest = "Measure the largest eigenvalue of the Hessian after epochs, and set it beside what a rule bears."
     switch("sharpness", Settings.sharpness, largest)
+    apart = "Epochs from one measurement of --sharpness to the next; if not given, as many as cost 5% of the steps."
+    whole("sharpness_every", None, apart, 1)
     ends = "End a run when its loss is not finite; otherwise it runs out its patience as in Keras."
     switch("stop_on_nonfinite", Settings.stop_on_nonfinite, ends)
     minutes = "Minutes between checkpoints, above 0."

@@ -41,6 +41,7 @@ from jaxopt_study.storage.store import Store
 from jaxopt_study.training.metrics import TEST
 from jaxopt_study.training.objective import Objective
 from jaxopt_study.training.rules import Rules
+from jaxopt_study.training.sharpness import every
 from jaxopt_study.training.step import STRATEGIES, Program
 
 # On CPU 32 and 64 were level and 128 to 512 slower (16 runs, 32 pixels). On a GPU more would take more memory than the
@@ -388,7 +389,7 @@ class Trainer:
             steps=steps,
             strategy=STRATEGIES[strategy],
             precision=devices.precision(self.settings.matmul_precision, jax.default_backend()),
-            sharpness=self.settings.sharpness,
+            sharpness=every(self.settings, steps),
             metrics=tuple(self.objective.metrics.items()),
             monitor=self.objective.monitor,
             maximize=self.objective.mode == "max",

@@ -89,7 +89,8 @@ def lines(
                 style.guessing_line(panel, chance)
             for runs in rest:
                 mean = band([h for h in runs if h.status != "diverged"], metric).mean
-                panel.plot(np.arange(1, len(mean) + 1), mean, color="#b8b8b8", linewidth=0.6, zorder=0.5)
+                epochs = _measured(mean)
+                panel.plot(epochs, mean[epochs - 1], color="#b8b8b8", linewidth=0.6, zorder=0.5)
             for event in events:
                 panel.axvline(event, color=style.MUTED, linewidth=0.7, linestyle=":", zorder=0)
         style.legend(figure, axes[-1], legend)
@@ -125,7 +126,8 @@ def _label(name: str, members: Sequence[History], chance: float) -> str:
 
 
 def _line(axes: Axes, one: Band, look: style.Look, label: str, place: tuple[int, int]) -> None:
-    epochs = np.arange(1, len(one.mean) + 1)
+    epochs = _measured(one.mean)
+    one = Band(*(curve[epochs - 1] for curve in one))
     every = max(1, len(epochs) // 8)
     whole = np.where(one.complete, one.mean, np.nan)
     marks = (place[0] * every // place[1], every)
@@ -140,17 +142,23 @@ def _line(axes: Axes, one: Band, look: style.Look, label: str, place: tuple[int,
         axes.fill_between(epochs, one.low, one.high, color=look.color, alpha=0.16, linewidth=0)
 
 
+def _measured(curve: np.ndarray) -> np.ndarray:
+    """The epochs with a value: a line goes on over those without, in which nothing was measured."""
+    return np.flatnonzero(np.isfinite(curve)) + 1
+
+
 def _lost(axes: Axes, history: History, metric: str, look: style.Look, height: float) -> np.ndarray:
     """Draws a run that diverged by itself, and a cross at ``height``; returns what was drawn."""
     values = np.asarray(history.curves.get(metric, ()), np.float64)
-    values = np.where(np.isfinite(values), values, np.nan)
-    axes.plot(np.arange(1, len(values) + 1), values, linewidth=0.6, **look._replace(marker="")._asdict())
+    epochs = _measured(values)
+    kept: np.ndarray = values[epochs - 1]
+    axes.plot(epochs, kept, linewidth=0.6, **look._replace(marker="")._asdict())
     if history.diverged_epoch:
         axes.plot(
             [history.diverged_epoch], [height], "x", color=look.color, markersize=6, markeredgewidth=1.8,
             transform=axes.get_xaxis_transform(), clip_on=False, zorder=5,
         )  # fmt: skip
-    return values
+    return kept
 
 
 def _limits(axes: Axes, of_panel: np.ndarray, shared: np.ndarray, ceiling: float, *, may_be_log: bool) -> None:

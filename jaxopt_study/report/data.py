@@ -185,6 +185,8 @@ def _scores(runs: Sequence[History], names: Sequence[str]) -> np.ndarray:
                 continue
             curve = run.curves[name]
             epoch = minima.minimum(curve).epoch if name.endswith("_loss") else best
+            if name == "sharpness":  # as it was measured last
+                curve = curve[np.maximum.accumulate(np.isfinite(curve) * np.arange(len(curve)))]
             scores[0, number, at] = curve[epoch - 1] if epoch else np.nan
             scores[1, number, at] = curve[-1]
     return scores

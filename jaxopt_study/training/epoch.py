@@ -237,8 +237,8 @@ def conclude(
         )
         return state, row
 
-    columns = len(CURVES) + len(TEST_CURVES) * (len(parts) - 1) + program.sharpness + len(program.metrics) * len(parts)
-    end = (progress.state, jnp.zeros(columns, jnp.float32))
+    more = len(TEST_CURVES) * (len(parts) - 1) + bool(program.sharpness) + len(program.metrics) * len(parts)
+    end = (progress.state, jnp.zeros(len(CURVES) + more, jnp.float32))
     state, row = end_of_run(running, end, running, start, others, progress.sums, parts, sharpness, limits)
     return state, EpochReport(running, state.status, row)
 

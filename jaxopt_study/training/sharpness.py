@@ -1,4 +1,4 @@
-"""How sharply the loss bends where a run is: the largest eigenvalue of the Hessian, once an epoch.
+"""How sharply the loss bends where a run is: the largest eigenvalue of the Hessian, after every so many epochs.
 
 It is that of the training loss of one fixed batch, the first, with one fixed mask of dropout and batch norm by the
 batch's statistics. Of a rule with a preconditioner ``P`` it is that of ``P^-1/2 H P^-1/2``, see
@@ -9,6 +9,7 @@ Gradient descent on neural networks typically occurs at the edge of stability, 2
 what it may be with other rules: :mod:`jaxopt_study.analysis.edge`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from jaxopt_study.data.dataset import Batches
 from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
+from jaxopt_study.settings import Settings
 from jaxopt_study.training.losses import Loss, batch_mean
 from jaxopt_study.training.rules import Hyperparameters
 from jaxopt_study.training.step import Program, RunState
@@ -29,25 +31,40 @@ Product = Callable[[jax.Array], jax.Array]
 """A symmetric matrix ``[P, P]`` as what it makes of a vector ``[P]``."""
 MOST_PRODUCTS = 100
 """With the Hessian, in an epoch."""
-TOLERANCE = 0.01
-"""The residual at which a search ends, relative to the value: an eigenvalue is no further from the value than that, and
-no further than its square over the distance to the next one, relative too: 0.1% where that is 0.1."""
-AT_FIRST = 0.003
-"""The same in the first epoch, where the search begins anywhere and may come near the second largest first."""
+TOLERANCE = 0.001
+"""How far a search expects to be from the eigenvalue when it ends, relative to it."""
+FEWEST, FEWEST_AT_FIRST = 6, 10
+"""Its fewest products, for that is no bound; and in the first epoch, where it begins anywhere and may come near the
+second largest first."""
+ROOM, KEPT = 12, 4
+"""Vectors that a search remembers, and the best of them, which it goes on from when there are as many, and which the
+next epoch's begins with."""
+COST = 10 * 5 / 0.05
+"""Training steps, of which a measurement takes 5%: some 10 products, each as long as 5 steps with the kernels."""
+_EXHAUSTED = 1e-5
+"""Of the largest eigenvalue: where a product has less than this that is new, rounding is all that there is."""
 
 
-class Eigenpair(NamedTuple):
-    """The largest eigenvalue of a matrix, float32 [], its vector [P] and the products that it took, int32 []."""
+class Eigenvalue(NamedTuple):
+    """The largest eigenvalue of a matrix, float32 [], where to look for it once that has changed a little [P], and the
+    products that it took, int32 []."""
 
     value: jax.Array
-    vector: jax.Array
+    direction: jax.Array
     products: jax.Array
+
+
+def every(settings: Settings, steps: int) -> int:
+    """Epochs of so many steps from one measurement to the next; 0 where there is none."""
+    return (settings.sharpness_every or math.ceil(COST / steps)) if settings.sharpness else 0
 
 
 def measure(
     state: RunState, hyperparameters: Hyperparameters, running: jax.Array, batches: Batches, program: Program
 ) -> tuple[RunState, jax.Array]:
     """The sharpness after the steps of an epoch, float32 [], and the state with its direction, where the next begins.
+
+    Not a number, and the state as it was, after epochs in which it is not due: the first is.
 
     Args:
         state: of a run; its direction is where the search begins.
@@ -73,16 +90,22 @@ def measure(
         direction, _ = found
         product = hessian(variables, prepared, labels, program.network, program.loss, weights)
         scale = program.rules.scale(hyperparameters, opt_state, variables.params)
-        tolerance = jnp.where(epoch == 0, AT_FIRST, TOLERANCE)
-        pair = largest(product if scale is None else lambda v: scale * product(scale * v), direction, tolerance)
-        return pair.vector, pair.value
+        fewest = jnp.where(epoch == 0, FEWEST_AT_FIRST, FEWEST)
+        scaled = product if scale is None else lambda v: scale * product(scale * v)
+        search = largest(scaled, direction, fewest, jnp.where(_is_due(epoch, program), MOST_PRODUCTS, 0))
+        return search.direction, search.value
 
     with calls.switched_off(), jax.default_matmul_precision("float32"):
         prepared = program.network.prepare(inputs, True)
         found = (state.direction, jnp.float32(jnp.nan))
         of_state = state.variables, state.opt_state, hyperparameters, state.epoch
-        direction, value = of_run(running, found, *of_state, prepared, labels, weights)
+        due = running & _is_due(state.epoch, program)
+        direction, value = of_run(due, found, *of_state, prepared, labels, weights)
     return state._replace(direction=direction), value
+
+
+def _is_due(epoch: jax.Array, program: Program) -> jax.Array:
+    return epoch % program.sharpness == 0
 
 
 def hessian(
@@ -110,69 +133,87 @@ def hessian(
 
 
 class _Search(NamedTuple):
-    """Where a search is, and the way that it came: unit vectors [P], and what the matrix makes of them.
+    """A space that a search has seen, and what the matrix is in it.
 
-    ``uphill`` is where it looks next: the direction of the residual ``A v - value * v``, whose norm is ``rest``.
+    Attributes:
+        basis: orthonormal rows [ROOM + 1, P]: ``size`` of which the products are known, the next one, zeros.
+        seen: the matrix in this basis [ROOM, ROOM].
+        size: int32 [].
+        values: the eigenvalues of what was seen, the largest first [ROOM], far below these what there is none of.
+        vectors: theirs, columns [ROOM, ROOM].
+        error: how far the largest is expected to be from that of the matrix.
+        products: int32 [].
     """
 
-    at: jax.Array
-    image: jax.Array
-    way: jax.Array
-    image_of_way: jax.Array
-    uphill: jax.Array
-    value: jax.Array
-    rest: jax.Array
+    basis: jax.Array
+    seen: jax.Array
+    size: jax.Array
+    values: jax.Array
+    vectors: jax.Array
+    error: jax.Array
     products: jax.Array
 
 
-def largest(product: Product, start: jax.Array, tolerance: jax.Array | float = TOLERANCE) -> Eigenpair:
-    """The largest eigenvalue of a symmetric matrix, by conjugate gradients on the Rayleigh quotient.
+def largest(
+    product: Product, start: jax.Array, fewest: jax.Array | int = FEWEST, most: jax.Array | int = MOST_PRODUCTS
+) -> Eigenvalue:
+    """The largest eigenvalue of a symmetric matrix, by Lanczos' iteration.
 
-    A power iteration takes ``A v`` for the next ``v``. This takes the best of what ``v``, ``A v`` and the step before
-    span, for the same product, and so converges as Lanczos' iteration does; and to the largest eigenvalue even where
-    another has the larger size. What is not finite ends it.
+    The best of all that ``start`` and its products span, whatever the size of the smallest eigenvalues. It ends when
+    the error is expected to be small: at most the residual, at most its square over the distance to the second value.
+    The next search begins with the sum of the best vectors, and not with the best alone: where the second eigenvalue
+    has overtaken the first, its vector is in there. What is not finite ends the search, and leaves its start.
+
+    Args:
+        product: the matrix.
+        start: where to look first [P].
+        fewest: products at least, but where they show nothing new.
+        most: products at most; of none the value is not a number.
 
     References:
-        Knyazev, Toward the optimal preconditioned eigensolver: locally optimal block preconditioned conjugate gradient
-        method, 2001, https://doi.org/10.1137/S1064827500366124, section 4, here of one vector
+        Wu and Simon, Thick-restart Lanczos method for large symmetric eigenvalue problems, 2000,
+        https://doi.org/10.1137/S0895479898334605; Parlett, The symmetric eigenvalue problem, 1998, section 11.7 (error)
     """
 
     def unsettled(search: _Search) -> jax.Array:
-        far = search.rest > tolerance * jnp.abs(search.value)
-        return jnp.logical_and(far, search.products < MOST_PRODUCTS)
+        new = jnp.any(search.basis[search.size] != 0)
+        far = (search.error > TOLERANCE * jnp.abs(search.values[0])) | (search.products < fewest)
+        return far & new & (search.products < most)
 
-    none, zero = jnp.zeros_like(start), jnp.float32(0)
-    uphill = start / jnp.linalg.norm(start)
-    begin = _Search(none, none, none, none, uphill, zero, jnp.float32(jnp.inf), jnp.int32(0))
+    basis = jnp.zeros((ROOM + 1, start.size)).at[0].set(start / jnp.linalg.norm(start))
+    nothing, zero = jnp.zeros((ROOM, ROOM)), jnp.int32(0)
+    begin = _Search(basis, nothing, zero, jnp.full(ROOM, jnp.nan), nothing, jnp.float32(jnp.inf), zero)
     end = jax.lax.while_loop(unsettled, lambda search: _step(search, product), begin)
-    return Eigenpair(end.value, end.at, end.products)
+    best = end.vectors.T[:KEPT]
+    peaks = jnp.take_along_axis(best, jnp.abs(best).argmax(axis=1, keepdims=True), axis=1)
+    signs = jnp.where(jnp.arange(KEPT) < end.size, jnp.sign(peaks[:, 0]), 0)  # eigh may give either
+    mixed = signs @ best @ end.basis[:ROOM]
+    return Eigenvalue(end.values[0], jnp.where(jnp.isfinite(end.values[0]), mixed, start), end.products)
 
 
 def _step(search: _Search, product: Product) -> _Search:
-    """To the best in the span of where it is, uphill, and the way that it came; of uphill alone in the first step."""
-    vectors, images = [search.at, search.uphill], [search.image, product(search.uphill)]
-    way, image_of_way = search.way, search.image_of_way
-    for v, image in zip(vectors, images, strict=True):
-        part = v @ way
-        way, image_of_way = way - part * v, image_of_way - part * image
-    norm = jnp.linalg.norm(way)
-    apart = norm > 1e-3  # else rounding is all that is left of it
-    inverse = jnp.where(apart, 1 / jnp.where(apart, norm, 1), 0.0)
-    basis, of_basis = jnp.stack([*vectors, way * inverse]), jnp.stack([*images, image_of_way * inverse])
-    seen = basis @ of_basis.T
-    below_all = -2 * jnp.abs(seen).max() - 1
-    absent = jnp.where(jnp.stack([search.products > 0, jnp.bool_(True), apart]), 0.0, below_all)
-    best = jnp.linalg.eigh((seen + seen.T) / 2 + jnp.diag(absent))[1][:, -1]
-    at, image = best @ basis, best @ of_basis
-    onward = best.at[0].set(0.0)
-    way, image_of_way = onward @ basis, onward @ of_basis
-    size, length = jnp.linalg.norm(at), jnp.linalg.norm(way)
-    at, image, length = at / size, image / size, jnp.where(length > 0, length, 1)
-    value = at @ image
-    residual = image - value * at
-    rest = jnp.linalg.norm(residual)
-    uphill = residual / jnp.where(rest > 0, rest, 1)
-    return _Search(at, image, way / length, image_of_way / length, uphill, value, rest, search.products + 1)
+    """One more product; where there is no room for it, only the best vectors are kept before."""
+    full = search.size == ROOM
+    best = jnp.zeros_like(search.basis).at[:KEPT].set(search.vectors[:, :KEPT].T @ search.basis[:ROOM])
+    best = best.at[KEPT].set(search.basis[ROOM])
+    of_best = jnp.diag(jnp.where(jnp.arange(ROOM) < KEPT, search.values, 0))
+    basis, seen = jnp.where(full, best, search.basis), jnp.where(full, of_best, search.seen)
+    at = jnp.where(full, KEPT, search.size)
+    new, column = product(basis[at]), jnp.zeros(ROOM + 1)
+    for _ in range(2):  # once leaves what rounding makes of the difference
+        part = basis @ new
+        new, column = new - part @ basis, column + part
+    seen = seen.at[at].set(column[:ROOM]).at[:, at].set(column[:ROOM])
+    size, length = at + 1, jnp.linalg.norm(new)
+    reach = jnp.abs(seen).sum(axis=1).max()  # no eigenvalue of it is larger
+    absent = jnp.where(jnp.arange(ROOM) < size, 0, -2 * reach - 1)
+    values, vectors = (x[..., ::-1] for x in jnp.linalg.eigh(seen + jnp.diag(absent)))
+    exhausted = length <= _EXHAUSTED * reach
+    residual = length * jnp.abs(vectors[at, 0])
+    apart = jnp.where(size > 1, values[0] - values[1], 0)
+    error = jnp.where(apart > residual, residual * residual / jnp.where(apart > 0, apart, 1), residual)
+    onward = jnp.where(exhausted, 0, new / jnp.where(exhausted, 1, length))
+    return _Search(basis.at[size].set(onward), seen, size, values, vectors, error, search.products + 1)
 
 
 def check(network: Network, loss: Loss, images: Any, labels: Any, name: str) -> None:

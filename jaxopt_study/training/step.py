@@ -55,7 +55,7 @@ class Program(NamedTuple):
         steps: training steps in an epoch.
         strategy: how many runs are executed.
         precision: of products, as JAX names it.
-        sharpness: whether to measure it after each epoch.
+        sharpness: epochs from one measurement to the next; 0 is none at all.
         metrics: of the user's own, by name.
         monitor: the name of what the stopping rule and the best weights go by.
         maximize: whether that is to be large.
@@ -71,7 +71,7 @@ class Program(NamedTuple):
     steps: int
     strategy: Strategy
     precision: str = "float32"
-    sharpness: bool = False
+    sharpness: int = 0
     metrics: tuple[tuple[str, Metric], ...] = ()
     monitor: str = "val_loss"
     maximize: bool = False
@@ -91,7 +91,7 @@ class RunState(NamedTuple):
         status: int32 scalar, see early_stopping.
         stopping: the stopping rule's memory.
         best: the variables at the lowest validation loss; empty unless they are asked for.
-        direction: of the largest curvature, float32 [weights]; empty unless sharpness is measured.
+        direction: where to look for the largest curvature, float32 [weights]; empty unless it is measured.
     """
 
     variables: Variables

@@ -107,3 +107,11 @@ def test_sharpness_has_a_figure_where_it_was_measured_with_the_edge_where_that_i
     assert "edge of stability" in figures["sgd_sharpness"].caption
     assert len(figures["cyclical_sharpness"].figure.axes) == 1
     assert "edge of stability" not in figures["cyclical_sharpness"].caption
+
+
+def test_a_line_goes_on_over_epochs_in_which_sharpness_was_not_measured():
+    sometimes = np.array([1, np.nan, np.nan, 4, np.nan, np.nan], np.float32)
+    whole = run("sgd", learning_rate=0.5)
+    *_, picture = general([replace(whole, curves={**whole.curves, "sharpness": sometimes})])
+    line = picture.figure.axes[0].lines[0]
+    np.testing.assert_array_equal(line.get_xydata(), [[1, 1], [4, 4]])

@@ -43,6 +43,14 @@ def test_other_measures_are_read_where_the_validation_loss_is_lowest():
     assert list(numbers(told)[0][:, at, 0]) == [8, 9]
 
 
+def test_sharpness_is_that_which_was_measured_last():
+    one = history(val=[0.5, 0.2, 0.4, 0.5])
+    one.curves["sharpness"] = np.float32([7, np.nan, 9, np.nan])
+    told = study_data([one], CHANCE)
+    at = [each["name"] for each in told["measures"]].index("sharpness")
+    assert list(numbers(told)[0][:, at, 0]) == [7, 9]
+
+
 def test_a_run_that_diverged_has_no_value_but_its_curve_and_its_epoch():
     told = study_data([run(diverged=3, learning_rate=0.1)], CHANCE)
     scores, curves = numbers(told)

@@ -17,6 +17,7 @@ import jaxopt_study as js
 from jaxopt_study.analysis.edge import EDGES, edge, over_edge
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.trainer import Trainer
+from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES, History
@@ -35,6 +36,11 @@ def matrix(eigenvalues, seed=0):
     return jnp.asarray(rotation * eigenvalues @ rotation.T, jnp.float32)
 
 
+@jax.jit
+def search(a, start, fewest=sharpness.FEWEST):
+    return sharpness.largest(lambda v: a @ v, start, fewest)
+
+
 @pytest.mark.parametrize(
     "eigenvalues",
     [np.arange(1.0, 101), np.r_[np.full(99, 0.01), 1], np.r_[-np.linspace(1, 50, 90), np.arange(1.0, 11)], [1.0, 2, 3],
@@ -43,18 +49,36 @@ def matrix(eigenvalues, seed=0):
 def test_the_largest_eigenvalue_is_found_whatever_the_others_are(eigenvalues):
     a = matrix(np.asarray(eigenvalues))
     start = jnp.asarray(np.random.default_rng(1).normal(size=len(a)), jnp.float32)
-    pair = jax.jit(lambda: sharpness.largest(lambda v: a @ v, start))()
-    top = max(eigenvalues)
-    np.testing.assert_allclose(pair.value, top, rtol=0.01)
-    again = jax.jit(lambda: sharpness.largest(lambda v: a @ v, pair.vector))()
-    assert again.products == 1  # from where it was the first product tells
-    assert pair.products < 60
+    found = search(a, start, sharpness.FEWEST_AT_FIRST)
+    np.testing.assert_allclose(found.value, max(eigenvalues), rtol=0.01)
+    again = search(a, found.direction)
+    np.testing.assert_allclose(again.value, max(eigenvalues), rtol=0.01)
+    assert again.products <= found.products < 60
+
+
+OVERTAKING = {
+    "two change places": [[10.0, 9, 1, 1], [8.0, 9, 1, 1]],
+    "the third becomes the first": [[10.0, 9, 8, 1], [10.0, 9, 12, 1]],
+    "all fall but the fourth": [[10.0, 9.5, 9, 8.5], [7.0, 6.5, 6, 8.5]],
+}
+
+
+@pytest.mark.parametrize("case", OVERTAKING)
+def test_an_eigenvalue_that_overtakes_while_no_direction_turns_is_found(case):
+    """A search that begins with the vector of the largest alone stays with it: there is no residual."""
+    before, after = (
+        jnp.diag(jnp.asarray(np.r_[some, np.linspace(0, 0.9, 96)], jnp.float32)) for some in OVERTAKING[case]
+    )
+    start = jnp.asarray(np.random.default_rng(0).normal(size=100), jnp.float32)
+    found = search(before, start, sharpness.FEWEST_AT_FIRST)
+    np.testing.assert_allclose(search(after, found.direction).value, after.max(), rtol=0.01)
 
 
 def test_what_is_not_finite_ends_the_search():
-    pair = sharpness.largest(lambda v: v * jnp.nan, jnp.ones(5))
-    assert pair.products <= 2
-    assert not np.isfinite(pair.value)
+    found = search(jnp.full((5, 5), jnp.nan), jnp.ones(5))
+    assert found.products <= sharpness.FEWEST
+    assert not np.isfinite(found.value)
+    np.testing.assert_array_equal(found.direction, jnp.ones(5))  # the next epoch's begins there
 
 
 RULES = {
@@ -66,8 +90,8 @@ RULES = {
 }
 
 
-def study(folder, runs, *, epochs=3, model=small.MODEL, asked=True, **execution):
-    settings = Settings(batch_size=16, max_epochs=epochs, sharpness=asked)
+def study(folder, runs, *, epochs=3, model=small.MODEL, every=1, **execution):
+    settings = Settings(batch_size=16, max_epochs=epochs, sharpness=bool(every), sharpness_every=every)
     return Trainer(settings, small.dataset(), runs, folder, model=model, execution=js.Execution(**execution))
 
 
@@ -118,7 +142,7 @@ def test_each_epoch_it_is_that_of_lanczos_to_one_percent(tmp_path, optimizer, st
 
 def test_it_is_stored_where_it_was_asked_for_and_changes_nothing_else(tmp_path):
     runs = small.grid(rates=(0.03,), momenta=(0.9,), seeds=2)
-    plain, asked = study(tmp_path, runs, asked=False), study(tmp_path, runs)
+    plain, asked = study(tmp_path, runs, every=None), study(tmp_path, runs)
     assert plain.fingerprints != asked.fingerprints
     without, measured = by_run(plain.train()), by_run(asked.train())
     for key, history in measured.items():
@@ -132,6 +156,35 @@ def test_it_is_stored_where_it_was_asked_for_and_changes_nothing_else(tmp_path):
     assert again.pending() == []
     for run, history in again.finished.items():
         np.testing.assert_array_equal(history.curves["sharpness"], asked.finished[run].curves["sharpness"])
+
+
+@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
+def test_it_is_measured_every_so_many_epochs_whoever_else_trains_and_after_an_interrupt(tmp_path, strategy):
+    """Four runs in two slots: one diverges at once, so that another begins later than its neighbour."""
+    runs = small.grid(rates=(0.03, 1e30, 0.1, 0.01), momenta=(0.9,))
+    options = {"epochs": 5, "every": 3, "slots": 2, "devices": 1, "strategy": strategy}
+    whole = by_run(study(tmp_path / "whole", runs, **options).train())
+    for history in whole.values():
+        due = (np.arange(history.epochs) % 3 == 0) & (history.status != "diverged")
+        np.testing.assert_array_equal(np.isfinite(history.curves["sharpness"]), due)
+    asked = iter([False, False, False, True])
+    with pytest.raises(Interrupted):
+        study(tmp_path / "parts", runs, **options).train(Watcher(interrupted=lambda: next(asked)))
+    parts = by_run(study(tmp_path / "parts", runs, **options).train())
+    other_way = by_run(study(tmp_path / "others", runs[::-1], **options).train())
+    for key, history in whole.items():
+        for other in (parts[key], other_way[key]):
+            np.testing.assert_array_equal(other.curves["sharpness"], history.curves["sharpness"])
+
+
+def test_it_takes_a_twentieth_of_the_steps_unless_it_is_said_how_often():
+    assert [sharpness.every(Settings(sharpness=True), steps) for steps in (45, 582, 1000, 5000)] == [23, 2, 1, 1]
+    assert sharpness.every(Settings(sharpness=True, sharpness_every=3), 45) == 3
+    assert sharpness.every(Settings(), 45) == 0
+    with pytest.raises(InputError, match=r"^sharpness_every=3: allowed with sharpness only"):
+        Settings(sharpness_every=3)
+    with pytest.raises(InputError, match=r"^sharpness_every=0: allowed is a whole number from 1"):
+        Settings(sharpness=True, sharpness_every=0)
 
 
 class Convolved(nn.Module):
