@@ -24,7 +24,7 @@ from experiments.article.rates import effective_rate
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate, seed_rows
+from jaxopt_study.analysis.intervals import Estimate, independent, paired_differences, seed_estimate, seed_rows
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.grids.run import Run, product
@@ -77,7 +77,7 @@ class Point(NamedTuple):
     @property
     def estimate(self) -> Estimate:
         """The mean loss over the seeds."""
-        return seed_estimate(list(self.losses.values()), positive=True)
+        return seed_estimate(independent(self.losses), positive=True)
 
 
 def points(runs: Runs) -> list[Point]:
@@ -164,7 +164,7 @@ def differences(configs: Sequence[Point]) -> list[tuple[Point, Point, Estimate]]
     plain = sorted((p for p in configs if p.optimizer == PLAIN), key=lambda p: (p.momentum, p.effective))
     pairs = [(point, next(other for other in plain if other.effective == point.effective)) for point in plain]
     return [
-        (point, base, seed_estimate(list(paired_differences(point.losses, base.losses).values())))
+        (point, base, seed_estimate(independent(paired_differences(point.losses, base.losses))))
         for point, base in pairs
         if base.momentum < point.momentum
     ]

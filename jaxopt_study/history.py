@@ -90,7 +90,7 @@ class History:
     @property
     def replicate(self) -> int:
         """A number that no other run of its configuration has: its seed, a uint32, and above that of its data."""
-        return ((self.data_seed or 0) << 32) + self.seed
+        return ((self.data_seed or 0) << _SEED_BITS) + self.seed
 
     @classmethod
     def from_rows(

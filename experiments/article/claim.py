@@ -87,7 +87,7 @@ def judgement(claim: Claim, runs: ArticleRuns) -> Judgement:
     try:
         if why := claim.elsewhere(runs):
             raise NotApplicable(why)
-        with looking(runs.most_seeds):
+        with looking(runs.most_seeds, runs.replicates):
             verdict = claim.judge(runs)
     except Undecided as reason:
         word = NOT_APPLICABLE if isinstance(reason, NotApplicable) else UNDECIDED
@@ -105,7 +105,7 @@ def open_questions(claims: Sequence[Claim], runs: ArticleRuns) -> list[Question]
     """The claims that more seeds may decide, with the configurations that they hang on."""
     found = []
     for claim in (one for one in claims if not one.elsewhere(runs)):
-        with contextlib.suppress(Undecided), looking(runs.most_seeds):
+        with contextlib.suppress(Undecided), looking(runs.most_seeds, runs.replicates):
             verdict = claim.judge(runs)
             if verdict.verdict == UNDECIDED:
                 cells = [configuration_of(cell.optimizer, cell.hyperparameters) for cell in verdict.cells]

@@ -24,7 +24,8 @@ class ArticleRuns(Runs):
     ``chance`` is the loss of guessing, the natural logarithm of the number of classes; ``article_data`` is whether data
     and network are the article's, at whatever image size, so that its claims speak of them; ``article_setup`` whether
     the size is too, so that absolute losses compare. ``most_seeds`` is how many seeds a configuration may get at most
-    where the study looks after every seed; None where it looks once.
+    where the study looks after every seed; None where it looks once. ``replicates`` are those of all its runs, in
+    ascending order.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class ArticleRuns(Runs):
         article_setup: bool = False,
         most_seeds: int | None = None,
     ) -> None:
+        histories = list(histories)
         super().__init__(histories, chance=chance, defaults=article.DEFAULTS)
         self.article_data = article_data or article_setup
         self.article_setup, self.most_seeds = article_setup, most_seeds
+        self.replicates = sorted({run.replicate for run in histories})
 
 
 def cell(runs: Runs, optimizer: str, **numbers: float) -> Cell:

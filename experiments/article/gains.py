@@ -19,7 +19,7 @@ import numpy as np
 from experiments.article.parts import early
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import halfway
-from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, independent, paired_differences, seed_estimate
 from jaxopt_study.analysis.minima import losses, minimum
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import Cell, Runs
@@ -67,7 +67,7 @@ class Gain(NamedTuple):
 
     def moderated(self, prior: Prior | None) -> Estimate:
         """The mean gain over the seeds, with what other configurations say of how far seeds lie apart."""
-        return seed_estimate(list(self.gains.values()), prior=prior)
+        return seed_estimate(independent(self.gains), prior=prior)
 
 
 def compared_after(runs: Runs) -> int:

@@ -75,10 +75,13 @@ class Part(NamedTuple):
         """Whether the range has two ends: then the part holds by two one-sided tests."""
         return all(map(math.isfinite, self.bounds))
 
+    def scaled(self) -> list[float]:
+        """The values on the scale on which the part is judged."""
+        return [_log(value) for value in self.values] if self.ratio else list(self.values)
+
     def finite(self) -> list[float]:
-        """The values that have a place on the scale on which the part is judged, there."""
-        scaled = [_log(value) for value in self.values] if self.ratio else self.values
-        return [value for value in scaled if math.isfinite(value)]
+        """Those of them that have a place there."""
+        return [value for value in self.scaled() if math.isfinite(value)]
 
     def told(self, value: float) -> float:
         """A number of the scale on which the part is judged, in the unit of the values."""

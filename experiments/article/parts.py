@@ -68,7 +68,7 @@ def mean_loss(runs: Runs, history: History, epochs: int) -> float:
 def converges(runs: Runs, cell: Cell, *, claimed: bool) -> Part:
     """That a configuration converges, or that it does not."""
     require_learning(runs)
-    values = [progress(runs, history) for history in cell.by_seed.values()]
+    values = [progress(runs, history) for history in cell.histories]
     meaning = f"share of the way from guessing to the best of the study: {cell.label}"
     early = unsettled([cell])
     known = judged_by(runs, [cell], functools.partial(progress, runs), "progress", weights=(1.0,))

@@ -35,7 +35,7 @@ import numpy as np
 
 from experiments.article.part import Part
 from jaxopt_study.analysis import power
-from jaxopt_study.analysis.intervals import LEVEL, Mean, seed_mean, student_interval
+from jaxopt_study.analysis.intervals import LEVEL, Mean, independent, seed_mean, several_orders, student_interval
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.runs import Cell
 
@@ -85,19 +85,22 @@ class Verdict(NamedTuple):
 
 
 _MOST_SEEDS: ContextVar[int | None] = ContextVar("most_seeds", default=None)
+_REPLICATES: ContextVar[Sequence[int]] = ContextVar("replicates", default=())
 
 
 @contextlib.contextmanager
-def looking(most_seeds: int | None) -> Iterator[None]:
+def looking(most_seeds: int | None, replicates: Sequence[int] = ()) -> Iterator[None]:
     """Within it claims are judged as whoever looks after every seed, of at most so many, must judge them.
 
     Of the level of a part only what ``analysis.looking.allowed`` grants to its number of seeds is left. None: one look.
+    ``replicates`` are those that the values of parts are of: of several orders of the data an interval is over these.
     """
-    token = _MOST_SEEDS.set(most_seeds)
+    token, other = _MOST_SEEDS.set(most_seeds), _REPLICATES.set(replicates)
     try:
         yield
     finally:
         _MOST_SEEDS.reset(token)
+        _REPLICATES.reset(other)
 
 
 class _Outcome(NamedTuple):
@@ -155,7 +158,7 @@ def both(first: Verdict, second: Verdict) -> Verdict:
 
 
 def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
-    values = part.finite()
+    values, part = _independent(part)
     mean = None if part.no_interval else seed_mean(values, part.prior, part.step, part.agreement, part.inflation)
     if mean is None:
         return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, values))
@@ -179,6 +182,17 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     if verdict == UNDECIDED and not (part.no_support if is_in else part.no_contradiction):
         needed = power.seeds_needed(mean, _distance(part, mean), level)
     return _Outcome(part, mean, holds, fails, verdict, _reason(part, mean, verdict, level), needed)
+
+
+def _independent(part: Part) -> tuple[list[float], Part]:
+    """The values of a part of which the interval is, and the part; with a reason why there is none."""
+    replicates = _REPLICATES.get()
+    if not several_orders(replicates):
+        return part.finite(), part
+    if len(replicates) == len(part.values):
+        return independent(dict(zip(replicates, part.scaled(), strict=True))), part
+    why = "the study has several orders of the data, and not every one with every seed"
+    return part.finite(), part._replace(no_interval=part.no_interval or why)
 
 
 def _silence(part: Part, values: Sequence[float]) -> str:
@@ -242,7 +256,7 @@ def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Out
         p = _claim_p(verdict, outcomes, some)
         return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=p, values=tuple(part.values))
     level = _level(part, ALPHA)
-    student_low, student_high = map(part.told, student_interval(part.finite(), level=level))
+    student_low, student_high = map(part.told, student_interval(_independent(part)[0], level=level))
     method = f"{TOST}, {mean.method}" if part.is_equivalence else mean.method
     visible = part.told(power.smallest_visible(mean, level))
     return Verdict(

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxopt_study.analysis.guessing import WORSE, fails
 from jaxopt_study.analysis.halves import HALVES_AGREE, folds
-from jaxopt_study.analysis.intervals import Estimate, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, independent, seed_estimate, several_orders
 from jaxopt_study.analysis.minima import (
     COST,
     Lowest,
@@ -184,7 +184,7 @@ def best_of(
     stuck = f"{minima.worse} of {len(told)} seeds {WORSE}" if minima.worse else ""
 
     def over_seeds(measure: Callable[[History], float], moderated: bool = True) -> Estimate:
-        values = [value for value in map(measure, told) if math.isfinite(value)]
+        values = independent({run.replicate: measure(run) for run in told})
         inflation = HALVES_AGREE if len(configurations) > 1 else 1.0
         prior = prior_of_losses(among or configurations, told, measure, chance) if moderated else None
         return seed_estimate(values, prior=prior, positive=True, no_interval=stuck, inflation=inflation)
@@ -194,9 +194,9 @@ def best_of(
     test, accuracy = (over_seeds(partial(at_minimum, curve=curve)) for curve in TEST_CURVES)
     monitored = Estimate(math.nan, math.nan, math.nan, 0)
     if monitor is not None:
-        best = [monitor.best(run).value for run in told]
+        best = independent({run.replicate: monitor.best(run).value for run in told})
         inflation = HALVES_AGREE if len(configurations) > 1 else 1.0
-        monitored = seed_estimate([value for value in best if math.isfinite(value)], inflation=inflation)
+        monitored = seed_estimate(best, inflation=inflation)
     count, lost = len(told), len(minima.diverged)
     others = sum(configuration(run) != configuration(chosen) for run in told)
     alone = "chosen and told by the same run" if count == 1 and len(configurations) > 1 else ""
@@ -205,6 +205,7 @@ def best_of(
         alone,
         f"{others} of {count} seeds show another configuration, which the other half of them chooses" if others else "",
         f"{lost} of {count} seeds diverged" if lost else "",
+        f"interval over {val.seeds} orders of the data" if several_orders(run.replicate for run in told) else "",
         stuck if stuck not in val.note else "",
     ]
     return Best(

@@ -3,15 +3,24 @@
 import math
 from collections.abc import Sequence
 
+from jaxopt_study.analysis.intervals import several_orders
+from jaxopt_study.history import order_of
+
 
 def folds(seeds: Sequence[int]) -> list[tuple[list[int], list[int]]]:
     """Seeds to tell of and those that choose for them: every second one for the others; one seed for itself.
+
+    Of several orders of the data the seeds of every second order: those of one have its luck in common.
 
     Two halves, and not each seed by all others: two sets of others share all but one seed, so that they choose alike
     and their errors add up. Simulated for 20 equal configurations, the 95% interval of the mean then holds the truth in
     89%, 82% and 71% with 3, 5 and 10 seeds; with two halves in 93%, 93% and 92%, without :data:`HALVES_AGREE`.
     """
-    first, second = list(seeds[::2]), list(seeds[1::2])
+    if several_orders(seeds):
+        orders = sorted(set(map(order_of, seeds)))[::2]
+        first, second = ([seed for seed in seeds if (order_of(seed) in orders) == of] for of in (True, False))
+    else:
+        first, second = list(seeds[::2]), list(seeds[1::2])
     return [(first, second), (second, first)] if second else [(first, first)]
 
 

@@ -1,7 +1,7 @@
 """Intervals over seeds: how far another choice of seeds might move a mean."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from jaxopt_study.analysis.agreement import Agreement
 from jaxopt_study.analysis.moderated import Prior, moderate
+from jaxopt_study.history import order_of
 
 LEVEL = 0.95
 MODERATED, STUDENT = "moderated t", "Student's t"
@@ -213,6 +214,27 @@ def seed_rows(by_seed: Sequence[Mapping[int, float]]) -> np.ndarray:
     """Values by seed as an array ``[S, N]``, over the seeds that all have; empty of nothing."""
     seeds = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
     return np.array([[values[seed] for values in by_seed] for seed in seeds]).reshape(len(seeds), len(by_seed))
+
+
+def independent(by_replicate: Mapping[int, float]) -> list[float]:
+    """The finite values of a configuration as those of an interval: one a seed; of several orders of the data one an
+    order, the mean over its seeds, since runs of one order have its luck in common.
+
+    Args:
+        by_replicate: by :attr:`jaxopt_study.history.History.replicate`.
+    """
+    values = {replicate: value for replicate, value in by_replicate.items() if math.isfinite(value)}
+    if not several_orders(by_replicate):
+        return list(values.values())
+    orders: dict[int, list[float]] = {}
+    for replicate, value in values.items():
+        orders.setdefault(order_of(replicate), []).append(value)
+    return [float(np.mean(of_order)) for of_order in orders.values()]
+
+
+def several_orders(replicates: Iterable[int]) -> bool:
+    """Whether runs, by :attr:`jaxopt_study.history.History.replicate`, are of more than one order of the data."""
+    return len(set(map(order_of, replicates))) > 1
 
 
 def no_spread(values: ArrayLike) -> bool:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxopt_study.history import order_of
+
 MIN_CONFIGURATIONS = 10
 """Fewest configurations from which a prior is fitted; docs/statistics.md has the coverage."""
 MOST_DOF = 1e6
@@ -99,10 +101,12 @@ def prior_of(
     Args:
         measured: a measure of each configuration by seed. Those without a finite value for one of the seeds are left
             out, and so should those be that the caller knows to be of another kind: diverged, or stuck at guessing.
-        seeds: those of the contrast.
+        seeds: those of the contrast; of several orders of the data there is no prior.
         weights: of its configurations: ``(1,)`` of a mean, ``(1, -1)`` of a difference.
         step: of a measure on a grid, whose variance is at least that of rounding, ``step^2 / 12``.
     """
+    if len(set(map(order_of, seeds))) > 1:
+        return None  # what an order does to all configurations alike makes their variances one
     rows = [[of.get(seed, math.nan) for seed in seeds] for of in measured]
     values = np.asarray(rows, np.float64).reshape(len(rows), len(seeds))
     values = values[np.isfinite(values).all(axis=1)]

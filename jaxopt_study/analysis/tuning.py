@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxopt_study.analysis.best import ranked
 from jaxopt_study.analysis.halves import HALVES_AGREE, folds
-from jaxopt_study.analysis.intervals import Estimate, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, independent, seed_estimate
 from jaxopt_study.analysis.minima import seed_lowest, unchosen_loss
 from jaxopt_study.history import History
 
@@ -74,7 +74,13 @@ def tuning_curves(rules: Mapping[str, Sequence[Sequence[History]]], chance: floa
     stacked = np.stack(list(losses.values()))
     first = stacked[stacked.mean(1).argmin(0), :, np.arange(most)].T
     return [
-        TuningCurve(rule, len(rules[rule]), of_rule, _over_seeds(of_rule, positive=True), _over_seeds(of_rule - first))
+        TuningCurve(
+            rule,
+            len(rules[rule]),
+            of_rule,
+            _over_seeds(seeds, of_rule, positive=True),
+            _over_seeds(seeds, of_rule - first),
+        )
         for rule, of_rule in losses.items()
     ]
 
@@ -106,5 +112,7 @@ def _expected(
     return expected
 
 
-def _over_seeds(values: np.ndarray, *, positive: bool = False) -> list[Estimate]:
-    return [seed_estimate(of_seeds, positive=positive, inflation=HALVES_AGREE) for of_seeds in values.T]
+def _over_seeds(seeds: Sequence[int], values: np.ndarray, *, positive: bool = False) -> list[Estimate]:
+    columns = [independent(dict(zip(seeds, column, strict=True))) for column in values.T.tolist()]
+    estimates = [seed_estimate(column, positive=positive, inflation=HALVES_AGREE) for column in columns]
+    return [estimate._replace(seeds=len(seeds)) for estimate in estimates]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jaxopt_study.analysis.best import held_out
 from jaxopt_study.analysis.halves import halves_agree
-from jaxopt_study.analysis.intervals import LEVEL, paired_differences, seed_mean
+from jaxopt_study.analysis.intervals import LEVEL, independent, paired_differences, seed_mean
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.minima import lowest_loss
 from jaxopt_study.history import History
@@ -57,8 +57,8 @@ def versus(first: Side, second: Side, most_seeds: int | None = None) -> Versus:
     relative = all(loss > 0 for side in known for loss in side.values())
     if relative:
         known = [{seed: math.log(loss) for seed, loss in side.items()} for side in known]
-    differences = list(paired_differences(*known).values())
-    lost = len(both) - len(differences)
+    paired = paired_differences(*known)
+    differences, lost = independent(paired), len(both) - len(paired)
     reason = f"{lost} of {len(both)} seeds have no loss that counts: a run diverged or failed" if lost else ""
     chosen = max(len(first), len(second)) > 1
     mean = seed_mean(differences, inflation=halves_agree(len(differences)) if chosen else 1.0)

@@ -1,5 +1,7 @@
 """Which of two tuned rules is better: what is said holds as often as it claims, and looking often costs nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special
@@ -67,6 +69,18 @@ def test_of_ten_thousand_pairs_of_equal_rules_a_twentieth_at_most_is_told_apart(
         assert versus(*both, 8).p == pytest.approx(last[at], rel=1e-6)
         looks = [versus(*([runs[:n] for runs in of] for of in both), 8).better for n in range(2, 9)]
         assert found[at] == any(look is not None for look in looks)
+
+
+def test_of_several_orders_of_the_data_the_difference_of_each_is_one_value():
+    losses = [1.0, 1.1, 0.9, 1.05, 1.2, 1.0]
+    sides = [
+        [[replace(run, data_seed=run.seed // 2) for run in runs] for runs in side([[factor * x for x in losses]])]
+        for factor in (0.9, 1)
+    ]
+    sides[0][0][0].curves["val_loss"][0] *= 1.1
+    alone, found = versus(side([[run.curves["val_loss"][0] for run in sides[0][0]]]), side([losses])), versus(*sides)
+    assert (alone.seeds, found.seeds) == (6, 3)
+    assert found.high - found.low > 1.5 * (alone.high - alone.low)
 
 
 def test_losses_that_are_not_positive_are_compared_by_their_difference():

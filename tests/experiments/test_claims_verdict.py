@@ -10,6 +10,7 @@ from experiments.article.claim import Claim, discoveries, judge
 from experiments.article.part import Part, Undecided, attempt
 from experiments.article.parts import less
 from experiments.article.verdict import Verdict, both, decide, looking
+from jaxopt_study.analysis.intervals import student_interval
 from jaxopt_study.analysis.runs import Cell
 
 CLEAR, AGAINST, OPEN = [1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [1.0, -1.0, 0.5]
@@ -195,6 +196,21 @@ def test_whoever_looks_after_every_seed_needs_more_to_decide_and_is_told_where()
         assert decide([close, sure]).verdict == "supported"
     with looking(10):
         assert decide([close.open_if("too few epochs"), sure]).cells == ()  # more seeds would not help
+
+
+def test_of_several_orders_of_the_data_the_interval_is_over_the_orders():
+    replicates = [(order << 32) + seed for order in range(3) for seed in range(2)]
+    values = [1.0, 1.1, 0.2, 0.3, 2.0, 2.1]
+    assert decide([Part("m", values)]).verdict == "supported"
+    with looking(None, replicates):
+        found, short = decide([Part("m", values)]), decide([Part("m", values[:5])])
+    assert found.verdict == "undecided"
+    assert "of 3 seeds" in found.reason
+    assert found[2:4] == pytest.approx(student_interval([1.05, 0.25, 2.05]))
+    assert "several orders of the data, and not every one with every seed" in short.reason
+    with looking(None, replicates[:2]):
+        one = decide([Part("m", values[:2])])
+    assert one == decide([Part("m", values[:2])])
 
 
 def test_two_verdicts_together_are_only_as_good_as_the_worse():
