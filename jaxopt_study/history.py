@@ -131,8 +131,10 @@ def remembered(measure: Measure) -> Measure:
 
     @functools.wraps(measure)
     def looked_up(history: History, *others: Any, **named: Any) -> Any:
-        of_run = of_runs.setdefault(history, {})
-        key = (*others, *named.items())
+        of_run = of_runs.get(history)
+        if of_run is None:
+            of_run = of_runs[history] = {}
+        key = (*others, *named.items()) if named else others
         if key not in of_run:
             of_run[key] = measure(history, *others, **named)
         return of_run[key]

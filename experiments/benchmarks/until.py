@@ -145,6 +145,15 @@ def until_decided(study: Made) -> Replay:
             seeds[int(run.hyperparameters[0][1]) - 1] += 1
 
 
+def known(study: Made, verdicts: Sequence[int]) -> int:
+    """Runs that an oracle takes for the verdicts of ten seeds everywhere, which knows beforehand which claims those
+    decide: ten seeds of their configurations, and one of all others, which are to be trained as well."""
+    seeds = np.ones(CONFIGURATIONS, int)
+    for pairs in (pairs for pairs, verdict in zip(study.claims, verdicts, strict=True) if verdict != OPEN):
+        seeds[pairs] = MOST
+    return int(seeds.sum())
+
+
 def wrong(study: Made, verdicts: list[int]) -> int:
     """How many verdicts are not true: a claim is true if all its first ones are worse, false if one is better."""
     count = 0
@@ -158,21 +167,24 @@ def replay(studies: int, seed: int = 0) -> dict[str, float]:
     """Shares over so many made studies.
 
     Returns:
-        ``epochs``: runs with added seeds over those of ten everywhere; ``kept``: of the claims that ten seeds
+        ``epochs``: runs with added seeds over those of ten everywhere; ``epochs_of_an_oracle``: those of :func:`known`,
+        over the same; ``kept``: of the claims that ten seeds
         everywhere decide, those that are decided as well; ``wrong`` and ``wrong_everywhere``: of all claims, those that
         are decided against the truth.
     """
     rng = np.random.default_rng(seed)
-    sums = np.zeros(6)
+    sums = np.zeros(7)
     for _ in range(studies):
         study = made(rng)
         whole, added = everywhere(study), until_decided(study)
         decided = [i for i, verdict in enumerate(whole.verdicts) if verdict != OPEN]
         kept = sum(added.verdicts[i] != OPEN for i in decided)
-        sums += [added.runs, whole.runs, kept, len(decided), wrong(study, added.verdicts), wrong(study, whole.verdicts)]
+        mistakes = wrong(study, added.verdicts), wrong(study, whole.verdicts)
+        sums += [added.runs, whole.runs, kept, len(decided), *mistakes, known(study, whole.verdicts)]
     claims = studies * CLAIMS
-    names = ("epochs", "kept", "decided_everywhere", "wrong", "wrong_everywhere")
-    values = (sums[0] / sums[1], sums[2] / sums[3], sums[3] / claims, sums[4] / claims, sums[5] / claims)
+    names = ("epochs", "kept", "decided_everywhere", "wrong", "wrong_everywhere", "epochs_of_an_oracle")
+    shares = sums[:1] / sums[1], sums[2:3] / sums[3], sums[3:6] / claims, sums[6:] / sums[1]
+    values = np.concatenate(shares).tolist()
     return dict(zip(names, values, strict=True))
 
 

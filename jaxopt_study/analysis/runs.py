@@ -152,7 +152,7 @@ class Runs:
             if history.status == "failed" or history.epochs == 0:
                 self.failed.append(history)
                 continue
-            run = self._canonical(history)
+            run = self.canonical(history)
             by_seed = trained.setdefault(configuration(run), {})
             seed = run.replicate
             if seed not in by_seed or run.epochs > by_seed[seed].epochs:
@@ -174,7 +174,11 @@ class Runs:
         cells.sort(key=lambda cell: [value for _, value in sorted(cell.hyperparameters.items())])
         return [(_in_float32(cell.hyperparameters), cell) for cell in cells]
 
-    def _canonical(self, history: History) -> History:
+    def canonical(self, history: History) -> History:
+        """A history as it is kept: under the plain name of its rule, with the numbers that it need not give.
+
+        Given in this form, histories keep what was remembered of them from one study to the next.
+        """
         optimizer, numbers = plain_name(history.optimizer, history.hyperparameters)
         usual = {n: v for n, v in self.defaults.get(optimizer, {}).items() if n not in numbers}
         numbers |= usual
@@ -240,9 +244,10 @@ def _in_float32(numbers: Mapping[str, float]) -> dict[str, float]:
 
 
 def _as_momentum_zero(cell: Cell, rule: str) -> Cell:
-    numbers = {**cell.hyperparameters, "momentum": 0.0}
-    relabelled = {
-        seed: dataclasses.replace(history, optimizer=rule, hyperparameters=numbers)
-        for seed, history in cell.by_seed.items()
-    }
-    return Cell(rule, numbers, relabelled)
+    relabelled = {seed: _with_momentum_zero(history, rule) for seed, history in cell.by_seed.items()}
+    return Cell(rule, {**cell.hyperparameters, "momentum": 0.0}, relabelled)
+
+
+@remembered
+def _with_momentum_zero(history: History, rule: str) -> History:
+    return dataclasses.replace(history, optimizer=rule, hyperparameters={**history.hyperparameters, "momentum": 0.0})

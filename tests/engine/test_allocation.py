@@ -115,3 +115,4 @@ def test_in_made_studies_two_fifths_of_the_epochs_decide_nine_tenths_of_what_ten
     assert found["epochs"] < 0.4
     assert found["kept"] > 0.89
     assert max(found["wrong"], found["wrong_everywhere"]) < 0.05
+    assert found["epochs_of_an_oracle"] > 0.4  # all of them cannot be had for less by adding seeds alone

@@ -1,6 +1,7 @@
 """How often is each claim's verdict wrong? Simulated studies of its worlds, counted by claim and number of seeds.
 
     PYTHONPATH=. python tests/helpers/verdict_counts.py --studies=1000 --output=counts.csv
+    PYTHONPATH=. python tests/helpers/verdict_counts.py --studies=1000 --worlds=null --claims=G4,D3
 
 Each study is drawn with the most seeds and judged with the first 2, 3, 5 and 10 of them. The table is written again
 after every batch of studies, so that it may be stopped.
@@ -37,7 +38,8 @@ def count(case: Case, numbers: Iterable[int], seeds: tuple[int, ...] = SEEDS) ->
     """Verdicts of the claims of a case in the studies of these numbers."""
     counts = {(claim, of): Counter() for claim in case.claims for of in seeds}
     for number in numbers:
-        histories = draw(case.world, max(seeds), np.random.default_rng([number, max(seeds)]))
+        drawn = draw(case.world, max(seeds), np.random.default_rng([number, max(seeds)]))
+        histories = [ArticleRuns(()).canonical(run) for run in drawn]  # so that no measure of them is taken twice
         for of in seeds:
             runs = ArticleRuns([run for run in histories if run.seed < of], article_setup=True)
             for claim in case.claims:
@@ -55,9 +57,9 @@ def table(found: Mapping[int, Counts]) -> list[list[object]]:
     return rows
 
 
-def batch(place: int, numbers: tuple[int, ...]) -> tuple[int, Counts]:
-    """The counts of one case, of which worlds hold what cannot be sent to a process."""
-    return place, count(next(itertools.islice(cases(), place, None)), numbers)
+def batch(place: int, numbers: tuple[int, ...], claims: tuple[str, ...]) -> tuple[int, Counts]:
+    """The counts of some claims of one case, of which worlds hold what cannot be sent to a process."""
+    return place, count(next(itertools.islice(cases(), place, None))._replace(claims=claims), numbers)
 
 
 def main() -> None:
@@ -65,15 +67,22 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--studies", type=int, default=1000)
     options.add_argument("--processes", type=int, default=2)
+    options.add_argument("--worlds", type=lambda text: text.split(","), help="kinds of worlds; all if not given")
+    options.add_argument("--claims", type=lambda text: text.split(","), help="claims; all if not given")
     options.add_argument("--output", type=Path, default=Path("counts.csv"))
     given = options.parse_args()
-    places = range(len(list(cases())))
+    claims = {
+        place: tuple(claim for claim in case.claims if claim in (given.claims or CLAIMS))
+        for place, case in enumerate(cases())
+        if case.kind in (given.worlds or (case.kind,))
+    }
+    places = [place for place, chosen in claims.items() if chosen]
     batches = [tuple(range(n, min(n + BATCH, given.studies))) for n in range(0, given.studies, BATCH)]
     found: dict[int, Counts] = {}
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(given.processes, context) as pool:
         for numbers in batches:
-            for place, counts in pool.map(batch, places, [numbers] * len(places)):
+            for place, counts in pool.map(batch, places, [numbers] * len(places), [claims[place] for place in places]):
                 before = found.setdefault(place, {key: Counter() for key in counts})
                 for key, verdicts in counts.items():
                     before[key].update(verdicts)
