@@ -27,9 +27,9 @@ from experiments.benchmarks.compiled import Step, step_of
 from experiments.command import flags as command
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.engine import devices
+from jaxopt_study.engine.definition import VAL_BATCH
 from jaxopt_study.engine.groups import rule_of
 from jaxopt_study.engine.sweep import AXIS, jitted
-from jaxopt_study.engine.trainer import VAL_BATCH
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.files import write_text
 from jaxopt_study.grids.run import Signature

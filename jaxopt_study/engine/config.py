@@ -15,10 +15,10 @@ from jaxopt_study.models.network import Inputs
 from jaxopt_study.storage import workdir
 
 if TYPE_CHECKING:
-    from jaxopt_study.engine.trainer import Trainer
+    from jaxopt_study.engine.definition import Definition
 
 
-def describe(study: "Trainer") -> dict[str, Any]:
+def describe(study: "Definition") -> dict[str, Any]:
     """Its identity, settings, data, network, runs, and what it is computed with."""
     share, objective, models = study.settings.test_share, study.objective, study.variants.models
     plain = not isinstance(study.example, Inputs)
