@@ -174,7 +174,8 @@ def test_it_is_measured_every_so_many_epochs_whoever_else_trains_and_after_an_in
     other_way = by_run(study(tmp_path / "others", runs[::-1], **options).train())
     for key, history in whole.items():
         for other in (parts[key], other_way[key]):
-            np.testing.assert_array_equal(other.curves["sharpness"], history.curves["sharpness"])
+            rounding = 0 if strategy == "map" else 1e-5  # the last runs of a batched program go on in fewer slots
+            np.testing.assert_allclose(other.curves["sharpness"], history.curves["sharpness"], rtol=rounding)
 
 
 def test_it_takes_a_twentieth_of_the_steps_unless_it_is_said_how_often():
