@@ -58,6 +58,16 @@ class Results(NamedTuple):
         return guessing_in(next((config for _, config, _ in self.origins if "dataset" in config), {}))
 
     @property
+    def pending(self) -> list[Run]:
+        """The runs of the directories' grids that are not finished there, each computation once."""
+        found: dict[str, Run] = {}
+        for _, config, _ in self.origins:
+            if "identity" in config:
+                data = {int(seed): each for seed, each in config.get("data_seeds", {}).items()}
+                found |= named(config.get("grid", ()), config["identity"], data)
+        return [run for name, run in found.items() if name not in self.files]
+
+    @property
     def of_article(self) -> bool:
         """Whether the article's figures and claims have something to say; not so of somebody's own study."""
         return not any(config.get("own", False) for _, config, _ in self.origins)
@@ -135,7 +145,7 @@ def of_folder(
     """
     identity = config.get("identity")
     data = {int(seed): each for seed, each in config.get("data_seeds", {}).items()}
-    names = _names(config.get("grid", ()), identity, data) if identity else {}
+    names = named(config.get("grid", ()), identity, data) if identity else {}
     histories, foreign = {}, 0
     for path in run_files(folder):
         history = known.get(path.stem) or read(path)
@@ -205,9 +215,7 @@ def _has(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(known.get(name) == value for name, value in wanted.items())
 
 
-def _names(
-    entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any], data: Mapping[int, str]
-) -> dict[str, Run]:
+def named(entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any], data: Mapping[int, str]) -> dict[str, Run]:
     """The name of each computation among the grid's: the canonical one where the grid has it, else the first."""
     names: dict[str, Run] = {}
     for entry in entries:

@@ -11,6 +11,8 @@ it is trained further, of several work directories as one. With --weights the we
 with it. Nothing is trained.
 """
 
+import contextlib
+import io
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,12 +27,14 @@ from experiments.article.claim import counted, judge
 from experiments.command import flags as command
 from experiments.command import machine
 from jaxopt_study import files
+from jaxopt_study.analysis.runs import describe
 from jaxopt_study.errors import InputError
 from jaxopt_study.report import tables
 from jaxopt_study.storage import store, workdir
 
 if TYPE_CHECKING:
     from experiments.command.results import Results
+    from jaxopt_study.grids.run import Run
 
 BEST = ("optimizer", "article_val_loss", "val_loss", "val_low", "val_high", "article_train_loss", "train_loss",
         "article_epoch", "epoch", "hyperparameters", "seeds", "method")  # fmt: skip
@@ -65,7 +69,8 @@ def publish(results: "Results", into: Path, weights: bool = False) -> None:
 
     kept = _copy(results, into, weights)
     with tempfile.TemporaryDirectory() as made:
-        outputs.write(results, Path(made))
+        with contextlib.redirect_stdout(io.StringIO()):  # of a folder that will not be there
+            outputs.write(results, Path(made))
         shutil.rmtree(into / "figures", ignore_errors=True)
         (into / "figures").mkdir(parents=True)
         for path in sorted(Path(made).glob("figures/*.png")):
@@ -74,10 +79,11 @@ def publish(results: "Results", into: Path, weights: bool = False) -> None:
             shutil.copy(path, into)
     judgements = judge(experiment.claims(), results.runs)
     best_runs = article.best_runs(results.runs)
+    left = results.pending
     beside = "article_val_loss" in best_runs.columns
     parts = [
         f"# {outputs.title(results)}",
-        "\n".join(f"- {line}" for line in facts(results.origins)),
+        "\n".join(f"- {line}" for line in [*facts(results.origins), *([unfinished(left)] if left else [])]),
         f"## Best run of each optimizer ({results.where})",
         ("The article trained on cats_vs_dogs at 128 x 128 pixels, up to 1000 epochs. " if beside else "")
         + "Losses are validation and training cross-entropy in nats, `epoch` is that of the lowest validation loss, "
@@ -86,10 +92,31 @@ def publish(results: "Results", into: Path, weights: bool = False) -> None:
         f"## The article's claims ({results.where})",
         f"{counted(judgements)}.",
         tables.to_markdown(article.claims(judgements).select(CLAIMS)).rstrip(),
-        *(["## Its weights", LOAD.format(folder=into, kept=kept)] if kept else []),
+        *(
+            ["## Its weights", LOAD.format(folder=into, kept=kept, rule=results.histories[-1].optimizer)]
+            if kept
+            else []
+        ),
     ]
     files.write_text(into / "README.md", "\n\n".join(parts) + "\n")
+    print(f"{into}: README.md, tables, figures and {len(results.histories)} runs; {len(left)} are not trained yet")
     machine.tell(workdir=str(into), files=machine.files_of(into))
+
+
+def unfinished(left: "Sequence[Run]") -> str:
+    """A line that names the runs of the grid that are not finished."""
+    named = [f"{describe(run.optimizer, dict(run.hyperparameters), {})} with seed {run.seed}" for run in left[:NAMED]]
+    more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+    return f"**Not all of it is trained yet**: {len(left)} runs are to come: {'; '.join(named)}{more}."
+
+
+NAMED = 8
+"""Runs that are named at most."""
+
+
+def weights_of(results: "Results", into: Path, kept: int) -> str:
+    """How the weights of some runs are loaded."""
+    return LOAD.format(folder=into, kept=kept, rule=results.histories[-1].optimizer)
 
 
 LOAD = """{kept} runs' weights at their lowest validation loss. What the best run of all says of a photograph:
@@ -100,7 +127,7 @@ model = js.load_model("{folder}")
 print(model.classify("photograph.jpg"))
 ```
 
-Another run: `js.load_model("{folder}", {{"optimizer": "adam"}})`, with its numbers if there are several."""
+Another run: `js.load_model("{folder}", {{"optimizer": "{rule}"}})`, with its numbers where a rule has several."""
 
 
 def _copy(results: "Results", into: Path, weights: bool) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxopt_study.analysis.best import best_first, held_out
 from jaxopt_study.analysis.guessing import fails
 from jaxopt_study.analysis.halves import HALVES_AGREE, halves_agree
-from jaxopt_study.analysis.intervals import LEVEL, Estimate, Mean, Sample, stratified_mean
+from jaxopt_study.analysis.intervals import LEVEL, Estimate, Mean, Sample, several_orders, stratified_mean
 from jaxopt_study.analysis.minima import crossing, losses, unchosen_loss
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import describe
@@ -103,12 +103,16 @@ def told(name: str, rules: Mapping[str, Sequence[Sequence[History]]], common: Se
         chance: the loss of guessing; where it is not known the highest loss told of any run stands for it.
 
     Raises:
-        InputError: they are not of one study or share no seed, no run has a loss, or one has a loss of 0 or less.
+        InputError: they are not of one study and one order of the data, or share no seed, no run has a loss, or one has
+            a loss of 0 or less.
     """
     for runs in itertools.chain.from_iterable(rules[rule] for rule in common):
         if len({run.replicate for run in runs}) < len(runs):
             given = f"{name}, several runs of {describe(runs[0].optimizer, runs[0].hyperparameters, {})} with one seed"
             raise InputError("problems", given, "allowed are the runs of one study")
+    if several_orders(run.replicate for runs in itertools.chain(*rules.values()) for run in runs):
+        allowed = "allowed are the runs of one order of the data: those of several are not independent"
+        raise InputError("problems", f"{name}, runs of several data_seeds", allowed)
     members = [{run.replicate for runs in rules[rule] for run in runs} for rule in common]
     seeds = set.intersection(*members)
     if not seeds:

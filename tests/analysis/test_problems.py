@@ -237,3 +237,13 @@ def test_rules_without_a_common_seed_are_refused():
     apart = [history("a", seed=0), dataclasses.replace(history("b", seed=1))]
     with pytest.raises(InputError, match="one: allowed are problems whose rules share a seed"):
         js.over_problems({"one": apart})
+
+
+def test_runs_of_several_orders_of_the_data_are_refused():
+    several = [
+        dataclasses.replace(run, data_seed=order)
+        for run in runs({"a": [0.2, 0.3], "b": [0.3, 0.4]})
+        for order in (0, 1)
+    ]
+    with pytest.raises(InputError, match="one, runs of several data_seeds: allowed are the runs of one order"):
+        js.over_problems({"one": several})

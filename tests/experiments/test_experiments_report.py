@@ -148,6 +148,7 @@ def test_several_directories_are_published_as_one_and_nothing_there_is_lost(made
     runs = {path.name for folder in folders for path in folder.glob("runs/*.parquet")}
     assert {path.name for path in output.glob("runs/*.parquet")} == runs
     config, stats = (json.loads((output / f"{name}.json").read_text()) for name in ("config", "stats"))
+    assert "Not all of it is trained yet" not in (output / "README.md").read_text()
     assert len(config["grid"]) == len(runs) + 1  # a momentum of 0 is one run under two names
     assert set(config["experiments"]) == {"momentum_grid", "nesterov_grid"}
     told = [json.loads((folder / "stats.json").read_text()) for folder in folders]
@@ -160,6 +161,17 @@ def test_several_directories_are_published_as_one_and_nothing_there_is_lost(made
     assert "allowed is a study trained with --save_best_weights" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
     assert {path.name for path in output.glob("runs/*.parquet")} == runs
+
+
+def test_what_is_not_trained_yet_is_said(made, tmp_path, capsys):
+    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    gone = next(workdir.glob("runs/*.parquet"))
+    gone.unlink()
+    output = tmp_path / "published"
+    assert commands.run(publish, f"--workdir={workdir}", f"--output={output}") == 0
+    told = capsys.readouterr().out
+    assert told == f"{output}: README.md, tables, figures and 1 runs; 1 are not trained yet\n"
+    assert "1 runs are to come: momentum (learning_rate 0.01" in (output / "README.md").read_text()
 
 
 def test_nothing_is_published_from_a_folder_without_runs(tmp_path, capsys):
