@@ -39,7 +39,7 @@ def spread_runs() -> list:
     return small.grid(rates=tuple(np.geomspace(0.001, 3, 10).tolist()), momenta=(0.0, 0.95))
 
 
-@pytest.mark.parametrize("strategy", ["map", "vmap"])
+@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_an_uneven_grid_gives_every_result(tmp_path, strategy):
     runs = small.grid(rates=(0.001, 0.01, 0.1), momenta=(0.0, 0.5, 0.9, 0.95))
     histories = small.study(tmp_path, runs, epochs=2, slots=5, devices=4, strategy=strategy).train()

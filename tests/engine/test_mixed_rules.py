@@ -1,5 +1,6 @@
 """All rules in one program: a run's results are those of its rule's own program, and one program is compiled."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -37,39 +38,47 @@ def by_rule(histories):
     return {(h.optimizer, h.seed): h for h in histories}
 
 
-@pytest.fixture(scope="module", params=["map", "vmap"])
-def strategy(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
-def mixed(strategy, tmp_path_factory):
-    """All of them in one program: its histories, and how many epochs were compiled."""
-    sweep._EXECUTABLES.clear()
-    folder = tmp_path_factory.mktemp("mixed")
-    histories = by_rule(small.study(folder, RUNS, strategy=strategy, devices=1, slots=4).train())
-    compiled = sum(call == "epoch" for call, *_ in sweep._EXECUTABLES)
-    assert json.loads((folder / "stats.json").read_text())["compilations"] == compiled
-    return histories, compiled
+def mixed(tmp_path_factory):
+    """By strategy all of them in one program: its histories, and how many epochs were compiled."""
+
+    @functools.cache
+    def trained(strategy):
+        sweep._EXECUTABLES.clear()
+        folder = tmp_path_factory.mktemp("mixed")
+        histories = by_rule(small.study(folder, RUNS, strategy=strategy, devices=1, slots=4).train())
+        compiled = sum(call == "epoch" for call, *_ in sweep._EXECUTABLES)
+        assert json.loads((folder / "stats.json").read_text())["compilations"] == compiled
+        return histories, compiled
+
+    return trained
 
 
+@pytest.mark.parametrize("strategy", ["map", "vmap"])
 def test_the_epoch_is_compiled_once_for_all_rules(mixed, strategy):
-    histories, compiled = mixed
+    histories, compiled = mixed(strategy)
     assert len(histories) == len(RUNS)
-    assert compiled == 1, strategy
+    assert compiled == 1
 
 
-@pytest.mark.parametrize("name", dict.fromkeys(run.optimizer for run in RUNS))
+NAMES = tuple(dict.fromkeys(run.optimizer for run in RUNS))
+EACH = [("map", name) for name in NAMES] + [
+    pytest.param("vmap", name, marks=[] if name == "adam" else pytest.mark.slow) for name in NAMES
+]
+
+
+@pytest.mark.parametrize(("strategy", "name"), EACH)
 def test_results_are_those_of_a_rules_own_program(name, strategy, mixed, tmp_path):
     """Bit for bit where runs take turns, to rounding where they are batched."""
     runs = [run for run in RUNS if run.optimizer == name]
     own = small.study(tmp_path, runs, strategy=strategy, devices=1, slots=4)
+    together, _ = mixed(strategy)
     for key, history in by_rule(own.train()).items():
         if strategy == "map":
-            assert_identical(history, mixed[0][key])
+            assert_identical(history, together[key])
             continue
         for curve in ("train_loss", "val_loss"):  # the sign of an update may be rounding's
-            np.testing.assert_allclose(history.curves[curve], mixed[0][key].curves[curve], rtol=5e-4)
+            np.testing.assert_allclose(history.curves[curve], together[key].curves[curve], rtol=5e-4)
 
 
 def test_the_memory_of_a_run_is_that_of_the_largest_state():

@@ -13,6 +13,7 @@ from experiments.benchmarks import differences
 from jaxopt_study.models import article
 
 
+@pytest.mark.slow
 def test_the_table_compares_each_variant_with_the_base(tmp_path, monkeypatch):
     monkeypatch.setattr(js, "article_model", lambda **_: small.MODEL)
     monkeypatch.setattr(differences, "RULES", ("sgd", "adam"))

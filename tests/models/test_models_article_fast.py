@@ -99,7 +99,7 @@ def test_kernels_say_which_layers(lanes, monkeypatch):
 
 
 @pytest.mark.skipif(not emulated.available(), reason="there is no C++ compiler")
-@pytest.mark.parametrize("count", [16, 5])
+@pytest.mark.parametrize("count", [pytest.param(16, marks=pytest.mark.slow), 5])
 def test_with_kernels_in_cuda_it_is_the_plain_network(count):
     """Compiled for the host; batches of any size."""
     shape = (21, 34, 1)
@@ -128,6 +128,7 @@ def test_many_runs_by_vmap_equal_one_after_another():
 
 
 @pytest.mark.gpu
+@pytest.mark.slow
 def test_bfloat16_activations_are_float32_ones_to_their_own_rounding():
     exact, coarse = (fast((8, 8, 1), 16, native=False, dtype=dtype) for dtype in (jnp.float32, jnp.bfloat16))
     variables = small.initial(exact)

@@ -195,6 +195,7 @@ def test_a_runs_card_has_all_of_its_curves_its_file_and_how_to_repeat_it(show):
     assert again.get("document.querySelector('#card').open")
 
 
+@pytest.mark.slow
 def test_the_command_of_a_card_trains_the_same_run(show, tmp_path):
     """What it prints is typed into a shell; the run that comes out has the fingerprint, so the file, of the first."""
     place = {"cwd": tmp_path, "check": True, "capture_output": True, "timeout": 200}

@@ -56,7 +56,7 @@ def schedule_free_by_hand(data, epochs, rate):
     return np.array(losses).T
 
 
-@pytest.mark.parametrize("strategy", ["map", "vmap"])
+@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_the_loss_of_schedule_free_on_digits_is_that_at_x_and_not_at_y(tmp_path, strategy):
     data = js.load("digits", classes=["all"])
     study = js.make_study(
@@ -93,7 +93,7 @@ def trainer(folder, module, optimizer="sgd"):
     return Trainer(settings, small.dataset(), [make_run(optimizer, {"learning_rate": 0.1}, 0)], folder, model=model)
 
 
-@pytest.mark.parametrize("strategy", ["map", "vmap"])
+@pytest.mark.parametrize("strategy", ["map", pytest.param("vmap", marks=pytest.mark.slow)])
 def test_statistics_are_the_means_over_batches_whatever_their_momentum(tmp_path, strategy):
     study = trainer(tmp_path, Normed())
     batches, program = study.batches(16), study.program(study.groups[0], strategy)
