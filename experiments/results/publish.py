@@ -123,6 +123,7 @@ LOAD = """{kept} runs' weights at their lowest validation loss. What the best ru
 
 ```python
 import jaxopt_study as js
+
 model = js.load_model("{folder}")
 print(model.classify("photograph.jpg"))
 ```
