@@ -150,7 +150,9 @@ def _copy(results: "Results", into: Path, weights: bool) -> int:
         shutil.copy(at / "runs" / f"{name}.parquet", into / "runs")
     for name in with_weights:
         shutil.rmtree(into / "weights" / name, ignore_errors=True)
-        shutil.copytree(found[name] / "weights" / name, into / "weights" / name)
+        # Orbax's note of success names a path of the machine that wrote them; nobody reads it, they have a digest.
+        without = shutil.ignore_patterns("commit_success.txt")
+        shutil.copytree(found[name] / "weights" / name, into / "weights" / name, ignore=without)
     first = results.origins[0][1]
     grid = [run for _, config, _ in results.origins for run in config.get("grid", ())]
     unlike = [run for at, run in enumerate(grid) if run not in grid[:at]]

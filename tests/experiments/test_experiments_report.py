@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import commands
+import numpy as np
 import pytest
+import small
 
+import jaxopt_study as js
 from experiments import adam_betas, momentum_grid, nesterov_grid, report
 from experiments.results import publish
 
@@ -161,6 +164,17 @@ def test_several_directories_are_published_as_one_and_nothing_there_is_lost(made
     assert "allowed is a study trained with --save_best_weights" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
     assert {path.name for path in output.glob("runs/*.parquet")} == runs
+
+
+def test_published_weights_are_loaded_and_name_no_place(tmp_path):
+    workdir, output = tmp_path / "trained", tmp_path / "published"
+    grid = ("--learning_rates=0.01", "--momenta=0.9", "--save_best_weights")
+    assert commands.run(momentum_grid, *commands.TINY, *grid, f"--workdir={workdir}") == 0
+    assert commands.run(publish, f"--workdir={workdir}", f"--output={output}", "--weights") == 0
+    images = np.zeros((1, 8, 8, 1), np.uint8)
+    np.testing.assert_array_equal(*(js.load_model(each, model=small.MODEL)(images) for each in (output, workdir)))
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert [path for path in files if str(workdir).encode() in path.read_bytes()] == []
 
 
 def test_what_is_not_trained_yet_is_said(made, tmp_path, capsys):
