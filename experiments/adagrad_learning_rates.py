@@ -24,8 +24,8 @@ from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis.minima import losses
 from jaxopt_study.analysis.runs import Runs
+from jaxopt_study.analysis.speed import losses
 from jaxopt_study.grids.run import Run, product
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection

@@ -36,8 +36,9 @@ from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import best_cell, held_out_cell, mean_lowest
 from jaxopt_study.analysis.halves import folds
-from jaxopt_study.analysis.minima import accuracy, epochs_to, lowest, minimum
+from jaxopt_study.analysis.minima import accuracy, lowest, minimum
 from jaxopt_study.analysis.runs import Cell, Runs, same_value, stands_for
+from jaxopt_study.analysis.speed import epochs_to
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection

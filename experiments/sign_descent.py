@@ -35,8 +35,9 @@ from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import best_cell
 from jaxopt_study.analysis.intervals import Estimate, independent, paired_differences, seed_estimate, seed_rows
-from jaxopt_study.analysis.minima import losses, lowest
+from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs, same_value
+from jaxopt_study.analysis.speed import losses
 from jaxopt_study.grids.run import Run, product
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels

@@ -9,8 +9,8 @@ from jaxopt_study.history import History
 if TYPE_CHECKING:  # each named twice: only so type checkers let others import it from here
     from jaxopt_study.api import Study as Study
     from jaxopt_study.api import make_study as make_study
-    from jaxopt_study.comparison import Comparison as Comparison
-    from jaxopt_study.comparison import compare as compare
+    from jaxopt_study.api.comparison import Comparison as Comparison
+    from jaxopt_study.api.comparison import compare as compare
     from jaxopt_study.data import Dataset as Dataset
     from jaxopt_study.data.arrays import arrays as arrays
     from jaxopt_study.data.frame import frame as frame
@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # each named twice: only so type checkers let others import i
 
 # Imported when they are first asked for, so that reading results does not wait for JAX.
 _LATER = {
-    "Comparison": "comparison",
+    "Comparison": "api.comparison",
     "Dataset": "data",
     "Execution": "settings",
     "Grid": "grids.grid",
@@ -54,7 +54,7 @@ _LATER = {
     "Study": "api",
     "arrays": "data.arrays",
     "article_model": "models.build",
-    "compare": "comparison",
+    "compare": "api.comparison",
     "conv": "layers.convolution",
     "frame": "data.frame",
     "functions": "models.own",

@@ -20,9 +20,10 @@ from experiments.article.parts import early
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import halfway
 from jaxopt_study.analysis.intervals import Estimate, independent, paired_differences, seed_estimate
-from jaxopt_study.analysis.minima import losses, minimum
+from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import Cell, Runs
+from jaxopt_study.analysis.speed import losses
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection
 

@@ -10,8 +10,9 @@ from experiments.article.find import common_seeds, diverged, horizon, require_le
 from experiments.article.part import Part
 from experiments.article.spread import agreement, judged_by, never_learns, room_for_others
 from jaxopt_study.analysis.best import progress
-from jaxopt_study.analysis.minima import area_under_curve, crossing, losses, lowest, minimum, variance_of_epochs
+from jaxopt_study.analysis.minima import lowest, minimum, variance_of_epochs
 from jaxopt_study.analysis.runs import Cell, Runs
+from jaxopt_study.analysis.speed import area_under_curve, crossing, losses
 from jaxopt_study.history import History
 
 CONVERGED = 0.5

@@ -19,9 +19,10 @@ from jaxopt_study.analysis.best import best_first, held_out
 from jaxopt_study.analysis.guessing import fails
 from jaxopt_study.analysis.halves import HALVES_AGREE, halves_agree
 from jaxopt_study.analysis.intervals import LEVEL, Estimate, Mean, Sample, several_orders, stratified_mean
-from jaxopt_study.analysis.minima import crossing, losses, unchosen_loss
+from jaxopt_study.analysis.minima import unchosen_loss
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import describe
+from jaxopt_study.analysis.speed import crossing, losses
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_runs import CHANCE, history
 
-from jaxopt_study.analysis import best, minima, runs
+from jaxopt_study.analysis import best, minima, runs, speed
 from jaxopt_study.analysis.runs import Runs, as_trained, stands_for
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import remembered
@@ -38,23 +38,23 @@ def test_minimum_leaves_out_values_that_are_not_finite():
 
 @pytest.mark.parametrize(("target", "epoch"), [(0.5, 2), (0.3, 4), (0.31, 4), (0.1, None), (1.0, 1)])
 def test_epochs_to_a_target_counts_from_one_and_knows_never(target, epoch):
-    assert minima.epochs_to([0.6, 0.5, NAN, 0.3], target) == epoch
+    assert speed.epochs_to([0.6, 0.5, NAN, 0.3], target) == epoch
 
 
 def test_area_under_a_straight_line_is_that_of_the_trapezium():
-    assert minima.area_under_curve([4.0, 3.0, 2.0, 1.0], 4) == pytest.approx(7.5)
-    assert minima.area_under_curve([4.0, 3.0, 2.0, 1.0], 2) == pytest.approx(3.5)
+    assert speed.area_under_curve([4.0, 3.0, 2.0, 1.0], 4) == pytest.approx(7.5)
+    assert speed.area_under_curve([4.0, 3.0, 2.0, 1.0], 2) == pytest.approx(3.5)
 
 
 def test_epochs_after_divergence_count_as_the_ceiling():
-    assert minima.area_under_curve([0.5, NAN], 4, ceiling=0.7) == pytest.approx(0.6 + 0.7 + 0.7)
-    assert minima.area_under_curve([0.5, 9.0, 0.5], 3, ceiling=0.7) == pytest.approx(1.2)
+    assert speed.area_under_curve([0.5, NAN], 4, ceiling=0.7) == pytest.approx(0.6 + 0.7 + 0.7)
+    assert speed.area_under_curve([0.5, 9.0, 0.5], 3, ceiling=0.7) == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_area_refuses_epochs_that_a_curve_does_not_have(epochs):
     with pytest.raises(InputError, match=f"epochs={epochs}: allowed is 2 to 4"):
-        minima.area_under_curve([4.0, 3.0, 2.0, 1.0], epochs)
+        speed.area_under_curve([4.0, 3.0, 2.0, 1.0], epochs)
 
 
 def test_values_are_the_same_where_they_train_as_the_same_float32():
@@ -192,7 +192,7 @@ def test_a_run_without_a_finite_loss_counts_as_guessing():
 
 def test_the_epoch_of_divergence_counts_as_not_finite_in_both_losses():
     run = history(val=[0.5, NAN], train=[0.5, 0.1], status="diverged", diverged_epoch=2)
-    assert np.isnan(minima.losses(run, "train_loss")).tolist() == [False, True]
+    assert np.isnan(speed.losses(run, "train_loss")).tolist() == [False, True]
     assert run.curves["train_loss"][1] == np.float32(0.1)
 
 
@@ -214,10 +214,10 @@ def test_the_noise_of_epochs_is_told_from_a_curves_bends_whatever_line_it_is_on(
 def test_a_noisy_curve_crosses_a_loss_neither_early_nor_late():
     rng = np.random.default_rng(1)
     fall = 0.7 - 0.01 * np.arange(60)
-    found = [minima.crossing(fall + noise * rng.standard_normal(60), 0.4) for noise in (0.0, 0.03) for _ in range(400)]
+    found = [speed.crossing(fall + noise * rng.standard_normal(60), 0.4) for noise in (0.0, 0.03) for _ in range(400)]
     assert found[0] == pytest.approx(31.0)
     assert np.mean(found[400:]) == pytest.approx(31.0, abs=0.5)
-    first = [minima.epochs_to(fall + 0.03 * rng.standard_normal(60), 0.4) for _ in range(400)]
+    first = [speed.epochs_to(fall + 0.03 * rng.standard_normal(60), 0.4) for _ in range(400)]
     assert np.mean(first) < 30
 
 

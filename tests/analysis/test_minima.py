@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made_runs import history
 
-from jaxopt_study.analysis import minima
+from jaxopt_study.analysis import minima, speed
 
 NAN, INF = math.nan, math.inf
 
@@ -81,9 +81,9 @@ def test_seeds_that_all_diverged_have_counts_and_no_numbers():
 def test_a_diverged_run_has_no_loss_from_the_epoch_on_in_which_it_diverged():
     for epoch, expected in ((2, [0.5, NAN, NAN]), (None, [0.5, 0.25, NAN])):
         lost = run([0.5, 0.25, 0.125], status="diverged", diverged_epoch=epoch)
-        np.testing.assert_array_equal(minima.losses(lost), expected)
+        np.testing.assert_array_equal(speed.losses(lost), expected)
     for status in ("finished", "stopped", "failed"):
-        np.testing.assert_array_equal(minima.losses(run([0.5, 0.25], status=status)), [0.5, 0.25])
+        np.testing.assert_array_equal(speed.losses(run([0.5, 0.25], status=status)), [0.5, 0.25])
 
 
 @pytest.mark.parametrize(
@@ -91,13 +91,13 @@ def test_a_diverged_run_has_no_loss_from_the_epoch_on_in_which_it_diverged():
     [([1.0, NAN], 4, 1.5), ([INF], 3, 1.0), ([0.25, NAN, 0.25], 3, 0.75), ([9.0, 0.25, 7.0], 2, 0.375)],
 )
 def test_what_a_diverged_curve_lacks_counts_as_guessing(curve, epochs, area):
-    assert minima.area_under_curve(curve, epochs, ceiling=0.5) == area
+    assert speed.area_under_curve(curve, epochs, ceiling=0.5) == area
 
 
 @pytest.mark.parametrize("curve", [[], [0.5], [NAN, 0.5]])
 def test_a_curve_that_is_too_short_has_no_area(curve):
     with pytest.raises(ValueError, match="epochs=3: allowed is 2 to"):
-        minima.area_under_curve(curve, 3)
+        speed.area_under_curve(curve, 3)
 
 
 @pytest.mark.parametrize(

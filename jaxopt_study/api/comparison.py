@@ -10,7 +10,8 @@ from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.runs import Configuration, by_configuration, configuration_of, describe
 from jaxopt_study.analysis.versus import versus
-from jaxopt_study.api import Study, make_study
+from jaxopt_study.api.make import make_study
+from jaxopt_study.api.study import Study
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.grid import Grid, Optimizer, make_grid, runs_of
 from jaxopt_study.history import History
@@ -79,14 +80,14 @@ def compare(
         first: a rule, as :func:`~jaxopt_study.grids.grid.make_grid` takes it, at learning rates of ``RATES``; or what
             that returned.
         second: the other.
-        on: the data, as ``data`` of :func:`~jaxopt_study.api.make_study`.
+        on: the data, as ``data`` of :func:`~jaxopt_study.api.make.make_study`.
         model: the network; the article's, for images, if None.
         until: ``decided`` adds seeds to the configurations that matter, one at a time, until it is decided or unlikely
             to be; None trains ``seeds`` and looks once.
         minutes: after so many training ends; None is as long as it takes. The same call goes on.
         seeds: of every configuration to begin with.
         max_seeds: of a configuration at most.
-        max_epochs, workdir: see :func:`~jaxopt_study.api.make_study`.
+        max_epochs, workdir: see :func:`~jaxopt_study.api.make.make_study`.
         **options: more of its arguments.
 
     Raises:
