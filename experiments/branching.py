@@ -118,8 +118,12 @@ def compare(by_rule: Mapping[str, Mapping[str, Sequence[History]]]) -> tables.Ta
         for way, histories in groups.items():
             after = [measured(history) for history in histories]
             apart = [(a - c, b - d) for (a, b), (c, d) in zip(after, before, strict=True)]
-            means = [seed_estimate(list(each), positive=True).value for each in zip(*after, strict=True)]
-            differences = [seed_estimate(list(each))[:3] for each in zip(*apart, strict=True)]
+            seeds = [history.replicate for history in histories]
+            means = [
+                seed_estimate(dict(zip(seeds, each, strict=True)), positive=True).value
+                for each in zip(*after, strict=True)
+            ]
+            differences = [seed_estimate(dict(zip(seeds, each, strict=True)))[:3] for each in zip(*apart, strict=True)]
             same: tuple[tables.Value, ...] = (None,) * len(moved)
             found = same if way == AS_IT_WAS else (*differences[0], *differences[1])
             rows.append((rule, way, *means, *found, len(histories)))

@@ -24,7 +24,7 @@ from experiments.article.rates import effective_rate
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
-from jaxopt_study.analysis.intervals import Estimate, independent, paired_differences, seed_estimate, seed_rows
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate, seed_rows
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.grids.run import Run, product
@@ -77,7 +77,7 @@ class Point(NamedTuple):
     @property
     def estimate(self) -> Estimate:
         """The mean loss over the seeds."""
-        return seed_estimate(independent(self.losses), positive=True)
+        return seed_estimate(self.losses, positive=True)
 
 
 def points(runs: Runs) -> list[Point]:
@@ -123,7 +123,7 @@ def explained_by(configs: Sequence[Point], by: Callable[[Point], float], *, rank
 
     rows = seed_rows([point.losses for point in configs])
     groups = [by(point) for point in configs]
-    return seed_estimate([explained(stats.rankdata(row) if ranks else row, groups) for row in rows])
+    return seed_estimate({seed: explained(stats.rankdata(row) if ranks else row, groups) for seed, row in rows.items()})
 
 
 def preference(configs: Sequence[Point]) -> Estimate:
@@ -145,10 +145,13 @@ def preference(configs: Sequence[Point]) -> Estimate:
         if (point.rate, other) in at_rate and (point.effective, other) in at_effective
     ]
     if not rows:
-        return seed_estimate([])
+        return seed_estimate({})
     larger, same_rate, same_effective = np.array(rows).T
     losses = seed_rows([point.losses for point in plain])
-    return seed_estimate([_share(row[larger] - row[same_rate], row[larger] - row[same_effective]) for row in losses])
+    shares = {
+        seed: _share(row[larger] - row[same_rate], row[larger] - row[same_effective]) for seed, row in losses.items()
+    }
+    return seed_estimate(shares)
 
 
 def _share(at_rate: np.ndarray, at_effective: np.ndarray) -> float:
@@ -164,7 +167,7 @@ def differences(configs: Sequence[Point]) -> list[tuple[Point, Point, Estimate]]
     plain = sorted((p for p in configs if p.optimizer == PLAIN), key=lambda p: (p.momentum, p.effective))
     pairs = [(point, next(other for other in plain if other.effective == point.effective)) for point in plain]
     return [
-        (point, base, seed_estimate(independent(paired_differences(point.losses, base.losses))))
+        (point, base, seed_estimate(paired_differences(point.losses, base.losses)))
         for point, base in pairs
         if base.momentum < point.momentum
     ]
@@ -179,9 +182,9 @@ def formulations_apart(configs: Sequence[Point]) -> Estimate:
     twins = [(p, plain[p.effective, p.momentum]) for p in configs if p.optimizer == AVERAGED
              and (p.effective, p.momentum) in plain]  # fmt: skip
     if not twins:
-        return seed_estimate([])
+        return seed_estimate({})
     apart = seed_rows([paired_differences(point.losses, twin.losses) for point, twin in twins])
-    return seed_estimate(np.abs(apart).mean(axis=1))
+    return seed_estimate({seed: float(np.abs(row).mean()) for seed, row in apart.items()})
 
 
 # The figure.

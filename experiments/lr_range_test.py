@@ -101,7 +101,8 @@ def _last(run: History) -> float:
 
 def _test(optimizer: str, numbers: tuple[tuple[str, float], ...], group: dict[float, dict[int, float]]) -> RangeTest:
     rates = np.array(sorted(group))
-    losses = seed_rows([group[rate] for rate in rates]).T
+    rows = seed_rows([group[rate] for rate in rates])
+    losses = np.reshape([*rows.values()], (len(rows), len(rates))).T
     landmarks = _landmarks(rates, losses.mean(1)) if losses.size else (math.nan,) * 4
     return RangeTest(optimizer, numbers, rates, losses, *landmarks)
 

@@ -61,9 +61,9 @@ def rank_correlation(compared: Sequence[Gain], candidate: Candidate) -> Estimate
     """
     kept = [gain for gain in compared if gain.converged]
     if len(kept) < LEAST_CELLS:
-        return seed_estimate([])
+        return seed_estimate({})
     seeds = sorted(set.intersection(*(set(gain.gains) for gain in kept)))
-    return seed_estimate([_spearman(kept, candidate, seed) for seed in seeds])
+    return seed_estimate({seed: _spearman(kept, candidate, seed) for seed in seeds})
 
 
 def _spearman(kept: Sequence[Gain], candidate: Candidate, seed: int) -> float:

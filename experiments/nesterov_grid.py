@@ -25,6 +25,7 @@ from experiments.article.verdict import Verdict, decide
 from experiments.command import flags
 from experiments.command.experiment import Axis, Experiment, full_grid
 from jaxopt_study import plots
+from jaxopt_study.analysis.intervals import independent
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.plots import labels, selection
 
@@ -67,7 +68,7 @@ def most_cells(runs: Runs, *, curve: str) -> Verdict:
     values = [statistics.median(gain.gains[seed] for gain in kept) for seed in seeds]
     meaning = f"{labels.measure(curve)} of Nesterov over that of plain momentum, mean of the first "
     meaning += f"{compared_after(runs)} epochs, median of {len(kept)} cells"
-    ahead = sum(gain.estimate.value > 0 for gain in kept)
+    ahead = sum(independent(gain.gains).mean() > 0 for gain in kept)
     note = f"{ahead} of {len(kept)} cells ahead in the mean over the seeds"
     return decide([_ahead(meaning, values)._replace(note=note, cells=cells)])
 

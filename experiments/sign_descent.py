@@ -34,7 +34,7 @@ from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import best_cell
-from jaxopt_study.analysis.intervals import Estimate, independent, paired_differences, seed_estimate, seed_rows
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate, seed_rows
 from jaxopt_study.analysis.minima import lowest
 from jaxopt_study.analysis.runs import Cell, Runs, same_value
 from jaxopt_study.analysis.speed import losses
@@ -124,7 +124,7 @@ def loss(runs: Runs, key: tuple[str, float], cell: Cell, less: Cell | None = Non
     for measure in (partial(lowest, runs), partial(_last, runs)):
         values = cell.measured(measure)
         values = paired_differences(values, less.measured(measure)) if less else values
-        estimates.append(seed_estimate(independent(values), positive=less is None))
+        estimates.append(seed_estimate(values, positive=less is None))
     return Loss(*key, *estimates)
 
 
@@ -180,7 +180,7 @@ def _apart(twins: Sequence[tuple[Cell, Cell]], measure: Callable[[History], floa
     differences = seed_rows(
         [paired_differences(one.measured(measure), other.measured(measure)) for one, other in twins]
     )
-    return seed_estimate(np.abs(differences).mean(axis=1) if twins else [])
+    return seed_estimate({seed: float(np.abs(row).mean()) for seed, row in differences.items()})
 
 
 # The figure.

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -35,6 +34,11 @@ _SEED_BITS = 32
 def order_of(replicate: int) -> int:
     """The seed of the order of the data in a :attr:`History.replicate`; 0 where the study has but one."""
     return replicate >> _SEED_BITS
+
+
+def several_orders(replicates: Iterable[int]) -> bool:
+    """Whether runs, by :attr:`History.replicate`, are of more than one order of the data."""
+    return len(set(map(order_of, replicates))) > 1
 
 
 def plain_name(optimizer: str, hyperparameters: Mapping[str, float]) -> tuple[str, dict[str, float]]:
@@ -121,22 +125,27 @@ class History:
         """Number of epochs trained."""
         return len(self.curves["val_loss"])
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != _MEMORY}
+
+
+_MEMORY = "_remembered"
+"""Where a run has what was found of it; no field, and not sent to other processes."""
 
 Measure = TypeVar("Measure", bound=Callable[..., Any])
 
 
 def remembered(measure: Measure) -> Measure:
     """A function of a run that is computed once for the same other arguments, as long as the run is there."""
-    of_runs: weakref.WeakKeyDictionary[History, dict[tuple[object, ...], Any]] = weakref.WeakKeyDictionary()
 
     @functools.wraps(measure)
     def looked_up(history: History, *others: Any, **named: Any) -> Any:
-        of_run = of_runs.get(history)
-        if of_run is None:
-            of_run = of_runs[history] = {}
-        key = (*others, *named.items()) if named else others
-        if key not in of_run:
-            of_run[key] = measure(history, *others, **named)
-        return of_run[key]
+        of_run = history.__dict__.setdefault(_MEMORY, {})
+        key = (measure, *others, *named.items()) if named else (measure, *others)
+        try:
+            return of_run[key]
+        except KeyError:
+            of_run[key] = found = measure(history, *others, **named)
+            return found
 
     return cast(Measure, looked_up)

@@ -19,12 +19,12 @@ import numpy as np
 from experiments.article.parts import early
 from jaxopt_study import plots
 from jaxopt_study.analysis.best import halfway
-from jaxopt_study.analysis.intervals import Estimate, independent, paired_differences, seed_estimate
+from jaxopt_study.analysis.intervals import Estimate, paired_differences, seed_estimate
 from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.analysis.speed import losses
-from jaxopt_study.history import History
+from jaxopt_study.history import History, remembered
 from jaxopt_study.plots import labels, selection
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Gain(NamedTuple):
 
     def moderated(self, prior: Prior | None) -> Estimate:
         """The mean gain over the seeds, with what other configurations say of how far seeds lie apart."""
-        return seed_estimate(independent(self.gains), prior=prior)
+        return seed_estimate(self.gains, prior=prior)
 
 
 def compared_after(runs: Runs) -> int:
@@ -87,7 +87,10 @@ def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> t
     taken: how far ahead a rule is on the way, which varies less from seed to seed.
     """
     epoch = compared_after(runs)
-    log_loss = functools.partial(_log_loss, curve=curve, epoch=epoch, chance=runs.chance, averaged=averaged)
+
+    def log_loss(history: History) -> float:
+        return _log_loss(history, curve, epoch, runs.chance, averaged)
+
     return tuple(
         Gain(
             plain.hyperparameters["learning_rate"],
@@ -102,16 +105,23 @@ def gains(runs: Runs, curve: str = "train_loss", *, averaged: bool = False) -> t
     )
 
 
+@remembered
 def _log_loss(history: History, curve: str, epoch: int, chance: float, averaged: bool) -> float:
     values = losses(history, curve)[:epoch]
-    values = np.pad(values, (0, epoch - len(values)), mode="edge")
+    if len(values) < epoch:
+        values = np.pad(values, (0, epoch - len(values)), mode="edge")
     values = np.where(np.isfinite(values), np.clip(values, np.finfo(np.float32).tiny, chance), chance)
     return float(np.log(values if averaged else values[-1]).mean())
 
 
 def _converged(runs: Runs, cell: Cell, curve: str) -> bool:
-    reached = [minimum(losses(history, curve)).value for history in cell.histories]
+    reached = [_reached(history, curve) for history in cell.histories]
     return bool(np.nan_to_num(reached, nan=runs.chance).mean() <= halfway(runs, curve))
+
+
+@remembered
+def _reached(history: History, curve: str) -> float:
+    return minimum(losses(history, curve)).value
 
 
 # The figure.

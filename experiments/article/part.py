@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.agreement import Agreement
-from jaxopt_study.analysis.halves import HALVES_AGREE
 from jaxopt_study.analysis.moderated import Prior
 from jaxopt_study.analysis.runs import Cell
 
@@ -61,9 +60,9 @@ class Part(NamedTuple):
         return self._replace(no_support=self.no_support or reason, no_contradiction=self.no_contradiction or reason)
 
     @property
-    def inflation(self) -> float:
-        """What the variance of the mean is times that of as many independent values."""
-        return HALVES_AGREE if any(cell.held_out for cell in self.cells) else 1.0
+    def halves(self) -> bool:
+        """Whether each half of the seeds has chosen for the other what the values are of."""
+        return any(cell.held_out for cell in self.cells)
 
     @property
     def bounds(self) -> tuple[float, float]:

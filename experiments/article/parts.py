@@ -13,7 +13,7 @@ from jaxopt_study.analysis.best import progress
 from jaxopt_study.analysis.minima import lowest, minimum, variance_of_epochs
 from jaxopt_study.analysis.runs import Cell, Runs
 from jaxopt_study.analysis.speed import area_under_curve, crossing, losses
-from jaxopt_study.history import History
+from jaxopt_study.history import History, remembered
 
 CONVERGED = 0.5
 """Share of the way from guessing to the best of the study from which a run counts as converged."""
@@ -62,8 +62,12 @@ def slower(runs: Runs, behind: Cell, ahead: Cell) -> Part:
 
 def mean_loss(runs: Runs, history: History, epochs: int) -> float:
     """Mean training loss of the first epochs, no loss above that of guessing."""
-    area = area_under_curve(losses(history, "train_loss"), epochs, ceiling=runs.chance)
-    return area / (epochs - 1)
+    return _area(history, epochs, runs.chance) / (epochs - 1)
+
+
+@remembered
+def _area(history: History, epochs: int, chance: float) -> float:
+    return area_under_curve(losses(history, "train_loss"), epochs, ceiling=chance)
 
 
 def converges(runs: Runs, cell: Cell, *, claimed: bool) -> Part:
@@ -103,6 +107,7 @@ def _slope(position: np.ndarray, measured: np.ndarray) -> float:
     return float((centred * measured[finite]).sum() / (centred**2).sum())
 
 
+@remembered
 def early(history: History, curve: str, epochs: int) -> float:
     """Mean of the first epochs of a curve, those not finite left out; NaN if there is none."""
     return _finite_mean(history.curves[curve][:epochs])

@@ -102,9 +102,13 @@ def _learning(runs: Runs, histories: Sequence[History]) -> bool:
 def _measured(runs: Runs, measure: Callable[[History], float], name: str) -> list[Mapping[int, float]]:
     of_study = _MEASURED.setdefault(runs, {})
     if name not in of_study:
-        cells = _configurations(runs)
-        of_study[name] = [_finite(cell, measure) for cell in cells if _learning(runs, cell.histories)]
+        of_study[name] = [_finite(cell, measure) for cell in _learning_configurations(runs)]
     return of_study[name]
+
+
+@functools.lru_cache(maxsize=8)
+def _learning_configurations(runs: Runs) -> list[Cell]:
+    return [cell for cell in _configurations(runs) if _learning(runs, cell.histories)]
 
 
 def _configurations(runs: Runs) -> list[Cell]:

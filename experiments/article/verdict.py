@@ -35,9 +35,11 @@ import numpy as np
 
 from experiments.article.part import Part
 from jaxopt_study.analysis import power
-from jaxopt_study.analysis.intervals import LEVEL, Mean, independent, seed_mean, several_orders, student_interval
+from jaxopt_study.analysis.halves import chosen_by_halves
+from jaxopt_study.analysis.intervals import LEVEL, Mean, independent, seed_mean, student_interval
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.runs import Cell
+from jaxopt_study.history import several_orders
 
 ALPHA = 1 - LEVEL
 SUPPORTED, CONTRADICTED, UNDECIDED, NOT_APPLICABLE = "supported", "contradicted", "undecided", "does not apply"
@@ -158,13 +160,14 @@ def both(first: Verdict, second: Verdict) -> Verdict:
 
 
 def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
-    values, part = _independent(part)
-    mean = None if part.no_interval else seed_mean(values, part.prior, part.step, part.agreement, part.inflation)
+    values, part = _by_replicate(part)
+    mean = None if part.no_interval else seed_mean(values, part.prior, part.step, part.agreement, part.halves)
     if mean is None:
-        return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, values))
-    mean = mean._replace(sd=max(mean.sd, math.sqrt(part.inflation * part.least)))
+        return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, independent(values)))
+    grows = chosen_by_halves(mean.seeds).mean if part.halves else 1.0
+    mean = mean._replace(sd=max(mean.sd, math.sqrt(grows * part.least)))
     if most := _MOST_SEEDS.get():
-        hold_alpha, fail_alpha = (allowed(mean.seeds, most, alpha) for alpha in (hold_alpha, fail_alpha))
+        hold_alpha, fail_alpha = (allowed(mean.seeds, most, alpha, part.halves) for alpha in (hold_alpha, fail_alpha))
     low, high = part.bounds
     inside = [p for bound, p in ((low, mean.p_above(low)), (high, mean.p_below(high))) if math.isfinite(bound)]
     outside = [p for bound, p in ((low, mean.p_below(low)), (high, mean.p_above(high))) if math.isfinite(bound)]
@@ -184,20 +187,20 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     return _Outcome(part, mean, holds, fails, verdict, _reason(part, mean, verdict, level), needed)
 
 
-def _independent(part: Part) -> tuple[list[float], Part]:
+def _by_replicate(part: Part) -> tuple[dict[int, float], Part]:
     """The values of a part of which the interval is, and the part; with a reason why there is none."""
     replicates = _REPLICATES.get()
-    if not several_orders(replicates):
-        return part.finite(), part
-    if len(replicates) == len(part.values):
-        return independent(dict(zip(replicates, part.scaled(), strict=True))), part
-    why = "the study has several orders of the data, and not every one with every seed"
-    return part.finite(), part._replace(no_interval=part.no_interval or why)
+    if several_orders(replicates) and len(replicates) == len(part.values):
+        return dict(zip(replicates, part.scaled(), strict=True)), part
+    if several_orders(replicates):
+        why = "the study has several orders of the data, and not every one with every seed"
+        part = part._replace(no_interval=part.no_interval or why)
+    return dict(enumerate(part.scaled())), part
 
 
-def _silence(part: Part, values: Sequence[float]) -> str:
+def _silence(part: Part, values: np.ndarray) -> str:
     """Why a part has no interval."""
-    if not values:
+    if not len(values):
         return part.no_support or "nothing to measure: no finite value in any seed"
     if part.no_interval:
         return f"no interval: {part.no_interval}"
@@ -256,7 +259,8 @@ def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Out
         p = _claim_p(verdict, outcomes, some)
         return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=p, values=tuple(part.values))
     level = _level(part, ALPHA)
-    student_low, student_high = map(part.told, student_interval(_independent(part)[0], level=level))
+    student = student_interval(_by_replicate(part)[0], level=level, halves=part.halves)
+    student_low, student_high = map(part.told, student)
     method = f"{TOST}, {mean.method}" if part.is_equivalence else mean.method
     visible = part.told(power.smallest_visible(mean, level))
     return Verdict(

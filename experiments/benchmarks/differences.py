@@ -149,8 +149,8 @@ def compare(by_variant: dict[str, list[History]]) -> tables.Table:
     rows: list[tuple[tables.Value, ...]] = []
     for name, rule in itertools.product(by_variant, RULES):
         lowest = {run.seed: minimum(run.curves["val_loss"]) for run in by_variant[name] if run.optimizer == rule}
-        loss = seed_estimate([at.value for at in lowest.values()], positive=True)
-        apart = seed_estimate([at.value - base[rule, seed] for seed, at in lowest.items()])
+        loss = seed_estimate({seed: at.value for seed, at in lowest.items()}, positive=True)
+        apart = seed_estimate({seed: at.value - base[rule, seed] for seed, at in lowest.items()})
         epoch = sum(at.epoch or math.nan for at in lowest.values()) / len(lowest)
         from_base = (None,) * 3 if name == "base" else apart[:3]
         rows.append((VARIANTS[name].title, rule, *loss[:3], epoch, *from_base, len(lowest)))

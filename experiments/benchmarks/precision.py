@@ -59,7 +59,7 @@ def table(dataset: Dataset, runs: Sequence[Run]) -> Table:
         exact = exact or losses
         for rule in RULES:
             of_rule, theirs = ({run.seed: x[run] for run in x if run.optimizer == rule} for x in (losses, exact))
-            difference = seed_estimate(list(paired_differences(of_rule, theirs).values()))
+            difference = seed_estimate(paired_differences(of_rule, theirs))
             mean = sum(of_rule.values()) / len(of_rule)
             cells = [f"{mean:.4f}", f"{difference.value:+.5f}", f"{difference.low:+.5f} to {difference.high:+.5f}"]
             rows.append((precision, activations, rule, *cells, f"{seconds:.0f}"))

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.guessing import WORSE, fails
-from jaxopt_study.analysis.halves import HALVES_AGREE, folds
-from jaxopt_study.analysis.intervals import Estimate, independent, seed_estimate, several_orders
+from jaxopt_study.analysis.halves import folds
+from jaxopt_study.analysis.intervals import Estimate, independent, seed_estimate
 from jaxopt_study.analysis.minima import (
     COST,
     Lowest,
@@ -32,7 +32,7 @@ from jaxopt_study.analysis.minima import (
 )
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import Cell, Runs, configuration, describe
-from jaxopt_study.history import TEST_CURVES, History
+from jaxopt_study.history import TEST_CURVES, History, several_orders
 
 
 def ranked(candidates: Sequence[Lowest | Minima]) -> list[int]:
@@ -181,25 +181,26 @@ def best_of(
         configurations = [[monitor.added(run) for run in runs] for runs in configurations]
     chosen, told = best_first(configurations, curve)[0][0], held_out(configurations, curve)
     minima = seed_minima(told, chance=chance)
+    several = len(configurations) > 1
     stuck = f"{minima.worse} of {len(told)} seeds {WORSE}" if minima.worse else ""
 
     def over_seeds(measure: Callable[[History], float], moderated: bool = True) -> Estimate:
-        values = independent({run.replicate: measure(run) for run in told})
-        inflation = HALVES_AGREE if len(configurations) > 1 else 1.0
+        values = dict(
+            enumerate(independent({run.replicate: measure(run) for run in told}))
+        )  # what is lost is told below
         prior = prior_of_losses(among or configurations, told, measure, chance) if moderated else None
-        return seed_estimate(values, prior=prior, positive=True, no_interval=stuck, inflation=inflation)
+        return seed_estimate(values, prior=prior, positive=True, no_interval=stuck, halves=several)
 
     val, student = over_seeds(lowest_loss), over_seeds(lowest_loss, moderated=False)
     train = over_seeds(lambda run: lowest_loss(run, "train_loss"))
     test, accuracy = (over_seeds(partial(at_minimum, curve=curve)) for curve in TEST_CURVES)
     monitored = Estimate(math.nan, math.nan, math.nan, 0)
     if monitor is not None:
-        best = independent({run.replicate: monitor.best(run).value for run in told})
-        inflation = HALVES_AGREE if len(configurations) > 1 else 1.0
-        monitored = seed_estimate(best, inflation=inflation)
+        best = dict(enumerate(independent({run.replicate: monitor.best(run).value for run in told})))
+        monitored = seed_estimate(best, halves=several)
     count, lost = len(told), len(minima.diverged)
     others = sum(configuration(run) != configuration(chosen) for run in told)
-    alone = "chosen and told by the same run" if count == 1 and len(configurations) > 1 else ""
+    alone = "chosen and told by the same run" if count == 1 and several else ""
     notes = [
         val.note if minima.seeds or not lost else "",
         alone,

@@ -1,15 +1,20 @@
-"""Intervals over seeds: how far another choice of seeds might move a mean."""
+"""Intervals over seeds: how far another choice of seeds might move a mean.
+
+Whatever an interval is made of comes by :attr:`jaxopt_study.history.History.replicate`, so that none takes the runs of
+one order of the data as independent of each other: :func:`independent` makes one value of them.
+"""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxopt_study.analysis.agreement import Agreement
+from jaxopt_study.analysis.halves import Halves, chosen_by_halves
 from jaxopt_study.analysis.moderated import Prior, moderate
-from jaxopt_study.history import order_of
+from jaxopt_study.history import order_of, several_orders
 
 LEVEL = 0.95
 MODERATED, STUDENT = "moderated t", "Student's t"
@@ -87,27 +92,42 @@ class Mean(NamedTuple):
 
 
 def seed_mean(
-    values: ArrayLike,
+    values: Mapping[int, float],
     prior: Prior | None = None,
     step: float = 0.0,
     agreement: Agreement | None = None,
-    inflation: float = 1.0,
+    halves: bool = False,
 ) -> Mean | None:
-    """Mean of finite values ``[S]``, one a seed, and its error; None where nothing is known of it.
+    """Mean of finite values by replicate and its error; None where nothing is known of it.
 
     So it is of one value, and of equal ones that are on no grid and have no prior: they have no spread to judge by. On
     a grid values that lie apart can come out equal: their variance is at least that of rounding, ``step^2 / 12``.
-    ``inflation`` is what the variance of the mean is times that of as many independent values.
+    ``halves``: each half of the seeds has chosen for the other what the values are of.
     """
-    sample = np.asarray(values, np.float64)
+    return _mean(independent(values), prior, step, agreement, halves)
+
+
+def _mean(
+    sample: np.ndarray,
+    prior: Prior | None = None,
+    step: float = 0.0,
+    agreement: Agreement | None = None,
+    halves: bool = False,
+) -> Mean | None:
+    """:func:`seed_mean` of independent values ``[S]``."""
     if len(sample) < 2 or (no_spread(sample) and prior is None and step <= 0):
         return None
-    spread = 0.0 if no_spread(sample) else float(sample.var(ddof=1))
-    if agreement is None:
-        spread = max(spread, step**2 / 12)  # rounding to a grid
-    variance, dof = moderate(spread, len(sample) - 1, prior)
+    variance, dof = _variance(sample, prior, halves, step**2 / 12 if agreement is None else 0.0)  # rounding to a grid
     method = STUDENT if prior is None else MODERATED
-    return Mean(float(sample.mean()), math.sqrt(inflation * variance), dof, len(sample), step, method, agreement)
+    return Mean(float(sample.mean()), math.sqrt(variance), dof, len(sample), step, method, agreement)
+
+
+def _variance(sample: np.ndarray, prior: Prior | None, halves: bool, least: float = 0.0) -> tuple[float, float]:
+    """What the variance of a mean ``[S]`` is times S, and its degrees of freedom."""
+    grows = chosen_by_halves(len(sample)) if halves else Halves(1.0, 1.0)
+    spread = 0.0 if no_spread(sample) else float(sample.var(ddof=1)) / grows.spread
+    variance, dof = moderate(max(spread, least), len(sample) - 1, prior)
+    return grows.mean * variance, dof
 
 
 class Sample(NamedTuple):
@@ -115,12 +135,12 @@ class Sample(NamedTuple):
 
     Attributes:
         values: one a seed, ``[S]``.
-        inflation: what the variance of their mean is times that of as many independent values.
+        halves: whether each half of the seeds has chosen for the other what they are of.
         prior: of their variance.
     """
 
     values: np.ndarray
-    inflation: float = 1.0
+    halves: bool = False
     prior: Prior | None = None
 
 
@@ -133,8 +153,9 @@ def stratified_mean(samples: Sequence[Sample], step: float = 0.0) -> Mean | None
     """
     if min((len(one.values) for one in samples), default=0) < 2:
         return None
-    known = [_variance(one) for one in samples]
+    known = [_variance(one.values, one.prior, one.halves) for one in samples]
     variances, free = (np.array(of) for of in zip(*known, strict=True))
+    variances = variances / [len(one.values) for one in samples]
     total, count = float(variances.sum()), sum(len(one.values) for one in samples)
     if total <= 0 and step <= 0:
         return None
@@ -145,46 +166,37 @@ def stratified_mean(samples: Sequence[Sample], step: float = 0.0) -> Mean | None
     return Mean(centre, error * math.sqrt(count), dof, count, step, method)
 
 
-def _variance(sample: Sample) -> tuple[float, float]:
-    """Of the mean of a sample, and its degrees of freedom."""
-    spread = 0.0 if no_spread(sample.values) else float(sample.values.var(ddof=1))
-    variance, dof = moderate(spread, len(sample.values) - 1, sample.prior)
-    return sample.inflation * variance / len(sample.values), dof
-
-
 def seed_estimate(
-    values: ArrayLike,
+    values: Mapping[int, float],
     *,
     level: float = LEVEL,
     prior: Prior | None = None,
     step: float = 0.0,
     positive: bool = False,
     no_interval: str = "",
-    inflation: float = 1.0,
+    halves: bool = False,
 ) -> Estimate:
-    """Mean of one value a seed ``[S]`` with its interval; values that are not finite are left out and said so.
+    """Mean of one value a seed with its interval; values that are not finite are left out and said so.
 
     Args:
-        values: one a seed.
+        values: by replicate; of several orders of the data the interval is over these, and they are what is counted.
         level: of the interval.
         prior: of the variance, from the other configurations; Student's interval without one. Of ``positive`` values
             it is of their logarithms.
         step: of a measure on a grid: the interval is no narrower than that allows.
         positive: of losses and epochs: the interval is made of relative errors, so that it does not reach below 0.
         no_interval: why none is to be given.
-        inflation: what the variance of the mean is times that of as many independent values, see
-            :data:`jaxopt_study.analysis.halves.HALVES_AGREE`.
+        halves: whether each half of the seeds has chosen for the other what the values are of.
     """
-    sample = np.asarray(values, np.float64)
-    finite = sample[np.isfinite(sample)]
-    lost = len(sample) - len(finite)
-    note = f"{lost} of {len(sample)} seeds have no finite value" if lost else ""
+    lost = sum(not math.isfinite(value) for value in values.values())
+    finite = independent(values)
+    note = f"{lost} of {len(values)} seeds have no finite value" if lost else ""
     if len(finite) == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, note or "no seeds")
     centre = float(finite.mean())
     logs = positive and bool((finite > 0).all())
     known = prior if logs or not positive else None
-    mean = seed_mean(np.log(finite) if logs else finite, known, step, inflation=inflation)
+    mean = _mean(np.log(finite) if logs else finite, known, step, halves=halves)
     if mean is None or no_interval:
         one = "one seed: no interval" if len(finite) == 1 else f"{len(finite)} equal seeds: no interval"
         reasons = filter(None, [f"no interval: {no_interval}" if no_interval and len(finite) > 1 else one, note])
@@ -195,12 +207,12 @@ def seed_estimate(
     return Estimate(centre, max(low, 0.0) if positive else low, high, len(finite), note, mean.method)
 
 
-def student_interval(values: ArrayLike, *, level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval of the mean of finite values ``[S]``; NaN for fewer than two, no width of equal ones."""
-    sample = np.asarray(values, np.float64)
+def student_interval(values: Mapping[int, float], *, level: float = LEVEL, halves: bool = False) -> tuple[float, float]:
+    """Student's t interval of the mean of values by replicate; NaN for fewer than two, no width of equal ones."""
+    sample = independent(values)
     if len(sample) < 2:
         return math.nan, math.nan
-    mean = seed_mean(sample)
+    mean = _mean(sample, halves=halves)
     half = mean.half_width(level) if mean else 0.0
     return float(sample.mean()) - half, float(sample.mean()) + half
 
@@ -210,31 +222,26 @@ def paired_differences(first: Mapping[int, float], second: Mapping[int, float]) 
     return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
 
 
-def seed_rows(by_seed: Sequence[Mapping[int, float]]) -> np.ndarray:
-    """Values by seed as an array ``[S, N]``, over the seeds that all have; empty of nothing."""
+def seed_rows(by_seed: Sequence[Mapping[int, float]]) -> dict[int, np.ndarray]:
+    """Values ``[N]`` of each of the seeds that all have; empty of nothing."""
     seeds = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
-    return np.array([[values[seed] for values in by_seed] for seed in seeds]).reshape(len(seeds), len(by_seed))
+    return {seed: np.array([values[seed] for values in by_seed]) for seed in seeds}
 
 
-def independent(by_replicate: Mapping[int, float]) -> list[float]:
-    """The finite values of a configuration as those of an interval: one a seed; of several orders of the data one an
-    order, the mean over its seeds, since runs of one order have its luck in common.
+def independent(by_replicate: Mapping[int, float]) -> np.ndarray:
+    """The finite values of a configuration ``[S]`` as those of an interval: one a seed; of several orders of the data
+    one an order, the mean over its seeds, since runs of one order have its luck in common.
 
     Args:
         by_replicate: by :attr:`jaxopt_study.history.History.replicate`.
     """
     values = {replicate: value for replicate, value in by_replicate.items() if math.isfinite(value)}
     if not several_orders(by_replicate):
-        return list(values.values())
+        return np.array(list(values.values()), np.float64)
     orders: dict[int, list[float]] = {}
     for replicate, value in values.items():
         orders.setdefault(order_of(replicate), []).append(value)
-    return [float(np.mean(of_order)) for of_order in orders.values()]
-
-
-def several_orders(replicates: Iterable[int]) -> bool:
-    """Whether runs, by :attr:`jaxopt_study.history.History.replicate`, are of more than one order of the data."""
-    return len(set(map(order_of, replicates))) > 1
+    return np.array([np.mean(of_order) for of_order in orders.values()], np.float64)
 
 
 def no_spread(values: ArrayLike) -> bool:

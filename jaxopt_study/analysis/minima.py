@@ -191,7 +191,7 @@ def seed_lowest(histories: Sequence[History], curve: str = "val_loss") -> Lowest
     """Of the seeds of one configuration, perhaps none."""
     losses = [lowest_loss(history, curve) for history in histories]
     kept = [loss for loss in losses if math.isfinite(loss)]
-    return Lowest(float(np.mean(kept)) if kept else math.nan, len(kept), len(losses))
+    return Lowest(sum(kept) / len(kept) if kept else math.nan, len(kept), len(losses))
 
 
 class Minima(NamedTuple):

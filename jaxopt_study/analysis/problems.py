@@ -17,14 +17,13 @@ import numpy as np
 
 from jaxopt_study.analysis.best import best_first, held_out
 from jaxopt_study.analysis.guessing import fails
-from jaxopt_study.analysis.halves import HALVES_AGREE, halves_agree
-from jaxopt_study.analysis.intervals import LEVEL, Estimate, Mean, Sample, several_orders, stratified_mean
+from jaxopt_study.analysis.intervals import LEVEL, Estimate, Mean, Sample, stratified_mean
 from jaxopt_study.analysis.minima import unchosen_loss
 from jaxopt_study.analysis.moderated import Prior, prior_of
 from jaxopt_study.analysis.runs import describe
 from jaxopt_study.analysis.speed import crossing, losses
 from jaxopt_study.errors import InputError
-from jaxopt_study.history import History
+from jaxopt_study.history import History, several_orders
 
 SHARE = 0.9
 """Of the way from guessing to the best rule's loss: there is the target to which epochs are counted."""
@@ -58,13 +57,8 @@ class Problem(NamedTuple):
         """Logarithms of the losses of a rule over those of another, a seed each."""
         values = np.log(self.losses[first]) - np.log(self.losses[second])
         if self.prior is None or not self.learns[[first, second]].all():  # these are spread otherwise
-            return Sample(values, self.inflation)
-        return Sample(values, HALVES_AGREE if self.chosen else 1.0, self.prior)
-
-    @property
-    def inflation(self) -> float:
-        """What the variance of a mean over these seeds is times what their spread alone says."""
-        return halves_agree(self.losses.shape[1]) if self.chosen else 1.0
+            return Sample(values, self.chosen)
+        return Sample(values, self.chosen, self.prior)
 
     @property
     def ranks(self) -> np.ndarray:
@@ -165,7 +159,7 @@ def standings(problems: Sequence[Problem], rules: Sequence[str], reference: str)
     known = min(problem.losses.shape[1] for problem in problems) > 1
     found = []
     for at in order:
-        rank = over([Sample(problem.ranks[at], problem.inflation) for problem in problems], step=1.0)
+        rank = over([Sample(problem.ranks[at], problem.chosen) for problem in problems], step=1.0)
         ratio, behind = (_over_other(problems, at, other) for other in (anchor, lead))
         verdict = ("among the best" if near else "best") if at == lead else "among the best" if at in near else "behind"
         found.append(
@@ -187,9 +181,9 @@ def _adjusted(mean: Mean, pairs: int) -> float:
     return min(1.0, 2 * pairs * min(mean.p_above(0.0), mean.p_below(0.0)))
 
 
-def share(reached: Sequence[np.ndarray], inflations: Sequence[float]) -> Estimate:
+def share(reached: Sequence[np.ndarray], chosen: Sequence[bool]) -> Estimate:
     """The mean over problems of the share of seeds, ``[S]`` each, of which something holds, with its interval."""
-    pairs = zip(reached, inflations, strict=True)
+    pairs = zip(reached, chosen, strict=True)
     return _clipped(over([Sample(np.asarray(of, np.float64), by) for of, by in pairs], step=1.0), 0.0, 1.0)
 
 

@@ -50,15 +50,15 @@ def profiles(problems: Sequence[Problem], rules: Sequence[str]) -> Mapping[str, 
         "epochs": [problem.epochs for problem in problems],
         "loss": [np.where(problem.learns, problem.losses, math.inf) for problem in problems],
     }
-    inflations = [problem.inflation for problem in problems]
+    chosen = [problem.chosen for problem in problems]
     found = {}
     for measure in MEASURES:
         of_problems = [ratios(of) for of in costs[measure]]
-        found[measure] = [_profile(rule, [of[at] for of in of_problems], inflations) for at, rule in enumerate(rules)]
+        found[measure] = [_profile(rule, [of[at] for of in of_problems], chosen) for at, rule in enumerate(rules)]
     return found
 
 
-def _profile(rule: str, own: Sequence[np.ndarray], inflations: Sequence[float]) -> Profile:
+def _profile(rule: str, own: Sequence[np.ndarray], chosen: Sequence[bool]) -> Profile:
     every = np.concatenate(own)
     taus = np.unique([1.0, *every[np.isfinite(every)]])
-    return Profile(rule, taus.tolist(), [share([of <= tau for of in own], inflations) for tau in taus])
+    return Profile(rule, taus.tolist(), [share([of <= tau for of in own], chosen) for tau in taus])

@@ -46,7 +46,7 @@ def _compared(
     differences = paired_differences(second, first)
     seeds = len(differences)
     prior = prior_of(logs, list(differences), (1.0, -1.0)) if seeds > 1 else None
-    mean = seed_mean(list(differences.values()), prior)
+    mean = seed_mean(differences, prior)
     if mean is None:
         return (math.nan if seeds < 2 else 1.0), seeds  # equal ones are no difference
     return 2 * min(mean.p_above(0.0), mean.p_below(0.0)), seeds

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.best import ranked
-from jaxopt_study.analysis.halves import HALVES_AGREE, folds
-from jaxopt_study.analysis.intervals import Estimate, independent, seed_estimate
+from jaxopt_study.analysis.halves import folds
+from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 from jaxopt_study.analysis.minima import seed_lowest, unchosen_loss
 from jaxopt_study.history import History
 
@@ -113,6 +113,6 @@ def _expected(
 
 
 def _over_seeds(seeds: Sequence[int], values: np.ndarray, *, positive: bool = False) -> list[Estimate]:
-    columns = [independent(dict(zip(seeds, column, strict=True))) for column in values.T.tolist()]
-    estimates = [seed_estimate(column, positive=positive, inflation=HALVES_AGREE) for column in columns]
+    columns = [dict(zip(seeds, column, strict=True)) for column in values.T.tolist()]
+    estimates = [seed_estimate(column, positive=positive, halves=True) for column in columns]
     return [estimate._replace(seeds=len(seeds)) for estimate in estimates]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxopt_study.analysis.best import held_out
-from jaxopt_study.analysis.halves import halves_agree
 from jaxopt_study.analysis.intervals import LEVEL, independent, paired_differences, seed_mean
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.minima import lowest_loss
@@ -13,11 +12,6 @@ from jaxopt_study.history import History
 
 Side = Sequence[Sequence[History]]
 """Configurations, each the runs of its seeds."""
-
-
-CHANGES = 1.25
-"""Looking after every seed is wrong more often by at most this factor where the choice may change with each: of two
-equal rules simulated 1.03 with 5 looks and 2 configurations, 1.15 with 5 and 5, 1.22 with 9 and 5."""
 
 
 class Versus(NamedTuple):
@@ -58,21 +52,21 @@ def versus(first: Side, second: Side, most_seeds: int | None = None) -> Versus:
     if relative:
         known = [{seed: math.log(loss) for seed, loss in side.items()} for side in known]
     paired = paired_differences(*known)
-    differences, lost = independent(paired), len(both) - len(paired)
+    seeds, lost = len(independent(paired)), len(both) - len(paired)
     reason = f"{lost} of {len(both)} seeds have no loss that counts: a run diverged or failed" if lost else ""
     chosen = max(len(first), len(second)) > 1
-    mean = seed_mean(differences, inflation=halves_agree(len(differences)) if chosen else 1.0)
+    mean = seed_mean(paired, halves=chosen)
     if mean is None:
-        nan, short = math.nan, len(differences) < 2
+        nan, short = math.nan, seeds < 2
         why = "fewer than two seeds of both" if short else "all seeds are equal"
         told = "; ".join(filter(None, [why, reason]))
-        return Versus(None, nan if short else 0.0, nan, nan, nan, len(differences), told)
+        return Versus(None, nan if short else 0.0, nan, nan, nan, seeds, told)
     p = 2 * min(mean.p_above(0.0), mean.p_below(0.0))
     enough = 1 - LEVEL
     if most_seeds is not None:
-        enough = allowed(len(differences), most_seeds, enough / CHANGES if chosen else enough)
+        enough = allowed(seeds, most_seeds, enough, chosen)
     half = mean.half_width(1 - enough)
     ends = (mean.value, mean.value - half, mean.value + half)
     effect, low, high = (math.expm1(min(end, 700.0)) for end in ends) if relative else ends
     better = None if p > enough else int(mean.value > 0)
-    return Versus(better, effect, low, high, p, len(differences), reason)
+    return Versus(better, effect, low, high, p, seeds, reason)

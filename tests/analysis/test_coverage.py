@@ -26,7 +26,7 @@ def told(samples, **options):
     """Intervals of configurations ``[C, S]`` of one study, the first few of them, with the prior that all give."""
     measured = [dict(enumerate(row)) for row in (np.log(samples) if options.get("positive") else samples)]
     prior = prior_of(measured, range(samples.shape[1]), step=options.get("step", 0.0))
-    return [seed_estimate(row, prior=prior, **options) for row in samples[:TOLD]]
+    return [seed_estimate(dict(enumerate(row)), prior=prior, **options) for row in samples[:TOLD]]
 
 
 def coverage(estimates, truths):
@@ -85,7 +85,7 @@ def test_moderated_intervals_of_differences_of_skewed_errors(seeds):
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_students_interval_where_there_are_few_configurations(seeds):
     samples = np.random.default_rng(seeds).standard_normal((4000, seeds))
-    found = [seed_estimate(values) for values in samples]
+    found = [seed_estimate(dict(enumerate(values))) for values in samples]
     assert {one.method for one in found} == {"Student's t"}
     assert 0.94 <= coverage(found, np.zeros(4000))[0] <= 0.96
 
@@ -106,7 +106,7 @@ def test_measures_on_a_grid(width, prior, seeds):
     else:
         rng = np.random.default_rng(seeds)
         made = [make(rng, seeds) for _ in range(20)]
-        found = [seed_estimate(row, step=1.0) for samples, _ in made for row in samples]
+        found = [seed_estimate(dict(enumerate(row)), step=1.0) for samples, _ in made for row in samples]
         covered, share = coverage(found, np.concatenate([means for _, means in made]))
     assert covered >= 0.93
     assert share == 1
@@ -116,7 +116,7 @@ def test_measures_on_a_grid(width, prior, seeds):
 @pytest.mark.parametrize("often", [0.5, 0.7, 0.9, 0.97])
 def test_measures_of_two_values_with_their_step(often, seeds):
     samples = (np.random.default_rng(seeds).random((4000, seeds)) < often) * 3.0
-    found = [seed_estimate(values, step=3.0) for values in samples]
+    found = [seed_estimate(dict(enumerate(values)), step=3.0) for values in samples]
     covered, share = coverage(found, np.full(4000, 3 * often))
     assert covered >= 0.93
     assert share == 1
@@ -138,7 +138,7 @@ def test_configurations_of_which_a_third_of_the_runs_is_stuck_at_guessing(seeds)
 @pytest.mark.parametrize("seeds", SEEDS)
 def test_equal_values_of_two_on_no_known_grid_are_told_without_an_interval(seeds):
     samples = np.where(np.random.default_rng(seeds).random((4000, seeds)) < 0.7, 0.3, 0.69)
-    found = [seed_estimate(values) for values in samples]
+    found = [seed_estimate(dict(enumerate(values))) for values in samples]
     equal = [one for one, values in zip(found, samples, strict=True) if np.ptp(values) == 0]
     assert {one.method for one in equal} == {""}
     assert coverage(found, np.full(4000, 0.7 * 0.3 + 0.3 * 0.69))[0] >= 0.93
@@ -157,7 +157,7 @@ def test_intervals_over_several_orders_of_the_data_hold_what_these_do_to_all_see
         ]
         truth = math.exp(0.01)  # of the mean of lognormal losses
         best = best_of([runs])
-        alone = seed_estimate(losses, positive=True)
+        alone = seed_estimate(dict(enumerate(losses)), positive=True)
         held.append(best.val_low <= truth <= best.val_high)
         taken_alone.append(alone.low <= truth <= alone.high)
     assert f"interval over {orders} orders of the data" in best.note

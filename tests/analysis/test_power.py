@@ -12,7 +12,7 @@ from jaxopt_study.analysis.power import false_discoveries, power, seeds_needed, 
 def simulated(effect, seeds, sd=1.0, studies=4000):
     """Share of studies in which Student's 95% interval lies above 0."""
     samples = effect + sd * np.random.default_rng(seeds).standard_normal((studies, seeds))
-    means = [seed_mean(values) for values in samples]
+    means = [seed_mean(dict(enumerate(values))) for values in samples]
     return np.mean([mean.value > mean.half_width() for mean in means])
 
 

@@ -136,7 +136,7 @@ def test_on_one_problem_of_one_configuration_the_interval_is_students():
     rng = np.random.default_rng(1)
     a, b = rng.uniform(0.2, 0.6, (2, 5)).astype(np.float32)
     found = rows(js.over_problems({"one": study({"a": a, "b": b})}))["b"]
-    expected = np.exp(student_interval(np.log(b) - np.log(a)))
+    expected = np.exp(student_interval(dict(enumerate(np.log(b) - np.log(a)))))
     np.testing.assert_allclose([found["loss_ratio_low"], found["loss_ratio_high"]], expected, rtol=1e-5)
     two = js.over_problems({"one": study({"a": a, "b": b})}).standings
     p = stats.ttest_rel(np.log(a), np.log(b)).pvalue

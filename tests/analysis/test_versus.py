@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from jaxopt_study.analysis.halves import folds, halves_agree
-from jaxopt_study.analysis.looking import allowed
-from jaxopt_study.analysis.versus import CHANGES, versus
+from jaxopt_study.analysis.halves import chosen_by_halves, folds
+from jaxopt_study.analysis.looking import CHANGES, allowed
+from jaxopt_study.analysis.versus import versus
 from jaxopt_study.history import CURVES, History
 
 
@@ -53,7 +53,8 @@ def simulated(losses, most):
             best = losses[..., choosing].mean(-1).argmin(-1)
             told[..., of] = np.log(np.take_along_axis(losses[..., of], best[..., None, None], 2)[:, :, 0])
         apart = told[0] - told[1]
-        error = np.sqrt(halves_agree(seeds) * apart.var(1, ddof=1) / seeds)
+        grows = chosen_by_halves(seeds)
+        error = np.sqrt((grows.mean / grows.spread) * apart.var(1, ddof=1) / seeds)
         p = 2 * special.stdtr(seeds - 1, -np.abs(apart.mean(1)) / error)
         found |= p <= allowed(seeds, most, 0.05 / CHANGES)
     return found, p

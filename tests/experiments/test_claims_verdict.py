@@ -119,7 +119,7 @@ def test_the_p_value_is_that_of_the_interval_that_ends_at_the_bound():
     from jaxopt_study.analysis.intervals import seed_mean
 
     for values, step in (([1.0, 1.3, 0.2], 0.0), ([1.0, 1.0, 1.0], 1.0), ([1.0, 1.0, 2.0], 3.0)):
-        mean = seed_mean(values, step=step)
+        mean = seed_mean(dict(enumerate(values)), step=step)
         bound = mean.value - mean.half_width(0.9)
         assert 2 * mean.p_above(bound) == pytest.approx(0.1, rel=1e-6)
         assert mean.p_below(bound) == pytest.approx(0.95, rel=1e-6)
@@ -206,7 +206,7 @@ def test_of_several_orders_of_the_data_the_interval_is_over_the_orders():
         found, short = decide([Part("m", values)]), decide([Part("m", values[:5])])
     assert found.verdict == "undecided"
     assert "of 3 seeds" in found.reason
-    assert found[2:4] == pytest.approx(student_interval([1.05, 0.25, 2.05]))
+    assert found[2:4] == pytest.approx(student_interval(dict(enumerate([1.05, 0.25, 2.05]))))
     assert "several orders of the data, and not every one with every seed" in short.reason
     with looking(None, replicates[:2]):
         one = decide([Part("m", values[:2])])

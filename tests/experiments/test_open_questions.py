@@ -242,7 +242,7 @@ def test_one_seed_gives_numbers_without_intervals_and_no_run_gives_a_sentence(na
     assert list(catalogue.pictures(name, [], on_absent=notes.append)) == []
     assert len(notes) == 1
     assert notes[0].startswith(f"{name} is left out: ")
-    assert math.isnan(seed_estimate([]).value)
+    assert math.isnan(seed_estimate({}).value)
 
 
 def test_the_figures_say_the_numbers():

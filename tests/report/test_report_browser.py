@@ -1,5 +1,6 @@
 """The page in a browser, used as a person uses it; skipped where there is none."""
 
+import dataclasses
 import math
 import os
 import re
@@ -232,6 +233,30 @@ def test_two_are_compared_by_pairs_of_seeds(show):
     table = page.get("document.querySelector('#compare table').innerText")
     assert re.search(r"learning rate\s+0.001\s+0.1\s+differs", table)
     assert re.search(r"momentum\s+0.9\s+0.9\s+the same", table)
+
+
+def test_of_several_orders_of_the_data_two_are_compared_by_the_means_of_each(show):
+    gaps = np.float32([[0.1, 0.2], [0.3, 0.5], [0.1, 0.4]])  # [orders, seeds]
+    made = [
+        dataclasses.replace(run("sgd", seed=seed, learning_rate=rate), data_seed=order)
+        for rate in (0.01, 0.1)
+        for order in range(3)
+        for seed in range(2)
+    ]
+    for one in made:
+        gap = gaps[one.data_seed, one.seed] if one.hyperparameters["learning_rate"] == 0.1 else 0
+        one.curves["val_loss"][:] = np.linspace(0.9, 0.5, one.epochs) + gap
+    page = show(render(**content(made, data=study_data(made, math.log(2), files=[f"{at:064x}" for at in range(12)]))))
+    page.click("#unpin")
+    for rate in (0.01, 0.1):
+        page.click(cell(learning_rate=rate))
+    told = page.get("document.querySelector('#compare .lead').innerText")
+    means = gaps.mean(1)
+    found = [float(number) for number in re.findall(r"[-+]?\d+\.\d+(?:e-?\d+)?", told)]
+    np.testing.assert_allclose(
+        found[:3], [means.mean(), *stats.t.interval(0.95, 2, means.mean(), stats.sem(means))], rtol=5e-3, atol=5e-4
+    )
+    assert "3 orders in pairs" in told
 
 
 def test_the_address_keeps_what_is_shown(show):

@@ -94,18 +94,23 @@ function sides() {
   return pinned().flatMap((one) => [{ id: one.id, name: named(one), one, runs: one.runs }, ...one.runs.map((run) => ({ id: `${one.id}#${study.runs.seed[run]}#${study.runs.data_seed?.[run] ?? ""}`, name: `${named(one)}, seed ${study.runs.seed[run]}`, one, runs: [run] }))]);
 }
 
-/** The mean difference of two, paired by seed, with Student's 95% interval; without one for a single pair. */
+/**
+ * The mean difference of two, paired by seed, with Student's 95% interval; without one for a single pair. Pairs of one
+ * order of the data have its luck in common: of several orders the values are the means of each.
+ */
 function difference(a, b, valueOf) {
-  const seed = (run) => `${study.runs.seed[run]}/${study.runs.data_seed?.[run] ?? ""}`;
-  const alone = a.runs.length === 1 && b.runs.length === 1, values = [];
+  const order = (run) => study.runs.data_seed?.[run] ?? 0, seed = (run) => `${study.runs.seed[run]}/${order(run)}`;
+  const alone = a.runs.length === 1 && b.runs.length === 1, pairs = [];
   for (const run of a.runs) {
     const other = alone ? b.runs[0] : b.runs.find((each) => seed(each) === seed(run));
-    if (other !== undefined) values.push(valueOf(other) - valueOf(run));
+    if (other !== undefined) pairs.push({ order: order(run), value: valueOf(other) - valueOf(run) });
   }
-  const finite = values.filter(Number.isFinite), mean = d3.mean(finite) ?? NaN;
+  const told = pairs.filter(({ value }) => Number.isFinite(value)), orders = new Set(pairs.map((pair) => pair.order)).size > 1;
+  const finite = orders ? [...d3.rollup(told, (of) => d3.mean(of, ({ value }) => value), (pair) => pair.order).values()] : told.map(({ value }) => value);
+  const mean = d3.mean(finite) ?? NaN;
   const t = study.t[finite.length] ?? (finite.length > 1 ? 1.96 : null);
   const half = t ? (t * d3.deviation(finite)) / Math.sqrt(finite.length) : NaN;
-  return { mean, low: mean - half, high: mean + half, pairs: finite.length };
+  return { mean, low: mean - half, high: mean + half, pairs: finite.length, what: orders ? "order" : "seed" };
 }
 
 const differs = (told, measure) => Number.isNaN(told.mean) ? "no pair of values" : `${told.mean > 0 ? "+" : ""}${measure.share ? `${(100 * told.mean).toFixed(2)} points` : told.mean.toPrecision(3)}${Number.isNaN(told.low) ? "" : ` (${(measure.share ? 100 * told.low : told.low).toPrecision(3)} to ${(measure.share ? 100 * told.high : told.high).toPrecision(3)})`}`;
@@ -130,7 +135,7 @@ function drawCompare() {
   const numbers = study.parameters.map((p, n) => [p.title, ...[a, b].map(({ one }) => p.texts[one.values[n]] ?? "–"), a.one.values[n] === b.one.values[n] ? "the same" : "differs"]);
   const rows = [["rule", a.one.title, b.one.title, a.one.rule === b.one.rule ? "the same" : "differs"], ...numbers.filter(([, first, second]) => first !== "–" || second !== "–"), ...study.measures.map((each) => [each.title, value(a, each.name), value(b, each.name), differs(difference(a, b, at(each.name)), each)])];
   const told = difference(a, b, at(state.measure));
-  const sentence = Number.isNaN(told.mean) ? "They have no seed in common whose runs both have a value." : `${measure.title}, ${state.last ? "last epoch" : "at its best"}: second minus first ${differs(told, measure)}${Number.isNaN(told.low) ? "" : `, 95% interval, ${counted(told.pairs, "seed")} in pairs`}.`;
+  const sentence = Number.isNaN(told.mean) ? "They have no seed in common whose runs both have a value." : `${measure.title}, ${state.last ? "last epoch" : "at its best"}: second minus first ${differs(told, measure)}${Number.isNaN(told.low) ? "" : `, 95% interval, ${counted(told.pairs, told.what)} in pairs`}.`;
   place.replaceChildren(make("p", { class: "lead" }, sentence), picture, table("The two beside each other", ["what", "first", "second", "second minus first"], rows));
 }
 
