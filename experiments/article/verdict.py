@@ -7,8 +7,8 @@ the range in which its mean must lie for the part to hold.
    lie apart (``analysis.moderated``), else Student's. Ratios are averaged and bounded on the log scale. Of a measure
    on a grid the interval is no narrower than the grid's step allows.
 2. A part holds if its interval lies in the range, and fails if its interval lies outside. Otherwise it is open. Where
-   the range has two ends ("close together", "about a tenth") it holds by two one-sided tests (TOST), of which the 90%
-   interval shows both.
+   the range has two ends ("close together", "about a tenth") that are two one-sided tests (TOST) at 2.5% each: at a
+   bound a part holds by luck as seldom as any other.
 3. One seed has no interval: the part is open whatever its size, for nothing in one seed says how far the next would
    be from it. Neither have values that are exactly equal, on no grid and without other configurations, nor those of
    runs of which some are stuck at guessing and others are not.
@@ -53,7 +53,7 @@ class Verdict(NamedTuple):
         verdict: ``supported``, ``contradicted``, ``undecided`` or ``does not apply``.
         effect: mean over the seeds of the part that decided, of the first open one, or where all parts agree of the
             one that agrees by least; NaN if nothing was measured.
-        low: lower end of its interval, of 95%, of an equivalence 90%; NaN without one.
+        low: lower end of its 95% interval; NaN without one.
         high: upper end.
         meaning: what the effect is and in which unit.
         reason: why this verdict, in words.
@@ -171,8 +171,7 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     low, high = part.bounds
     inside = [p for bound, p in ((low, mean.p_above(low)), (high, mean.p_below(high))) if math.isfinite(bound)]
     outside = [p for bound, p in ((low, mean.p_below(low)), (high, mean.p_above(high))) if math.isfinite(bound)]
-    holds = inside[0] * 2 if len(inside) == 1 else max(inside)
-    fails = min(outside) * 2
+    holds, fails = max(inside) * 2, min(outside) * 2
     verdict = SUPPORTED if holds <= hold_alpha else CONTRADICTED if fails <= fail_alpha else UNDECIDED
     holds, fails = (
         1.0 if why else min(p, 1.0) for why, p in ((part.no_support, holds), (part.no_contradiction, fails))
@@ -180,7 +179,7 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     if hindrance := {SUPPORTED: part.no_support, CONTRADICTED: part.no_contradiction}.get(verdict, ""):
         return _Outcome(part, mean, holds, fails, UNDECIDED, hindrance)
     is_in = low < mean.value < high
-    level = _level(part, hold_alpha) if is_in else 1 - fail_alpha
+    level = 1 - (hold_alpha if is_in else fail_alpha)
     needed = None
     if verdict == UNDECIDED and not (part.no_support if is_in else part.no_contradiction):
         needed = power.seeds_needed(mean, _distance(part, mean), level)
@@ -210,11 +209,6 @@ def _silence(part: Part, values: np.ndarray) -> str:
     return (
         f"no interval: {len(values)} seeds agree exactly and have no spread to judge by (their value {fits} the claim)"
     )
-
-
-def _level(part: Part, alpha: float) -> float:
-    """The level of the interval that lies in the range where the part holds."""
-    return 1 - 2 * alpha if part.is_equivalence else 1 - alpha
 
 
 def _distance(part: Part, mean: Mean) -> float:
@@ -258,13 +252,12 @@ def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Out
         value = part.told(float(np.mean(values))) if values else math.nan
         p = _claim_p(verdict, outcomes, some)
         return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=p, values=tuple(part.values))
-    level = _level(part, ALPHA)
-    student = student_interval(_by_replicate(part)[0], level=level, halves=part.halves)
+    student = student_interval(_by_replicate(part)[0], halves=part.halves)
     student_low, student_high = map(part.told, student)
     method = f"{TOST}, {mean.method}" if part.is_equivalence else mean.method
-    visible = part.told(power.smallest_visible(mean, level))
+    visible = part.told(power.smallest_visible(mean))
     return Verdict(
-        verdict, part.told(mean.value), *_interval(part, mean, level), part.meaning, reason, method,
+        verdict, part.told(mean.value), *_interval(part, mean, LEVEL), part.meaning, reason, method,
         student_low, student_high, _claim_p(verdict, outcomes, some), needed, visible, values=tuple(part.values),
     )  # fmt: skip
 

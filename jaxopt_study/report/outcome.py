@@ -172,7 +172,7 @@ def write_report(
         in_full["claims"] = reference.claims
         printed["claims"] = (
             reference.claims.select(_CLAIMS_IN_PRINT),
-            f"Verdicts, with 95% intervals, of equivalences 90%{on}.",
+            f"Verdicts, with 95% intervals{on}.",
         )
     sources = tables.variance_components(histories, chance, _orders(origins))
     if sources.rows:

@@ -125,12 +125,12 @@ def test_the_p_value_is_that_of_the_interval_that_ends_at_the_bound():
         assert mean.p_below(bound) == pytest.approx(0.95, rel=1e-6)
 
 
-def test_equivalence_is_two_one_sided_tests_with_a_90_percent_interval():
+def test_equivalence_is_two_one_sided_tests_at_half_of_the_level_each():
     found = decide([Part("m", [1.0, 1.01, 0.99], 0.9, 1.1)])
-    half = 2.91999 * 0.01 / math.sqrt(3)  # Student's t with 2 degrees at 95%
+    half = 4.30265 * 0.01 / math.sqrt(3)  # Student's t with 2 degrees at 97.5%
     assert (found.low, found.high) == pytest.approx((1 - half, 1 + half), rel=1e-5)
     assert found.method == "two one-sided tests, Student's t"
-    assert "90% interval" in found.reason
+    assert "95% interval" in found.reason
 
 
 def test_runs_of_which_some_are_stuck_have_no_interval_and_say_why():

@@ -78,6 +78,7 @@ def main() -> None:
     """From the arguments to the table."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--studies", type=int, default=1000)
+    options.add_argument("--first", type=int, default=0, help="number of the first study, to go on with")
     options.add_argument("--processes", type=int, default=2)
     options.add_argument("--worlds", type=lambda text: text.split(","), help="kinds of worlds; all if not given")
     options.add_argument("--claims", type=lambda text: text.split(","), help="claims; all if not given")
@@ -89,7 +90,8 @@ def main() -> None:
         if case.kind in (given.worlds or (case.kind,))
     }
     places = [place for place, chosen in claims.items() if chosen]
-    batches = [tuple(range(n, min(n + BATCH, given.studies))) for n in range(0, given.studies, BATCH)]
+    last = given.first + given.studies
+    batches = [tuple(range(n, min(n + BATCH, last))) for n in range(given.first, last, BATCH)]
     found: dict[int, Counts] = {}
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(given.processes, context) as pool:
