@@ -1,7 +1,8 @@
 """A data set from a table: a pandas or polars frame, of which neither package needs to be installed."""
 
+import numbers
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ def frame(
     table: Any,
     labels: str | Sequence[str],
     *,
-    inputs: Sequence[str] | None = None,
+    inputs: Iterable[str] | None = None,
     val: Any = None,
     weights: str | None = None,
     classes: Sequence[str] | None = None,
@@ -50,12 +51,15 @@ def frame(
         if not hasattr(each, "columns") or not hasattr(each, "__getitem__"):
             raise InputError(what, type(each).__name__, "allowed is a frame of pandas or polars")
     columns = [str(column) for column in table.columns]
-    targets = [labels] if isinstance(labels, str) else list(labels)
+    if len(twice := [column for column in columns if columns.count(column) > 1]):
+        raise InputError("column", repr(twice[0]), "allowed are names that differ; several columns have this one")
+    single = isinstance(labels, str) or not isinstance(labels, Iterable)
+    targets = [str(column) for column in ([labels] if single else labels)]
     held = [*targets, *([] if weights is None else [weights])]
-    chosen = [column for column in columns if column not in held] if inputs is None else list(inputs)
+    chosen = [column for column in columns if column not in held] if inputs is None else _names(inputs)
     for column in (*held, *chosen):
         for each in frames:
-            if column not in list(map(str, each.columns)):
+            if column not in map(str, each.columns):
                 raise InputError("column", repr(column), f"allowed are {', '.join(columns)}")
     if not chosen:
         raise InputError("inputs", inputs, "allowed is at least one column besides the labels")
@@ -74,9 +78,21 @@ def frame(
     )
 
 
+def _names(columns: Any) -> list[str]:
+    """A list of names; InputError: it is none."""
+    if isinstance(columns, str) or not isinstance(columns, Iterable):
+        raise InputError("inputs", repr(columns), "allowed is a list of columns")
+    return [str(column) for column in columns]
+
+
+def _series(table: Any, column: str) -> Any:
+    """A column by its name as text: pandas has others, such as numbers."""
+    return table[next(name for name in table.columns if str(name) == column)]
+
+
 def _column(table: Any, column: str) -> np.ndarray:
     """The values of a column, none of them missing."""
-    series = table[column]
+    series = _series(table, column)
     missing = int((series.isna() if hasattr(series, "isna") else series.is_null()).sum())
     if missing:
         allowed = "allowed are columns without missing values: fill them, or leave the rows out"
@@ -84,6 +100,8 @@ def _column(table: Any, column: str) -> np.ndarray:
     values = np.asarray(series.to_numpy())
     if values.dtype.kind == "O" and all(isinstance(value, str) for value in values):
         return values.astype(str)
+    if values.dtype.kind == "O" and all(isinstance(value, numbers.Real) for value in values):  # pandas' nullable types
+        values = np.array(values.tolist())
     if values.dtype.kind not in "biufU":
         hint = "dates are made numbers, such as days since a day" if values.dtype.kind in "mM" else "numbers and text"
         raise InputError(f"column {column!r}", f"values of {series.dtype}", f"allowed are {hint}")
@@ -95,17 +113,18 @@ def _categories(frames: Sequence[Any], columns: Sequence[str]) -> dict[str, list
     found = {}
     for column in columns:
         values = [_column(each, column) for each in frames]
-        if any(each.dtype.kind in "Ub" for each in values):
+        are_categories = any(str(_series(each, column).dtype) == "category" for each in frames)  # also of numbers
+        if are_categories or any(each.dtype.kind in "Ub" for each in values):
             found[column] = sorted(np.unique(np.concatenate(values)).tolist())
     return found
 
 
 def _examples(table: Any, columns: Sequence[str], categories: dict[str, list[Any]]) -> Any:
-    numbers = [_column(table, column).astype(np.float32) for column in columns if column not in categories]
-    matrix = np.stack(numbers, axis=1) if numbers else None
+    plain = [_column(table, column).astype(np.float32) for column in columns if column not in categories]
+    matrix = np.stack(plain, axis=1) if plain else None
     if not categories:
         return matrix
-    if NUMBERS in categories and numbers:
+    if NUMBERS in categories and plain:
         raise InputError("column", repr(NUMBERS), "allowed is another name: all columns of numbers are the input of it")
     codes = {
         column: np.searchsorted(np.array(values), _column(table, column)).astype(np.int32)

@@ -148,6 +148,28 @@ def test_a_frame_gives_its_numbers_as_one_input_and_each_column_of_text_as_codes
         assert js.frame(table, ["price", "size"], val=table).train_labels.shape == (40, 2)
 
 
+def test_columns_of_pandas_own_types_and_names_are_taken_for_what_they_hold(capsys):
+    pandas = pytest.importorskip("pandas")
+    plain = pandas.DataFrame({"size": X[:, 0], "rooms": Y + 3, "price": X[:, 1]})
+    nullable = plain.astype({"size": "Float32", "rooms": "Int64"})
+    assert js.frame(nullable, "price").fingerprint == js.frame(plain, "price").fingerprint
+    assert js.frame(plain.set_axis([0, 1, 2], axis=1), 2).fingerprint == js.frame(plain, "price").fingerprint
+    assert js.frame(plain, "price", inputs=plain.columns[:1]).train_images.shape == (32, 1)
+    capsys.readouterr()
+    made = js.frame(plain.astype({"rooms": "category"}), "price")
+    assert f"columns of categories, as their codes: rooms ({len(set(Y))})" in capsys.readouterr().err
+    assert set(made.train_images["rooms"].tolist()) == set(range(len(set(Y))))
+    twice = pandas.concat([plain, plain[["size"]]], axis=1)
+    for table, told in (
+        (twice, "column='size': allowed are names that differ"),
+        (plain.assign(rooms=[3, "three"] * 20), "column 'rooms'=values of object: allowed are numbers and text"),
+        (plain.assign(rooms=pandas.Timestamp(0)), "column 'rooms'=values of datetime64"),
+    ):
+        with pytest.raises(InputError) as refused:
+            js.frame(table, "price")
+        assert str(refused.value).startswith(told)
+
+
 def test_a_frame_that_cannot_be_taken_is_refused_in_a_line():
     for name, table in frames():
         for call, told in (
