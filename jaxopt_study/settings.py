@@ -71,7 +71,8 @@ def _check_minutes(name: str, value: object) -> None:
         raise InputError(name, repr(value), f"allowed is a number above 0, up to {MOST_MINUTES:.0f}")
 
 
-def _check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+def check_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Refuses what is none of some names, with an InputError."""
     if value not in allowed:
         raise InputError(name, value, f"allowed are {', '.join(allowed)}")
 
@@ -121,7 +122,7 @@ class Settings:
         _check_fields(self, {"halving": 2, "sharpness_every": 1})
         if self.sharpness_every is not None and not self.sharpness:
             raise InputError("--sharpness_every", self.sharpness_every, "allowed with --sharpness only")
-        _check_one_of("matmul_precision", self.matmul_precision, PRECISIONS)
+        check_one_of("matmul_precision", self.matmul_precision, PRECISIONS)
         share = self.test_share
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 <= share < 1:
             raise InputError("test_share", repr(share), "allowed is a number from 0 up to, but not including, 1")
@@ -129,9 +130,9 @@ class Settings:
     def identity(self) -> dict[str, Any]:
         """Everything in here that a run's result depends on, for its fingerprint."""
         found = {**dataclasses.asdict(self), "results_version": RESULTS_VERSION}
+        del found["matmul_precision"]
+        found |= of_precision(self.matmul_precision)
         # As runs were stored before there was a choice.
-        if self.matmul_precision == "float32":
-            del found["matmul_precision"]
         if not self.test_share:
             del found["test_share"]
         if not self.sharpness:
@@ -139,6 +140,11 @@ class Settings:
         if self.sharpness_every is None:
             del found["sharpness_every"]
         return found
+
+
+def of_precision(name: str) -> dict[str, str]:
+    """What the identity of a study says of one of :data:`PRECISIONS`: nothing of the one there was before others."""
+    return {} if name == PRECISIONS[0] else {"matmul_precision": name}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,10 +186,10 @@ class Execution:
     def __post_init__(self) -> None:
         _check_fields(self, {"slots": 1, "devices": 1, "max_seeds": 2})
         if self.until is not None:
-            _check_one_of("until", self.until, UNTIL)
+            check_one_of("until", self.until, UNTIL)
         elif self.max_seeds is not None:
             raise InputError("--max_seeds", self.max_seeds, f"allowed with --until={UNTIL[0]} only")
-        _check_one_of("strategy", self.strategy, STRATEGIES)
+        check_one_of("strategy", self.strategy, STRATEGIES)
         _check_minutes("checkpoint_minutes", self.checkpoint_minutes)
         if self.max_minutes is not None:
             _check_minutes("max_minutes", self.max_minutes)

@@ -1,7 +1,7 @@
 """What work directories hold: finished runs of one set of data, network and settings, and which figures they give."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,7 @@ from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import Damaged, InputError
-from jaxopt_study.grids.run import Run, fingerprint, make_run
+from jaxopt_study.grids.run import Run, fingerprint, make_run, of_model
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import MOST_SEEDS
@@ -63,8 +63,7 @@ class Results(NamedTuple):
         found: dict[str, Run] = {}
         for _, config, _ in self.origins:
             if "identity" in config:
-                data = {int(seed): each for seed, each in config.get("data_seeds", {}).items()}
-                found |= named(config.get("grid", ()), config["identity"], data)
+                found |= named(config)
         return [run for name, run in found.items() if name not in self.files]
 
     @property
@@ -144,8 +143,8 @@ def of_folder(
         EnvironmentFault: a file is damaged.
     """
     identity = config.get("identity")
-    data = {int(seed): each for seed, each in config.get("data_seeds", {}).items()}
-    names = named(config.get("grid", ()), identity, data) if identity else {}
+    names = named(config) if identity else {}
+    data, models = data_of(config), models_of(config) if identity else {}
     histories, foreign = {}, 0
     for path in run_files(folder):
         history = known.get(path.stem) or read(path)
@@ -153,7 +152,7 @@ def of_folder(
             continue
         seeds = history.seed, history.data_seed
         run = _registered(history.optimizer, history.hyperparameters, *seeds) if identity else None
-        if identity and run and fingerprint(run, identity, data) != path.stem:
+        if identity and run and path.stem not in names and fingerprint(run, identity, data, models) != path.stem:
             foreign += 1
             continue
         if name := names.get(path.stem):
@@ -215,22 +214,48 @@ def _has(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(known.get(name) == value for name, value in wanted.items())
 
 
-def named(entries: Iterable[Mapping[str, Any]], identity: Mapping[str, Any], data: Mapping[int, str]) -> dict[str, Run]:
-    """The name of each computation among the grid's: the canonical one where the grid has it, else the first."""
+def named(config: Mapping[str, Any]) -> dict[str, Run]:
+    """The name of each computation in the grid of a config.json: the canonical one where the grid has it, else the
+    first."""
     names: dict[str, Run] = {}
-    for entry in entries:
-        numbers = {name: value for name, value in entry.items() if name not in ("optimizer", "seed", "data_seed")}
-        if run := _registered(entry["optimizer"], numbers, entry["seed"], entry.get("data_seed")):
-            key = fingerprint(run, identity, data)
-            if key not in names or registry.canonical(run.optimizer, numbers)[0] == run.optimizer:
-                names[key] = run
+    data, models = data_of(config), models_of(config)
+    for run in runs_in(config):
+        key = fingerprint(run, config["identity"], data, models)
+        own = {name: value for name, value in run.hyperparameters if (name, value) not in of_model(run)}
+        if key not in names or registry.canonical(run.optimizer, own)[0] == run.optimizer:
+            names[key] = run
     return names
 
 
+def runs_in(config: Mapping[str, Any]) -> list[Run]:
+    """The runs of the grid of a config.json, but those of a rule that was put into the registry elsewhere."""
+    runs = []
+    for entry in config.get("grid", ()):
+        numbers = {name: value for name, value in entry.items() if name not in ("optimizer", "seed", "data_seed")}
+        runs.append(_registered(entry["optimizer"], numbers, entry["seed"], entry.get("data_seed")))
+    return [run for run in runs if run]
+
+
+def data_of(config: Mapping[str, Any]) -> dict[int, str]:
+    """The fingerprints of the data of a config.json by the data seeds of runs that have one."""
+    return {int(seed): each for seed, each in config.get("data_seeds", {}).items()}
+
+
+def models_of(config: Mapping[str, Any]) -> dict[tuple[tuple[str, float], ...], str]:
+    """The identities of the networks of a config.json by the values of the axes of runs that have any."""
+    axes = dict.fromkeys(of_model(run) for run in runs_in(config))  # in the order of the networks
+    return dict(zip(axes, config.get("models", [config["identity"]["model"]]), strict=False))
+
+
 def _registered(optimizer: str, numbers: Mapping[str, float], seed: int, data_seed: int | None) -> Run | None:
-    """The run with these numbers; None of a rule that was put into the registry elsewhere."""
-    known = optimizer in registry.OPTIMIZERS
-    return make_run(optimizer, numbers, seed)._replace(data_seed=data_seed) if known else None
+    """The run with these numbers, those of the network's own axes last; None of a rule that was put into the registry
+    elsewhere."""
+    if optimizer not in registry.OPTIMIZERS:
+        return None
+    known = registry.family(optimizer).known()
+    run = make_run(optimizer, {name: value for name, value in numbers.items() if name in known}, seed)
+    of_network = tuple((name, float(value)) for name, value in numbers.items() if name not in known)
+    return run._replace(hyperparameters=run.hyperparameters + of_network, data_seed=data_seed)
 
 
 def _place(history: History) -> tuple[Any, ...]:

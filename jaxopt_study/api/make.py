@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,17 @@ from jaxopt_study.grids.run import Run
 from jaxopt_study.models.own import model_of
 from jaxopt_study.models.variants import Variants, variants
 from jaxopt_study.optimizers import registry
-from jaxopt_study.settings import Execution, Machines, Settings, check_sequence, check_until, check_whole, own_switches
+from jaxopt_study.settings import (
+    PRECISIONS,
+    Execution,
+    Machines,
+    Settings,
+    check_one_of,
+    check_sequence,
+    check_until,
+    check_whole,
+    own_switches,
+)
 from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.training.objective import objective
@@ -46,7 +57,7 @@ def make_study(
     stop_on_nonfinite: bool = Settings.stop_on_nonfinite,
     halving: int | None = Settings.halving,
     diagnostics: bool = Settings.diagnostics,
-    matmul_precision: str = Settings.matmul_precision,
+    matmul_precision: str | Sequence[str] = Settings.matmul_precision,
     test_share: float = Settings.test_share,
     sharpness: bool = Settings.sharpness,
     sharpness_every: int | None = Settings.sharpness_every,
@@ -60,7 +71,7 @@ def make_study(
     max_minutes: float | None = Execution.max_minutes,
     until: str | None = Execution.until,
     max_seeds: int | None = Execution.max_seeds,
-    questions: Questions = ranking,
+    questions: Questions | None = None,
     cluster: str | None = Machines.cluster,
     cpus_per_worker: int | None = Machines.cpus_per_worker,
     workers: int | None = Machines.workers,
@@ -89,7 +100,9 @@ def make_study(
         batch_size: training examples a step; several are an axis, each compiled by itself.
         max_epochs, patience, data_seed, stop_on_nonfinite, halving: see :class:`~jaxopt_study.settings.Settings`; the
             seed is also that of the split of digits and folders.
-        diagnostics, matmul_precision, test_share, sharpness, sharpness_every: likewise.
+        diagnostics, test_share, sharpness, sharpness_every: likewise.
+        matmul_precision: likewise; several are an axis, each compiled by itself. A run tells its own by the place in
+            :data:`jaxopt_study.settings.PRECISIONS`.
         data_seeds: so many orders of the examples, of the seeds from ``data_seed`` on, and for data that are split here
             (digits, folders) so many splits: every configuration is trained with each, and ``data``, if it is a
             function, called with ``split_seed``. A run is that of a study with its data seed alone.
@@ -105,7 +118,7 @@ def make_study(
             max_minutes, until, max_seeds: see :class:`~jaxopt_study.settings.Execution`.
         questions: with ``until``, what is to be decided: a function of the finished runs and the most seeds of a
             configuration that says what is open and on which configurations it hangs, see
-            :data:`jaxopt_study.engine.allocation.Questions`; the ranking of the best few if not given.
+            :data:`jaxopt_study.engine.allocation.Questions`; the ranking of the best few, by the monitor, if None.
         cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id: on which machines; see
             :class:`~jaxopt_study.settings.Machines`.
         tensorboard: write TensorBoard event files, a run each, into the work directory; also of runs in its store.
@@ -120,15 +133,19 @@ def make_study(
     sizes = [batch_size] if isinstance(batch_size, int) else list(check_sequence("batch_size", batch_size))
     for size in sizes:
         check_whole("batch_size", size, 1)
+    exact = [matmul_precision] if isinstance(matmul_precision, str) else matmul_precision
+    for name in check_sequence("matmul_precision", exact):
+        check_one_of("matmul_precision", name, PRECISIONS)
     settings = Settings(
         sizes[0] if len(sizes) == 1 else Settings.batch_size, max_epochs, patience, data_seed,
-        stop_on_nonfinite, halving, diagnostics, matmul_precision, test_share, sharpness, sharpness_every,
+        stop_on_nonfinite, halving, diagnostics, exact[0] if len(exact) == 1 else Settings.matmul_precision,
+        test_share, sharpness, sharpness_every,
     )  # fmt: skip
     said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights, max_minutes, until, max_seeds)
     if execution is not None and said != Execution():
         raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
-    runs = runs_of(grid, seeds, sizes)
+    runs = runs_of(grid, seeds, sizes, exact)
     if data_seeds is not None:
         check_whole("data_seeds", data_seeds, 1)
         if machines.cluster is not None:
@@ -139,8 +156,6 @@ def make_study(
     networks = _networks(model, model_axes, runs, machines)
     runs = [run._replace(hyperparameters=run.hyperparameters + values) for values in networks.models for run in runs]
     goal = objective(loss, metrics, monitor, mode)
-    if not goal.is_usual and (execution or said).until is not None:
-        raise InputError("until", (execution or said).until, "allowed where the monitor is val_loss alone")
     folder = _folder(workdir, machines)
     if tensorboard:
         callbacks = [*callbacks, TensorBoard(folder / "tensorboard")]
@@ -152,14 +167,17 @@ def make_study(
         datasets[order] = dataset if other.fingerprint == dataset.fingerprint else other  # in memory once
     study = Study(
         settings, dataset, runs, workdir, machines=machines, callbacks=callbacks,
-        models=networks, execution=execution or said, objective=goal, own=own, questions=questions, datasets=datasets,
+        models=networks, execution=execution or said, objective=goal, own=own, datasets=datasets,
+        questions=questions or partial(ranking, monitor=goal.watched),
     )  # fmt: skip
     check_outputs(study)
+    for name, texts in study.choices.items():
+        print(f"{name}: {', '.join(f'{place} is {text}' for place, text in enumerate(texts))}", file=sys.stderr)
     return study
 
 
 def _networks(model: Any, axes: Any, runs: Sequence[Run], machines: Machines) -> Variants:
-    """The network, or those of the axes' values, of which choices are told."""
+    """The network, or those of the axes' values."""
     if axes is None:
         return Variants({(): model_of(model)}, {})
     if machines.cluster is not None:
@@ -170,8 +188,6 @@ def _networks(model: Any, axes: Any, runs: Sequence[Run], machines: Machines) ->
             if name in registry.TAKEN or name in registry.family(run.optimizer).known():
                 allowed = f"allowed is a name that no run and no number of {run.optimizer} has"
                 raise InputError("model_axes", name, allowed)
-    for name, texts in networks.choices.items():
-        print(f"{name}: {', '.join(f'{place} is {text}' for place, text in enumerate(texts))}", file=sys.stderr)
     return networks
 
 

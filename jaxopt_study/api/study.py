@@ -12,7 +12,6 @@ import jax
 from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.equal_time import at_equal_time
 from jaxopt_study.analysis.guessing import status
-from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.cluster import hosts
@@ -215,8 +214,7 @@ class Study(Trainer):
             registry.check_name("optimizer", optimizer, rules)
         chosen = [history for history in histories if optimizer in (None, history.optimizer)]
         among, goal = by_configuration(histories), self.objective
-        monitor = None if goal.is_usual else Monitor(goal.monitor, goal.mode)
-        return best_of(by_configuration(chosen), self.guessing, among=among, monitor=monitor)
+        return best_of(by_configuration(chosen), self.guessing, among=among, monitor=goal.watched)
 
     def __repr__(self) -> str:
         ended = Counter(status(history, self.guessing) for history in self.histories)

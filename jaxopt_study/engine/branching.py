@@ -17,6 +17,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import Run, of_study, signature
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import PRECISION
 from jaxopt_study.settings import MOST_WHOLE, check_whole
 from jaxopt_study.storage.checkpoint import Parked
 from jaxopt_study.training.early_stopping import RUNNING, Limits
@@ -122,7 +123,7 @@ def runs_from(parents: Sequence[Run], points: Sequence[Run], epoch: int, max_epo
     Raises:
         InputError: one has a batch size of its own, or a budget that the parents have used up.
     """
-    own = [(name, value) for name, value in parents[0].hyperparameters if name == "batch_size"]
+    own = [each for each in parents[0].hyperparameters if each[0] in ("batch_size", PRECISION)]
     runs = []
     for run in points:
         if of_study(run, "batch_size") is not None:

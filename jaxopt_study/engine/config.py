@@ -47,7 +47,7 @@ def describe(study: "Definition") -> dict[str, Any]:
             **({"asked": dict(study.dataset.asked)} if study.dataset.asked else {}),
         },
         **({"data_seeds": study.data} if study.data else {}),
-        **({"model_choices": study.variants.choices} if study.variants.choices else {}),
+        **({"model_choices": study.choices} if study.choices else {}),
         **({"models": [each.identity for each in models.values()]} if len(models) > 1 else {}),
         **({"treatments": treated} if treated else {}),
         "grid": [entry(run) for run in study.runs],

@@ -23,7 +23,8 @@ from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Example, Network, example_of
 from jaxopt_study.models.variants import Values, Variants
 from jaxopt_study.optimizers import registry
-from jaxopt_study.settings import Execution, Settings
+from jaxopt_study.optimizers.family import PRECISION
+from jaxopt_study.settings import PRECISIONS, Execution, Settings
 from jaxopt_study.training.objective import Objective
 from jaxopt_study.training.rules import Rules
 from jaxopt_study.training.sharpness import every
@@ -173,6 +174,16 @@ class Definition:
         """Training examples in a step of a group's runs."""
         return group.batch_size or self.settings.batch_size
 
+    def precision(self, group: Group) -> str:
+        """Of the products of a group's runs, one of ``settings.PRECISIONS``."""
+        return self.settings.matmul_precision if group.precision is None else PRECISIONS[group.precision]
+
+    @property
+    def choices(self) -> dict[str, Sequence[str]]:
+        """Of axes that are no numbers, what each place stands for, by their names."""
+        chosen = any(group.precision is not None for group in self.groups)
+        return {**self.variants.choices, **({PRECISION: PRECISIONS} if chosen else {})}
+
     def batches(self, size: int, steps: int | None = None, *, data_seed: int | None = None) -> Batches:
         """The data in the order of training, in batches of ``size``; only the first ``steps`` of them and the same
         share of the validation data, if given. The order, and the split, are those of ``data_seed``, if given."""
@@ -195,7 +206,7 @@ class Definition:
             keep_best=self.execution.save_best_weights,
             steps=steps,
             strategy=STRATEGIES[strategy],
-            precision=devices.precision(self.settings.matmul_precision, jax.default_backend()),
+            precision=devices.precision(self.precision(group), jax.default_backend()),
             sharpness=every(self.settings, steps),
             metrics=tuple(self.objective.metrics.items()),
             monitor=self.objective.monitor,

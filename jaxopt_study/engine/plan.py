@@ -11,6 +11,7 @@ from jaxopt_study.engine import memory, strategy
 from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run
+from jaxopt_study.optimizers.family import PRECISION
 
 
 class Part(NamedTuple):
@@ -27,7 +28,7 @@ class Part(NamedTuple):
         compile_seconds: that one program took to compile; with an empty cache an epoch's takes as long.
         epoch_seconds: estimated time in which every slot trains an epoch, validation included.
         most_seconds: estimated time of the training if no run stops before its last epoch.
-        model: values of the network's own axes, in words.
+        model: values of the network's own axes, and of an axis of precisions, in words.
     """
 
     optimizer: str
@@ -55,9 +56,9 @@ def plan(study: Trainer) -> list[Part]:
 
 
 def in_words(study: Trainer, group: Group) -> str:
-    """The values of the axes of a group's network: ``width 16, activation relu``."""
-    choices = study.variants.choices
-    return ", ".join(f"{n} {choices[n][int(v)] if n in choices else number(v)}" for n, v in group.model)
+    """The values of the axes of a group's network and precision: ``width 16, activation relu``."""
+    choices, own = study.choices, [(PRECISION, group.precision)] if group.precision is not None else []
+    return ", ".join(f"{n} {choices[n][int(v)] if n in choices else number(v)}" for n, v in (*group.model, *own))
 
 
 def optimizers(runs: list[Run]) -> str:

@@ -1,7 +1,8 @@
 """A grid of one rule, as a program gives it."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optax
 
@@ -12,7 +13,7 @@ from jaxopt_study.grids.ranges import Spec
 from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.optimizers import foreign as rules
 from jaxopt_study.optimizers import registry
-from jaxopt_study.optimizers.family import Family
+from jaxopt_study.optimizers.family import PRECISION, Family
 from jaxopt_study.settings import check_sequence
 
 Optimizer = str | Family | Callable[..., optax.GradientTransformation]
@@ -48,7 +49,7 @@ def make_grid(
 
     Besides the rule's own numbers any grid may have ``weight_decay`` (L2: added to the gradient, unless the rule has a
     number of that name), ``max_norm`` (of the gradient; larger ones are scaled down), and in place of the study's
-    ``batch_size``, ``max_epochs`` and ``patience``.
+    ``batch_size``, ``max_epochs``, ``patience`` and ``matmul_precision`` (by name).
 
     Args:
         optimizer: a name of the registry such as ``"momentum"``, an alias of Optax such as ``optax.adamw``, a function
@@ -99,8 +100,8 @@ def family_of(optimizer: Optimizer) -> Family:
     return registry.add(optimizer) if isinstance(optimizer, Family) else rules.rule(optimizer)
 
 
-def runs_of(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
-    """All runs; the batch size is a number of theirs where there are several."""
+def runs_of(grid: object, seeds: int, sizes: Sequence[int], precisions: Sequence[str] = ()) -> list[Run]:
+    """All runs; where there are several batch sizes or precisions, those are numbers of theirs."""
     parts = [grid] if isinstance(grid, Grid) else list(check_sequence("grid", grid))
     if not all(isinstance(part, Grid | Run) for part in parts):
         raise InputError("grid", repr(grid), "allowed is what js.make_grid returned, or a list of that")
@@ -108,8 +109,10 @@ def runs_of(grid: object, seeds: int, sizes: Sequence[int]) -> list[Run]:
         if isinstance(part, Grid) and registry.family(part.optimizer).identity != part.identity:
             allowed = "its rule was edited since it was made; allowed is a new one, of js.make_grid"
             raise InputError("grid", part.optimizer, allowed)
-    several = [{"batch_size": float(size)} for size in dict.fromkeys(sizes)] if len(sizes) > 1 else [{}]
-    runs = []
+    axes: dict[str, dict[Any, None]] = {"batch_size": dict.fromkeys(sizes), PRECISION: dict.fromkeys(precisions)}
+    own = {name: list(values) for name, values in axes.items() if len(values) > 1}
+    several: list[dict[str, Any]] = [dict(zip(own, each, strict=True)) for each in itertools.product(*own.values())]
+    runs: list[Run] = []
     for part in parts:
         points = [dict(part.hyperparameters)] if isinstance(part, Run) else part.points
         of_part = [part.seed] if isinstance(part, Run) else range(seeds)

@@ -76,7 +76,7 @@ def parsed(spec: Spec, hyperparameter: Hyperparameter | None = None, *, name: st
     one = hyperparameter.allowed if hyperparameter else "a finite number"
     allowed = f"allowed is a comma-separated list, each {one}, or {RANGES}"
     result: list[float] = []
-    for item in items:
+    for item in map(hyperparameter.place, items) if hyperparameter else items:
         if max(len(items), len(result)) > MOST_OF_AXIS:
             raise InputError(name, f"{len(items)} values and ranges", f"allowed are up to {MOST_OF_AXIS} values")
         parsed_item = _item(item, name, allowed)

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import PRECISION
+from jaxopt_study.settings import PRECISIONS, of_precision
 
 
 class Run(NamedTuple):
@@ -28,8 +30,9 @@ class Run(NamedTuple):
     data_seed: int | None = None
 
 
-OF_STUDY = ("batch_size", "max_epochs", "patience")
-"""What a study says of all its runs, and a run may say of itself, unless its rule has a number of that name."""
+OF_STUDY = ("batch_size", "max_epochs", "patience", PRECISION)
+"""What a study says of all its runs, and a run may say of itself, unless its rule has a number of that name; of the
+precision the place in ``settings.PRECISIONS``."""
 
 
 class Signature(NamedTuple):
@@ -45,24 +48,27 @@ class Signature(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that train together on the same batches: of one size, in one order, of one network, whatever their rules.
+    """Runs that train together on the same batches: of one size, in one order, of one network and one precision.
 
     Attributes:
         batch_size: None for the study's own.
         data_seed: likewise.
         rule: that all of them have; None where it is no matter.
         model: values of the network's own axes.
+        precision: place of that of its products in ``settings.PRECISIONS``; None for the study's own.
     """
 
     batch_size: int | None = None
     data_seed: int | None = None
     rule: Signature | None = None
     model: tuple[tuple[str, float], ...] = ()
+    precision: int | None = None
 
 
 def group(run: Run) -> Group:
     """The group that a run is in."""
-    return Group(of_study(run, "batch_size"), run.data_seed, model=of_model(run))
+    size, precision = of_study(run, "batch_size"), of_study(run, PRECISION)
+    return Group(size, run.data_seed, model=of_model(run), precision=precision)
 
 
 def signature(run: Run) -> Signature:
@@ -133,6 +139,9 @@ def fingerprint(
     for name in OF_STUDY:  # the same run as one of a study that says this of all
         if name in numbers and not registry.family(optimizer).has(name):
             study = {**study, name: int(numbers.pop(name))}
+    if isinstance(study.get(PRECISION), int):
+        own = PRECISIONS[study[PRECISION]]
+        study = {name: value for name, value in study.items() if name != PRECISION} | of_precision(own)
     exact = {name: np.float32(value).tobytes().hex() for name, value in numbers.items()}
     described = {"study": study, "optimizer": optimizer, "numbers": exact, "seed": run.seed}
     if registry.family(optimizer).identity:

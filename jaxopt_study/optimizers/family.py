@@ -14,6 +14,7 @@ import optax
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers.protocol import EvalParams
 from jaxopt_study.optimizers.scalars import PyTree, Scalar
+from jaxopt_study.settings import PRECISIONS
 
 NOT_IN_FLOAT32 = "float32, which the training computes in, cannot hold it"
 
@@ -57,6 +58,7 @@ class Hyperparameter:
         high_open: whether ``high`` itself is illegal.
         unit: what it is counted in, where it has a unit.
         whole: whether only whole numbers are legal.
+        names: what the numbers from 0 on stand for, where they are places in a list; legal in their stead.
     """
 
     name: str
@@ -67,10 +69,13 @@ class Hyperparameter:
     high_open: bool = True
     unit: str = ""
     whole: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> str:
         """The legal range in words, such as "a number in [0, 1)"."""
+        if self.names:
+            return f"one of {', '.join(self.names)}"
         number = "a whole number" if self.whole else "a number"
         number = f"{number} of {self.unit}" if self.unit else number
         if math.isinf(self.low):
@@ -89,13 +94,17 @@ class Hyperparameter:
             InputError: if it is not a finite number in the range.
         """
         try:
-            number = value if type(value) is float else as_number(value)
+            number = value if type(value) is float else as_number(self.place(value))
         except (TypeError, ValueError, OverflowError):
             raise InputError(self.name, value, f"allowed is {self.allowed}") from None
         if not self._legal(as_used(number)) or (self.whole and not number.is_integer()):
             allowed = NOT_IN_FLOAT32 if self._legal(number) else f"allowed is {self.allowed}"
             raise InputError(self.name, value, allowed)
         return number + 0.0  # -0.0 and 0.0 are one value and must have one name
+
+    def place(self, value: object) -> object:
+        """The number that a name stands for; anything else as it is."""
+        return float(self.names.index(value)) if isinstance(value, str) and value in self.names else value
 
     def _legal(self, value: float) -> bool:
         above = value > self.low if self.low_open else value >= self.low
@@ -165,6 +174,7 @@ class Family:
         return any(number.name == name for number in (*self.hyperparameters, *self.optional))
 
 
+PRECISION = "matmul_precision"
 MOST_EPOCHS = 2.0**24
 """Of a run: float32 has all whole numbers up to it."""
 
@@ -174,11 +184,12 @@ COMMON = (
     Hyperparameter("batch_size", 32.0, 1.0, math.inf, unit="examples", whole=True),
     Hyperparameter("max_epochs", 100.0, 1.0, MOST_EPOCHS, high_open=False, unit="epochs", whole=True),
     Hyperparameter("patience", 10.0, 1.0, MOST_EPOCHS, high_open=False, unit="epochs", whole=True),
+    Hyperparameter(PRECISION, 0.0, 0.0, len(PRECISIONS) - 1.0, high_open=False, whole=True, names=PRECISIONS),
 )
 """What a run of any rule may give besides the rule's own numbers: ``weight_decay`` times the weights is added to the
 gradient (L2 regularisation; a rule that has its own number of that name does with it what it does), ``max_norm`` is the
-Euclidean norm to which a larger gradient is scaled down before that. ``batch_size``, ``max_epochs`` and ``patience``
-take the place of the study's (a rule's own number of that name is the rule's)."""
+Euclidean norm to which a larger gradient is scaled down before that. ``batch_size``, ``max_epochs``,
+``patience`` and ``matmul_precision`` take the place of the study's (a rule's own number of that name is the rule's)."""
 
 
 def learning_rate(default: float, name: str = "learning_rate") -> Hyperparameter:

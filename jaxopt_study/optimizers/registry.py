@@ -45,6 +45,7 @@ TAKEN = {
     "reason",
     "fingerprint",
     "batch_size",
+    "matmul_precision",
 } | {*Summary._fields}
 """What every run has in its file, in summary.csv or in config.json: no number of a rule may have such a name."""
 

@@ -213,6 +213,7 @@ _CONFIG: Mapping[str, Any] = {
     "grid": [lambda run: _has_numbers(run) and _fits(run, {"optimizer": str, "seed": int})],
     "devices": [str],
     "versions": {},
+    "models": [str],
     "own": bool,
     "loss": str,
     "guessing": _is_number,

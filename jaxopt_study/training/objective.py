@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.identity import identity
 from jaxopt_study.training import metrics as own
@@ -38,6 +39,11 @@ class Objective(NamedTuple):
     def is_usual(self) -> bool:
         """Whether runs are judged by the validation loss."""
         return (self.monitor, self.mode) == ("val_loss", "min")
+
+    @property
+    def watched(self) -> Monitor | None:
+        """What runs are judged by, None for the validation loss."""
+        return None if self.is_usual else Monitor(self.monitor, self.mode)
 
     def fitted(self, labels: Any, classes: int, task: str) -> "Fitted":
         """The loss for these labels.

@@ -1,5 +1,6 @@
 """Looking after every seed: seldom wrong where there is nothing, and what a p-value promises comes true."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import stats
 
 from jaxopt_study.analysis import looking
 from jaxopt_study.analysis.looking import allowed, promise
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import configuration_of
 
@@ -71,7 +73,15 @@ def test_the_ranking_asks_for_the_best_few_and_for_those_that_may_be_among_them(
         for i, (rate, low) in enumerate(lows.items())
         for seed in range(6)
     ]
-    asked = [set(question.configurations) for question in ranking(runs, 10)]
-    assert asked == [
-        {configuration_of("sgd", {"learning_rate": rate}) for rate in pair} for pair in ((0.1, 0.2), (0.3, 0.5))
-    ]
+    wanted = [{configuration_of("sgd", {"learning_rate": rate}) for rate in pair} for pair in ((0.1, 0.2), (0.3, 0.5))]
+    assert [set(question.configurations) for question in ranking(runs, 10)] == wanted
+    # The same places by a score that is to be large, whatever the losses say; and by losses that are not above 0.
+    scored = [with_curves(run, f1=0.5 - run.curves["val_loss"], val_loss=2 - run.curves["val_loss"]) for run in runs]
+    assert [set(question.configurations) for question in ranking(scored, 10, Monitor("f1", "max"))] == wanted
+    assert [set(question.configurations) for question in ranking(scored, 10)] != wanted
+    negative = [with_curves(run, val_loss=run.curves["val_loss"] - 0.6) for run in runs]
+    assert [set(question.configurations) for question in ranking(negative, 10)] == wanted
+
+
+def with_curves(run, **curves):
+    return dataclasses.replace(run, curves={**run.curves, **curves})

@@ -7,6 +7,8 @@ import pytest
 from flax import linen as nn
 
 import jaxopt_study as js
+from jaxopt_study.analysis.minima import Monitor
+from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.errors import InputError
 from jaxopt_study.report.outcome import unit_of
 from jaxopt_study.training import metrics
@@ -168,6 +170,25 @@ def test_f1_of_two_classes_with_one_output_and_of_sequences():
         assert float(found) == pytest.approx(told, abs=1e-6)
 
 
+def test_seeds_are_added_where_the_monitor_does_not_decide(tmp_path):
+    """Two rates that score alike, and one that stands still."""
+    data = js.arrays(X[:64], Y[:64], X[64:], Y[64:])
+    grid = js.make_grid("sgd", learning_rate=[1e-6, 0.3, 3.0])
+    made = study(
+        tmp_path, data=data, grid=grid, metrics={"f1": js.macro_f1}, monitor="f1", mode="max", until="decided",
+        max_seeds=4, patience=6,
+    )  # fmt: skip
+    made.run()
+    seeds = dict.fromkeys((1e-06, 0.3, 3.0), 0)
+    for run in made.runs:
+        seeds[dict(run.hyperparameters)["learning_rate"]] += 1
+    assert made.best().monitor == "f1"
+    assert max(seeds.values()) > 2
+    of_two = [history for history in made.histories if history.seed < 2]
+    by_score, by_loss = ranking(of_two, 4, Monitor("f1", "max")), ranking(of_two, 4)
+    assert made.questions(of_two, 4) == by_score != by_loss
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -181,7 +202,6 @@ def test_f1_of_two_classes_with_one_output_and_of_sequences():
         ({"monitor": "f1"}, "monitor='f1': allowed are val_loss, val_accuracy"),
         ({"monitor": "m", "metrics": {"m": worst}}, "mode=None: allowed are min and max: whether m"),
         ({"mode": "up"}, "mode='up': allowed are min and max"),
-        ({"monitor": "val_accuracy", "until": "decided"}, "until=decided: allowed where the monitor is"),
         ({"loss": 3}, "loss=3: allowed are sigmoid, softmax, squared_error, multi_label, or a function"),
         ({"loss": lambda outputs, labels: outputs.mean()}, "loss=<lambda>, which returns [] for 2 examples: allowed"),
         ({"loss": lambda outputs, labels: outputs @ labels}, "loss=<lambda>: it fails with TypeError"),
