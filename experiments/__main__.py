@@ -3,8 +3,8 @@
 import ast
 from pathlib import Path
 
+from experiments.command import flags, machine
 from experiments.command.experiment import NAMES
-from jaxopt_study.watch.terminal import lasting
 
 
 def questions() -> dict[str, str]:
@@ -24,10 +24,10 @@ def main() -> None:
     """Prints the list."""
     listed = questions()
     width = max(map(len, listed))
-    with lasting():
-        for name, question in listed.items():
-            print(f"python -m experiments.{name:{width}}  {question}")
+    for name, question in listed.items():
+        print(f"python -m experiments.{name:{width}}  {question}")
+    machine.tell(command="experiments", commands=listed)
 
 
 if __name__ == "__main__":
-    main()
+    flags.start(main)

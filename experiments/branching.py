@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments.command import flags as command
+from experiments.command import machine
 from jaxopt_study import files
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.minima import minimum
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.start(body, argv)
 
 
-def body() -> None:
+def body() -> "Study":
     """Everything between the flags and the exit status."""
     given: Any = flags.FLAGS
     if given.branch_epoch >= given.max_epochs:
@@ -77,7 +78,9 @@ def body() -> None:
     for rule, groups in by_rule.items():
         draw(groups, rule, given.branch_epoch, folder)
     print(tables.to_markdown(table))
+    machine.tell(branches=table.records())
     print(f"{folder}: branching.csv, figures/branching_momentum.png, figures/branching_adam.png")
+    return study
 
 
 def ways(study: "Study", rule: str, epoch: int) -> dict[str, list[History]]:

@@ -1,6 +1,5 @@
 """Your own network, data and optimizers in a few lines: a small residual network on the ten digits; under a minute."""
 
-import argparse
 from functools import partial
 
 import jax
@@ -23,7 +22,7 @@ class ResNet(nn.Module):
         return nn.Dense(10)(x.mean((1, 2)))
 
 
-def main() -> None:
+def main() -> js.Study:
     """Trains, draws, reports."""
     adamw = js.make_grid(optax.adamw, learning_rate="1e-3:1e-1:decade", weight_decay=[0.0, 0.01])
     lion = js.make_grid(optax.lion, learning_rate="1e-4:1e-2:decade")
@@ -33,8 +32,10 @@ def main() -> None:
     )
     study.run()
     print(study.report())
+    return study
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__).parse_args()  # --help; it has no flags
-    main()
+    from experiments.command import flags
+
+    flags.start(main)  # --help and --json, as of all commands here; yours may call main()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from rich.table import Table
 
+from experiments.command import machine
 from jaxopt_study.errors import InputError
 from jaxopt_study.storage import workdir
 
@@ -33,12 +34,17 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]], left: Sequence[str] = ()) -> Table:
-    """For the terminal; cells stand on the right, but for the columns ``left``. A row may have cells missing."""
+    """For the terminal, and for the line of --json; cells stand on the right, but for the columns ``left``.
+
+    A row may have cells missing.
+    """
+    columns, texts = list(columns), [list(map(str, row)) for row in rows]
+    machine.tell_table(title, columns, texts)
     result = Table(title=title)
     for name in columns:
         result.add_column(name, justify="left" if name in left else "right")
-    for row in rows:
-        result.add_row(*map(str, row))
+    for row in texts:
+        result.add_row(*row)
     return result
 
 

@@ -9,7 +9,6 @@ together equal each trained alone, the state keeps its shapes, other numbers com
 checkpoint is the epoch without it to the bit. Those that cannot are listed with a reason.
 """
 
-import argparse
 import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +20,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 
 import jaxopt_study as js
 from experiments.benchmarks import common
+from experiments.command import flags as command
 from jaxopt_study.data.arrays import arrays
 from jaxopt_study.engine import devices
 from jaxopt_study.engine.sweep import Sweep
@@ -42,6 +43,7 @@ from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.step import Batch, Program, RunState, init_run, train_step
 
 PyTree = Any
+OUTPUT = flags.DEFINE_string("output", None, "File for the page of the documents.", allow_override=True)
 BATCH, STEPS = 4, 3
 RATES, OTHER_RATES = (0.003, 0.1), (0.02, 0.3)
 
@@ -267,16 +269,14 @@ def told(row: Row) -> str:
     return row.reason.replace("|", "/") or ", ".join(f"`{number}`" for number in row.numbers)
 
 
-def run(output: Path | None) -> None:
+def run() -> None:
     """From the optimizers to the table, and to the page if there is a place for it."""
     with tempfile.TemporaryDirectory() as folder:
         rows = [examined(name, make, Path(folder) / str(i)) for i, (name, make) in enumerate(candidates())]
     Console(width=150).print(table(rows))
-    if output:
-        output.write_text(page(rows))
+    if OUTPUT.value:
+        Path(OUTPUT.value).write_text(page(rows))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, help="file for the page of the documents")
-    run(parser.parse_args().output)
+    command.start(run)

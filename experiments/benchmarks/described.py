@@ -172,7 +172,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("kernels", "fast", ["fast", "cuda", "plain"], "This project's layers, its kernels, Flax's own.")
     flags.DEFINE_enum("activations", "float32", ["float32", "bfloat16"], "Of convolutions and dense layers.")
     flags.DEFINE_string("rule", "momentum", "Name of the optimizer.")
-    flags.DEFINE_string("json", None, "File for the numbers too.")
+    flags.DEFINE_string("output", None, "File for the numbers too.")
 
 
 def run() -> None:
@@ -198,8 +198,8 @@ def run() -> None:
             rows.append(
                 [", ".join(f"{n} {p}" for p, n in x.items()) if isinstance(x, dict) else x for x in numbers[-1]]
             )
-    if options.json:
-        write_text(Path(options.json), json.dumps([row._asdict() for row in numbers]))
+    if options.output:
+        write_text(Path(options.output), json.dumps([row._asdict() for row in numbers]))
     columns = [name.replace("_", " ") for name in Numbers._fields]
     title = f"{options.kernels}, {options.image_size} pixels, {H100['name']}"
     Console(width=130).print(common.table(title, columns, rows))

@@ -1,6 +1,6 @@
 """Do two workers train twice as much, and what does a fault cost? On this machine, one core a worker.
 
-    python -m experiments.benchmarks.scaling --json=scaling.json            # ten minutes or so on two cores
+    python -m experiments.benchmarks.scaling --output=scaling.json          # ten minutes or so on two cores
 
 Momentum grids on digits, on a Ray cluster of two machines of one core each that lives on this one. Strong scaling: the
 same runs on one worker and on two. Weak scaling: twice the runs on two. Seconds are those of the training: from the
@@ -45,7 +45,7 @@ RUNS = flags.DEFINE_integer("runs", 32, "Of one worker's study.", 2)
 EPOCHS = flags.DEFINE_integer("max_epochs", 40, "Of a run.", 1)
 EXAMPLES = flags.DEFINE_integer("train_examples", None, "Use only the first so many training examples.", 32)
 FAULTS = flags.DEFINE_bool("faults", True, "Make the fault table.")
-JSON = flags.DEFINE_string("json", None, "Where the numbers go.")
+OUTPUT = flags.DEFINE_string("output", None, "Where the numbers go.")
 DRIVE = flags.DEFINE_string("drive", None, "For this command itself: only train the fault table's study there.")
 SLOTS = 8
 
@@ -238,9 +238,9 @@ def run() -> None:
         folder = Path(name)
         numbers = scaling(folder)
         found = faults(folder, cluster) if FAULTS.value else []
-    if JSON.value:
+    if OUTPUT.value:
         text = json.dumps({**numbers, "faults": [fault._asdict() for fault in found]}, indent=2)
-        files.write_text(Path(JSON.value), text + "\n")
+        files.write_text(Path(OUTPUT.value), text + "\n")
     for table in tables(numbers, found):
         Console(width=120).print(table)
     sys.exit(any(fault.lost or fault.repeated for fault in found))

@@ -56,7 +56,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("repeats", 5, "Turns of every program, at least 1.", 1)
     number("seconds", 0.5, "That a turn takes at least.", 0.0)
     number("longest", 30.0, "Leave a program out where a pass takes more seconds.", 0.0)
-    flags.DEFINE_string("json", "throughput.json", "File for the numbers; the figures go beside it.")
+    flags.DEFINE_string("output", "throughput.json", "File for the numbers; the figures go beside it.")
 
 
 def run() -> None:
@@ -139,7 +139,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 def write(rows: Sequence[Row], plan: Plan, begin: float, load: Sequence[float]) -> None:
     """The file and the figures, after each image size anew, so that an interrupted run leaves what it has."""
-    path = Path(FLAGS.json).expanduser()
+    path = Path(FLAGS.output).expanduser()
     measured = [{**row._asdict(), "case": row.case._asdict(), "median": row.median} for row in rows]
     about = {"begun": begin, "load": list(load), "load_after": list(os.getloadavg()), **machine()}
     write_text(path, json.dumps({**about, "plan": plan._asdict(), "rows": measured}, indent=1))

@@ -1,8 +1,7 @@
 """Which runs the flags ask for: the axes of the experiment, or a file that takes their place."""
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -14,7 +13,7 @@ from jaxopt_study.grids import file as grid_file
 from jaxopt_study.grids import points as space
 from jaxopt_study.grids.conditions import condition, unmet
 from jaxopt_study.grids.points import SAMPLERS
-from jaxopt_study.grids.ranges import RANGES, Range, parsed
+from jaxopt_study.grids.ranges import RANGES, Range, Spec, parsed
 from jaxopt_study.grids.run import Run
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Hyperparameter
@@ -60,7 +59,7 @@ def define() -> None:
 def asked(experiment: Experiment, seeds: int) -> Asked:
     """The runs that the flags ask for. Raises InputError: a flag cannot be used."""
     if FLAGS.grid is not None:
-        return _of_file(experiment, files.path_of("--grid", FLAGS.grid), seeds)
+        return Asked(of_file(experiment.axes, seeds), dict.fromkeys(experiment.drawn({})), chosen=True)
     return _of_axes(experiment, seeds)
 
 
@@ -78,23 +77,29 @@ def _of_axes(experiment: Experiment, seeds: int) -> Asked:
     return Asked(where(runs), every if sampled else experiment.drawn(values), chosen=False)
 
 
-def _of_file(experiment: Experiment, path: Path, seeds: int) -> Asked:
-    for name in (*experiment.axes, "paired", "samples"):
+def of_file(others: Iterable[str], seeds: int) -> list[Run]:
+    """The runs of the file that ``--grid`` names; InputError: beside it one of these other flags says which, too."""
+    path = files.path_of("--grid", FLAGS.grid)
+    for name in (*others, "paired", "samples"):
         if FLAGS[name].value is not None:
             raise InputError("--grid", path, f"the file says what --{name} would; allowed is one of them")
-    runs = grid_file.read(path, seeds)
-    return Asked(where(runs), dict.fromkeys(experiment.drawn({})), chosen=True)
+    return where(grid_file.read(path, seeds))
 
 
 def _of_points(experiment: Experiment, axes: Mapping[str, Sequence[float] | Range], seeds: int) -> list[Run]:
     texts: dict[str, Any] = {
         name: FLAGS[name].value if isinstance(values, Range) else values for name, values in axes.items()
     }
-    paired = [] if FLAGS.paired is None else [FLAGS.paired]
-    points = space.points(texts, paired=paired, samples=FLAGS.samples, sampler=FLAGS.sampler, seed=FLAGS.sample_seed)
-    space.check_size(len(points), seeds)
-    every = (experiment.make_runs({name: [value] for name, value in point.items()}, seeds) for point in points)
+    every = (experiment.make_runs({name: [value] for name, value in p.items()}, seeds) for p in points(texts, seeds))
     return list(dict.fromkeys(run for runs in every for run in runs))
+
+
+def points(axes: Mapping[str, Spec], seeds: int) -> list[space.Point]:
+    """The points of axes, sampled or paired as the flags say."""
+    paired = [] if FLAGS.paired is None else [FLAGS.paired]
+    found = space.points(axes, paired=paired, samples=FLAGS.samples, sampler=FLAGS.sampler, seed=FLAGS.sample_seed)
+    space.check_size(len(found), seeds)
+    return found
 
 
 def where(runs: list[Run]) -> list[Run]:

@@ -3,7 +3,7 @@
 The line is an object with ``command``, ``status`` (the exit status) and, where it failed, ``error``. A command that
 came to its tables adds ``workdir``, ``runs`` and how many are ``finished``, ``endings`` (how they ended), ``seconds``,
 ``best`` (the best configuration of each rule), ``verdicts`` (of the claims that apply), ``notes`` and ``files``;
---dry_run adds ``plan``. What is not a finite number is null.
+--dry_run adds ``plan``, a benchmark ``tables``, the list of commands ``commands``. What is not a finite number is null.
 """
 
 import contextlib
@@ -11,15 +11,18 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from absl import flags
 
 from jaxopt_study.analysis.guessing import status
 from jaxopt_study.history import History
-from jaxopt_study.report.tables import Table
+from jaxopt_study.report.tables import Table, best_configurations
+
+if TYPE_CHECKING:
+    from jaxopt_study.api import Study
 
 BEST = ("optimizer", "hyperparameters", "val_loss", "val_low", "val_high", "val_accuracy", "epoch", "seeds", "note")
 VERDICT = ("id", "verdict", "effect", "low", "high", "meaning", "reason", "p", "q")
@@ -35,6 +38,21 @@ def define() -> None:
 def tell(**facts: Any) -> None:
     """What the line is to say, besides what was told before."""
     _facts.update(facts)
+
+
+def tell_study(study: "Study") -> None:
+    """Tells what came of a study."""
+    from jaxopt_study.report.outcome import monitor_of  # takes its time to import
+
+    best = best_configurations(study.histories, study.guessing, monitor_of(study.describe()))
+    tell(runs=len(study.runs))
+    tell_of(study.histories, study.guessing, best, None, study.folder)
+
+
+def tell_table(title: str, columns: Iterable[str], rows: Iterable[Sequence[object]]) -> None:
+    """Tells what a table shows, among the line's ``tables``."""
+    table = {"title": title, "columns": list(columns), "rows": list(rows)}
+    _facts.setdefault("tables", []).append(table)
 
 
 def tell_of(histories: Sequence[History], chance: float, best: Table, verdicts: Table | None, folder: Path) -> None:

@@ -100,7 +100,7 @@ def publish(results: "Results", into: Path, weights: bool = False) -> None:
     ]
     files.write_text(into / "README.md", "\n\n".join(parts) + "\n")
     print(f"{into}: README.md, tables, figures and {len(results.histories)} runs; {len(left)} are not trained yet")
-    machine.tell(workdir=str(into), files=machine.files_of(into))
+    machine.tell(workdir=str(into), runs=len(results.histories) + len(left), files=machine.files_of(into))
 
 
 def unfinished(left: "Sequence[Run]") -> str:

@@ -1,18 +1,23 @@
 """The command of a comparison over several problems: a study a problem, one after the other, then one verdict."""
 
+import dataclasses
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 from absl import flags
 
 from experiments.command import flags as command
-from experiments.command import machine
+from experiments.command import grid_flags, machine, study_flags
+from experiments.command.experiment import Axis
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import ranges
-from jaxopt_study.storage import workdir
+from jaxopt_study.grids.run import Run, with_seeds
+from jaxopt_study.storage import remote, workdir
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 Axes = Mapping[str, Sequence[float]]
 """Values by the names of a rule's numbers."""
 FLAGS: Any = flags.FLAGS
+USUAL: Mapping[str, Any] = {"seeds": 3}
+"""Where a flag is not given, whatever the problem."""
 
 
 class Comparison(NamedTuple):
@@ -40,25 +47,22 @@ class Comparison(NamedTuple):
 
 def main(of: Comparison, argv: Sequence[str] | None = None) -> None:
     """The command."""
-    again: Any = {"allow_override": True}
-    text, whole, listed, switch = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list, flags.DEFINE_bool
-    text("workdir", f"workdir/{of.name}", "Folder for results; a study a problem in folders of it.", **again)
-    text("output", None, "Folder for tables, figures and README.md; the work directory if not given.", **again)
-    listed("problems", None, "Names of problems, comma-separated; the suite's if not given.", **again)
-    listed("optimizers", None, "Names of rules, comma-separated; the usual ones if not given.", **again)
-    rates = f"Learning rates of every rule in place of its own, comma-separated, or {ranges.RANGES}."
-    listed("learning_rates", None, rates, **again)
-    text("reference", of.reference, "The rule over whose losses those of the others are told.", **again)
-    whole("seeds", 3, "Seeds of every configuration, at least 1; 2 for intervals.", 1, **again)
-    whole("max_epochs", None, "Epochs of a run; a problem's own if not given.", 1, **again)
-    whole("batch_size", None, "Training examples a step; a problem's own if not given.", 1, **again)
-    minutes = "Minutes after which training ends; the same command goes on."
-    flags.DEFINE_float("max_minutes", None, minutes, 0.001, **again)
-    whole("slots", None, "Runs that train at once; chosen from the memory if not given.", 1, **again)
-    text("data_dir", None, "Folder of prepared TFDS sets, for cats_vs_dogs_32; TFDS's own if not given.", **again)
-    switch("costs", False, "Measure what a step of each rule costs over SGD's, and judge at equal time too.", **again)
-    switch("dry_run", False, "Say what would be trained; train nothing.", **again)
+    define(of)
     command.start(lambda: body(of), argv)
+
+
+def define(of: Comparison) -> None:
+    """Defines the flags: those of every experiment, but for the data and network, which the problems say."""
+    text, listed = flags.DEFINE_string, flags.DEFINE_list
+    listed("problems", None, "Names of problems, comma-separated; the suite's if not given.")
+    listed("optimizers", None, "Names of rules, comma-separated; the usual ones if not given.")
+    rates = f"Learning rates of every rule in place of its own, comma-separated, or {ranges.RANGES}."
+    listed("learning_rates", None, rates)
+    text("reference", of.reference, "The rule over whose losses those of the others are told.")
+    text("output", None, "Folder for tables, figures and README.md; the work directory if not given.")
+    grid_flags.define()
+    study_flags.define("a problem's own if not given", f"workdir/{of.name}", batch_size=None, seeds="3 if not given")
+    command.register(sys.modules[__name__])
 
 
 def body(of: Comparison) -> None:
@@ -67,30 +71,55 @@ def body(of: Comparison) -> None:
     from experiments.suite import tell  # takes its time to import: not before the flags are known to be good
     from experiments.suite.problems import SUITE
 
-    rules = of.rules(FLAGS.optimizers or ())
-    if FLAGS.learning_rates:
-        given = ranges.values(FLAGS.learning_rates, name="--learning_rates")
-        rules = {rule: {**axes, "learning_rate": given} for rule, axes in rules.items()}
+    if FLAGS.data_seeds is not None:
+        allowed = "not allowed over problems, whose seeds are taken as independent; --data_seed is"
+        raise InputError("--data_seeds", FLAGS.data_seeds, allowed)
+    runs, place = runs_of(of), FLAGS.workdir or f"workdir/{of.name}"
+    rules = dict.fromkeys(run.optimizer for run in runs)
     if FLAGS.reference not in rules:
         raise InputError("--reference", FLAGS.reference, f"allowed are the rules compared: {', '.join(rules)}")
-    names = FLAGS.problems or SUITE
-    folder = workdir.check(Path(FLAGS.workdir))
-    into = workdir.check(Path(FLAGS.output)) if FLAGS.output else folder
-    studies = {name: study_of(name, rules, folder) for name in names}
-    if FLAGS.dry_run:
-        plan(studies)
-        return
-    train(studies)
-    finished = {name: study for name, study in studies.items() if study.histories}
-    machine.tell(workdir=str(folder), runs=sum(len(study.runs) for study in studies.values()))
-    if finished:
-        missing = [name for name in studies if name not in finished]
-        tell.write(of.title, finished, FLAGS.reference, into, missing=missing, small=into != folder)
-    else:
-        print(f"{folder}: the time was over before a run was finished; the same command goes on")
+    into = workdir.check(Path(FLAGS.output)) if FLAGS.output else None
+    workdir.check(remote.place(place, shared=FLAGS.distributed))
+    with remote.kept(place, shared=FLAGS.distributed) as folder:
+        studies = {name: study_of(name, runs, place) for name in FLAGS.problems or SUITE}
+        command.unless_interrupted()
+        machine.tell(workdir=place, runs=sum(len(study.runs) for study in studies.values()))
+        if FLAGS.dry_run:
+            plan(studies)
+            return
+        train(studies)
+        if jax.process_index() > 0:  # the first process writes for all
+            return
+        machine.tell(runs=sum(len(study.runs) for study in studies.values()))
+        finished = {name: study for name, study in studies.items() if study.histories}
+        if finished:
+            missing = [name for name in studies if name not in finished]
+            tell.write(of.title, finished, FLAGS.reference, into or folder, missing=missing, small=into is not None)
+        else:
+            print(f"{place}: the time was over before a run was finished; the same command goes on")
 
 
-def study_of(name: str, rules: Mapping[str, Axes], folder: Path) -> "Study":
+def runs_of(of: Comparison) -> list[Run]:
+    """The runs of every problem.
+
+    Raises:
+        InputError: a flag cannot be used.
+    """
+    seeds = study_flags.value("seeds", USUAL)
+    rules = of.rules(FLAGS.optimizers or ())
+    if FLAGS.grid is not None:
+        return grid_flags.of_file(("optimizers", "learning_rates"), seeds)
+    runs = []
+    for rule, axes in rules.items():
+        own: dict[str, Any] = dict(axes)
+        if FLAGS.learning_rates is not None:
+            grid_flags.axis_values("learning_rates", Axis(rule, "learning_rate", ()))  # refuses what is none
+            own["learning_rate"] = FLAGS.learning_rates
+        runs += with_seeds(rule, grid_flags.points(own, seeds), seeds)
+    return grid_flags.where(runs)
+
+
+def study_of(name: str, runs: Sequence[Run], place: str) -> "Study":
     """The study of a problem.
 
     Raises:
@@ -99,39 +128,31 @@ def study_of(name: str, rules: Mapping[str, Axes], folder: Path) -> "Study":
     """
     import jaxopt_study as js
     from experiments.suite.problems import PROBLEMS
-    from jaxopt_study.grids.run import product
 
     if name not in PROBLEMS:
         raise InputError("--problems", name, f"allowed are {', '.join(PROBLEMS)}")
     problem = PROBLEMS[name]
-    data, epochs = problem.data(FLAGS.data_dir), FLAGS.max_epochs or problem.max_epochs
-    return js.make_study(
-        model=problem.model(data),
-        data=data,
-        grid=[run for rule, axes in rules.items() for run in product(rule, axes, FLAGS.seeds)],
-        max_epochs=epochs,
-        patience=epochs,
-        batch_size=FLAGS.batch_size or problem.batch_size,
-        slots=FLAGS.slots,
-        workdir=folder / name,
-    )
+    data = problem.data(data_dir=FLAGS.data_dir, cache_dir=FLAGS.cache_dir, split_seed=FLAGS.data_seed)
+    epochs = FLAGS.max_epochs or problem.max_epochs
+    usual = {**USUAL, "max_epochs": epochs, "patience": epochs, "batch_size": problem.batch_size}
+    of_study = {each: study_flags.value(each, usual) for each in study_flags.OF_STUDY}
+    return js.make_study(model=problem.model(data), data=data, grid=runs, workdir=f"{place}/{name}", **of_study)
 
 
 def plan(studies: Mapping[str, "Study"]) -> None:
     """Prints what would be trained."""
-    told = {name: (len(study.runs), len(study.histories), study.settings.max_epochs) for name, study in studies.items()}
-    for name, (runs, stored, epochs) in told.items():
-        print(f"{name}: {runs} runs of {epochs} epochs, {stored} of them finished")
-    columns = ("problem", "runs", "finished", "max_epochs")
-    machine.tell(plan=[dict(zip(columns, (name, *of), strict=True)) for name, of in told.items()])
+    from experiments.command import terminal  # Rich is slow to import
+
+    parts = []
+    for name, study in studies.items():
+        runs, stored = len(study.runs), len(study.histories)
+        print(f"{name}: {runs} runs of {study.settings.max_epochs} epochs, {stored} of them finished")
+        parts += [{"problem": name, **part._asdict()} for part in terminal.show_plan(study)]
+    machine.tell(plan=parts)
 
 
 def train(studies: Mapping[str, "Study"]) -> None:
     """Trains one study after the other, as far as the time allows."""
-    import dataclasses
-
-    from jaxopt_study.engine.watcher import Interrupted
-
     end = math.inf if FLAGS.max_minutes is None else time.monotonic() + 60 * FLAGS.max_minutes
     for name, study in studies.items():
         left = (end - time.monotonic()) / 60
@@ -140,10 +161,6 @@ def train(studies: Mapping[str, "Study"]) -> None:
         print(f"{name}: {len(study.runs)} runs of {study.settings.max_epochs} epochs", flush=True)
         if math.isfinite(left):
             study.execution = dataclasses.replace(study.execution, max_minutes=left)
-        try:
-            study.run()
-            if FLAGS.costs and study.histories and time.monotonic() < end:
-                study.costs()
-        except Interrupted:
-            kept = "interrupted; what was begun is saved, the same command goes on from here"
-            raise command.Stopped(kept) from None
+        command.train(study)
+        if FLAGS.costs and study.histories and time.monotonic() < end and jax.process_index() == 0:
+            study.costs()

@@ -22,14 +22,14 @@ class Problem(NamedTuple):
     Attributes:
         about: what is learnt, by what.
         model: as ``js.make_study`` takes it, of the data.
-        data: given the folder of prepared TFDS sets, None for TFDS's own.
+        data: given ``split_seed``, and folders as ``js.load`` takes them: ``data_dir`` and ``cache_dir``.
         max_epochs: of a run, all of which are trained: a decay to zero ends there.
         batch_size: training examples a step.
     """
 
     about: str
     model: Callable[[Dataset], Any]
-    data: Callable[[str | None], Dataset]
+    data: Callable[..., Dataset]
     max_epochs: int
     batch_size: int = 32
 
@@ -70,52 +70,52 @@ class Transformer(nn.Module):
         return nn.Dense(self.letters)(nn.LayerNorm()(h))
 
 
-def table() -> Dataset:
+def table(split_seed: int = 0, **_: Any) -> Dataset:
     """Ten measurements of 442 people, standardized, and how far their diabetes came in a year; diabetes.txt."""
     values = np.loadtxt(HERE / "diabetes.csv.gz", delimiter=",")
     values = (values - values.mean(0)) / values.std(0)
-    return js.arrays(values[:, :-1], values[:, -1], name="diabetes")
+    return js.arrays(values[:, :-1], values[:, -1], split_seed=split_seed, name="diabetes")
 
 
-def characters() -> Dataset:
+def characters(split_seed: int = 0, **_: Any) -> Dataset:
     """The licence of this project, a text that stays as it is, in sequences of :data:`LENGTH` characters."""
     text = (HERE.parents[1] / "LICENSE").read_text(encoding="utf-8")
     letters, codes = np.unique(list(text), return_inverse=True)
     sequences = codes[: len(codes) // (LENGTH + 1) * (LENGTH + 1)].reshape(-1, LENGTH + 1)
     names = [repr(str(letter)) for letter in letters]
-    return js.arrays(sequences[:, :-1], sequences[:, 1:], classes=names, name="licence")
+    return js.arrays(sequences[:, :-1], sequences[:, 1:], classes=names, split_seed=split_seed, name="licence")
 
 
 PROBLEMS: Mapping[str, Problem] = {
     "digits_cnn": Problem(
         "even or odd digits, by the article's convolutional network",
         lambda _: js.article_model(),
-        lambda _: js.load("digits"),
+        lambda **of: js.load("digits", **of),
         10,
     ),
     "digits_mlp": Problem(
         "ten digits, by a perceptron with one hidden layer",
         lambda _: Perceptron(),
-        lambda _: js.load("digits", classes=["all"]),
+        lambda **of: js.load("digits", classes=["all"], **of),
         10,
     ),
     "table": Problem(
         "a number from ten measurements, by a perceptron with one hidden layer",
         lambda _: Regressor(),
-        lambda _: table(),
+        table,
         40,
     ),
     "characters": Problem(
         "the next character of a text, by a transformer of two blocks",
         lambda data: Transformer(len(data.classes)),
-        lambda _: characters(),
+        characters,
         10,
         16,
     ),
     "cats_vs_dogs_32": Problem(
         "cats or dogs at 32 x 32 pixels, by the article's convolutional network",
         lambda _: js.article_model(),
-        lambda folder: js.load("tfds:cats_vs_dogs", image_size=32, data_dir=folder),
+        lambda **of: js.load("tfds:cats_vs_dogs", image_size=32, **of),
         20,
     ),
 }

@@ -29,6 +29,10 @@ the best rule's loss first, and at all. `behind` is told from the first rule, al
 are these and no sample of others. docs/statistics.md has the formulas."""
 
 
+COSTS = """Each rule has the time in which SGD trains all epochs. What a step costs is processor seconds of the rule
+alone (`--costs`), so that it hardly matters what else the machine does; the minutes above are of the clock."""
+
+
 def write(
     title: str, studies: Mapping[str, "Study"], reference: str, into: Path, *, missing: Sequence[str], small: bool
 ) -> None:
@@ -51,7 +55,7 @@ def write(
             notes.append(f"{name}: {len(study.histories)} of {len(study.runs)} runs are finished")
     page = [f"# {title}", told(studies), labels.sentence(f"{found.verdict()}."), shown(found)]
     if equal_time:
-        page += ["## At equal time", labels.sentence(f"{equal_time.verdict()}."), shown(equal_time)]
+        page += ["## At equal time", labels.sentence(f"{equal_time.verdict()}."), COSTS, shown(equal_time)]
     page += ["## How to read it", READ, "## Mean loss on each problem", losses(found)]
     page += [f"![{labels.sentence(name.replace('_', ' '))}](figures/{name}.png)" for name in figures]
     if small:

@@ -59,7 +59,7 @@ def test_the_program_for_an_h100_stays_within_its_budgets(tmp_path, kernels):
         "experiments.benchmarks.described",
         f"--slots={SLOTS}",
         f"--kernels={kernels}",
-        f"--json={tmp_path}/made.json",
+        f"--output={tmp_path}/made.json",
     ]
     subprocess.run(line, cwd=Path(__file__).parents[2], check=True, timeout=900)
     (made,) = json.loads((tmp_path / "made.json").read_text())

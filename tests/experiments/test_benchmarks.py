@@ -30,7 +30,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_command_writes_its_numbers_and_its_figure(tmp_path: Path) -> None:
     small = ("--image_size=2", "--configs=1,2", "--batch_size=2", "--steps=2", "--repeats=2", "--seconds=0")
-    result = command(*small, "--peers=none", "--ours=ours_plain", f"--json={tmp_path}/speed.json")
+    result = command(*small, "--peers=none", "--ours=ours_plain", f"--output={tmp_path}/speed.json")
     assert result.returncode == 0, result.stderr
     assert "this project" in result.stdout
     rows = json.loads((tmp_path / "speed.json").read_text())["rows"]

@@ -1,11 +1,64 @@
 """--json: one line on stdout that a program reads, whatever else is said and however it ends."""
 
+import ast
 import json
+import runpy
+import sys
+import types
+from pathlib import Path
 
 import commands
 import pytest
+from absl import flags
+from absl.testing import flagsaver
+from flax import linen as nn
 
-from experiments import momentum_grid, report
+import experiments
+import jaxopt_study as js
+from experiments import momentum_grid, own_model, report
+from experiments.command.flags import start
+
+HERE = Path(experiments.__file__).parent
+
+
+class Net(nn.Module):
+    """In place of the residual network, which takes a while to compile."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(10)(x.reshape(len(x), -1))
+
+
+def is_command(path):
+    tests = (node.test for node in ast.parse(path.read_text()).body if isinstance(node, ast.If))
+    return any(ast.unparse(test) == "__name__ == '__main__'" for test in tests)
+
+
+COMMANDS = {
+    ".".join(("experiments", *path.relative_to(HERE).with_suffix("").parts)): path
+    for path in HERE.rglob("*.py")
+    if is_command(path)
+}
+
+
+def test_the_commands_are_found():
+    assert {f"experiments.{path.stem}" for path in HERE.glob("[a-z]*.py")} <= COMMANDS.keys()
+    packages = {"experiments.__main__", "experiments.suite.__main__", "experiments.results.publish"}
+    assert packages | {"experiments.benchmarks.conformance"} <= COMMANDS.keys()
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_it(command, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [command, "--json", "--no_such_flag"])
+    with flagsaver.flagsaver():
+        flags.FLAGS.unparse_flags()
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(str(COMMANDS[command]), run_name="__main__")
+    assert left.value.code == 2
+    told = lines(capsys)
+    assert told["status"] == 2
+    assert "no_such_flag" in told["error"]
+    assert "json" not in told["error"]
 
 
 def lines(capsys):
@@ -35,3 +88,15 @@ def test_what_is_refused_is_said_in_the_line_too(flag, tmp_path, capsys):
     told = lines(capsys)
     assert told["status"] == 2
     assert flag.split("=")[0].lstrip("-") in told["error"]
+
+
+def test_what_others_tell(tmp_path, capsys, monkeypatch):
+    make, data = js.make_study, js.load("digits", classes=["all"], train_examples=64, val_examples=32)
+    small = {"data": data, "model": Net(), "max_epochs": 1, "seeds": 1, "workdir": tmp_path}
+    monkeypatch.setattr(js, "make_study", lambda **of: make(**of | small))
+    program = types.SimpleNamespace(main=lambda argv: start(own_model.main, argv), __name__="own_model")
+    assert commands.run(program, "--json") == 0
+    told = lines(capsys)
+    assert told["finished"] == told["runs"] == 9
+    assert {row["optimizer"] for row in told["best"]} == {"optax.adamw", "optax.lion"}
+    assert str(tmp_path / "report.html") in told["files"]

@@ -10,12 +10,12 @@ from absl.testing import flagsaver
 import jaxopt_study.api as js
 from experiments import momentum_grid
 from experiments.command import flags as common
-from experiments.command import grid_flags
+from experiments.command import grid_flags, study_flags
 from jaxopt_study.data import load
 
 OF_GRID = {"grid", "where", "paired", "samples", "sampler", "sample_seed", *momentum_grid.EXPERIMENT.axes}
 """What js.make_grid says."""
-OF_DATA = {"dataset", *common.OF_DATA}
+OF_DATA = {"dataset", *study_flags.OF_DATA}
 OF_MODEL = {"notebook_model", "activations", "kernels"}
 """What js.article_model says."""
 OF_COMMAND = {"watch", "preset", "dry_run", "costs"}
@@ -28,15 +28,15 @@ def defined():
     """The flags of an experiment's command, by their names."""
     with flagsaver.flagsaver():
         common.define(momentum_grid.EXPERIMENT)
-        modules = (sys.modules[common.__name__], grid_flags)
+        modules = (sys.modules[common.__name__], study_flags, grid_flags)
         yield {flag.name: flag for module in modules for flag in flags.FLAGS.get_key_flags_for_module(module)}
 
 
 def test_every_flag_of_a_study_is_an_argument_of_make_study(defined):
     arguments = inspect.signature(js.make_study).parameters.keys()
     assert defined.keys() - OF_GRID - OF_DATA - OF_MODEL - OF_COMMAND <= arguments
-    assert {*common.OF_STUDY} <= defined.keys() & arguments
-    assert {*common.OF_DATA} <= inspect.signature(load).parameters.keys()
+    assert {*study_flags.OF_STUDY} <= defined.keys() & arguments
+    assert {*study_flags.OF_DATA} <= inspect.signature(load).parameters.keys()
 
 
 def test_every_argument_of_make_study_but_objects_is_a_flag(defined):
@@ -48,5 +48,5 @@ def test_every_argument_of_make_study_but_objects_is_a_flag(defined):
 
 def test_flags_and_arguments_have_the_same_defaults(defined):
     arguments = inspect.signature(js.make_study).parameters
-    for name in {*common.OF_STUDY} - FROM_PRESET:
+    for name in {*study_flags.OF_STUDY} - FROM_PRESET:
         assert defined[name].default == arguments[name].default, name

@@ -7,9 +7,12 @@ import json
 import commands
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 import jaxopt_study as js
-from experiments import optimizers_2026
+from experiments import momentum_grid, optimizers_2026
+from experiments.command import flags as of_experiments
 from experiments.suite import __main__ as suite
 from experiments.suite import command
 from experiments.suite.problems import HERE, PROBLEMS, SUITE, characters, table
@@ -79,9 +82,64 @@ def test_of_a_study_that_is_not_finished_is_told_how_far_it_is(trained, tmp_path
     assert "the time was over before a run was finished" in capsys.readouterr().out
 
 
+def defined(define):
+    with flagsaver.flagsaver():
+        before = {*flags.FLAGS}
+        define()
+        return {*flags.FLAGS} - before
+
+
+def test_it_has_the_flags_of_every_experiment_but_for_data_and_network():
+    ours = defined(lambda: command.define(suite.COMPARISON))
+    theirs = defined(lambda: of_experiments.define(momentum_grid.EXPERIMENT))
+    of_problems = {"dataset", "classes", "image_size", "train_examples", "val_examples", "leave_out_broken"}
+    of_problems |= {"notebook_model", "activations", "kernels"}
+    assert theirs - ours == {"preset", "momenta", *of_problems}
+    assert {"where", "until", "cluster", "watch", "json", "dry_run", "grid"} <= ours
+
+
+def asked(tmp_path, *arguments):
+    """The runs of the command."""
+    with flagsaver.flagsaver():
+        command.define(suite.COMPARISON)
+        flags.FLAGS(["suite", f"--workdir={tmp_path}", *arguments])
+        return command.runs_of(suite.COMPARISON)
+
+
+def test_runs_are_left_out_sampled_and_said_in_a_file_as_of_every_experiment(tmp_path):
+    assert len(asked(tmp_path, *TINY)) == 8
+    left = asked(tmp_path, *TINY, "--where=learning_rate < 0.1 or optimizer != 'adam'")
+    assert [(run.optimizer, dict(run.hyperparameters)["learning_rate"]) for run in left[::2]] == [
+        ("sgd", 0.01), ("sgd", 0.1), ("adam", 0.01),
+    ]  # fmt: skip
+    sampled = asked(tmp_path, *TINY, "--learning_rates=1e-3:1e-1:log", "--samples=3")
+    rates = {dict(run.hyperparameters)["learning_rate"] for run in sampled if run.optimizer == "sgd"}
+    assert len(rates) == 3
+    assert all(1e-3 <= rate <= 1e-1 for rate in rates)
+    file = tmp_path / "grid.toml"
+    file.write_text('[[grid]]\noptimizer = ["sgd", "lion"]\naxes.learning_rate = [0.01]\n')
+    runs = asked(tmp_path, f"--grid={file}", "--seeds=1")
+    assert [(run.optimizer, run.seed) for run in runs] == [("sgd", 0), ("lion", 0)]
+
+
+def test_the_flags_of_training_reach_every_study(tmp_path):
+    given = ["--until=decided", "--max_seeds=7", "--nodiagnostics", "--matmul_precision=bfloat16", "--data_seed=3"]
+    with flagsaver.flagsaver():
+        command.define(suite.COMPARISON)
+        flags.FLAGS(["suite", *given])
+        study = command.study_of("table", command.runs_of(suite.COMPARISON), str(tmp_path))
+    assert (study.execution.until, study.execution.max_seeds) == ("decided", 7)
+    assert (study.settings.diagnostics, study.settings.matmul_precision) == (False, "bfloat16")
+    assert (study.settings.max_epochs, study.settings.patience, study.settings.batch_size) == (40, 40, 32)
+    assert (study.dataset.train_images != table().train_images).any()  # another split
+    assert len({run.seed for run in study.runs}) == 3
+
+
 @pytest.mark.parametrize(
     ("flag", "told"),
     [
+        ("--data_seeds=2", "--data_seeds=2: not allowed over problems"),
+        ("--where=learning_rate > 1", "--where=learning_rate > 1: none of the 8 runs is left"),
         ("--problems=tables", "--problems=tables: allowed are digits_cnn, digits_mlp, table"),
         ("--optimizers=sdg", "sdg"),
         ("--optimizers=cyclical", "--optimizers=cyclical: allowed are rules with a learning_rate"),
@@ -118,7 +176,7 @@ def test_the_table_is_scikit_learns():
 
 
 def test_the_rules_of_2026_can_be_asked_for_by_name(tmp_path, capsys):
-    flags = ("--problems=table", "--optimizers=adamw,muon_cosine", "--dry_run", f"--workdir={tmp_path / 'w'}")
+    flags = ("--problems=table", "--optimizers=adamw,lion_cosine", "--dry_run", f"--workdir={tmp_path / 'w'}")
     assert commands.run(optimizers_2026, *flags) == 0
     assert "table: 60 runs of 40 epochs, 0 of them finished" in capsys.readouterr().out
     assert commands.run(optimizers_2026, *flags, "--optimizers=sgd") == 2

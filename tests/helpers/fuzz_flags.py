@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from experiments import compare, lr_range_test, replicate
 from experiments.command import experiment as catalogue
 from experiments.command import flags as common
-from experiments.command import grid_flags
+from experiments.command import grid_flags, study_flags
 from experiments.command.experiment import Experiment
 from jaxopt_study import data
 from jaxopt_study.errors import EnvironmentFault, InputError
@@ -90,7 +90,11 @@ def flag_names(experiment: Experiment) -> list[str]:
     """The flags of an experiment's command."""
     with flagsaver.flagsaver():
         common.define(experiment)
-        own = [flag.name for module in (common, grid_flags) for flag in flags.FLAGS.get_key_flags_for_module(module)]
+        own = [
+            flag.name
+            for module in (common, study_flags, grid_flags)
+            for flag in flags.FLAGS.get_key_flags_for_module(module)
+        ]
     names = dict.fromkeys([*own, "no_such_flag", "learning_rate"])
     return [name for name in names if name not in _NOT_TRIED]
 
