@@ -104,22 +104,27 @@ def check(name: str, metric: Metric, outputs: Any, labels: Any, weights: Any) ->
         raise InputError(given, f"an array {list(shape)}", "allowed is a single number")
 
 
-def _confusion(outputs: jax.Array, labels: jax.Array) -> jax.Array:
-    """Of each example [B] (or place [B, T]) the matrix [K, K] with 1 at its class and the predicted one."""
-    classes = max(outputs.shape[-1], 2)
-    predicted = jnp.argmax(outputs, -1) if outputs.shape[-1] > 1 else (outputs[..., 0] > 0).astype(jnp.int32)
-    return jax.nn.one_hot(labels, classes)[..., :, None] * jax.nn.one_hot(predicted, classes)[..., None, :]
+def _hits(outputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
+    """Of each example, or place, ``[.., K]``: the classes that it has, those predicted, and both."""
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        raise InputError("macro_f1", "labels that are numbers to predict", "allowed are classes")
+    if labels.ndim == outputs.ndim:  # several labels, each by itself
+        there, found = labels > 0, outputs > 0
+    else:
+        classes = max(outputs.shape[-1], 2)
+        predicted = jnp.argmax(outputs, -1) if outputs.shape[-1] > 1 else (outputs[..., 0] > 0).astype(jnp.int32)
+        there, found = (jax.nn.one_hot(each, classes, dtype=jnp.bool_) for each in (labels, predicted))
+    return {"there": there, "found": found, "both": there & found}
 
 
-def _macro_f1(confusion: jax.Array) -> jax.Array:
-    matrix = confusion.reshape(-1, *confusion.shape[-2:]).sum(0)
-    found, there = matrix.sum(0), matrix.sum(1)
-    both = jnp.where(found + there > 0, found + there, 1)
-    return jnp.mean(2 * jnp.diagonal(matrix) / both)
+def _macro_f1(means: dict[str, jax.Array]) -> jax.Array:
+    there, found, both = (means[name].reshape(-1, means[name].shape[-1]).sum(0) for name in ("there", "found", "both"))
+    return jnp.mean(2 * both / jnp.where(found + there > 0, found + there, 1))
 
 
-macro_f1 = Metric(_confusion, _macro_f1)
+macro_f1 = Metric(_hits, _macro_f1)
 """The mean over the classes of F1, the harmonic mean of precision and recall; 0 for a class that is neither there nor
-predicted. Of logits [B, K], or [B, 1] of two classes; of sequences [B, T, K]."""
+predicted. Of logits [B, K], or [B, 1] of two classes; of sequences [B, T, K]; of rows of several labels [B, O], where
+the mean is over the labels."""
 perplexity = Metric(softmax_cross_entropy, lambda means: jnp.exp(jnp.mean(means)))
 """The exponential of the mean cross-entropy: of sequences [B, T, K], or classes [B, K]."""

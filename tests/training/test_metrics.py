@@ -161,6 +161,10 @@ def test_f1_of_two_classes_with_one_output_and_of_sequences():
     ones = jnp.ones(5)
     found = metrics.value(js.macro_f1, metrics.sums(js.macro_f1, jnp.array(logits)[:, None], labels, ones), ones.sum())
     assert float(found) == pytest.approx(macro_f1((logits > 0).astype(int), labels, np.ones(5), 2))
+    several, outputs = RNG.integers(0, 2, (7, 3)), RNG.normal(size=(7, 3))
+    totals = metrics.sums(js.macro_f1, jnp.array(outputs), jnp.array(several), jnp.ones(7))
+    ones = [2 * (several & (outputs > 0))[:, at].sum() / (several + (outputs > 0))[:, at].sum() for at in range(3)]
+    assert float(metrics.value(js.macro_f1, totals, jnp.float32(7))) == pytest.approx(np.mean(ones), abs=1e-6)
     sequences, outputs = RNG.integers(0, 4, (6, 5)), RNG.normal(size=(6, 5, 4))
     for weights in (np.ones(6, np.float32), (RNG.random((6, 5)) > 0.4).astype(np.float32)):
         totals = metrics.sums(js.macro_f1, jnp.array(outputs), sequences, jnp.array(weights))
@@ -199,6 +203,10 @@ def test_seeds_are_added_where_the_monitor_does_not_decide(tmp_path):
         ({"metrics": {"m": lambda outputs, labels: 1.0}}, "metrics['m']=an array [] of 2 examples: allowed is [2]"),
         ({"metrics": {"m": lambda outputs: outputs}}, "metrics['m']=a function: it fails with TypeError"),
         ({"metrics": {"m": js.Metric(worst, lambda x: x[None])}}, "metrics['m']=an array [1]: allowed is"),
+        (
+            {"data": js.arrays(X, X[:, 0]), "model": Net(1), "metrics": {"m": js.macro_f1}},
+            "macro_f1=labels that are numbers to predict: allowed are classes",
+        ),
         ({"monitor": "f1"}, "monitor='f1': allowed are val_loss, val_accuracy"),
         ({"monitor": "m", "metrics": {"m": worst}}, "mode=None: allowed are min and max: whether m"),
         ({"mode": "up"}, "mode='up': allowed are min and max"),
