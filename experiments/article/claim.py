@@ -12,6 +12,7 @@ from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.power import false_discoveries
 from jaxopt_study.analysis.runs import configuration_of
 from jaxopt_study.history import History
+from jaxopt_study.plots import labels
 
 
 class Claim(NamedTuple):
@@ -121,8 +122,9 @@ def discoveries(judgements: Sequence[Judgement]) -> str:
     judged = sum(not math.isnan(one.p) for one in judgements)
     largest = max(q_values)
     return (
-        f"Of the {len(q_values)} decided verdicts at most {len(q_values) * largest:.1f} are expected to be chance "
-        f"(Benjamini-Hochberg over the {judged} claims with an interval, largest q {largest:.2g})."
+        f"Of the {labels.counted(len(q_values), 'decided verdict')} at most {len(q_values) * largest:.2g} are expected "
+        f"to be chance (Benjamini-Hochberg over the {labels.counted(judged, 'claim')} with an interval, largest q "
+        f"{largest:.2g})."
     )
 
 

@@ -15,18 +15,12 @@ from jaxopt_study.plots.selection import NotDrawable
 from jaxopt_study.plots.tuning import picture
 from jaxopt_study.report import tables, tuning
 from jaxopt_study.report.problems import OverProblems, over_problems
+from jaxopt_study.report.problems_page import READ
 from jaxopt_study.report.tables import Table
 from jaxopt_study.storage import workdir
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
-
-READ = """Losses are the lowest validation losses of each rule in the configuration that half of a problem's seeds
-chooses, told by the other half. The first number is the geometric mean over the problems of a rule's loss over the
-reference's, `rank` the mean rank, with 95% intervals over the seeds. `lowest`, `fastest` and `reaches` are the shares
-of problems and seeds on which its loss is the lowest, and on which it gets to nine tenths of the way from guessing to
-the best rule's loss first, and at all. `behind` is told from the first rule, all pairs of rules counted. The problems
-are these and no sample of others. docs/statistics.md has the formulas."""
 
 
 COSTS = """Each rule has the time in which SGD trains all epochs. What a step costs is processor seconds of the rule
@@ -39,7 +33,11 @@ def write(
     """Writes and prints it all; ``missing`` are problems without a finished run, ``small`` is without SVG."""
     there = all(any(run.optimizer == reference for run in study.histories) for study in studies.values())
     found = over_problems(studies, reference=reference if there else None)  # of what is finished so far
-    found.report(into)
+    notes = [f"{name} is left out: it has no finished run" for name in missing]
+    for name, study in studies.items():
+        if len(study.histories) < len(study.runs):
+            notes.append(f"{name}: {len(study.histories)} of {len(study.runs)} runs are finished")
+    html = found.report(into, title=title, notes=notes)
     curves = {name: tuning_curves(by_rule(study.histories), study.guessing) for name, study in studies.items()}
     every = {name: tuning.table(of_problem) for name, of_problem in curves.items() if of_problem}
     if every:
@@ -49,21 +47,20 @@ def write(
     figures = ["over_problems", "performance_profiles"]
     figures += [drawn for name, study in studies.items() if (drawn := draw(name, study, into))]
     equal_time = at_equal_time(studies, found.reference, into)
-    notes = [f"{name} is left out: it has no finished run" for name in missing]
-    for name, study in studies.items():
-        if len(study.histories) < len(study.runs):
-            notes.append(f"{name}: {len(study.histories)} of {len(study.runs)} runs are finished")
     page = [f"# {title}", told(studies), labels.sentence(f"{found.verdict()}."), shown(found)]
     if equal_time:
         page += ["## At equal time", labels.sentence(f"{equal_time.verdict()}."), COSTS, shown(equal_time)]
-    page += ["## How to read it", READ, "## Mean loss on each problem", losses(found)]
+    losses = tables.to_markdown(found.losses()).rstrip()
+    page += ["## How to read it", READ, "## Mean loss on each problem", losses]
     page += [f"![{labels.sentence(name.replace('_', ' '))}](figures/{name}.png)" for name in figures]
-    if small:
+    if small:  # README.md has what the page has
+        html.unlink()
         for name in figures:
             (into / "figures" / f"{name}.svg").unlink()
     files.write_text(into / "README.md", "\n\n".join([*page[:2], *notes, *page[2:]]) + "\n")
-    print(f"{found!r}\n{losses(found)}")
-    print("\n".join([*notes, f"{into}: README.md, *.csv, figures/; a study a problem: {', '.join(studies)}"]))
+    print(f"{found!r}\n{losses}")
+    made = f"{into}: {'' if small else 'report.html, '}README.md, *.csv, figures/"
+    print("\n".join([*notes, f"{made}; a study a problem: {', '.join(studies)}"]))
     machine.tell(
         finished=sum(len(study.histories) for study in studies.values()), verdict=found.verdict(),
         among_the_best=found.best, rules=found.overall().records(), best=found.by_problem().records(), notes=notes,
@@ -115,10 +112,3 @@ def told(studies: Mapping[str, "Study"]) -> str:
 def shown(found: OverProblems) -> str:
     """The verdict as Markdown."""
     return tables.to_markdown(found.shown()).rstrip()
-
-
-def losses(found: OverProblems) -> str:
-    """A row a rule, a column a problem: mean losses, as Markdown."""
-    means = {problem.name: dict(zip(found.rules, problem.losses.mean(1), strict=True)) for problem in found.problems}
-    rows = [(one.optimizer, *(labels.loss(of[one.optimizer]) for of in means.values())) for one in found.standings]
-    return tables.to_markdown(Table(("optimizer", *means), rows)).rstrip()

@@ -63,7 +63,7 @@ def standing(standings: Sequence[Standing], reference: str) -> Figure:
     names = [labels.optimizer(one.optimizer) for one in standings]
     with style.applied():
         figure, (ratio, rank) = style.panels(
-            2, "Rules over several problems", width=3.4, height=max(_ROW * len(names), 0.8), left=1.9, right=0.4
+            2, "Rules over several problems", width=3.4, height=max(_ROW * len(names), 0.8), left=2.1, right=0.4
         )
         for axes, of in ((ratio, [one.ratio for one in standings]), (rank, [one.rank for one in standings])):
             _points(axes, of, [one.verdict != "behind" and one.verdict != "" for one in standings])
@@ -94,7 +94,7 @@ def profile_lines(profiles: Mapping[str, Sequence[Profile]], order: Sequence[str
     titles = {"epochs": "epochs to the target, over the fewest", "loss": "loss, over the lowest"}
     looks = {name: style.named_look("", at) for at, name in enumerate(order[:MOST_LINES])}
     with style.applied():
-        figure, panels = style.panels(len(profiles), "Performance profiles", width=3.4, height=3.0, left=0.9, right=2.5)
+        figure, panels = style.panels(len(profiles), "Performance profiles", width=3.4, height=3.0, left=0.9, right=2.7)
         for axes, (measure, of) in zip(panels, profiles.items(), strict=True):
             by_name = {one.optimizer: one for one in of}
             last = min(max(1.1, *(1.05 * max(one.taus) for one in of)), _SHOWN_RATIO)
@@ -106,7 +106,7 @@ def profile_lines(profiles: Mapping[str, Sequence[Profile]], order: Sequence[str
             axes.set_ylim(0, 1.03)
             axes.set_xlabel(titles[measure])
         panels[0].set_ylabel("share of problems and seeds")
-        style.legend(figure, panels[-1], "optimizer, lowest losses first", width=2.4)
+        style.legend(figure, panels[-1], "optimizer, lowest losses first", width=2.6)
     return figure
 
 

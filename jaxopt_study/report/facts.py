@@ -73,7 +73,7 @@ def verdict_line(reference: Reference | None) -> str:
         return f"None of the {reference.name}'s {len(reference.claims.rows)} claims applies to this study."
     parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
     silent = f"; {counts[SILENT]} do not apply to this study" if counts[SILENT] else ""
-    return f"Of the {reference.name}'s {judged} claims that apply: {parts}{silent}."
+    return f"Of the {reference.name}'s {len(reference.claims.rows)} claims: {parts}{silent}."
 
 
 def _monitored(best: Table) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from jaxopt_study.plots.picture import SavedFigure
 
-SCRIPTS = ("study.js", "overview.js", "curves.js", "page.js")
+SCRIPTS = ("study.js", "map.js", "overview.js", "curves.js", "page.js")
 """In the page one after the other, as one module."""
 COLOURS = 128
 """Of a figure in the page, where it takes a third of the bytes that the file has."""
@@ -104,17 +104,17 @@ def render(
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     tested = ["test loss"] if "test_loss" in best_runs.columns else []
     costs = ["step, of SGD's"] if "cost" in best_runs.columns else []
-    script, style = "\n".join(map(_source, SCRIPTS)), _source("page.css")
+    script, style = "\n".join(map(source, SCRIPTS)), source("page.css")
     claims = reference.claims.records() if reference else []
     live = progress is not None
-    return _environment().get_template("report.html.j2").render(
+    return environment().get_template("report.html.j2").render(
         title=title,
         where=where,
         question=question,
         style=style,
         script=script,
         libraries=LIBRARIES,
-        policy=_policy([*(one.source for one in LIBRARIES), script], [style, PLOT_STYLE], live=live),
+        policy=policy([*(one.source for one in LIBRARIES), script], [style, PLOT_STYLE], live=live),
         live=live,
         progress=progress,
         data=to_json({**data, "best": intervals(tried)}),
@@ -138,7 +138,7 @@ def render(
     )  # fmt: skip
 
 
-def _policy(scripts: Sequence[str], styles: Sequence[str], *, live: bool) -> str:
+def policy(scripts: Sequence[str], styles: Sequence[str], *, live: bool) -> str:
     """What the page may do: run and style itself with these texts, show pictures that it holds, and no more."""
     connect = ["connect-src 'self'"] if live else []
     return "; ".join([
@@ -166,7 +166,8 @@ def _silent(claims: Sequence[dict[str, Any]]) -> str:
 
 
 @functools.cache
-def _environment() -> "Environment":
+def environment() -> "Environment":
+    """What fills the templates in."""
     from jinja2 import Environment, PackageLoader, StrictUndefined  # slow to import; no epoch waits for it
 
     environment = Environment(
@@ -177,7 +178,8 @@ def _environment() -> "Environment":
     return environment
 
 
-def _source(name: str) -> str:
+def source(name: str) -> str:
+    """A template, script or style sheet."""
     return (resources.files("jaxopt_study.report") / "templates" / name).read_text(encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.files import write_text
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
-from jaxopt_study.report import wording
+from jaxopt_study.report import problems_page, wording
 from jaxopt_study.report.tables import Table, numbers, to_csv, to_html
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import histories_of, read_runs
@@ -204,6 +204,12 @@ class OverProblems:
                 rows.append((problem.name, self.rules[at], *told_of, *counts, best))
         return Table(columns, rows)
 
+    def losses(self) -> Table:
+        """A row a rule, the lowest geometric mean first, a column a problem: mean losses."""
+        means = [dict(zip(self.rules, problem.losses.mean(1), strict=True)) for problem in self.problems]
+        rows = [(one.optimizer, *(labels.loss(of[one.optimizer]) for of in means)) for one in self.standings]
+        return Table(("optimizer", *(problem.name for problem in self.problems)), rows)
+
     def profile_table(self) -> Table:
         """A row a step of each profile: the share of the problems within ``tau`` of the best, with its interval."""
         rows = [
@@ -214,11 +220,16 @@ class OverProblems:
         ]
         return Table(("measure", "optimizer", "tau", "share", "share_low", "share_high"), rows)
 
-    def report(self, folder: str | Path) -> list[Path]:
-        """Writes over_problems.csv, by_problem.csv, performance_profiles.csv and two figures into figures/.
+    def report(self, folder: str | Path, *, title: str = "Several problems", notes: Sequence[str] = ()) -> Path:
+        """Writes report.html, one page with all of it, its tables as CSV, and its figures into figures/.
+
+        Args:
+            folder: where to write.
+            title: of the page.
+            notes: sentences for the page, such as why a problem is left out.
 
         Returns:
-            The files.
+            The page.
 
         Raises:
             EnvironmentFault: a file cannot be written.
@@ -232,13 +243,12 @@ class OverProblems:
             "by_problem": self.by_problem(),
             "performance_profiles": self.profile_table(),
         }
-        paths = []
         for name, table in tables.items():
-            paths.append(into / f"{name}.csv")
-            write_text(paths[-1], to_csv(table))
+            write_text(into / f"{name}.csv", to_csv(table))
         names = [problem.name for problem in self.problems]
         saved = save_pictures(pictures(self.standings, self.profiles, self.reference, names), into / "figures")
-        return [*paths, *(figure.png for figure in saved)]
+        write_text(into / "report.html", problems_page.render(self, saved, title, notes))
+        return into / "report.html"
 
     def __repr__(self) -> str:
         return f"<{self.verdict()}>\n{_aligned(self.shown())}"

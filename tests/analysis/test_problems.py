@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import html
 import math
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from jaxopt_study.analysis.minima import unchosen_loss
 from jaxopt_study.analysis.problems import standings, told
 from jaxopt_study.analysis.profiles import profiles, ratios
 from jaxopt_study.errors import InputError
+from jaxopt_study.plots import labels
 from jaxopt_study.report import tables
 from jaxopt_study.storage.store import tidy
 
@@ -200,13 +202,19 @@ def test_at_equal_time_a_dear_rule_counts_only_as_far_as_it_comes():
     assert rows(js.over_problems({"one": of}, equal_time=True))["dear"]["loss_ratio"] == pytest.approx(0.8 / 0.4)
 
 
-def test_the_report_has_tables_and_figures_of_all_rules(tmp_path):
+def test_the_report_has_tables_figures_and_a_page_of_all_rules(tmp_path):
     found = js.over_problems({"one": ONE, "two": tidy((str(at), run) for at, run in enumerate(TWO.histories))})
-    names = [path.name for path in found.report(tmp_path)]
-    assert names == [
-        "over_problems.csv", "by_problem.csv", "performance_profiles.csv", "over_problems.png",
-        "performance_profiles.png",
-    ]  # fmt: skip
+    page = found.report(tmp_path, title="Two & more")
+    assert page == tmp_path / "report.html"
+    names = {"over_problems.csv", "by_problem.csv", "performance_profiles.csv"}
+    assert {path.name for path in tmp_path.glob("*.csv")} == names
+    text = page.read_text()
+    assert "<title>Two &amp; more</title>" in text
+    assert f"{labels.sentence(found.verdict())}." in text
+    assert text.count("data:image/png;base64,") == 2
+    for row in found.shown().rows:
+        assert f'<th scope="row">{row[0]}</th>' in text
+        assert html.escape(row[2], quote=True) in text
     with (tmp_path / "by_problem.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [(row["problem"], row["optimizer"]) for row in table[:3]] == [("one", "a"), ("one", "b"), ("one", "c")]

@@ -235,6 +235,6 @@ def test_the_page_says_how_many_decided_verdicts_are_expected_to_be_chance():
     assert math.isnan(found[3].q)
     assert found[0].q == pytest.approx(1.5 * p_values[0])  # two of three claims have so small a p-value
     largest = 1.5 * p_values[0]
-    assert discoveries(found).startswith(f"Of the 2 decided verdicts at most {2 * largest:.1f} are expected")
+    assert discoveries(found).startswith(f"Of the 2 decided verdicts at most {2 * largest:.2g} are expected")
     assert "over the 3 claims" in discoveries(found)
     assert discoveries(found[1:2]) == ""

@@ -74,8 +74,8 @@ class Browser:
         message, self._rest = self._rest.split(b"\0", 1)
         return json.loads(message)
 
-    def open(self, url, width=1440, height=900, dark=False, reduced=True):
-        """A page, once its script is ready."""
+    def open(self, url, width=1440, height=900, dark=False, reduced=True, before=""):
+        """A page, once it is there and its script, if it has one, is ready; ``before`` is a script that runs first."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, session, target)
@@ -92,10 +92,12 @@ class Browser:
             {"name": "prefers-reduced-motion", "value": "reduce" if reduced else "no-preference"},
         ]
         page.call("Emulation.setEmulatedMedia", features=features)
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=before)
         self.events.clear()
         page.begun = time.monotonic()
         page.call("Page.navigate", url=url)
-        page.until("document.documentElement?.dataset.ready === 'yes'")
+        there = "document.URL !== 'about:blank' && document.readyState === 'complete'"
+        page.until(f"{there} && (document.documentElement.dataset.ready === 'yes' || !document.scripts.length)")
         page.seconds = time.monotonic() - page.begun
         return page
 

@@ -59,7 +59,7 @@ def test_the_summary_says_what_was_run_on_what_and_how_long():
 
 def test_the_first_screen_says_whether_the_article_holds():
     page = text(render(**content(everything(3))))
-    wanted = r"Of the article's \d+ claims that apply: \d+ supported, .* \d+ do not apply to this study"
+    wanted = r"Of the article's \d+ claims: \d+ supported, .* \d+ do not apply to this study"
     assert re.search(wanted, page)
     assert "None of the article's 43 claims applies" in text(render(**content()))
 

@@ -20,8 +20,10 @@ from jaxopt_study.plots.picture import save_pictures
 from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin
 from jaxopt_study.report.page import render
+from jaxopt_study.report.problems import over_problems
 
 AXE = Path(__file__).parents[1] / "helpers" / "vendor" / "axe.min.js"
+VIOLATIONS = "violations.map((one) => [one.id, one.nodes.length, one.nodes[0].html, one.nodes[0].failureSummary])"
 WIDTHS = [390, 768, 1440]
 pytestmark = pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
 
@@ -153,6 +155,7 @@ def test_runs_are_filtered_by_words_numbers_and_ranges_everywhere(show):
     assert find("") == ("21 of 21 runs", 7)
     assert find("diverged") == ("3 of 21 runs", 1)
     assert find("learning_rate<=0.01 momentum=0.9") == ("6 of 21 runs", 2)
+    assert find("learning_rate <= 0.01  momentum = 0.9") == ("6 of 21 runs", 2)
     assert find("val_loss<0.4") == ("12 of 21 runs", 4)
     assert find("seed>=2") == ("7 of 21 runs", 7)
     assert find("nothing") == ("0 of 21 runs", 0)
@@ -265,13 +268,107 @@ def test_the_address_keeps_what_is_shown(show):
     page.click("#log")
     page.click('#views [value="line"]')
     page.click("#unpin")
-    address = page.get("location.hash")
-    other = show(view=address)
+    page.click('#views [value="map"]')
+    page.click(cell(learning_rate=0.1, momentum=0.9))
+    slide = "const s = document.querySelector('#epoch'); s.value = 2; s.dispatchEvent(new Event('input'))"
+    page.get(f"(() => {{ {slide} }})()")
+    other = show(view=page.get("location.hash"))
+    assert legend(other) == legend(page)
+    assert other.get("document.querySelector('#value-head').innerText") == "epoch 3"
+    page.click("#unpin")
+    page.click('#views [value="line"]')
+    other = show(view=page.get("location.hash"))
     state = (
         "[document.querySelector('#measure').value, document.querySelector('#log').checked,"
         "document.querySelector('#views [aria-pressed=true]').value, document.querySelectorAll('.legend-table').length]"
     )
     assert other.get(state) == ["oscillation", False, "line", 0]
+
+
+def test_names_may_have_the_signs_that_hold_the_address_together(show):
+    rule, number = "a|b~c%7e#:d", "x|y~z#:"
+    odd = [run(rule, seed=seed, low=0.3 + rate, **{number: rate}) for rate in (0.1, 0.2, 0.3) for seed in range(2)]
+    html = render(**content([*GRID, *odd], data=study_data([*GRID, *odd], math.log(2))))
+    page = show(html)
+    page.get("[...document.querySelectorAll('#rules button')].at(-1).click()")
+    page.click("#unpin")
+    page.get("[...document.querySelectorAll('.cell')].at(-1).click()")
+    page.choose("#ranges fieldset:last-child select", "1")
+    page.hover("h1")
+    other = show(html, view=page.get("location.hash"))
+    assert len(legend(other)) == 1
+    assert legend(other) == legend(page)
+    assert other.get("document.querySelector('#runs-count').innerText").startswith("25 of 27")
+    page.get("[...document.querySelectorAll('#runs-table tbody button')].at(-1).click()")
+    other = show(html, view=page.get("location.hash"))
+    assert other.get("document.querySelector('#card').open")
+    title = "document.querySelector('#card-title').innerText"
+    assert other.get(title) == page.get(title)
+
+
+def test_a_map_of_drawn_numbers_puts_neighbours_together(show):
+    random = np.random.default_rng(0)
+    drawn = [
+        run(low=0.3 + rate, learning_rate=rate, momentum=float(random.uniform())) for rate in random.uniform(size=90)
+    ]
+    page = show(render(**content(drawn, data=study_data(drawn, math.log(2)))))
+    sizes = "[document.querySelectorAll('.map tbody tr').length, document.querySelectorAll('.map thead button').length]"
+    assert page.get(sizes) == [10, 10]
+    assert "the best over neighbouring values" in page.get("document.querySelector('.map caption').innerText")
+    best = min(one.hyperparameters["learning_rate"] for one in drawn)
+    star = page.get(
+        "[...document.querySelectorAll('.cell')].find((each) => each.innerText.includes('\u2605')).ariaLabel"
+    )
+    assert float(re.search(r"learning rate ([\d.e-]+),", star)[1]) == pytest.approx(best, rel=0.01)
+    page.click('#views [value="line"]')
+    assert page.get("document.querySelectorAll('#overview .legend .key, #overview .legend [class*=key]').length") <= 16
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_stands_in_a_cell_can_be_read_on_every_shade(show, dark):
+    many = momentum_grid(np.linspace(0.001, 0.37, 45).round(4).tolist(), (0.0, 0.5), seeds=1)
+    page = show(render(**content(many, data=study_data(many, math.log(2)))), dark=dark)
+    page.choose("#y", "learning_rate")
+    page.choose("#x", "momentum")
+    colours = page.get(
+        "[...document.querySelectorAll('.cell:not(.lost)')].map((each) => getComputedStyle(each))"
+        ".map((style) => [style.color, style.backgroundColor])"
+    )
+    assert len({back for _, back in colours}) > 30
+    assert min(contrast(*pair) for pair in colours) >= 4.5
+
+
+def contrast(*colours):
+    """Of two CSS colours, as WCAG has it."""
+    lights = []
+    for colour in colours:
+        values = np.array([int(part) for part in re.findall(r"\d+", colour)[:3]]) / 255
+        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+        lights.append(float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05)
+    return max(lights) / min(lights)
+
+
+def test_every_tick_of_a_cards_curves_has_a_text_of_its_own(show):
+    page = show()
+    page.click("#runs-table tbody button")
+    paths = "svg.querySelectorAll('[data-mark=\"y-axis tick\"] path')"
+    texts = "svg.querySelectorAll('[data-mark=\"y-axis tick label\"] text')"
+    told = page.get(
+        "[...document.querySelectorAll('#card svg')].map("
+        f"(svg) => [{paths}.length, [...{texts}].map((one) => one.textContent)])"
+    )
+    assert len(told) == 9
+    for ticks, texts in told:
+        assert len(set(texts)) == ticks >= 2
+
+
+def test_who_removes_a_curve_with_the_keyboard_stays_where_they_were(show):
+    page = show()
+    page.get("document.querySelectorAll('.legend-table [aria-label^=Remove]')[1].focus()")
+    count = len(legend(page))
+    page.press("Enter")
+    assert len(legend(page)) == count - 1
+    assert page.get("document.activeElement.closest('.legend-table') !== null")
 
 
 @pytest.mark.parametrize("view", ["line", "parallel"])
@@ -328,10 +425,9 @@ def test_axe_finds_nothing(show, figures, width, dark):
     data = study_data(histories, math.log(2), files=files)
     page = show(render(**content(histories, figures=figures[:2], notes=["a note"], data=data)), width=width, dark=dark)
     page.get(AXE.read_text() + ";0")
-    told = "violations.map((one) => [one.id, one.nodes.length, one.nodes[0].html, one.nodes[0].failureSummary])"
 
     def violations():
-        return page.get(f"axe.run({{resultTypes: ['violations']}}).then(({{violations}}) => {told})")
+        return page.get(f"axe.run({{resultTypes: ['violations']}}).then(({{violations}}) => {VIOLATIONS})")
 
     for view in ("map", "line", "parallel"):
         page.click(f'#views [value="{view}"]')
@@ -360,6 +456,18 @@ def test_hostile_text_does_nothing_in_a_browser(show):
     assert page.get("document.documentElement.scrollWidth") <= 390
     page.click("#runs-table tbody button")
     assert HOSTILE in page.get("document.querySelector('#card').textContent")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1440, False)])
+def test_the_page_of_several_problems_is_whole_and_open_to_everyone(show, tmp_path, width, dark):
+    problems = {name: [*runs()[:6], *momentum_grid(seeds=2)] for name in ("digits", HOSTILE)}
+    page = show(over_problems(problems).report(tmp_path / "over", title=HOSTILE).read_text(), width=width, dark=dark)
+    assert page.get("document.querySelector('h1').textContent") == HOSTILE
+    page.get("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert page.get("document.documentElement.scrollWidth") <= width
+    assert page.get("[...document.images].map((image) => image.naturalWidth > 100)") == [True, True]
+    page.get(AXE.read_text() + ";0")
+    assert page.get(f"axe.run({{resultTypes: ['violations']}}).then(({{violations}}) => {VIOLATIONS})") == []
 
 
 def test_a_page_without_runs_opens(show):

@@ -17,9 +17,9 @@ const shown = () => [...pinned(), ...(hovered && !pinned().includes(hovered) ? [
 
 function drawCurves() {
   const place = byId("curves"), ones = shown();
-  if (!ones.length) return place.replaceChildren(make("p", { class: "none" }, "Choose cells, a row or a column to see their curves."));
+  if (!ones.length) return fill(place, make("p", { class: "none" }, "Choose cells, a row or a column to see their curves."));
   const bands = ones.map((one) => ({ one, rows: band(epochsOf(one)) }));
-  place.replaceChildren(...[...curvePicture(bands, widthOf(place), 340), legend(bands)].filter(Boolean));
+  fill(place, ...curvePicture(bands, widthOf("curves"), 340), legend(bands));
 }
 
 /** Lines with the range of their seeds; the pointer reads an epoch off, and so does the slider. */
@@ -34,7 +34,7 @@ function curvePicture(bands, width, height) {
     return [Plot.areaY(rows, { x: "epoch", y1: "low", y2: "high", fill: colour(one), fillOpacity: 0.14, clip: true }), Plot.lineY(rows, { x: "epoch", y: "mean", ...style })];
   });
   const few = bands.flatMap(({ one, rows }) => (rows.length < 3 ? rows.map((row) => ({ ...row, one })) : []));
-  const last = study.epochs.at(-1);
+  const last = study.epochs.at(-1), read = readEpoch();
   const picture = plot({
     width, height, marginLeft: 60, marginBottom: 40, marginTop: 26, ariaLabel: `${measure.title} over the epochs of ${bands.map(({ one }) => one.name).join("; ")}`,
     x: { label: "epoch \u2192", domain: [1, Math.max(last, 2)], ticks: Math.min(last, 8), tickFormat: "d" }, y: scale,
@@ -46,7 +46,7 @@ function curvePicture(bands, width, height) {
     ],
   });
   picture.addEventListener("input", () => readAt(picture.value ?? read));
-  picture.addEventListener("click", () => { read = read == null ? picture.value : null; drawCurves(); });
+  picture.addEventListener("click", () => { change({ epoch: String((read == null && picture.value) || "") }); drawCurves(); });
   const rows = () => study.epochs.map((epoch) => [String(epoch), ...bands.map(({ rows: each }) => show(each.find((row) => row.epoch === epoch)?.mean))]);
   return [picture, cutNote(hidden), behind(`${measure.title} at each epoch, means over seeds`, ["epoch", ...bands.map(({ one }) => one.name)], rows)];
 }
@@ -58,8 +58,8 @@ const naming = (ones) => (one) => (isAlike(ones) && one.numbers ? one.numbers : 
 /** What is shown, with its value at an epoch that is read off, else its best. */
 function legend(bands) {
   const ones = bands.map(({ one }) => one), alike = isAlike(ones), named = naming(ones);
-  const measure = study.measure(state.measure), last = study.epochs.length - 1;
-  const slider = make("input", { type: "range", id: "epoch", min: 0, max: last, value: read == null ? last : study.epochs.indexOf(read), oninput: (event) => { read = study.epochs[event.target.value]; readAt(read); } });
+  const measure = study.measure(state.measure), last = study.epochs.length - 1, read = readEpoch();
+  const slider = make("input", { type: "range", id: "epoch", min: 0, max: last, value: read == null ? last : study.epochs.indexOf(read), oninput: (event) => { change({ epoch: String(study.epochs[event.target.value]) }); readAt(readEpoch()); } });
   const rows = bands.map(({ one }) => {
     const key = make("i", { class: "swatch", "aria-hidden": "true" });
     key.style.borderTopColor = colour(one);
@@ -73,6 +73,9 @@ function legend(bands) {
   queueMicrotask(() => readAt(read));
   return told;
 }
+
+/** The epoch that is read off, of those that the curves have; null if none is. */
+const readEpoch = () => study.epochs.find((epoch) => String(epoch) === state.epoch) ?? null;
 
 /** Writes the values at an epoch into the legend; at none, those of the map. */
 function readAt(epoch) {
@@ -91,7 +94,7 @@ function readAt(epoch) {
 
 function sides() {
   const named = naming(pinned());
-  return pinned().flatMap((one) => [{ id: one.id, name: named(one), one, runs: one.runs }, ...one.runs.map((run) => ({ id: `${one.id}#${study.runs.seed[run]}#${study.runs.data_seed?.[run] ?? ""}`, name: `${named(one)}, seed ${study.runs.seed[run]}`, one, runs: [run] }))]);
+  return pinned().flatMap((one) => [{ id: idOf(one), name: named(one), one, runs: one.runs }, ...one.runs.map((run) => ({ id: idOf(one, run), name: `${named(one)}, seed ${study.runs.seed[run]}`, one, runs: [run] }))]);
 }
 
 /**
@@ -119,7 +122,7 @@ function drawCompare() {
   const all = sides(), place = byId("compare");
   byId("compare-box").hidden = all.length < 3; // a configuration of one seed is itself and its run
   if (all.length < 3) return;
-  const two = pinned(), usual = two.length > 1 ? two.map((one) => all.find((side) => side.id === one.id)) : all.slice(1);
+  const two = pinned(), usual = two.length > 1 ? two.map((one) => all.find((side) => side.id === idOf(one))) : all.slice(1);
   const [a, b] = [state.a, state.b].map((id, at) => all.find((side) => side.id === id) ?? usual[at]);
   for (const [id, side] of [["a", a], ["b", b]]) {
     byId(id).replaceChildren(...all.map((each) => make("option", { value: each.id, selected: each.id === side.id }, each.name)));
@@ -127,8 +130,8 @@ function drawCompare() {
   const measure = study.measure(state.measure), at = (name) => (run) => study.score(name, run, state.last);
   const gaps = study.epochs.map((epoch, e) => ({ epoch, ...difference(a, b, (run) => study.curve(state.measure, run)[e]) })).filter((row) => Number.isFinite(row.mean));
   const picture = gaps.length ? plot({
-    width: Math.max(280, Math.min(widthOf(place), innerWidth > 960 ? (place.clientWidth - 32) / 2 : 1200)), height: 260, marginLeft: 60, marginBottom: 40, marginTop: 26, ariaLabel: `Difference in ${measure.title} over the epochs`,
-    x: { label: "epoch \u2192", domain: [1, Math.max(study.epochs.at(-1), 2)], ticks: Math.min(study.epochs.at(-1), 8), tickFormat: "d" }, y: { label: `\u2191 ${measure.title}, second minus first`, grid: true, domain: gapDomain(gaps) },
+    width: innerWidth > 960 ? (widthOf("compare") - 32) / 2 : widthOf("compare"), height: 260, marginLeft: 60, marginBottom: 40, marginTop: 26, ariaLabel: `Difference in ${measure.title} over the epochs`,
+    x: { label: "epoch \u2192", domain: [1, Math.max(study.epochs.at(-1), 2)], ticks: Math.min(study.epochs.at(-1), 8), tickFormat: "d" }, y: { ...axis(...gapDomain(gaps), false, measure), label: `\u2191 ${measure.title}, second minus first` },
     marks: [Plot.ruleY([0], { stroke: "currentColor" }), Plot.areaY(gaps.filter((row) => Number.isFinite(row.low)), { x: "epoch", y1: "low", y2: "high", fill: "var(--c0)", fillOpacity: 0.18, clip: true }), Plot.lineY(gaps, { x: "epoch", y: "mean", stroke: "var(--c0)", strokeWidth: 2, clip: true })],
   }) : make("p", { class: "none" }, "They share no seed.");
   const value = (side, name) => show(d3.mean(side.runs.map(at(name)).filter(Number.isFinite)), study.measure(name));

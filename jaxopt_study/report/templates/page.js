@@ -24,13 +24,13 @@ function drawRuns() {
     const of = all[place][1], order = way ? d3.descending : d3.ascending;
     runs.sort((a, b) => missing(of(a)) - missing(of(b)) || order(of(a), of(b)) || a - b);
   }
-  const heads = all.map(([title], at) => make("th", { scope: "col", "aria-sort": String(at) === place ? (way ? "descending" : "ascending") : null }, make("button", { type: "button", onclick: () => { change({ sort: state.sort === String(at) ? `${at}-` : String(at) }); drawRuns(); byId("runs-table").rows[0].cells[at].firstChild.focus(); } }, title)));
+  const heads = all.map(([title], at) => make("th", { scope: "col", "aria-sort": String(at) === place ? (way ? "descending" : "ascending") : null }, make("button", { type: "button", onclick: () => { change({ sort: state.sort === String(at) ? `${at}-` : String(at) }); drawRuns(); } }, title)));
   const rows = runs.slice(0, rowsShown).map((run) => make("tr", { "data-run": run }, ...all.map(([, value, text], at) => {
     const told = String((text ?? value)(run) ?? "");
     return at === 0 ? make("th", { scope: "row" }, make("button", { type: "button", class: "plain", onclick: () => openRun(run) }, told)) : make("td", { class: typeof value(run) === "number" ? "number" : null }, told);
   })));
   byId("runs-count").textContent = `${runs.length.toLocaleString("en")} of ${counted(study.runs.of.length, "run")}`;
-  byId("runs-table").replaceChildren(make("caption", { class: "hidden" }, "Runs"), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
+  fill(byId("runs-table"), make("caption", { class: "hidden" }, "Runs"), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
   byId("more").hidden = runs.length <= rowsShown;
 }
 
@@ -45,7 +45,7 @@ function openRun(run) {
     const rows = band([run], measure.name);
     if (!rows.length) return null;
     const log = state.log && !measure.share && rows.every((row) => row.mean > 0);
-    return make("figure", {}, make("figcaption", {}, measure.title), plot({ width: 260, height: 150, marginLeft: 48, marginBottom: 26, marginTop: 8, ariaLabel: `${measure.title} over the epochs`, x: { label: null, ticks: 4, tickFormat: "d" }, y: { label: null, type: log ? "log" : "linear", ticks: (log && logTicks(...d3.extent(rows, (row) => row.mean))) || 4, grid: true, tickFormat: ticksOf(measure, log) }, marks: [Plot.lineY(rows, { x: "epoch", y: "mean", stroke: "var(--c0)", strokeWidth: 1.8 }), rows.length < 3 ? Plot.dot(rows, { x: "epoch", y: "mean", fill: "var(--c0)" }) : null] }));
+    return make("figure", {}, make("figcaption", {}, measure.title), plot({ width: 260, height: 150, marginLeft: 48, marginBottom: 26, marginTop: 8, ariaLabel: `${measure.title} over the epochs`, x: { label: null, ticks: 4, tickFormat: "d" }, y: { ...axis(...d3.extent(rows, (row) => row.mean), log, measure, 4), label: null }, marks: [Plot.lineY(rows, { x: "epoch", y: "mean", stroke: "var(--c0)", strokeWidth: 1.8 }), rows.length < 3 ? Plot.dot(rows, { x: "epoch", y: "mean", fill: "var(--c0)" }) : null] }));
   });
   const every = () => study.epochs.filter((epoch) => epoch <= all.epochs[run]).map((epoch, at) => [String(epoch), ...study.measures.map((each) => show(study.curve(each.name, run)[at], each))]);
   byId("card-title").textContent = `${one.name}, seed ${all.seed[run]}`;
@@ -53,7 +53,7 @@ function openRun(run) {
     make("dl", { class: "lines" }, ...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))))),
     make("div", { class: "small" }, ...small), behind("All curves", ["epoch", ...study.measures.map((each) => each.title)], every),
     make("h3", {}, "Again"), make("pre", { tabindex: 0 }, repeat), all.file[run] ? make("p", { class: "file" }, "File: ", make("code", {}, `runs/${all.file[run]}.parquet`)) : null);
-  change({ run: `${one.id}#${all.seed[run]}#${all.data_seed?.[run] ?? ""}` });
+  change({ run: idOf(one, run) });
   if (!card.open) card.showModal();
 }
 
@@ -73,25 +73,22 @@ function drawControls() {
   for (const name of ["log", "cut", "seeds"]) byId(name).checked = Boolean(state[name]);
   if (byId("find").value !== state.find) byId("find").value = state.find;
   for (const button of byId("views").children) button.setAttribute("aria-pressed", button.value === state.view);
-  byId("rules").replaceChildren(...study.rules.map((rule) => make("button", {
+  fill(byId("rules"), ...study.rules.map((rule) => make("button", {
     type: "button", "aria-pressed": String(rules.includes(rule)), onclick: () => {
       const names = rules.includes(rule) && rules.length > 1 ? rules.filter((one) => one !== rule) : [...rules.filter((one) => one !== rule), rule];
-      change({ rules: names.map((one) => one.name).join("|") });
+      change({ rules: listing(names.map((one) => one.name)) });
       draw();
-      [...byId("rules").children].find((one) => one.textContent === rule.title)?.focus();
     },
   }, rule.title)));
   byId("rules-box").hidden = study.rules.length < 2;
   const slices = pairs(state.slices), ranges = pairs(state.ranges), rest = state.view === "map" || state.view === "line" ? varied.filter((p) => rules.some((rule) => rule.varied.includes(p) && !axes(rule).includes(p))) : [];
-  const pick = (p, value, empty, kept) => make("select", { onchange: (event) => { kept(event.target.value); draw(); } }, make("option", { value: "" }, empty), ...study.parameters[p].texts.map((text, at) => make("option", { value: at, selected: String(at) === value }, text)));
-  byId("slices").replaceChildren(...rest.map((p) => make("label", {}, study.parameters[p].title, pick(p, slices.get(nameOf(p))?.[0], "the best", (value) => { if (value) slices.set(nameOf(p), [value]); else slices.delete(nameOf(p)); change({ slices: joined(slices) }); }))));
-  const open = byId("ranges").contains(document.activeElement) ? document.activeElement.ariaLabel : null;
-  byId("ranges").replaceChildren(...varied.map((p) => make("fieldset", {}, make("legend", {}, study.parameters[p].title), ...[0, 1].map((end) => {
+  const pick = (p, value, empty, kept, label = study.parameters[p].title) => make("select", { "aria-label": label, onchange: (event) => { kept(event.target.value); draw(); } }, make("option", { value: "" }, empty), ...study.parameters[p].texts.map((text, at) => make("option", { value: at, selected: String(at) === value }, text)));
+  fill(byId("slices"), ...rest.map((p) => make("label", {}, study.parameters[p].title, pick(p, slices.get(nameOf(p))?.[0], "the best", (value) => { if (value) slices.set(nameOf(p), [value]); else slices.delete(nameOf(p)); change({ slices: joined(slices) }); }))));
+  fill(byId("ranges"), ...varied.map((p) => make("fieldset", {}, make("legend", {}, study.parameters[p].title), ...[0, 1].map((end) => {
     const field = pick(p, ranges.get(nameOf(p))?.[end], end ? "highest" : "lowest", (value) => { const ends = ranges.get(nameOf(p)) ?? ["", ""]; ends[end] = value; ranges.set(nameOf(p), ends); change({ ranges: joined(ranges) }); });
     field.ariaLabel = `${study.parameters[p].title}, ${end ? "at most" : "at least"}`;
     return field;
   }))));
-  if (open) [...byId("ranges").querySelectorAll("select")].find((one) => one.ariaLabel === open)?.focus();
 }
 
 /** The best of each optimizer with its interval, beside the answer; the table below it has the same numbers. */
@@ -104,9 +101,9 @@ function drawBest() {
   const name = (at) => (all[at].rule.length > 20 ? `${all[at].rule.slice(0, 19)}\u2026` : all[at].rule);
   const tone = (one) => (one.at ? "var(--muted)" : "var(--c0)");
   place.replaceChildren(plot({
-    width: widthOf(place), height: 64 + 28 * all.length, marginLeft: 18 + 7.6 * d3.max(all, (one) => name(one.at).length), marginRight: 52, marginBottom: 38, marginTop: 8,
+    width: widthOf("best-picture"), height: 64 + 28 * all.length, marginLeft: 18 + 7.6 * d3.max(all, (one) => name(one.at).length), marginRight: 52, marginBottom: 38, marginTop: 8,
     ariaLabel: `The best of each optimizer: ${measure.title} with 95% intervals, as in the table below`,
-    x: { type: log ? "log" : "linear", domain: [low, high], nice: !log, grid: true, label: `${measure.title}${measure.unit ? ` (${measure.unit})` : ""}, 95% interval \u2192`, ticks: log ? logTicks(low, high) : 4, tickFormat: (value) => tick(value, measure) },
+    x: { ...axis(...(log ? [low, high] : d3.nice(low, high, 4)), log, measure, 4), label: `${measure.title}${measure.unit ? ` (${measure.unit})` : ""}, 95% interval \u2192` },
     y: { type: "point", padding: 0.7, domain: all.map((one) => one.at), label: null, tickSize: 0, tickFormat: name },
     marks: [
       Plot.ruleY(all.filter((one) => one.low != null), { y: "at", x1: "low", x2: "high", stroke: tone, strokeWidth: 7, strokeOpacity: 0.28, clip: true }),
@@ -115,8 +112,8 @@ function drawBest() {
   }));
 }
 
+/** All that depends on what is chosen. */
 function draw() {
-  drawBest();
   filter();
   drawControls();
   drawOverview();
@@ -125,10 +122,19 @@ function draw() {
   drawRuns();
 }
 
+/** That, and what depends on the data and the screen alone; widths are read before anything is drawn, in one layout. */
+function drawAll() {
+  byId("compare-box").hidden = false;
+  for (const id of ["best-picture", "overview", "curves", "compare"]) widths.set(id, byId(id)?.clientWidth || 640);
+  drawBest();
+  draw();
+}
+
 function listen() {
   for (const id of ["measure", "last", "x", "y", "a", "b"]) byId(id).addEventListener("change", (event) => { change({ [id]: event.target.value }); draw(); });
   for (const id of ["log", "cut", "seeds"]) byId(id).addEventListener("change", (event) => { change({ [id]: event.target.checked ? "1" : "" }); draw(); });
   for (const button of byId("views").children) button.addEventListener("click", () => { change({ view: button.value }); draw(); });
+  listenToPins(byId("overview"));
   let waiting;
   byId("find").addEventListener("input", (event) => { clearTimeout(waiting); waiting = setTimeout(() => { change({ find: event.target.value }); rowsShown = PAGE; draw(); }, 120); });
   byId("unpin").addEventListener("click", () => { change({ pins: "" }); draw(); });
@@ -146,7 +152,7 @@ function listen() {
   window.addEventListener("afterprint", () => { for (const each of shut) each.open = false; });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   let width = innerWidth;
-  window.addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; clearTimeout(waiting); waiting = setTimeout(draw, 150); } });
+  window.addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; clearTimeout(waiting); waiting = setTimeout(drawAll, 150); } });
 }
 
 /** A link to what lies in something closed opens it. */
@@ -178,7 +184,7 @@ async function follow() {
           else if (then) byId("figures").before(then);
         }
         study = await load(page.getElementById("study").textContent);
-        if (begun) draw();
+        if (begun) drawAll();
         else begin();
       }
       byId("lost").hidden = true;
@@ -197,13 +203,12 @@ function begin() {
   const given = fromAddress();
   const ranked = d3.sort(study.configurations, (one) => one.rank), varied = study.rules.filter((rule) => rule.varied.length).flatMap((rule) => rule.of);
   const best = ranked.find((one) => varied.includes(one)) ?? ranked[0], several = ranked.filter((one) => one.best && one.usable).slice(0, COLOURS);
-  if (best && !state.rules) state.rules = best.rule;
-  if (best && !given) state.pins = (several.length > 1 ? several : ranked.filter((one) => one.usable && one.rule === best.rule).slice(0, 4)).map((one) => one.id).join("|");
+  if (best && !state.rules) state.rules = listing([best.rule]);
+  if (best && !given) state.pins = listing((several.length > 1 ? several : ranked.filter((one) => one.usable && one.rule === best.rule).slice(0, 4)).map((one) => one.id));
   byId("explore").hidden = byId("runs").hidden = byId("copy-box").hidden = false;
   listen();
-  draw();
-  const [id, seed, data] = state.run.split("#"), one = study.byId.get(id);
-  const run = one?.runs.find((each) => String(study.runs.seed[each]) === seed && String(study.runs.data_seed?.[each] ?? "") === data);
+  drawAll();
+  const run = d3.range(study.runs.of.length).find((each) => idOf(study.configurations[study.runs.of[each]], each) === state.run);
   if (run !== undefined) openRun(run);
   else if (location.hash && !given) openTarget();
 }

@@ -9,16 +9,22 @@
 
 const byId = (id) => document.getElementById(id);
 
-/** The numbers of a packed text: gzip, and the first bytes of all numbers before the second. */
+/**
+ * A packed text as a function of a place and a count that gives so many numbers from there: gzip, and the first bytes
+ * of all numbers before the second. They are put together when they are asked for; few curves ever are.
+ */
 async function unpack(text) {
-  const packed = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const letters = atob(text), packed = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at++) packed[at] = letters.charCodeAt(at);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const planes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const bytes = new Uint8Array(planes.length), count = planes.length / 4;
-  for (let plane = 0; plane < 4; plane++) {
-    for (let at = 0; at < count; at++) bytes[4 * at + plane] = planes[plane * count + at];
-  }
-  return new Float32Array(bytes.buffer);
+  const planes = new Uint8Array(await new Response(stream).arrayBuffer()), all = planes.length / 4;
+  return (start, count) => {
+    const bytes = new Uint8Array(4 * count);
+    for (let at = 0; at < count; at++) {
+      for (let plane = 0; plane < 4; plane++) bytes[4 * at + plane] = planes[plane * all + start + at];
+    }
+    return new Float32Array(bytes.buffer);
+  };
 }
 
 let study; // the data, with what follows from them
@@ -26,13 +32,10 @@ let study; // the data, with what follows from them
 async function load(text) {
   const data = JSON.parse(text), numbers = await unpack(data.numbers);
   const runs = data.runs.of.length, measures = data.measures.length, epochs = data.epochs.length;
-  const index = new Map(data.measures.map((measure, at) => [measure.name, at]));
+  const index = new Map(data.measures.map((measure, at) => [measure.name, at])), scores = numbers(0, 2 * measures * runs);
   data.measure = (name) => data.measures[index.get(name)];
-  data.score = (name, run, last) => numbers[((last ? measures : 0) + index.get(name)) * runs + run];
-  data.curve = (name, run) => {
-    const start = 2 * measures * runs + (index.get(name) * runs + run) * epochs;
-    return numbers.subarray(start, start + epochs);
-  };
+  data.score = (name, run, last) => scores[((last ? measures : 0) + index.get(name)) * runs + run];
+  data.curve = (name, run) => numbers(scores.length + (index.get(name) * runs + run) * epochs, epochs);
   data.rules = d3.groups(data.configurations, (one) => one.rule).map(([name, of]) => {
     const varied = data.parameters.map((_, at) => at).filter((at) => new Set(of.map((one) => one.values[at])).size > 1);
     return { name, title: of[0].title, of, varied };
@@ -60,9 +63,9 @@ async function load(text) {
 
 const USUAL = {
   measure: "val_loss", last: "", view: "map", rules: "", x: "", y: "", slices: "", log: "1", cut: "1", seeds: "",
-  find: "", ranges: "", pins: "", a: "", b: "", sort: "", run: "",
+  find: "", ranges: "", pins: "", epoch: "", a: "", b: "", sort: "", run: "",
 };
-let state, hovered = null, read = null; // a configuration under the pointer; an epoch that is read off
+let state, hovered = null; // a configuration under the pointer
 
 function fromAddress() {
   const given = new URLSearchParams(location.hash.startsWith("#view?") ? location.hash.slice(6) : "");
@@ -77,14 +80,20 @@ function change(what) {
   history.replaceState(null, "", told.length ? `#view?${new URLSearchParams(told)}` : location.pathname + location.search);
 }
 
-const listed = (text) => (text ? text.split("|") : []);
+// Lists in the address, and lists in these; what holds them together is escaped within names.
+const escaped = (text) => String(text ?? "").replace(/[%|~]/g, (letter) => `%${letter.charCodeAt(0).toString(16)}`);
+const unescaped = (text) => text.replace(/%(25|7c|7e)/g, (_, code) => String.fromCharCode(parseInt(code, 16)));
+const listed = (text) => (text ? text.split("|").map(unescaped) : []);
+const listing = (names) => names.map(escaped).join("|");
 const pinned = () => listed(state.pins).map((id) => study.byId.get(id)).filter(Boolean);
 const chosenRules = () => {
   const names = new Set(listed(state.rules)), chosen = study.rules.filter((rule) => names.has(rule.name));
   return chosen.length ? chosen : study.rules.slice(0, 1);
 };
-const pairs = (text) => new Map(listed(text).map((part) => part.split("~")).map(([name, ...rest]) => [name, rest]));
-const joined = (map) => [...map].map(([name, rest]) => [name, ...rest].join("~")).join("|");
+const pairs = (text) => new Map((text ? text.split("|") : []).map((part) => part.split("~").map(unescaped)).map(([name, ...rest]) => [name, rest]));
+const joined = (map) => [...map].map(([name, rest]) => [name, ...rest].map(escaped).join("~")).join("|");
+/** A run, or all of a configuration. */
+const idOf = (one, run) => [one.id, ...(run === undefined ? [] : [study.runs.seed[run], study.runs.data_seed?.[run]])].map(escaped).join("~");
 
 // ---- Words and numbers
 
@@ -104,8 +113,18 @@ function short(value, measure) {
   return size >= 1000 || (size && size < 0.001) ? value.toExponential(1).replace("e+", "e") : value.toPrecision(3);
 }
 
-/** For axes: as short as it gets. */
-const tick = (value, measure) => (measure.share ? `${+(100 * value).toFixed(1)}%` : String(Number(short(value, measure))));
+/** A number on an axis. */
+function brief(value, digits, measure) {
+  if (measure?.share) return `${+(100 * value).toPrecision(digits)}%`;
+  const size = Math.abs(value), rounded = Number(value.toPrecision(digits));
+  return size && (size < 0.001 || size >= 100000) ? rounded.toExponential().replace("e+", "e") : String(rounded);
+}
+
+/** Texts of numbers on an axis: of as few digits as tell them apart. */
+function briefly(values, measure) {
+  const texts = d3.range(2, 9).map((digits) => values.map((value) => brief(value, digits, measure)));
+  return texts.find((each) => new Set(each).size === values.length) ?? texts.at(-1);
+}
 
 const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
@@ -118,6 +137,16 @@ function make(tag, attributes = {}, ...children) {
   }
   element.append(...children.filter((child) => child != null));
   return element;
+}
+
+/** Puts children into an element in place of others; what had the focus there has it again, or what is in its place. */
+function fill(place, ...children) {
+  const within = () => [...place.querySelectorAll("button, select, input, summary")], name = (one) => one.ariaLabel ?? one.textContent;
+  const before = within(), at = before.indexOf(document.activeElement), had = at < 0 ? "" : name(before[at]);
+  place.replaceChildren(...children.filter((child) => child != null));
+  if (at < 0) return;
+  const now = within();
+  (now.find((one) => name(one) === had) ?? now[Math.min(at, now.length - 1)])?.focus();
 }
 
 function table(caption, heads, rows) {
@@ -162,7 +191,7 @@ function question(word) {
 let visible = new Set(); // runs that the filter leaves
 
 function filter() {
-  const questions = state.find.split(/\s+/).filter(Boolean).map(question);
+  const questions = state.find.replace(/\s*([<>]=?|=)\s*/g, "$1").split(/\s+/).filter(Boolean).map(question);
   for (const [name, [low, high]] of pairs(state.ranges)) {
     const at = study.parameters.findIndex((one) => one.name === name);
     const value = (run) => study.configurations[study.runs.of[run]].values[at];
@@ -204,19 +233,13 @@ function bestOf(some) {
   return usable.reduce((best, one) => (!best || better(summary(one).mean, summary(best).mean, measure) ? one : best), undefined);
 }
 
-/** Configurations of a rule that the filter and the slices leave, by their places on the axes; the best of each place. */
-function places(rule, x, y) {
-  const slices = pairs(state.slices), measure = study.measure(state.measure);
-  const kept = rule.of.filter((one) => one.runs.some((run) => visible.has(run)) && rule.varied.every((p) => {
+/** Configurations of a rule that the filter leaves, and the slices of what is on no axis. */
+function left(rule, x, y) {
+  const slices = pairs(state.slices);
+  return rule.of.filter((one) => one.runs.some((run) => visible.has(run)) && rule.varied.every((p) => {
     const slice = slices.get(study.parameters[p].name);
     return p === x || p === y || !slice || one.values[p] === +slice[0];
   }));
-  const found = new Map();
-  for (const one of kept) {
-    const key = `${x == null ? 0 : one.values[x]}/${y == null ? 0 : one.values[y]}`, before = found.get(key);
-    if (!before || better(summary(one).mean, summary(before).mean, measure)) found.set(key, one);
-  }
-  return { kept, found };
 }
 
 /** The parameters on the axes of a rule: as chosen, else its first two; null where it has none. */
@@ -234,16 +257,22 @@ const COLOURS = 8, DASHES = [null, "7,3", "2,3", "9,3,2,3", "4,2", "1,2", "12,3"
 const colour = (one) => { const at = pinned().indexOf(one); return at < 0 ? "var(--muted)" : `var(--c${at % COLOURS})`; };
 const dash = (one) => DASHES[Math.max(pinned().indexOf(one), 0) % DASHES.length];
 
-/** A scale from the worst to the best of some numbers, no loss above guessing told apart. */
+/** Shades from the worst to the best of some numbers, no loss above guessing told apart. */
 function heat(values) {
-  const measure = study.measure(state.measure), finite = values.filter(Number.isFinite);
-  let [low, high] = d3.extent(finite);
+  const measure = study.measure(state.measure);
+  let [low, high] = d3.extent(values.filter(Number.isFinite));
   if (measure.loss && study.chance != null && low < study.chance) high = Math.min(high, study.chance);
-  const ramp = d3.interpolateRgbBasis(css("--heat").split(" "));
-  const log = state.log && low > 0;
-  const scale = (log ? d3.scaleLog() : d3.scaleLinear()).domain(low === high ? [low, low + 1] : [low, high]).range(measure.more ? [0, 1] : [1, 0]).clamp(true);
-  return (value) => d3.color(ramp(scale(value)));
+  if (low === high) high = low + 1;
+  const scale = state.log && low > 0 ? d3.scaleSequentialLog : d3.scaleSequential;
+  const shades = scale(measure.more ? [low, high] : [high, low], d3.interpolateRgbBasis(css("--heat").split(" "))).clamp(true);
+  return (value) => d3.color(shades(value));
 }
 
-const light = (shade) => d3.sum([shade.r, shade.g, shade.b].map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4)), (v, i) => v * [0.2126, 0.7152, 0.0722][i]);
-const inkOn = (shade) => (light(shade) > 0.179 ? "#101418" : "#ffffff");
+/** The light of a shade, from 0 to 1, as WCAG has it. */
+const light = ({ r, g, b }) => {
+  const [red, green, blue] = [r, g, b].map((c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+};
+
+/** What can be read on a shade: black and white both have a contrast of 4.6 where it has 18% of white's light. */
+const inkOn = (shade) => (light(shade) > 0.179 ? "#000000" : "#ffffff");
