@@ -49,7 +49,7 @@ def one_line(error: Exception, *, most: int = 200) -> str:
 def _short(given: object) -> str:
     """As text of one screen line or two."""
     try:
-        text = str(given)
+        text = re.sub(r" at 0x[0-9a-f]+", "", str(given))  # where a function lies in memory says nothing
     except Exception:  # whole numbers of more digits than Python writes, lists in themselves
         return f"something of type {type(given).__name__}"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} .. {text[-_LONGEST // 4 :]}"

@@ -105,11 +105,15 @@ def compare(
     sides = [
         {configuration_of(run.optimizer, dict(run.hyperparameters)) for run in runs_of(grid, 1, [1])} for grid in grids
     ]
-    study = make_study(
-        model=article_model() if model is None else model, data=on, grid=grids, seeds=seeds, max_epochs=max_epochs,
-        workdir=workdir, until=until, max_seeds=max_seeds if until else None, max_minutes=minutes,
-        questions=_questions(sides), **options,
-    )  # fmt: skip
+    try:
+        study = make_study(
+            model=article_model() if model is None else model, data=on, grid=grids, seeds=seeds, max_epochs=max_epochs,
+            workdir=workdir, until=until, max_seeds=max_seeds if until else None, max_minutes=minutes,
+            questions=_questions(sides), **options,
+        )  # fmt: skip
+    except InputError as error:
+        own = {"data": "on", "max_minutes": "minutes"}.get(error.name)
+        raise InputError(own, error.given, error.allowed) if own else error from None
     study.run()
     return _concluded(study, sides, [grid.optimizer for grid in grids], most, time.monotonic() - begin)
 

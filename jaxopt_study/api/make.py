@@ -133,7 +133,7 @@ def make_study(
     sizes = [batch_size] if isinstance(batch_size, int) else list(check_sequence("batch_size", batch_size))
     for size in sizes:
         check_whole("batch_size", size, 1)
-    exact = [matmul_precision] if isinstance(matmul_precision, str) else matmul_precision
+    exact: list[Any] = [*matmul_precision] if isinstance(matmul_precision, list | tuple) else [matmul_precision]
     for name in check_sequence("matmul_precision", exact):
         check_one_of("matmul_precision", name, PRECISIONS)
     settings = Settings(

@@ -152,7 +152,11 @@ def _split(part: Part, val_share: float, seed: int) -> tuple[Part, Part, str]:
     classes = strata(part[1])
     train, val = stratified_split(classes, seed, val_share)
     if not len(val):
-        raise InputError("labels", f"{len(classes)} examples", "allowed are two or more, or a validation part")
+        once = len(classes) > 1 and classes.any()
+        given = f"{len(classes)} examples, each of a class of its own" if once else f"{len(classes)} example"
+        numbers = ', or task="numbers"' if once else ""
+        several = f"two or more{' of a class' if once else ''}"
+        raise InputError("labels", given, f"allowed are {several}, or a validation part{numbers}")
     of_train, of_val = (mapped(lambda x, at=at: x[at], part[:2]) for at in (train, val))
     own = (None, None) if part[2] is None else (part[2][train], part[2][val])
     how = "of every class alike" if classes.any() else "at random"

@@ -14,7 +14,6 @@ from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.optimizers import foreign as rules
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import PRECISION, Family
-from jaxopt_study.settings import check_sequence
 
 Optimizer = str | Family | Callable[..., optax.GradientTransformation]
 
@@ -102,8 +101,8 @@ def family_of(optimizer: Optimizer) -> Family:
 
 def runs_of(grid: object, seeds: int, sizes: Sequence[int], precisions: Sequence[str] = ()) -> list[Run]:
     """All runs; where there are several batch sizes or precisions, those are numbers of theirs."""
-    parts = [grid] if isinstance(grid, Grid) else list(check_sequence("grid", grid))
-    if not all(isinstance(part, Grid | Run) for part in parts):
+    parts: list[Any] = [grid] if isinstance(grid, Grid) or not isinstance(grid, list | tuple) else list(grid)
+    if not parts or not all(isinstance(part, Grid | Run) for part in parts):
         raise InputError("grid", repr(grid), "allowed is what js.make_grid returned, or a list of that")
     for part in parts:
         if isinstance(part, Grid) and registry.family(part.optimizer).identity != part.identity:

@@ -88,8 +88,8 @@ def _built(
         except Exception as error:  # a user's module raises what it likes
             of_types = isinstance(image_shape, Inputs)
             examples = f"{name} on examples of {image_shape if of_types else f'shape {image_shape}'}"
-            several = isinstance(image_shape, Inputs) and len(image_shape.leaves) > 1
-            hint = "; several inputs are one argument, a dictionary or a tuple" if several else ""
+            several = isinstance(image_shape, Inputs) and not jax.tree_util.treedef_is_leaf(image_shape.structure)
+            hint = "; such inputs are one argument, a dictionary or a tuple" if several else ""
             why = f"it fails with {type(error).__name__}: {one_line(error)}{hint}"
             raise InputError("model", examples, why) from error
 

@@ -104,10 +104,14 @@ def check(name: str, metric: Metric, outputs: Any, labels: Any, weights: Any) ->
         raise InputError(given, f"an array {list(shape)}", "allowed is a single number")
 
 
+def _check_classes(name: str, labels: jax.Array) -> None:
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        raise InputError(name, "labels that are numbers to predict", "allowed are classes")
+
+
 def _hits(outputs: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
     """Of each example, or place, ``[.., K]``: the classes that it has, those predicted, and both."""
-    if jnp.issubdtype(labels.dtype, jnp.floating):
-        raise InputError("macro_f1", "labels that are numbers to predict", "allowed are classes")
+    _check_classes("macro_f1", labels)
     if labels.ndim == outputs.ndim:  # several labels, each by itself
         there, found = labels > 0, outputs > 0
     else:
@@ -126,5 +130,12 @@ macro_f1 = Metric(_hits, _macro_f1)
 """The mean over the classes of F1, the harmonic mean of precision and recall; 0 for a class that is neither there nor
 predicted. Of logits [B, K], or [B, 1] of two classes; of sequences [B, T, K]; of rows of several labels [B, O], where
 the mean is over the labels."""
-perplexity = Metric(softmax_cross_entropy, lambda means: jnp.exp(jnp.mean(means)))
+
+
+def _nats(outputs: jax.Array, labels: jax.Array) -> jax.Array:
+    _check_classes("perplexity", labels)
+    return softmax_cross_entropy(outputs, labels)
+
+
+perplexity = Metric(_nats, lambda means: jnp.exp(jnp.mean(means)))
 """The exponential of the mean cross-entropy: of sequences [B, T, K], or classes [B, K]."""

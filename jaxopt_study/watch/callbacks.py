@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jaxopt_study.analysis.minima import summary
+from jaxopt_study.analysis.minima import at_minimum, summary
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run
@@ -85,9 +85,11 @@ def measured(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def best_of(history: History) -> dict[str, float]:
-    """Its lowest losses and highest accuracy, where they are finite, by the names of summary.csv."""
+    """Its lowest losses, highest accuracy and metrics of the user's own there, where they are finite, by the names of
+    summary.csv."""
     row = summary(history)._asdict()
     best = {name: row[name] for name in ("min_val_loss", "min_train_loss", "max_val_accuracy")}
+    best |= {f"{name}_at_min_val": at_minimum(history, name) for name in history.metrics}
     return {name: value for name, value in best.items() if math.isfinite(value)}
 
 

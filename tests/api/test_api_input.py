@@ -94,7 +94,7 @@ def sampled(learning_rate, samples=2.0):
             "optimizer=sampled: make_grid itself takes samples",
         ),
         (lambda: digits(model=3), "model=3: allowed are a Linen module"),
-        (lambda: digits(model=3, grid=[]), "grid=[]: allowed is one, or a list"),
+        (lambda: digits(model=3, grid=[]), "grid=[]: allowed is what js.make_grid returned, or a list"),
         (lambda: digits(model=3, seeds=0), "seeds=0: allowed is a whole number"),
         (lambda: digits(model=3, halving=1), "halving=1: allowed is a whole number from 2"),
         (lambda: digits(model=3, slots=0), "slots=0: allowed is a whole number from 1"),

@@ -46,10 +46,11 @@ def test_a_rule_that_learns_is_better_than_one_that_hardly_moves_and_seeds_are_a
         ("adam", "sdg", {}, "optimizer=sdg"),
         ("adam", "sgd", {"monitor": "f1"}, "monitor=f1: not allowed in compare"),
         ("adam", "sgd", {"until": "bored"}, "until=bored: allowed are decided"),
-        ("adam", "sgd", {"minutes": 0}, "max_minutes=0: allowed is a number above 0"),
+        ("adam", "sgd", {"on": [1, 2]}, "on=list: allowed are digits"),
+        ("adam", "sgd", {"minutes": 0}, "minutes=0: allowed is a number above 0"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_line(first, second, options, told, tmp_path):
     with pytest.raises(InputError) as refused:
-        js.compare(first, second, on=DATA, model=Net(), workdir=tmp_path, **options)
+        js.compare(first, second, **{"on": DATA, "model": Net(), "workdir": tmp_path} | options)
     assert str(refused.value).startswith(told)

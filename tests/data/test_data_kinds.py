@@ -103,6 +103,12 @@ def test_several_inputs_are_a_tree_with_examples_of_one_number():
             (X, TOKENS),
             "labels=int64 [N, 9] of 0 to 5: whole numbers [N, O] are classes at every place of inputs [N, T, ..]",
         ),
+        (
+            (X, np.arange(40)),
+            "labels=40 examples, each of a class of its own: allowed are two or more of a class, or a validation "
+            'part, or task="numbers"',
+        ),
+        ((X[:1], X[:1, 0]), "labels=1 example: allowed are two or more, or a validation part"),
         ((X, ["a"] * 40), "labels=one class: allowed are labels of at least two classes"),
         ((X, Y, X, list("abcd") * 10), "labels=int64 [40]: allowed is text [N] in both parts"),
         (([[1], [1, 2]], Y), "inputs=list: allowed is an array of numbers"),

@@ -134,6 +134,7 @@ def test_a_branch_goes_on_in_the_precision_of_its_run(tmp_path):
             "model_axes=seed: allowed is a name that no run",
         ),
         ({"matmul_precision": ["float32", "float16"]}, "matmul_precision=float16: allowed are float32, float32x3"),
+        ({"matmul_precision": 3}, "matmul_precision=3: allowed are float32, float32x3"),
         ({"matmul_precision": []}, "matmul_precision=[]: allowed is one, or a list of them"),
         (
             {"model": lambda matmul_precision: Net(matmul_precision), "model_axes": {"matmul_precision": [2, 3]}},

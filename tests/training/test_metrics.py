@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 
@@ -207,6 +208,13 @@ def test_seeds_are_added_where_the_monitor_does_not_decide(tmp_path):
             {"data": js.arrays(X, X[:, 0]), "model": Net(1), "metrics": {"m": js.macro_f1}},
             "macro_f1=labels that are numbers to predict: allowed are classes",
         ),
+        (
+            {"data": js.arrays(X, X[:, 0]), "model": Net(1), "metrics": {"m": js.perplexity}},
+            "perplexity=labels that are numbers to predict: allowed are classes",
+        ),
+        ({"metrics": [js.macro_f1]}, "metrics=[Metric(per_example=<function _hits>, value="),
+        ({"grid": "adam"}, "grid='adam': allowed is what js.make_grid returned"),
+        ({"grid": optax.adam(0.1)}, "grid=GradientTransformationExtraArgs(init=<function chain"),
         ({"monitor": "f1"}, "monitor='f1': allowed are val_loss, val_accuracy"),
         ({"monitor": "m", "metrics": {"m": worst}}, "mode=None: allowed are min and max: whether m"),
         ({"mode": "up"}, "mode='up': allowed are min and max"),

@@ -1,5 +1,6 @@
 """What is written for MLflow, read back from its files; Weights & Biases and trackio by what they are called with."""
 
+import dataclasses
 import math
 import sys
 import types
@@ -11,7 +12,7 @@ from experiments import report
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.watch.callbacks import replay, run_name
+from jaxopt_study.watch.callbacks import best_of, replay, run_name
 from jaxopt_study.watch.mlflow import MLflow
 from jaxopt_study.watch.trackio import Trackio
 from jaxopt_study.watch.wandb import WeightsAndBiases
@@ -29,6 +30,13 @@ def history(run, losses=(0.9, 0.4, 0.6)):
 @pytest.fixture
 def finished():
     return {run: history(run) for run in RUNS}
+
+
+def test_metrics_of_ones_own_are_among_the_best_values_at_the_lowest_loss():
+    run = history(RUNS[0])
+    assert run.curves["val_loss"][1] == min(run.curves["val_loss"])
+    scored = dataclasses.replace(run, curves={**run.curves, "f1": np.array([0.1, 0.7, 0.9])})
+    assert best_of(scored) == {**best_of(run), "f1_at_min_val": 0.7}
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # files are what MLflow would rather have in a database
