@@ -147,16 +147,18 @@ def endings(group: Sequence[History], chance: float) -> str:
 
 def show_plan(study: "Study") -> list[Part]:
     """Prints what a study would train, and returns it; see jaxopt_study.engine.plan."""
-    names = ("optimizer", "batch", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
+    parts = study.plan()
+    of_axes = ["axes"] * any(part.model for part in parts)
+    names = ("optimizer", *of_axes, "batch", "runs", "in the store", "slots", "devices", "GiB a device", "compiling")
     table = Table(title=f"{study.folder}: what would be trained", caption="at most: if no run stops early")
     for name in (*names, "an epoch of all slots", "at most"):
-        table.add_column(name, justify="left" if name == "optimizer" else "right")
-    parts = study.plan()
+        table.add_column(name, justify="left" if name in ("optimizer", "axes") else "right")
     for part in parts:
         counts = (part.batch_size, part.runs, part.stored, part.slots, part.devices)
         times = [part.compile_seconds, part.epoch_seconds, part.most_seconds]
         table.add_row(
             part.optimizer,
+            *[part.model] * len(of_axes),
             *map(str, counts),
             f"{part.memory_bytes / 2**30:.2f}",
             *(wording.duration(seconds) for seconds in times),
@@ -184,6 +186,12 @@ def asked(runs: Sequence[Run]) -> list[str]:
         names = dict.fromkeys(name for point in points for name, _ in point)
         values = {name: sorted({dict(point)[name] for point in points if name in dict(point)}) for name in names}
         seeds = len({run.seed for run in of_rule})
-        told = "; ".join(f"{name} {listed(each, SHOWN_VALUES)}" for name, each in values.items())
+        names_of = {name: number.names for name, number in registry.family(optimizer).known().items()}
+        told = "; ".join(f"{name} {_listed(each, names_of.get(name, ()))}" for name, each in values.items())
         lines.append(f"{optimizer}: {len(points)} configurations x {seeds} seeds: {told}")
     return lines
+
+
+def _listed(values: Sequence[float], names: Sequence[str]) -> str:
+    """Numbers, or the names that they stand for."""
+    return ", ".join(names[int(value)] for value in values) if names else listed(values, SHOWN_VALUES)

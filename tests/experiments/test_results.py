@@ -5,6 +5,7 @@ import json
 import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
 from experiments.command import experiment as catalogue
 from experiments.command import results, terminal
+from jaxopt_study.engine.plan import Part
 from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.grids.run import fingerprint, make_run
 from jaxopt_study.report import facts, wording
@@ -150,6 +152,17 @@ def test_the_terminal_says_nothing_of_claims_where_none_applies(tmp_path, capsys
     said = judge(catalogue.claims(), ArticleRuns([history()], article_data=True))
     terminal.show([history()], best, said, [], tmp_path, 0.69)
     assert "claims: 0 supported, 0 contradicted, " in capsys.readouterr().out
+
+
+def test_a_plan_names_the_precision_of_every_program(capsys):
+    names = ("float32", "bfloat16")
+    parts = [Part("sgd", 32, 1, 0, model=f"matmul_precision {name}") for name in names]
+    runs = [make_run("sgd", {"learning_rate": 0.1, "matmul_precision": name}, 0) for name in names]
+    terminal.show_plan(SimpleNamespace(folder="w", runs=runs, plan=lambda: parts))
+    told = capsys.readouterr().out
+    assert "axes" in told
+    assert [told.count(name) for name in names] == [2, 2]
+    assert "learning_rate 0.1; matmul_precision float32, bfloat16" in told
 
 
 def test_at_80_columns_a_table_of_several_rules_cuts_nothing():
