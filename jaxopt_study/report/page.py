@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     from jaxopt_study.plots.picture import SavedFigure
 
-SCRIPTS = ("study.js", "map.js", "overview.js", "curves.js", "page.js")
+SCRIPTS = (
+    "data.js", "address.js", "words.js", "chosen.js", "pictures.js", "map.js", "overview.js", "curves.js", "compare.js",
+    "runs.js", "controls.js", "page.js",
+)  # fmt: skip
 """In the page one after the other, as one module."""
 COLOURS = 128
 """Of a figure in the page, where it takes a third of the bytes that the file has."""

@@ -456,6 +456,9 @@ def test_hostile_text_does_nothing_in_a_browser(show):
     assert page.get("document.documentElement.scrollWidth") <= 390
     page.click("#runs-table tbody button")
     assert HOSTILE in page.get("document.querySelector('#card').textContent")
+    page.press("Escape")
+    page.get("[...document.querySelectorAll('#runs-table tbody button')].at(-1).click()")
+    assert page.get("document.querySelector('#card-title').textContent") == f"\u2068{right_to_left}\u2069, seed 0"
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1440, False)])

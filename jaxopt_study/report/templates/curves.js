@@ -1,23 +1,25 @@
-// The curves of what is chosen, and two of them beside each other.
-
-// ---- The curves
+// The curves of what is chosen.
 
 const epochsOf = (one) => one.runs.filter((run) => visible.has(run));
 
 /** Mean, lowest and highest over some runs at each epoch; where a run has ended the others go on. */
 function band(runs, name = state.measure) {
   const curves = runs.map((run) => study.curve(name, run));
-  return study.epochs.map((epoch, at) => {
-    const values = curves.map((curve) => curve[at]).filter(Number.isFinite);
-    return { epoch, mean: values.length ? d3.mean(values) : NaN, low: d3.min(values), high: d3.max(values) };
-  }).filter((row) => Number.isFinite(row.mean));
+  return study.epochs
+    .map((epoch, at) => {
+      const values = curves.map((curve) => curve[at]).filter(Number.isFinite);
+      return { epoch, mean: values.length ? d3.mean(values) : NaN, low: d3.min(values), high: d3.max(values) };
+    })
+    .filter((row) => Number.isFinite(row.mean));
 }
 
 const shown = () => [...pinned(), ...(hovered && !pinned().includes(hovered) ? [hovered] : [])];
 
 function drawCurves() {
-  const place = byId("curves"), ones = shown();
-  if (!ones.length) return fill(place, make("p", { class: "none" }, "Choose cells, a row or a column to see their curves."));
+  const place = byId("curves"),
+    ones = shown();
+  if (!ones.length)
+    return fill(place, make("p", { class: "none" }, "Choose cells, a row or a column to see their curves."));
   const bands = ones.map((one) => ({ one, rows: band(epochsOf(one)) }));
   fill(place, ...curvePicture(bands, widthOf("curves"), 340), legend(bands));
 }
@@ -25,30 +27,65 @@ function drawCurves() {
 /** Lines with the range of their seeds; the pointer reads an epoch off, and so does the slider. */
 function curvePicture(bands, width, height) {
   const measure = study.measure(state.measure);
-  const { scale, hidden } = scaleOf(bands.flatMap(({ rows }) => rows.flatMap((row) => [row.low, row.mean, row.high])), `\u2191 ${measure.title}${measure.unit ? ` (${measure.unit})` : ""}`);
-  const guess = measure.loss && study.chance != null && study.chance > scale.domain[0] && study.chance < scale.domain[1] ? [study.chance] : [];
+  const { scale, hidden } = scaleOf(
+    bands.flatMap(({ rows }) => rows.flatMap((row) => [row.low, row.mean, row.high])),
+    `\u2191 ${measure.title}${measure.unit ? ` (${measure.unit})` : ""}`,
+  );
+  const guess =
+    measure.loss && study.chance != null && study.chance > scale.domain[0] && study.chance < scale.domain[1]
+      ? [study.chance]
+      : [];
   const lines = bands.flatMap(({ one, rows }) => {
-    const style = { stroke: colour(one), strokeWidth: one === hovered ? 3 : 2, strokeDasharray: dash(one) ?? undefined, clip: true };
+    const style = {
+      stroke: colour(one),
+      strokeWidth: one === hovered ? 3 : 2,
+      strokeDasharray: dash(one) ?? undefined,
+      clip: true,
+    };
     const runs = epochsOf(one);
-    if (state.seeds) return runs.map((run) => Plot.lineY(band([run]), { x: "epoch", y: "mean", ...style, strokeWidth: 1.4 }));
-    return [Plot.areaY(rows, { x: "epoch", y1: "low", y2: "high", fill: colour(one), fillOpacity: 0.14, clip: true }), Plot.lineY(rows, { x: "epoch", y: "mean", ...style })];
+    if (state.seeds)
+      return runs.map((run) => Plot.lineY(band([run]), { x: "epoch", y: "mean", ...style, strokeWidth: 1.4 }));
+    return [
+      Plot.areaY(rows, { x: "epoch", y1: "low", y2: "high", fill: colour(one), fillOpacity: 0.14, clip: true }),
+      Plot.lineY(rows, { x: "epoch", y: "mean", ...style }),
+    ];
   });
   const few = bands.flatMap(({ one, rows }) => (rows.length < 3 ? rows.map((row) => ({ ...row, one })) : []));
-  const last = study.epochs.at(-1), read = readEpoch();
+  const last = study.epochs.at(-1),
+    read = readEpoch();
   const picture = plot({
-    width, height, marginLeft: 60, marginBottom: 40, marginTop: 26, ariaLabel: `${measure.title} over the epochs of ${bands.map(({ one }) => one.name).join("; ")}`,
-    x: { label: "epoch \u2192", domain: [1, Math.max(last, 2)], ticks: Math.min(last, 8), tickFormat: "d" }, y: scale,
+    width,
+    height,
+    marginLeft: 60,
+    marginBottom: 40,
+    marginTop: 26,
+    ariaLabel: `${measure.title} over the epochs of ${bands.map(({ one }) => one.name).join("; ")}`,
+    x: { label: "epoch \u2192", domain: [1, Math.max(last, 2)], ticks: Math.min(last, 8), tickFormat: "d" },
+    y: scale,
     marks: [
-      Plot.ruleY(guess, { stroke: "var(--muted)", strokeDasharray: "1,4" }), Plot.text(guess, { text: () => "guessing", frameAnchor: "right", y: (d) => d, dy: -7, fill: "var(--muted)" }),
-      ...lines, Plot.dot(few, { x: "epoch", y: "mean", fill: ({ one }) => colour(one) }),
+      Plot.ruleY(guess, { stroke: "var(--muted)", strokeDasharray: "1,4" }),
+      Plot.text(guess, { text: () => "guessing", frameAnchor: "right", y: (d) => d, dy: -7, fill: "var(--muted)" }),
+      ...lines,
+      Plot.dot(few, { x: "epoch", y: "mean", fill: ({ one }) => colour(one) }),
       read == null ? null : Plot.ruleX([read], { stroke: "currentColor", strokeOpacity: 0.5 }),
       Plot.ruleX(study.epochs, Plot.pointerX({ x: (epoch) => epoch, stroke: "currentColor", strokeDasharray: "3,3" })),
     ],
   });
   picture.addEventListener("input", () => readAt(picture.value ?? read));
-  picture.addEventListener("click", () => { change({ epoch: String((read == null && picture.value) || "") }); drawCurves(); });
-  const rows = () => study.epochs.map((epoch) => [String(epoch), ...bands.map(({ rows: each }) => show(each.find((row) => row.epoch === epoch)?.mean))]);
-  return [picture, cutNote(hidden), behind(`${measure.title} at each epoch, means over seeds`, ["epoch", ...bands.map(({ one }) => one.name)], rows)];
+  picture.addEventListener("click", () => {
+    change({ epoch: String((read == null && picture.value) || "") });
+    drawCurves();
+  });
+  const rows = () =>
+    study.epochs.map((epoch) => [
+      String(epoch),
+      ...bands.map(({ rows: each }) => show(each.find((row) => row.epoch === epoch)?.mean)),
+    ]);
+  return [
+    picture,
+    cutNote(hidden),
+    behind(`${measure.title} at each epoch, means over seeds`, ["epoch", ...bands.map(({ one }) => one.name)], rows),
+  ];
 }
 
 const isAlike = (ones) => new Set(ones.map((one) => one.rule)).size === 1;
@@ -57,19 +94,75 @@ const naming = (ones) => (one) => (isAlike(ones) && one.numbers ? one.numbers : 
 
 /** What is shown, with its value at an epoch that is read off, else its best. */
 function legend(bands) {
-  const ones = bands.map(({ one }) => one), alike = isAlike(ones), named = naming(ones);
-  const measure = study.measure(state.measure), last = study.epochs.length - 1, read = readEpoch();
-  const slider = make("input", { type: "range", id: "epoch", min: 0, max: last, value: read == null ? last : study.epochs.indexOf(read), oninput: (event) => { change({ epoch: String(study.epochs[event.target.value]) }); readAt(readEpoch()); } });
+  const ones = bands.map(({ one }) => one),
+    alike = isAlike(ones),
+    named = naming(ones);
+  const measure = study.measure(state.measure),
+    last = study.epochs.length - 1,
+    read = readEpoch();
+  const slider = make("input", {
+    type: "range",
+    id: "epoch",
+    min: 0,
+    max: last,
+    value: read == null ? last : study.epochs.indexOf(read),
+    oninput: (event) => {
+      change({ epoch: String(study.epochs[event.target.value]) });
+      readAt(readEpoch());
+    },
+  });
   const rows = bands.map(({ one }) => {
     const key = make("i", { class: "swatch", "aria-hidden": "true" });
     key.style.borderTopColor = colour(one);
     key.style.borderTopStyle = dash(one) ? "dashed" : "solid";
-    const seeds = one.runs.map((run) => make("button", { type: "button", class: "plain", onclick: () => openRun(run), "aria-label": `Run of seed ${study.runs.seed[run]}: ${one.name}` }, String(study.runs.seed[run])));
-    const remove = pinned().includes(one) ? make("button", { type: "button", class: "plain", onclick: () => toggle([one]), "aria-label": `Remove ${one.name}` }, "\u2715") : null;
-    return make("tr", {}, make("th", { scope: "row" }, key, named(one), make("small", {}, remark(one))), make("td", { class: "number", "data-value-of": one.at }), make("td", { class: "seeds" }, ...seeds), make("td", {}, remove));
+    const seeds = one.runs.map((run) =>
+      make(
+        "button",
+        {
+          type: "button",
+          class: "plain",
+          onclick: () => openRun(run),
+          "aria-label": `Run of seed ${study.runs.seed[run]}: ${one.name}`,
+        },
+        String(study.runs.seed[run]),
+      ),
+    );
+    const remove = pinned().includes(one)
+      ? make(
+          "button",
+          { type: "button", class: "plain", onclick: () => toggle([one]), "aria-label": `Remove ${one.name}` },
+          "\u2715",
+        )
+      : null;
+    return make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, key, named(one), make("small", {}, remark(one))),
+      make("td", { class: "number", "data-value-of": one.at }),
+      make("td", { class: "seeds" }, ...seeds),
+      make("td", {}, remove),
+    );
   });
-  const heads = [[alike ? bands[0].one.title : "configuration"], ["", "number", "value-head"], ["runs by seed"], [""]].map(([text, kind, id]) => make(text || id ? "th" : "td", { scope: text || id ? "col" : null, class: kind, id }, text));
-  const told = make("div", {}, make("label", { class: "epoch" }, "Read at epoch ", slider, make("output", { id: "epoch-read", for: "epoch" })), make("table", { class: "dense legend-table" }, make("caption", { class: "hidden" }, `What is shown: ${measure.title}`), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)));
+  const heads = [
+    [alike ? bands[0].one.title : "configuration"],
+    ["", "number", "value-head"],
+    ["runs by seed"],
+    [""],
+  ].map(([text, kind, id]) =>
+    make(text || id ? "th" : "td", { scope: text || id ? "col" : null, class: kind, id }, text),
+  );
+  const told = make(
+    "div",
+    {},
+    make("label", { class: "epoch" }, "Read at epoch ", slider, make("output", { id: "epoch-read", for: "epoch" })),
+    make(
+      "table",
+      { class: "dense legend-table" },
+      make("caption", { class: "hidden" }, `What is shown: ${measure.title}`),
+      make("thead", {}, make("tr", {}, ...heads)),
+      make("tbody", {}, ...rows),
+    ),
+  );
   queueMicrotask(() => readAt(read));
   return told;
 }
@@ -79,72 +172,27 @@ const readEpoch = () => study.epochs.find((epoch) => String(epoch) === state.epo
 
 /** Writes the values at an epoch into the legend; at none, those of the map. */
 function readAt(epoch) {
-  const at = study.epochs.indexOf(epoch), measure = study.measure(state.measure);
+  const at = study.epochs.indexOf(epoch),
+    measure = study.measure(state.measure);
   for (const cell of document.querySelectorAll("[data-value-of]")) {
     const one = study.configurations[cell.dataset.valueOf];
-    const values = at < 0 ? [] : epochsOf(one).map((run) => study.curve(state.measure, run)[at]).filter(Number.isFinite);
-    const told = at < 0 ? summary(one) : { mean: d3.mean(values), low: d3.min(values), high: d3.max(values), seeds: values.length };
-    cell.replaceChildren(make("b", {}, show(told.mean)), make("small", {}, told.seeds > 1 ? `${short(told.low, measure)}–${short(told.high, measure)}` : ""));
+    const values =
+      at < 0
+        ? []
+        : epochsOf(one)
+            .map((run) => study.curve(state.measure, run)[at])
+            .filter(Number.isFinite);
+    const told =
+      at < 0
+        ? summary(one)
+        : { mean: d3.mean(values), low: d3.min(values), high: d3.max(values), seeds: values.length };
+    cell.replaceChildren(
+      make("b", {}, show(told.mean)),
+      make("small", {}, told.seeds > 1 ? `${short(told.low, measure)}–${short(told.high, measure)}` : ""),
+    );
   }
-  if (byId("value-head")) byId("value-head").textContent = at < 0 ? (state.last ? "last epoch" : measure.loss ? "lowest" : "at the best epoch") : `epoch ${epoch}`;
+  if (byId("value-head"))
+    byId("value-head").textContent =
+      at < 0 ? (state.last ? "last epoch" : measure.loss ? "lowest" : "at the best epoch") : `epoch ${epoch}`;
   if (byId("epoch-read")) byId("epoch-read").textContent = at < 0 ? "–" : String(epoch);
-}
-
-// ---- Two beside each other
-
-function sides() {
-  const named = naming(pinned());
-  return pinned().flatMap((one) => [{ id: idOf(one), name: named(one), one, runs: one.runs }, ...one.runs.map((run) => ({ id: idOf(one, run), name: `${named(one)}, seed ${study.runs.seed[run]}`, one, runs: [run] }))]);
-}
-
-/**
- * The mean difference of two, paired by seed, with Student's 95% interval; without one for a single pair. Pairs of one
- * order of the data have its luck in common: of several orders the values are the means of each.
- */
-function difference(a, b, valueOf) {
-  const order = (run) => study.runs.data_seed?.[run] ?? 0, seed = (run) => `${study.runs.seed[run]}/${order(run)}`;
-  const alone = a.runs.length === 1 && b.runs.length === 1, pairs = [];
-  for (const run of a.runs) {
-    const other = alone ? b.runs[0] : b.runs.find((each) => seed(each) === seed(run));
-    if (other !== undefined) pairs.push({ order: order(run), value: valueOf(other) - valueOf(run) });
-  }
-  const told = pairs.filter(({ value }) => Number.isFinite(value)), orders = new Set(pairs.map((pair) => pair.order)).size > 1;
-  const finite = orders ? [...d3.rollup(told, (of) => d3.mean(of, ({ value }) => value), (pair) => pair.order).values()] : told.map(({ value }) => value);
-  const mean = d3.mean(finite) ?? NaN;
-  const t = study.t[finite.length] ?? (finite.length > 1 ? 1.96 : null);
-  const half = t ? (t * d3.deviation(finite)) / Math.sqrt(finite.length) : NaN;
-  return { mean, low: mean - half, high: mean + half, pairs: finite.length, what: orders ? "order" : "seed" };
-}
-
-const differs = (told, measure) => Number.isNaN(told.mean) ? "no pair of values" : `${told.mean > 0 ? "+" : ""}${measure.share ? `${(100 * told.mean).toFixed(2)} points` : told.mean.toPrecision(3)}${Number.isNaN(told.low) ? "" : ` (${(measure.share ? 100 * told.low : told.low).toPrecision(3)} to ${(measure.share ? 100 * told.high : told.high).toPrecision(3)})`}`;
-
-function drawCompare() {
-  const all = sides(), place = byId("compare");
-  byId("compare-box").hidden = all.length < 3; // a configuration of one seed is itself and its run
-  if (all.length < 3) return;
-  const two = pinned(), usual = two.length > 1 ? two.map((one) => all.find((side) => side.id === idOf(one))) : all.slice(1);
-  const [a, b] = [state.a, state.b].map((id, at) => all.find((side) => side.id === id) ?? usual[at]);
-  for (const [id, side] of [["a", a], ["b", b]]) {
-    byId(id).replaceChildren(...all.map((each) => make("option", { value: each.id, selected: each.id === side.id }, each.name)));
-  }
-  const measure = study.measure(state.measure), at = (name) => (run) => study.score(name, run, state.last);
-  const gaps = study.epochs.map((epoch, e) => ({ epoch, ...difference(a, b, (run) => study.curve(state.measure, run)[e]) })).filter((row) => Number.isFinite(row.mean));
-  const picture = gaps.length ? plot({
-    width: innerWidth > 960 ? (widthOf("compare") - 32) / 2 : widthOf("compare"), height: 260, marginLeft: 60, marginBottom: 40, marginTop: 26, ariaLabel: `Difference in ${measure.title} over the epochs`,
-    x: { label: "epoch \u2192", domain: [1, Math.max(study.epochs.at(-1), 2)], ticks: Math.min(study.epochs.at(-1), 8), tickFormat: "d" }, y: { ...axis(...gapDomain(gaps), false, measure), label: `\u2191 ${measure.title}, second minus first` },
-    marks: [Plot.ruleY([0], { stroke: "currentColor" }), Plot.areaY(gaps.filter((row) => Number.isFinite(row.low)), { x: "epoch", y1: "low", y2: "high", fill: "var(--c0)", fillOpacity: 0.18, clip: true }), Plot.lineY(gaps, { x: "epoch", y: "mean", stroke: "var(--c0)", strokeWidth: 2, clip: true })],
-  }) : make("p", { class: "none" }, "They share no seed.");
-  const value = (side, name) => show(d3.mean(side.runs.map(at(name)).filter(Number.isFinite)), study.measure(name));
-  const numbers = study.parameters.map((p, n) => [p.title, ...[a, b].map(({ one }) => p.texts[one.values[n]] ?? "–"), a.one.values[n] === b.one.values[n] ? "the same" : "differs"]);
-  const rows = [["rule", a.one.title, b.one.title, a.one.rule === b.one.rule ? "the same" : "differs"], ...numbers.filter(([, first, second]) => first !== "–" || second !== "–"), ...study.measures.map((each) => [each.title, value(a, each.name), value(b, each.name), differs(difference(a, b, at(each.name)), each)])];
-  const told = difference(a, b, at(state.measure));
-  const sentence = Number.isNaN(told.mean) ? "They have no seed in common whose runs both have a value." : `${measure.title}, ${state.last ? "last epoch" : "at its best"}: second minus first ${differs(told, measure)}${Number.isNaN(told.low) ? "" : `, 95% interval, ${counted(told.pairs, told.what)} in pairs`}.`;
-  place.replaceChildren(make("p", { class: "lead" }, sentence), picture, table("The two beside each other", ["what", "first", "second", "second minus first"], rows));
-}
-
-/** As far as the means go, and the interval where it is not much wider. */
-function gapDomain(gaps) {
-  const size = 1.6 * d3.max(gaps, (row) => Math.abs(row.mean)) || 1;
-  const ends = gaps.flatMap((row) => [row.mean, Math.max(row.low || 0, -size), Math.min(row.high || 0, size), 0]);
-  return d3.extent(ends);
 }

@@ -1,10 +1,15 @@
 // A map: a table of buttons, a cell a configuration.
 
-const MOST = 48, FEWEST = 8, NUMBERED = 12; // rows or columns of a map; columns that have room for numbers
+const MOST = 48,
+  FEWEST = 8,
+  NUMBERED = 12; // rows or columns of a map; columns that have room for numbers
 
 function drawMaps() {
   const maps = chosenRules().map((rule) => {
-    const [x, y] = axes(rule), kept = left(rule, x, y), rows = steps(y, kept, x), columns = steps(x, kept, y);
+    const [x, y] = axes(rule),
+      kept = left(rule, x, y),
+      rows = steps(y, kept, x),
+      columns = steps(x, kept, y);
     return { rule, x, y, kept, rows, columns, found: inCells(kept, x, y, columns, rows) };
   });
   const shade = heat(maps.flatMap(({ found }) => [...found.values()].map((one) => summary(one).mean)));
@@ -13,7 +18,8 @@ function drawMaps() {
   return [...maps.map((map) => drawMap(map, shade)), chosen ? make("p", { class: "note" }, LUCK) : null];
 }
 
-const LUCK = "Means over the seeds as they are. The answer above judges each best configuration by seeds that did not choose it, so its numbers are a little higher.";
+const LUCK =
+  "Means over the seeds as they are. The answer above judges each best configuration by seeds that did not choose it, so its numbers are a little higher.";
 
 const nothing = () => make("p", { class: "none" }, "No run is left by the filter.");
 
@@ -23,7 +29,8 @@ const nothing = () => make("p", { class: "none" }, "No run is left by the filter
  */
 function steps(p, ones, other, most = MOST) {
   if (p == null) return [[-1]];
-  const values = distinct(p, ones), cells = values.length * (other == null ? 1 : distinct(other, ones).length);
+  const values = distinct(p, ones),
+    cells = values.length * (other == null ? 1 : distinct(other, ones).length);
   const room = cells <= 2 * ones.length ? most : Math.max(FEWEST, Math.ceil(Math.sqrt(ones.length)));
   const size = Math.ceil(values.length / Math.min(room, most));
   return d3.range(0, values.length, size).map((at) => values.slice(at, at + size));
@@ -40,7 +47,9 @@ const distinct = (p, ones) => [...new Set(ones.map((one) => one.values[p]))].sor
 /** The best configuration of each cell, by "column/row". */
 function inCells(ones, x, y, columns, rows) {
   const placesOf = (lines) => new Map(lines.flatMap((values, at) => values.map((value) => [value, at])));
-  const [column, row] = [placesOf(columns), placesOf(rows)], measure = study.measure(state.measure), found = new Map();
+  const [column, row] = [placesOf(columns), placesOf(rows)],
+    measure = study.measure(state.measure),
+    found = new Map();
   for (const one of ones) {
     const key = `${x == null ? 0 : column.get(one.values[x])}/${y == null ? 0 : row.get(one.values[y])}`;
     const before = found.get(key);
@@ -50,31 +59,77 @@ function inCells(ones, x, y, columns, rows) {
 }
 
 function drawMap({ rule, x, y, kept, rows, columns, found }, shade) {
-  const star = bestOf(kept), numbered = columns.length <= NUMBERED, title = (p) => study.parameters[p]?.title;
-  const drawn = new Set(found.values()), grouped = [...rows, ...columns].some((values) => values.length > 1);
+  const star = bestOf(kept),
+    numbered = columns.length <= NUMBERED,
+    title = (p) => study.parameters[p]?.title;
+  const drawn = new Set(found.values()),
+    grouped = [...rows, ...columns].some((values) => values.length > 1);
   const header = (p, values, scope) => {
     if (p == null) return make("td");
     const told = rangeOf(p, values);
-    const choose = () => toggle(kept.filter((one) => values.includes(one.values[p]) && drawn.has(one)), true);
-    return make("th", { scope }, make("button", { type: "button", class: "line", title: `Show the curves of ${title(p)} ${told}`, onclick: choose }, told));
+    const choose = () =>
+      toggle(
+        kept.filter((one) => values.includes(one.values[p]) && drawn.has(one)),
+        true,
+      );
+    return make(
+      "th",
+      { scope },
+      make(
+        "button",
+        { type: "button", class: "line", title: `Show the curves of ${title(p)} ${told}`, onclick: choose },
+        told,
+      ),
+    );
   };
   const cellAt = (column, row) => {
     const one = found.get(`${column}/${row}`);
-    return make("td", {}, one ? cell(one, shade, one === star, numbered) : make("span", { class: "hidden" }, "not run"));
+    return make(
+      "td",
+      {},
+      one ? cell(one, shade, one === star, numbered) : make("span", { class: "hidden" }, "not run"),
+    );
   };
-  const corner = make("td", { class: "corner" }, ...[[y, "\u2193"], [x, "\u2192"]].map(([p, arrow]) => (p == null ? "" : make("span", {}, `${title(p)}\u00a0${arrow}`))));
-  const kinds = ["map", columns.length > 7 && "many", grouped && "grouped", !numbered && "unnumbered", rows.length < 7 && "few"];
-  const table = make("table", { class: kinds.filter(Boolean).join(" "), onkeydown: arrows },
+  const corner = make(
+    "td",
+    { class: "corner" },
+    ...[
+      [y, "\u2193"],
+      [x, "\u2192"],
+    ].map(([p, arrow]) => (p == null ? "" : make("span", {}, `${title(p)}\u00a0${arrow}`))),
+  );
+  const kinds = [
+    "map",
+    columns.length > 7 && "many",
+    grouped && "grouped",
+    !numbered && "unnumbered",
+    rows.length < 7 && "few",
+  ];
+  const table = make(
+    "table",
+    { class: kinds.filter(Boolean).join(" "), onkeydown: arrows },
     make("caption", {}, make("div", {}, make("b", {}, rule.title), mapCaption(rule, x, y, grouped))),
     make("thead", {}, make("tr", {}, corner, ...columns.map((values) => header(x, values, "col")))),
-    make("tbody", {}, ...rows.map((values, row) => make("tr", {}, header(y, values, "row"), ...columns.map((_, column) => cellAt(column, row))))));
+    make(
+      "tbody",
+      {},
+      ...rows.map((values, row) =>
+        make("tr", {}, header(y, values, "row"), ...columns.map((_, column) => cellAt(column, row))),
+      ),
+    ),
+  );
   if (!numbered) table.style.minWidth = `${6 + 0.68 * columns.length}rem`;
-  return make("div", { class: "scroll bare", tabindex: 0, role: "region", "aria-label": `Map of ${rule.title}` }, table);
+  return make(
+    "div",
+    { class: "scroll bare", tabindex: 0, role: "region", "aria-label": `Map of ${rule.title}` },
+    table,
+  );
 }
 
 /** What the numbers are, and of what they are the best. */
 function mapCaption(rule, x, y, grouped) {
-  const measure = study.measure(state.measure), sliced = pairs(state.slices);
+  const measure = study.measure(state.measure),
+    sliced = pairs(state.slices);
   const rest = rule.varied.filter((p) => p !== x && p !== y && !sliced.has(study.parameters[p].name));
   const over = [...rest.map((p) => study.parameters[p].title), ...(grouped ? ["neighbouring values"] : [])];
   const when = state.last ? " in the last epoch" : measure.loss ? ", lowest" : " where the validation loss is lowest";
@@ -82,12 +137,19 @@ function mapCaption(rule, x, y, grouped) {
 }
 
 function cell(one, shade, star, numbered) {
-  const told = summary(one), measure = study.measure(state.measure), said = remark(one, told), known = Number.isFinite(told.mean);
+  const told = summary(one),
+    measure = study.measure(state.measure),
+    said = remark(one, told),
+    known = Number.isFinite(told.mean);
   const range = said || (told.seeds > 1 ? `${short(told.low, measure)}\u2013${short(told.high, measure)}` : "");
-  const number = known ? short(told.mean, measure) : "\u2715", words = `${one.name}: ${number} ${range}${star ? ", the best" : ""}`;
+  const number = known ? short(told.mean, measure) : "\u2715",
+    words = `${one.name}: ${number} ${range}${star ? ", the best" : ""}`;
   const mark = star ? make("span", { "aria-hidden": "true" }, numbered ? " \u2605" : "\u2605") : null;
-  const button = make("button", { class: known ? "cell" : "cell lost", ...pins(one), "aria-label": words, title: words },
-    ...(numbered ? [make("b", {}, number, mark), " ", make("small", {}, range)] : [known ? mark : "\u2715"]));
+  const button = make(
+    "button",
+    { class: known ? "cell" : "cell lost", ...pins(one), "aria-label": words, title: words },
+    ...(numbered ? [make("b", {}, number, mark), " ", make("small", {}, range)] : [known ? mark : "\u2715"]),
+  );
   if (known) {
     const back = shade(told.mean);
     button.style.backgroundColor = back.formatHex();
@@ -101,7 +163,11 @@ function arrows(event) {
   const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
   const from = event.target.closest("td, th");
   if (!step || !from) return;
-  const rows = [...event.currentTarget.rows], row = rows.indexOf(from.parentElement);
+  const rows = [...event.currentTarget.rows],
+    row = rows.indexOf(from.parentElement);
   const next = rows[row + step[0]]?.cells[from.cellIndex + step[1]]?.querySelector("button");
-  if (next) { event.preventDefault(); next.focus(); }
+  if (next) {
+    event.preventDefault();
+    next.focus();
+  }
 }

@@ -10,7 +10,9 @@ function drawOverview() {
 function toggle(ones, only) {
   const before = only ? [] : listed(state.pins);
   const ids = ones.map((one) => one.id);
-  const pins = ids.every((id) => before.includes(id)) ? before.filter((id) => !ids.includes(id)) : [...new Set([...before, ...ids])];
+  const pins = ids.every((id) => before.includes(id))
+    ? before.filter((id) => !ids.includes(id))
+    : [...new Set([...before, ...ids])];
   change({ pins: listing(pins) });
   markPins();
   drawCurves();
@@ -21,7 +23,8 @@ function toggle(ones, only) {
 function markPins() {
   const all = new Set(pinned());
   for (const button of document.querySelectorAll("[data-of]")) {
-    const one = study.configurations[button.dataset.of], on = all.has(one);
+    const one = study.configurations[button.dataset.of],
+      on = all.has(one);
     button.setAttribute("aria-pressed", on);
     button.style.outlineColor = on ? colour(one) : "";
   }
@@ -39,75 +42,36 @@ const pins = (one) => ({ type: "button", "data-of": one.at, "aria-pressed": "fal
 /** One listener for all of these, of which a map may have thousands. */
 function listenToPins(place) {
   const of = (event) => study.configurations[event.target.closest?.("[data-of]")?.dataset.of];
-  place.addEventListener("click", (event) => { if (of(event)) toggle([of(event)]); });
+  place.addEventListener("click", (event) => {
+    if (of(event)) toggle([of(event)]);
+  });
   for (const kind of ["mouseover", "focusin"]) place.addEventListener(kind, (event) => hover(of(event) ?? null));
   for (const kind of ["mouseleave", "focusout"]) place.addEventListener(kind, () => hover(null));
 }
-
-const widths = new Map(); // of the places of pictures, by their ids
-const widthOf = (id) => Math.max(280, widths.get(id));
-
-/**
- * A picture; for a screen reader one thing with a name, beside which a table has the values. Scales that have `texts`
- * have them at their ticks: Plot leaves some of those of logarithmic ones out.
- */
-function plot(options) {
-  const axes = ["x", "y"].filter((k) => options[k]?.texts).flatMap((k) => {
-    const { ticks, texts } = options[k], letter = k.toUpperCase();
-    return [k === "y" ? Plot.gridY(ticks) : null, Plot[`axis${letter}`](ticks, { text: texts })];
-  });
-  options.marks.unshift(...axes);
-  const picture = Plot.plot({ className: "plot", style: { fontSize: "12px", fontFamily: "inherit", background: "none", overflow: "visible" }, ...options });
-  picture.setAttribute("role", "img");
-  for (const part of picture.querySelectorAll("[aria-label], [aria-description]")) {
-    part.dataset.mark = part.getAttribute("aria-label");
-    for (const name of ["aria-label", "aria-description"]) part.removeAttribute(name);
-  }
-  return picture;
-}
-
-/** An axis from low to high, with so many ticks or some more. */
-function axis(low, high, log, measure, count = 5) {
-  const ticks = log ? logTicks(low, high, count) : d3.ticks(low, high, count), texts = briefly(ticks, measure);
-  return { type: log ? "log" : "linear", domain: [low, high], ticks, texts };
-}
-
-/** Ticks at round numbers over less than a few decades, where d3's are at all digits; over more at powers of ten. */
-function logTicks(low, high, count) {
-  if (high / low < 4) return d3.ticks(low, high, count);
-  const digits = high / low < 20 ? [1, 2, 3, 5, 7] : high / low < 300 ? [1, 2, 5] : [1], powers = d3.range(Math.floor(Math.log10(low)), Math.log10(high) + 1);
-  const all = powers.flatMap((power) => digits.map((digit) => digit * 10 ** power)).filter((value) => value >= low && value <= high);
-  return all.filter((_, at) => at % Math.ceil(all.length / (2 * count)) === 0);
-}
-
-function scaleOf(values, label) {
-  const measure = study.measure(state.measure), finite = values.filter(Number.isFinite);
-  const log = state.log && !measure.share && d3.min(finite) > 0;
-  const sorted = finite.sort(d3.ascending), lowest = sorted[0];
-  let highest = sorted.at(-1);
-  if (state.cut && !measure.more) {
-    const usual = d3.quantileSorted(sorted, 0.95) * 1.1, guess = measure.loss && study.chance != null ? study.chance * 1.3 : 0;
-    highest = Math.min(highest, Math.max(usual, guess));
-  }
-  const domain = lowest === highest ? [lowest * 0.9, highest * 1.1 + 1e-9] : [lowest, highest];
-  const hidden = sorted.filter((value) => value > highest).length;
-  return { hidden, scale: { ...axis(...(log ? domain : d3.nice(...domain, 5)), log, measure), label } };
-}
-
-const cutNote = (hidden) => (hidden ? make("p", { class: "note" }, `${counted(hidden, "value")} above the picture; untick “cut outliers” to see them.`) : null);
 
 /** The measure over one hyperparameter, a line for each rule and value of the second. */
 function drawLines() {
   const drawn = [];
   for (const [x, members] of d3.group(chosenRules(), (rule) => axes(rule)[0])) {
     if (x == null) continue;
-    const names = [], points = members.flatMap((rule) => {
-      const y = axes(rule)[1], kept = left(rule, x, y), rows = steps(y, kept, x, 2 * COLOURS);
-      const name = (values) => (y == null ? rule.title : `${rule.title}, ${study.parameters[y].title} ${rangeOf(y, values)}`);
-      const lines = new Map(rows.flatMap((values) => values.map((value) => [value, name(values)])));
-      names.push(...rows.map(name));
-      return [...inCells(kept, x, y, steps(x, kept), rows).values()].map((one) => ({ one, x: study.values[x][one.values[x]], line: lines.get(y == null ? -1 : one.values[y]), ...summary(one) }));
-    }).sort((a, b) => d3.ascending(a.x, b.x));
+    const names = [],
+      points = members
+        .flatMap((rule) => {
+          const y = axes(rule)[1],
+            kept = left(rule, x, y),
+            rows = steps(y, kept, x, 2 * COLOURS);
+          const name = (values) =>
+            y == null ? rule.title : `${rule.title}, ${study.parameters[y].title} ${rangeOf(y, values)}`;
+          const lines = new Map(rows.flatMap((values) => values.map((value) => [value, name(values)])));
+          names.push(...rows.map(name));
+          return [...inCells(kept, x, y, steps(x, kept), rows).values()].map((one) => ({
+            one,
+            x: study.values[x][one.values[x]],
+            line: lines.get(y == null ? -1 : one.values[y]),
+            ...summary(one),
+          }));
+        })
+        .sort((a, b) => d3.ascending(a.x, b.x));
     if (!points.length) continue;
     drawn.push(...linePicture(x, points, names));
   }
@@ -115,58 +79,174 @@ function drawLines() {
 }
 
 function linePicture(x, points, names) {
-  const parameter = study.parameters[x], measure = study.measure(state.measure), lines = names.filter((name) => points.some(({ line }) => line === name));
-  const { scale, hidden } = scaleOf(points.flatMap((point) => [point.low, point.high, point.mean]), `\u2191 ${measure.title}`);
+  const parameter = study.parameters[x],
+    measure = study.measure(state.measure),
+    lines = names.filter((name) => points.some(({ line }) => line === name));
+  const { scale, hidden } = scaleOf(
+    points.flatMap((point) => [point.low, point.high, point.mean]),
+    `\u2191 ${measure.title}`,
+  );
   const shade = (point) => `var(--c${lines.indexOf(point.line) % COLOURS})`;
-  const xs = study.values[x].filter((value) => points.some((point) => point.x === value)), log = xs[0] > 0 && xs.at(-1) / xs[0] > 20;
+  const xs = study.values[x].filter((value) => points.some((point) => point.x === value)),
+    log = xs[0] > 0 && xs.at(-1) / xs[0] > 20;
   const picture = plot({
-    width: widthOf("overview"), height: 360, marginLeft: 60, marginBottom: 42, marginTop: 24, marginRight: 24, ariaLabel: `${measure.title} over ${parameter.title}`,
-    x: { ...axis(xs[0], xs.at(-1), log), label: `${parameter.title} \u2192`, ...(xs.length < 9 ? { ticks: xs, texts: xs.map((value) => parameter.texts[study.values[x].indexOf(value)]) } : {}) },
+    width: widthOf("overview"),
+    height: 360,
+    marginLeft: 60,
+    marginBottom: 42,
+    marginTop: 24,
+    marginRight: 24,
+    ariaLabel: `${measure.title} over ${parameter.title}`,
+    x: {
+      ...axis(xs[0], xs.at(-1), log),
+      label: `${parameter.title} \u2192`,
+      ...(xs.length < 9
+        ? { ticks: xs, texts: xs.map((value) => parameter.texts[study.values[x].indexOf(value)]) }
+        : {}),
+    },
     y: scale,
     marks: [
       Plot.areaY(points, { x: "x", y1: "low", y2: "high", z: "line", fill: shade, fillOpacity: 0.14, clip: true }),
-      ...lines.map((line, at) => Plot.lineY(points.filter((point) => point.line === line), { x: "x", y: "mean", stroke: shade, strokeWidth: 2, strokeDasharray: DASHES[Math.floor(at / COLOURS) + (at % COLOURS)], clip: true })),
+      ...lines.map((line, at) =>
+        Plot.lineY(
+          points.filter((point) => point.line === line),
+          {
+            x: "x",
+            y: "mean",
+            stroke: shade,
+            strokeWidth: 2,
+            strokeDasharray: DASHES[Math.floor(at / COLOURS) + (at % COLOURS)],
+            clip: true,
+          },
+        ),
+      ),
       Plot.dot(points, { x: "x", y: "mean", fill: shade, r: 3.5, clip: true }),
-      Plot.text(points.filter((point) => point.diverged.length), { x: "x", text: () => "\u2715", frameAnchor: "top", dy: -14, fill: shade }),
+      Plot.text(
+        points.filter((point) => point.diverged.length),
+        { x: "x", text: () => "\u2715", frameAnchor: "top", dy: -14, fill: shade },
+      ),
       Plot.dot(points, Plot.pointer({ x: "x", y: "mean", stroke: "currentColor", r: 7, strokeWidth: 2 })),
     ],
   });
   picture.addEventListener("input", () => hover(picture.value?.one ?? null));
   picture.addEventListener("click", () => hovered && toggle([hovered]));
-  const legend = make("p", { class: "legend" }, ...lines.map((line, at) => make("span", { class: `key k${at % COLOURS}` }, line)), points.some((point) => point.diverged.length) ? make("span", {}, "\u2715 runs diverged") : null);
-  const rows = () => points.map((point) => [make("button", { class: "plain", ...pins(point.one) }, point.one.name), show(point.mean), point.seeds > 1 ? `${show(point.low)} to ${show(point.high)}` : "", remark(point.one)]);
-  return [picture, legend, cutNote(hidden), behind(`${measure.title} over ${parameter.title}`, ["configuration", "mean", "seeds", "remark"], rows)].filter(Boolean);
+  const legend = make(
+    "p",
+    { class: "legend" },
+    ...lines.map((line, at) => make("span", { class: `key k${at % COLOURS}` }, line)),
+    points.some((point) => point.diverged.length) ? make("span", {}, "\u2715 runs diverged") : null,
+  );
+  const rows = () =>
+    points.map((point) => [
+      make("button", { class: "plain", ...pins(point.one) }, point.one.name),
+      show(point.mean),
+      point.seeds > 1 ? `${show(point.low)} to ${show(point.high)}` : "",
+      remark(point.one),
+    ]);
+  return [
+    picture,
+    legend,
+    cutNote(hidden),
+    behind(`${measure.title} over ${parameter.title}`, ["configuration", "mean", "seeds", "remark"], rows),
+  ].filter(Boolean);
 }
 
 /** A line a configuration through all hyperparameters to the measure. */
 function drawParallel() {
-  const rules = chosenRules(), measure = study.measure(state.measure);
+  const rules = chosenRules(),
+    measure = study.measure(state.measure);
   const ones = rules.flatMap((rule) => left(rule)).filter((one) => Number.isFinite(summary(one).mean));
   if (!ones.length) return [nothing()];
-  const parameters = [...new Set(rules.flatMap((rule) => rule.varied))], names = [...parameters.map((p) => study.parameters[p].title), measure.title];
-  const { scale } = scaleOf(ones.map((one) => summary(one).mean)), log = scale.type === "log";
+  const parameters = [...new Set(rules.flatMap((rule) => rule.varied))],
+    names = [...parameters.map((p) => study.parameters[p].title), measure.title];
+  const { scale } = scaleOf(ones.map((one) => summary(one).mean)),
+    log = scale.type === "log";
   const way = (log ? d3.scaleLog() : d3.scaleLinear()).domain(scale.domain).range([0, 1]).clamp(true);
-  const used = new Map(parameters.map((p) => [p, [...new Set(ones.map((one) => one.values[p]))].filter((v) => v >= 0).sort((a, b) => a - b)]));
+  const used = new Map(
+    parameters.map((p) => [
+      p,
+      [...new Set(ones.map((one) => one.values[p]))].filter((v) => v >= 0).sort((a, b) => a - b),
+    ]),
+  );
   const spot = (p, value) => (used.get(p).length > 1 ? used.get(p).indexOf(value) / (used.get(p).length - 1) : 0.5);
   const shade = heat(ones.map((one) => summary(one).mean));
-  const points = ones.flatMap((one) => [...parameters.filter((p) => one.values[p] >= 0).map((p) => ({ one, at: study.parameters[p].title, y: spot(p, one.values[p]) })), { one, at: measure.title, y: way(summary(one).mean) }]);
-  const ticks = [...parameters.flatMap((p) => thin(used.get(p)).map((value) => ({ at: study.parameters[p].title, y: spot(p, value), text: study.parameters[p].texts[value] }))), ...[0, 0.5, 1].map((y, at, all) => ({ at: measure.title, y, text: briefly(all.map(way.invert), measure)[at] }))];
+  const points = ones.flatMap((one) => [
+    ...parameters
+      .filter((p) => one.values[p] >= 0)
+      .map((p) => ({ one, at: study.parameters[p].title, y: spot(p, one.values[p]) })),
+    { one, at: measure.title, y: way(summary(one).mean) },
+  ]);
+  const ticks = [
+    ...parameters.flatMap((p) =>
+      thin(used.get(p)).map((value) => ({
+        at: study.parameters[p].title,
+        y: spot(p, value),
+        text: study.parameters[p].texts[value],
+      })),
+    ),
+    ...[0, 0.5, 1].map((y, at, all) => ({ at: measure.title, y, text: briefly(all.map(way.invert), measure)[at] })),
+  ];
   const marked = points.filter(({ one }) => pinned().includes(one));
   const picture = plot({
-    width: widthOf("overview"), height: 400, marginLeft: 50, marginRight: 50, marginTop: 30, marginBottom: 12, ariaLabel: `Hyperparameters and ${measure.title}, a line a configuration`,
-    x: { type: "point", domain: names, axis: "top", label: null, tickSize: 0 }, y: { axis: null, domain: [-0.03, 1.03] },
+    width: widthOf("overview"),
+    height: 400,
+    marginLeft: 50,
+    marginRight: 50,
+    marginTop: 30,
+    marginBottom: 12,
+    ariaLabel: `Hyperparameters and ${measure.title}, a line a configuration`,
+    x: { type: "point", domain: names, axis: "top", label: null, tickSize: 0 },
+    y: { axis: null, domain: [-0.03, 1.03] },
     marks: [
       Plot.ruleX(names, { stroke: "var(--line)" }),
-      Plot.line(points, { x: "at", y: "y", z: ({ one }) => one.at, stroke: ({ one }) => shade(summary(one).mean).formatHex(), strokeOpacity: ones.length > 300 ? 0.35 : 0.7, strokeWidth: 1.4, curve: "bump-x" }),
-      Plot.line(marked, { x: "at", y: "y", z: ({ one }) => one.at, stroke: ({ one }) => colour(one), strokeWidth: 3, curve: "bump-x" }),
-      Plot.text(ticks, { x: "at", y: "y", text: "text", dx: 6, textAnchor: "start", stroke: "var(--page)", strokeWidth: 4, fill: "currentColor" }),
+      Plot.line(points, {
+        x: "at",
+        y: "y",
+        z: ({ one }) => one.at,
+        stroke: ({ one }) => shade(summary(one).mean).formatHex(),
+        strokeOpacity: ones.length > 300 ? 0.35 : 0.7,
+        strokeWidth: 1.4,
+        curve: "bump-x",
+      }),
+      Plot.line(marked, {
+        x: "at",
+        y: "y",
+        z: ({ one }) => one.at,
+        stroke: ({ one }) => colour(one),
+        strokeWidth: 3,
+        curve: "bump-x",
+      }),
+      Plot.text(ticks, {
+        x: "at",
+        y: "y",
+        text: "text",
+        dx: 6,
+        textAnchor: "start",
+        stroke: "var(--page)",
+        strokeWidth: 4,
+        fill: "currentColor",
+      }),
       Plot.dot(points, Plot.pointer({ x: "at", y: "y", stroke: "currentColor", r: 6, strokeWidth: 2 })),
     ],
   });
   picture.addEventListener("input", () => hover(picture.value?.one ?? null));
-  picture.addEventListener("click", () => { if (hovered) { toggle([hovered]); drawOverview(); } });
-  const rows = () => d3.sort(ones, (one) => (measure.more ? -1 : 1) * summary(one).mean).slice(0, 500).map((one) => [make("button", { class: "plain", ...pins(one) }, one.name), show(summary(one).mean), remark(one)]);
-  return [picture, make("p", { class: "note" }, `${counted(ones.length, "configuration")}; hover to see its curves, click to pin.`), behind("Configurations, the best first", ["configuration", measure.title, "remark"], rows)];
+  picture.addEventListener("click", () => {
+    if (hovered) {
+      toggle([hovered]);
+      drawOverview();
+    }
+  });
+  const rows = () =>
+    d3
+      .sort(ones, (one) => (measure.more ? -1 : 1) * summary(one).mean)
+      .slice(0, 500)
+      .map((one) => [make("button", { class: "plain", ...pins(one) }, one.name), show(summary(one).mean), remark(one)]);
+  return [
+    picture,
+    make("p", { class: "note" }, `${counted(ones.length, "configuration")}; hover to see its curves, click to pin.`),
+    behind("Configurations, the best first", ["configuration", measure.title, "remark"], rows),
+  ];
 }
 
-const thin = (values) => (values.length <= 12 ? values : values.filter((_, at) => at % Math.ceil(values.length / 12) === 0));
+const thin = (values) =>
+  values.length <= 12 ? values : values.filter((_, at) => at % Math.ceil(values.length / 12) === 0);

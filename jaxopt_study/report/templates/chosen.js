@@ -1,0 +1,106 @@
+// Which runs the filter leaves, and what is said of a configuration.
+
+const TERM = /^([\w.]+)(<=|>=|=|<|>)(.+)$/;
+const COMPARED = {
+  "<": (a, b) => a < b,
+  "<=": (a, b) => a <= b,
+  ">": (a, b) => a > b,
+  ">=": (a, b) => a >= b,
+  "=": (a, b) => a === b,
+};
+
+/** A word of the filter as a question to a run: `learning_rate<=0.01`, `val_loss<0.1`, or a part of its text. */
+function question(word) {
+  const [, name, sign, text] = TERM.exec(word) ?? [];
+  const place = study.parameters.findIndex((one) => one.name === name);
+  const measure = study.measures.find((one) => one.name === name);
+  const ofRun = study.runs[name],
+    number = Number(text);
+  const holds = (value) =>
+    COMPARED[sign](value, number) || (sign.includes("=") && Math.abs(value - number) <= 1e-3 * Math.abs(number));
+  if (place >= 0)
+    return (run) =>
+      study.values[place][study.configurations[study.runs.of[run]].values[place]] !== undefined &&
+      holds(study.values[place][study.configurations[study.runs.of[run]].values[place]]);
+  if (measure) return (run) => holds(study.score(name, run));
+  if (ofRun && name !== "file")
+    return (run) => (Number.isNaN(number) ? String(ofRun[run]) === text : holds(ofRun[run]));
+  return (run) => study.texts[run].includes(word.toLowerCase());
+}
+
+let visible = new Set(); // runs that the filter leaves
+
+function filter() {
+  const questions = state.find
+    .replace(/\s*([<>]=?|=)\s*/g, "$1")
+    .split(/\s+/)
+    .filter(Boolean)
+    .map(question);
+  for (const [name, [low, high]] of pairs(state.ranges)) {
+    const at = study.parameters.findIndex((one) => one.name === name);
+    const value = (run) => study.configurations[study.runs.of[run]].values[at];
+    questions.push(
+      (run) =>
+        value(run) < 0 || (value(run) >= (low === "" ? 0 : +low) && value(run) <= (high === "" ? Infinity : +high)),
+    );
+  }
+  visible = new Set(d3.range(study.runs.of.length).filter((run) => questions.every((holds) => holds(run))));
+}
+
+/** A measure of a configuration: the mean over the seeds that have it, the lowest and the highest. */
+function summary(one, name = state.measure, last = state.last) {
+  const values = one.runs.map((run) => study.score(name, run, last)).filter(Number.isFinite);
+  const diverged = one.runs.filter((run) => study.runs.status[run] === "diverged");
+  const mean = d3.mean(values);
+  return { mean: mean ?? NaN, low: d3.min(values), high: d3.max(values), seeds: values.length, diverged };
+}
+
+/** What a configuration has besides its number, in words: divergence with its epoch, or no better than guessing. */
+function remark(one, told = summary(one)) {
+  if (told.diverged.length) {
+    const epochs = [...new Set(told.diverged.map((run) => study.runs.diverged[run]))].sort((a, b) => a - b);
+    const share = told.diverged.length < one.runs.length ? `${told.diverged.length} of ${one.runs.length} ` : "";
+    return `${share}diverged, epoch ${epochs.join(", ")}`;
+  }
+  const statuses = one.runs.map((run) => study.runs.status[run]);
+  for (const status of ["running", "failed", "worse than guessing", "halved"]) {
+    const count = statuses.filter((each) => each === status).length;
+    if (count) return count < statuses.length ? `${count} of ${statuses.length} ${status}` : status;
+  }
+  return "";
+}
+
+/** Whether a is a better mean than b. */
+const better = (a, b, measure) => (Number.isNaN(b) ? !Number.isNaN(a) : measure.more ? a > b : a < b);
+
+/** The best configuration for the measure among some; by the study's own ranking where that is of this measure. */
+function bestOf(some) {
+  const measure = study.measure(state.measure),
+    usable = some.filter((one) => one.usable);
+  if (state.measure === "val_loss" && !state.last) return d3.least(usable, (one) => one.rank);
+  return usable.reduce(
+    (best, one) => (!best || better(summary(one).mean, summary(best).mean, measure) ? one : best),
+    undefined,
+  );
+}
+
+/** Configurations of a rule that the filter leaves, and the slices of what is on no axis. */
+function left(rule, x, y) {
+  const slices = pairs(state.slices);
+  return rule.of.filter(
+    (one) =>
+      one.runs.some((run) => visible.has(run)) &&
+      rule.varied.every((p) => {
+        const slice = slices.get(study.parameters[p].name);
+        return p === x || p === y || !slice || one.values[p] === +slice[0];
+      }),
+  );
+}
+
+/** The parameters on the axes of a rule: as chosen, else its first two; null where it has none. */
+function axes(rule) {
+  const at = (name) => rule.varied.find((p) => study.parameters[p].name === name);
+  const x = at(state.x) ?? rule.varied.find((p) => study.parameters[p].name !== state.y) ?? null;
+  const y = state.y === "-" ? null : (at(state.y) ?? rule.varied.find((p) => p !== x) ?? null);
+  return [x, y];
+}
