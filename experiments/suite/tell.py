@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 COSTS = """Each rule has the time in which SGD trains all epochs. What a step costs is processor seconds of the rule
-alone (`--costs`), so that it hardly matters what else the machine does; the minutes above are of the clock."""
+alone, the least of seven turns (`--costs`); the minutes above are of the clock, whatever else the machine did."""
 
 
 def write(
