@@ -39,8 +39,8 @@ second largest first."""
 ROOM, KEPT = 12, 4
 """Vectors that a search remembers, and the best of them, which it goes on from when there are as many, and which the
 next epoch's begins with."""
-COST = 10 * 5 / 0.05
-"""Training steps, of which a measurement takes 5%: some 10 products, each as long as 5 steps with the kernels."""
+COST = 10 * 6 / 0.05
+"""Training steps, of which a measurement takes 5%: some 10 products, each as long as 6 steps with the kernels."""
 _EXHAUSTED = 1e-5
 """Of the largest eigenvalue: where a product has less than this that is new, rounding is all that there is."""
 

@@ -179,7 +179,7 @@ def test_it_is_measured_every_so_many_epochs_whoever_else_trains_and_after_an_in
 
 
 def test_it_takes_a_twentieth_of_the_steps_unless_it_is_said_how_often():
-    assert [sharpness.every(Settings(sharpness=True), steps) for steps in (45, 582, 1000, 5000)] == [23, 2, 1, 1]
+    assert [sharpness.every(Settings(sharpness=True), steps) for steps in (45, 582, 1200, 5000)] == [27, 3, 1, 1]
     assert sharpness.every(Settings(sharpness=True, sharpness_every=3), 45) == 3
     assert sharpness.every(Settings(), 45) == 0
     with pytest.raises(InputError, match=r"^sharpness_every=3: allowed with sharpness only"):
