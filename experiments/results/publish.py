@@ -29,7 +29,7 @@ from experiments.command import machine
 from jaxopt_study import files
 from jaxopt_study.analysis.runs import describe
 from jaxopt_study.errors import InputError
-from jaxopt_study.report import tables
+from jaxopt_study.report import tables, wording
 from jaxopt_study.storage import store, workdir
 
 if TYPE_CHECKING:
@@ -114,11 +114,6 @@ NAMED = 8
 """Runs that are named at most."""
 
 
-def weights_of(results: "Results", into: Path, kept: int) -> str:
-    """How the weights of some runs are loaded."""
-    return LOAD.format(folder=into, kept=kept, rule=results.histories[-1].optimizer)
-
-
 LOAD = """{kept} runs' weights at their lowest validation loss. What the best run of all says of a photograph:
 
 ```python
@@ -153,7 +148,10 @@ def _copy(results: "Results", into: Path, weights: bool) -> int:
         # Orbax's note of success names a path of the machine that wrote them; nobody reads it, they have a digest.
         without = shutil.ignore_patterns("commit_success.txt")
         shutil.copytree(found[name] / "weights" / name, into / "weights" / name, ignore=without)
-    first = results.origins[0][1]
+    first = dict(results.origins[0][1])
+    if "asked" in first.get("dataset", {}):  # where the data lay is that machine's own affair
+        asked = {name: value for name, value in first["dataset"]["asked"].items() if name != "data_dir"}
+        first["dataset"] = {**first["dataset"], "asked": asked}
     grid = [run for _, config, _ in results.origins for run in config.get("grid", ())]
     unlike = [run for at, run in enumerate(grid) if run not in grid[:at]]
     workdir.write_json(into / "config.json", {**first, "grid": unlike, "experiments": results.drawn})
@@ -169,11 +167,10 @@ def facts(origins: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) 
     """What ran, on what, how long, and how to make it again."""
     lines = []
     for folder, config, stats in origins:
-        versions, devices = config.get("versions", {}), config.get("devices", ["unknown"])
-        device = config.get("processor", "CPU core") if devices[0] == "cpu" else devices[0]
+        versions = config.get("versions", {})
         lines += [
             f"{stats.get('runs', '?')} runs, {stats.get('epochs_trained', '?')} epochs of training in "
-            f"{stats.get('seconds', 0) / 60:.0f} minutes on {len(devices)} x {device} "
+            f"{stats.get('seconds', 0) / 60:.0f} minutes on {wording.hardware(config, stats)} "
             f"({stats.get('examples_per_second', 0):,.0f} examples a second, goodput {stats.get('goodput', 0):.3f}); "
             f"jax {versions.get('jax')}, flax {versions.get('flax')}, optax {versions.get('optax')}.",
             f"Made from the runs in `{folder.name}` by `python -m experiments.results.publish`.",

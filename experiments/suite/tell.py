@@ -17,6 +17,7 @@ from jaxopt_study.report import tables, tuning
 from jaxopt_study.report.problems import OverProblems, over_problems
 from jaxopt_study.report.problems_page import READ
 from jaxopt_study.report.tables import Table
+from jaxopt_study.report.wording import hardware
 from jaxopt_study.storage import workdir
 
 if TYPE_CHECKING:
@@ -97,10 +98,9 @@ def told(studies: Mapping[str, "Study"]) -> str:
         stats = workdir.usable(workdir.read_stats, study.folder / "stats.json")
         config = workdir.usable(workdir.read_config, study.folder / "config.json")
         seconds = f" in {stats['seconds'] / 60:.1f} minutes" if stats else ""
-        processor = config.get("processor", "") or ", ".join(config.get("devices", []))
         lines.append(
             f"- `{name}`: {PROBLEMS[name].about}; {len(study.histories)} runs of {study.settings.max_epochs} epochs"
-            f"{seconds} on {len(config.get('devices', []))} x {processor}."
+            f"{seconds} on {hardware(config, stats)}."
         )
     if others := [name for name in PROBLEMS if name not in studies]:
         lines.append(f"- Not trained here: {', '.join(f'`{name}`' for name in others)}.")

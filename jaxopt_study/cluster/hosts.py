@@ -8,6 +8,7 @@ in the work directory is there as long as all are at work, and goes even where t
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -118,6 +119,8 @@ def gather(folder: Path, processes: int) -> None:
     stats.add_part(folder / "stats.json", {**whole, "processes": len(found)})
 
 
-def _combined(parts: Sequence[Mapping[str, float]], largest: Sequence[str]) -> dict[str, float]:
-    """One part of several: the ``largest`` of some numbers, sums of the others."""
-    return {name: (max if name in largest else sum)(part.get(name, 0) for part in parts) for name in parts[0]}
+def _combined(parts: Sequence[Mapping[str, Any]], largest: Sequence[str]) -> dict[str, Any]:
+    """One part of several: the ``largest`` of some numbers, sums of the others; the hosts of a pod are of one kind."""
+    of_all = {name: [part.get(name, 0) for part in parts] for name in parts[0] if name != "device_kind"}
+    numbers = {name: (max if name in largest else sum)(values) for name, values in of_all.items()}
+    return {**numbers, **({"device_kind": parts[0]["device_kind"]} if "device_kind" in parts[0] else {})}

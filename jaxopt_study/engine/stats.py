@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from jaxopt_study.engine import strategy
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.storage import workdir
 
@@ -22,12 +24,13 @@ def add(path: Path, scheduler: Scheduler, *, examples: int, seconds: float) -> N
         "runs": scheduler.work.runs,
         "slots": scheduler.most,
         "devices": len(sweep.devices),
+        "device_kind": strategy.machine()["kind"],
         "peak_memory_bytes": sweep.peak_bytes(),
     }
     add_part(path, part)
 
 
-def add_part(path: Path, part: Mapping[str, float]) -> None:
+def add_part(path: Path, part: Mapping[str, Any]) -> None:
     """Adds a part, its names as above, and brings the totals up to date."""
     old = workdir.usable(workdir.written_stats, path)
     parts = [*old.get("parts", ()), part]
@@ -35,14 +38,15 @@ def add_part(path: Path, part: Mapping[str, float]) -> None:
     workdir.write_json(path, {**totals(parts), **kept, "parts": parts})
 
 
-def totals(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Sums, rates and maxima over the parts.
 
     ``examples_per_second`` is training examples times configurations over the time of the epochs, validation included,
     compilation apart; ``compilations`` counts the epochs that were compiled (parts of before do not tell); ``goodput``
     is epochs trained over epochs that the devices had room for.
     """
-    sums = {name: sum(part.get(name, 0) for part in parts) for name in {name: 0 for part in parts for name in part}}
+    names = {name: None for part in parts for name in part if name != "device_kind"}
+    sums = {name: sum(part.get(name, 0) for part in parts) for name in names}
     largest = ("slots", "devices", "peak_memory_bytes", "workers", "idle_share")  # the last two of clusters only
     return {
         "seconds": sums["seconds"],

@@ -74,6 +74,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def hardware(config: Mapping[str, Any], stats: Mapping[str, Any]) -> str:
+    """What a study was trained on: ``2 x AMD EPYC``, and several that had parts of it as ``2 x AMD EPYC, 1 x H100``."""
+    devices = config.get("devices") or ["unknown"]
+    last = config.get("processor", "CPU core") if devices[0] == "cpu" else devices[0]
+    parts = stats.get("parts") or [{}]
+    return ", ".join(dict.fromkeys(f"{p.get('devices', len(devices))} x {p.get('device_kind', last)}" for p in parts))
+
+
 def size(count: float) -> str:
     """Bytes as ``640 MB``."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -193,8 +193,9 @@ def _are_costs(value: Any) -> bool:
 
 
 def _has_numbers(value: Any) -> bool:
-    """Whether all of a table is numbers, but for what names a rule."""
-    return isinstance(value, dict) and all(_is_number(value[name]) for name in value if name != "optimizer")
+    """Whether all of a table is numbers, but for the names of a rule and of a device."""
+    numbers = isinstance(value, dict) and [value[name] for name in value if name not in ("optimizer", "device_kind")]
+    return isinstance(numbers, list) and all(map(_is_number, numbers))
 
 
 def _is_drawn(value: Any) -> bool:

@@ -14,6 +14,8 @@ import small
 import jaxopt_study as js
 from experiments import adam_betas, momentum_grid, nesterov_grid, report
 from experiments.results import publish
+from jaxopt_study.engine.strategy import processor
+from jaxopt_study.storage import workdir as folders
 
 GRID = ("--learning_rates=0.01", "--momenta=0,0.9")
 
@@ -170,11 +172,19 @@ def test_published_weights_are_loaded_and_name_no_place(tmp_path):
     workdir, output = tmp_path / "trained", tmp_path / "published"
     grid = ("--learning_rates=0.01", "--momenta=0.9", "--save_best_weights")
     assert commands.run(momentum_grid, *commands.TINY, *grid, f"--workdir={workdir}") == 0
+    config, stats = folders.read_config(workdir / "config.json"), folders.read_stats(workdir / "stats.json")
+    assert stats["parts"][0]["device_kind"] == processor()
+    config["dataset"] = {**config["dataset"], "asked": {"image_size": 8, "data_dir": str(workdir)}}
+    folders.write_json(workdir / "config.json", config)
+    elsewhere = {**stats["parts"][0], "devices": 1, "device_kind": "another"}  # another machine went on with it
+    folders.write_json(workdir / "stats.json", {**stats, "parts": [*stats["parts"], elsewhere]})
     assert commands.run(publish, f"--workdir={workdir}", f"--output={output}", "--weights") == 0
     images = np.zeros((1, 8, 8, 1), np.uint8)
     np.testing.assert_array_equal(*(js.load_model(each, model=small.MODEL)(images) for each in (output, workdir)))
     files = [path for path in output.rglob("*") if path.is_file()]
     assert [path for path in files if str(workdir).encode() in path.read_bytes()] == []
+    assert folders.read_config(output / "config.json")["dataset"]["asked"] == {"image_size": 8}
+    assert f"x {processor()}, 1 x another (" in (output / "README.md").read_text()
 
 
 def test_what_is_not_trained_yet_is_said(made, tmp_path, capsys):
