@@ -26,7 +26,7 @@ from jaxopt_study.storage.store import run_files
 from jaxopt_study.watch.live import FILES, UnderWay, read_live
 
 REST = 20
-"""Times as long as judging the claims took nothing is judged again: it must not hold the training up."""
+"""Times as long as making the page, or judging the claims, took it is not done again: it must not hold training up."""
 
 
 QUIET = 60.0
@@ -41,12 +41,16 @@ class LivePage:
         self._known: dict[str, History] = {}
         self._served = Served("", "")
         self._judged: tuple[float, list[Judgement]] = (0.0, [])
+        self._next = 0.0
 
     def __call__(self) -> Served:
-        """The page as it is now."""
+        """The page as it is now, or was a moment ago."""
         version = str(hash(tuple(_stamp(folder) for folder in self.folders)))
-        if version != self._served.version:
+        if version != self._served.version and time.monotonic() >= self._next:
+            begin, is_first = time.thread_time(), not self._served.version
             self._served = Served(version, self._make())
+            took = 0.0 if is_first else time.thread_time() - begin  # the first imports much
+            self._next = time.monotonic() + REST * took
         return self._served
 
     def _make(self) -> str:
@@ -116,6 +120,8 @@ def progress(results: Results, live: Sequence[UnderWay]) -> page.Progress:
             left_of[key] = max(left_of[key] - run.epochs, 0)
     left = sum(left_of.values())
     under_way = f"{len(running)} under way" if running else "none under way"
+    if total and not done and not running:
+        under_way += " yet: a study begins with reading its data and compiling"
     parts = [f"{done} of {labels.counted(total, 'run')} finished" if total > done else f"{done} finished", under_way]
     lowest = [minimum(run.curves["val_loss"]).value for run in (*results.histories, *running)]
     if finite := [value for value in lowest if math.isfinite(value)]:

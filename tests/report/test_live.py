@@ -1,6 +1,7 @@
 """The page while a study trains: its file, its server, and the browser that follows it."""
 
 import http.client
+import itertools
 import json
 import math
 import time
@@ -12,6 +13,7 @@ import pytest
 from browser import Browser, installed
 from plot_runs import momentum_grid, run
 
+from experiments.command import live as live_page
 from experiments.command.live import LivePage, progress
 from experiments.command.results import Results
 from jaxopt_study.grids.run import make_run
@@ -146,9 +148,30 @@ def test_the_live_page_has_what_is_finished_and_what_is_under_way(folder):
     assert page().version != first.version
 
 
+def test_making_the_page_takes_a_twentieth_of_the_time_at_most(folder, monkeypatch):
+    page, now = LivePage([folder]), [100.0]
+    monkeypatch.setattr(live_page.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(live_page.time, "thread_time", lambda: now[0])
+
+    def make():
+        now[0] += 3.0
+        return "<p>"
+
+    monkeypatch.setattr(page, "_make", make)
+    versions = []
+    for at, wait in enumerate((0, 1, 59, 1, 1)):
+        Store(folder / "runs").write(f"{100 + at:064x}", run(learning_rate=0.7 + at, momentum=0.9))
+        now[0] += wait
+        versions.append(page().version)
+    # The first, which imports, does not count; the next is made one second later, the one after that sixty later.
+    assert [a == b for a, b in itertools.pairwise(versions)] == [False, True, False, True]
+
+
 def test_before_anything_is_finished_there_is_a_page(tmp_path):
     (tmp_path / "runs").mkdir()
     assert "0 finished, none under way." in LivePage([tmp_path])().html
+    write_json(tmp_path / "config.json", {"grid": [{"optimizer": "sgd", "learning_rate": 0.1, "seed": 0}]})
+    assert "0 of 1 run finished, none under way yet: " in LivePage([tmp_path])().html
 
 
 @pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
@@ -187,6 +210,14 @@ def test_a_page_that_was_opened_before_the_first_epoch_shows_the_first_run(tmp_p
         Live(tmp_path).on_epoch(RUN, 1, METRICS)
         page.until("!document.querySelector('#explore').hidden")
         assert "running" in page.get("document.querySelector('#runs-table').innerText")
+        curves = "document.querySelectorAll('.legend-table tbody tr').length"
+        assert page.get(curves) == 1  # of what is under way
+        Store(tmp_path / "runs").write("e" * 64, run(learning_rate=0.1, momentum=0.9))
+        page.until("document.querySelectorAll('.cell').length === 2")
+        page.click("#unpin")
+        Store(tmp_path / "runs").write("f" * 64, run(learning_rate=0.2, momentum=0.9))
+        page.until("document.querySelectorAll('.cell').length === 3")
+        assert page.get(curves) == 0  # as it was chosen
         page.click("#runs-table tbody button")
         assert page.get("document.querySelector('#card').open")
         assert page.complaints() == []

@@ -164,8 +164,11 @@ async function follow() {
           else if (then) byId("figures").before(then);
         }
         study = await load(page.getElementById("study").textContent);
-        if (begun) drawAll();
-        else begin();
+        hovered = study.byId.get(hovered?.id) ?? null;
+        if (begun) {
+          pinUsual();
+          drawAll();
+        } else begin();
       }
       byId("lost").hidden = true;
     } catch {
@@ -175,23 +178,28 @@ async function follow() {
 }
 
 let begun = false;
+let usual = ""; // the configurations that are pinned where nobody chose any
 
-/** Once there are runs: what the address says of them, and else the best of each rule, or the best few of the one. */
+/** The best of each rule, or the best few of the one; of runs that are all under way the best few. */
+function pinUsual() {
+  if (state.pins !== usual) return;
+  const ranked = d3.sort(study.configurations, (one) => one.rank);
+  const several = ranked.filter((one) => one.best && one.usable);
+  const few = ranked.filter((one) => one.usable && one.rule === listed(state.rules)[0]).slice(0, 4);
+  const chosen = several.length > 1 ? several.slice(0, COLOURS) : few.length ? few : ranked.slice(0, 4);
+  state.pins = usual = listing(chosen.map((one) => one.id));
+}
+
+/** Once there are runs: what the address says of them, and else what is usual. */
 function begin() {
   if (begun || !study.runs.of.length) return;
   begun = true;
-  const given = fromAddress();
-  const ranked = d3.sort(study.configurations, (one) => one.rank),
+  const given = fromAddress(),
     varied = study.rules.filter((rule) => rule.varied.length).flatMap((rule) => rule.of);
-  const best = ranked.find((one) => varied.includes(one)) ?? ranked[0],
-    several = ranked.filter((one) => one.best && one.usable).slice(0, COLOURS);
-  if (best && !state.rules) state.rules = listing([best.rule]);
-  if (best && !given)
-    state.pins = listing(
-      (several.length > 1 ? several : ranked.filter((one) => one.usable && one.rule === best.rule).slice(0, 4)).map(
-        (one) => one.id,
-      ),
-    );
+  const best = d3.least(varied.length ? varied : study.configurations, (one) => one.rank);
+  if (!state.rules) state.rules = listing([best.rule]);
+  if (given) usual = null;
+  pinUsual();
   byId("explore").hidden = byId("runs").hidden = byId("copy-box").hidden = false;
   listen();
   drawAll();
