@@ -204,7 +204,8 @@ def seed_estimate(
     half = mean.half_width(level)
     with np.errstate(over="ignore"):  # of two seeds far apart the interval may reach to infinity
         low, high = (centre * np.exp([-half, half])).tolist() if logs else (centre - half, centre + half)
-    return Estimate(centre, max(low, 0.0) if positive else low, high, len(finite), note, mean.method)
+    floor = 0.0 if positive and bool((finite >= 0).all()) else -math.inf  # a loss of one's own may be below 0
+    return Estimate(centre, max(low, floor), high, len(finite), note, mean.method)
 
 
 def student_interval(values: Mapping[int, float], *, level: float = LEVEL, halves: bool = False) -> tuple[float, float]:

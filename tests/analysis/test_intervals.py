@@ -70,6 +70,8 @@ def test_an_interval_of_positive_values_stays_positive_and_is_of_relative_errors
     assert 0 < found.low < found.value < found.high
     assert found.low * found.high == pytest.approx(found.value**2)
     assert intervals.seed_estimate(by_seed([0.0, 0.01, 0.02]), positive=True).low == 0.0
+    below = intervals.seed_estimate(by_seed([-4.1, -4.0, -3.9]), positive=True)  # of a loss of one's own
+    assert below.low < below.value < below.high < 0
 
 
 def test_of_several_orders_of_the_data_every_interval_is_of_one_value_an_order():

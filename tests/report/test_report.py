@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import hashlib
 import html
 import io
@@ -7,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from plot_runs import everything, run
@@ -71,6 +73,16 @@ def test_the_lowest_loss_is_told_with_its_interval_and_its_configuration():
         page,
     )
     assert page.index("SGD gets to") < page.index("Adam ")
+
+
+@pytest.mark.parametrize("accuracy", [0.75, math.nan])
+def test_a_part_held_back_is_told_of_one_seed_and_of_numbers_to_predict_too(accuracy):
+    one = run("sgd", learning_rate=0.1)
+    tested = {"test_loss": one.curves["val_loss"] + 0.1, "test_accuracy": np.full(one.epochs, accuracy)}
+    one = dataclasses.replace(one, curves={**one.curves, **tested})
+    page = text(render(**content([one], best_runs=tables.best_configurations([one]), reference=None)))
+    assert wording.loss(float(tested["test_loss"].min())) in page
+    assert ("75.0% right" in page) == (accuracy == 0.75)
 
 
 def test_our_best_runs_stand_beside_the_articles():
