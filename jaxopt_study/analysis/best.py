@@ -242,9 +242,10 @@ def best_cell(cells: Sequence[Cell], curve: str = "val_loss") -> Cell:
     return cells[ranked([seed_lowest(cell.histories, curve) for cell in cells])[0]]
 
 
-def best_run(histories: Sequence[History]) -> int:
-    """Place of the run with the smallest validation loss, whatever its configuration; the first of equals."""
-    values = [lowest_loss(history) for history in histories]
+def best_run(histories: Sequence[History], monitor: Monitor | None = None) -> int:
+    """Place of the run with the smallest validation loss, or the best value of what is monitored, whatever its
+    configuration; the first of equals."""
+    values = [lowest_loss(one) if monitor is None else monitor.sign * monitor.best(one).value for one in histories]
     return min(range(len(values)), key=lambda place: math.inf if math.isnan(values[place]) else values[place])
 
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxopt_study.analysis.best import best_run
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.runs import has
 from jaxopt_study.data.pictures import UnreadableImage, decode
 from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
@@ -31,7 +32,7 @@ class Predictor(NamedTuple):
 
     Attributes:
         network: how it computes.
-        variables: at the run's lowest validation loss.
+        variables: at the run's lowest validation loss, or the best value of what was monitored.
         classes: names of the labels; empty for numbers.
         loss: the name of what it was trained to lower.
         shape: of one picture ``[height, width, channels]``; empty for other inputs.
@@ -122,7 +123,7 @@ def load_model(
         folder: a work directory trained with ``save_best_weights``.
         run: a run's fingerprint (its file name in runs/), or what singles it out, such as
             ``{"optimizer": "momentum", "learning_rate": 0.01, "momentum": 0.9, "seed": 0}``; None is the run with the
-            lowest validation loss.
+            lowest validation loss, or the best value of what was monitored.
         model: the network as it was given to the study, where it is not the article's.
 
     Raises:
@@ -133,7 +134,8 @@ def load_model(
     config = workdir.read_config(folder / "config.json")
     if not config.keys() >= {"dataset", "identity", "loss"}:
         raise EnvironmentFault(f"{folder / 'config.json'} does not say what network was trained")
-    fingerprint = run if isinstance(run, str) else _find(folder, run)
+    monitor = Monitor(config["monitor"], config["mode"]) if config.keys() >= {"monitor", "mode"} else None
+    fingerprint = run if isinstance(run, str) else _find(folder, run, monitor)
     saved = (folder / "weights" / fingerprint).absolute()
     if not saved.is_dir():
         raise EnvironmentFault(f"{folder} holds no weights of run {fingerprint}; train with --save_best_weights")
@@ -158,10 +160,10 @@ def _of_article(identity: str) -> Model:
     return next((model for model in known if model.identity == identity), known[0])
 
 
-def _find(folder: Path, asked: Mapping[str, float | str] | None) -> str:
+def _find(folder: Path, asked: Mapping[str, float | str] | None, monitor: Monitor | None) -> str:
     runs = read_runs(folder)
     if asked is None:
-        return list(runs)[best_run(list(runs.values()))]
+        return list(runs)[best_run(list(runs.values()), monitor)]
     rule = asked.get("optimizer")
     numbers = {name: float(value) for name, value in asked.items() if name != "optimizer"}
     fitting = [

@@ -215,6 +215,8 @@ _CONFIG: Mapping[str, Any] = {
     "devices": [str],
     "versions": {},
     "models": [str],
+    "monitor": str,
+    "mode": str,
     "own": bool,
     "loss": str,
     "guessing": _is_number,

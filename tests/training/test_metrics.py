@@ -1,5 +1,7 @@
 """Losses and metrics of one's own: what is told of a run is what NumPy finds for its predictions, and it is gone by."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,10 +10,12 @@ import pytest
 from flax import linen as nn
 
 import jaxopt_study as js
+from jaxopt_study.analysis.best import best_run
 from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.errors import InputError
 from jaxopt_study.report.outcome import unit_of
+from jaxopt_study.storage import workdir
 from jaxopt_study.training import metrics
 
 RNG = np.random.default_rng(0)
@@ -79,6 +83,17 @@ def test_the_best_weights_are_those_of_the_best_metric_which_numpy_finds_too(wei
             np.average(np.argmax(logits, -1) == Y[64:], weights=WEIGHTS[64:]), rel=1e-5
         )
         np.testing.assert_allclose(run.curves["perplexity"], np.exp(run.curves["val_loss"]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_weights_that_nobody_chooses_are_those_of_the_best_run_by_the_monitor(mode, weighted, tmp_path):
+    folder = shutil.copytree(weighted.folder, tmp_path / "w")
+    workdir.write_json(folder / "config.json", {**workdir.read_config(folder / "config.json"), "mode": mode})
+    best = weighted.histories[best_run(weighted.histories, Monitor("f1", mode))]
+    assert getattr(best.curves["f1"], mode)() == getattr(np, mode)([run.curves["f1"] for run in weighted.histories])
+    numbers = {"learning_rate": best.hyperparameters["learning_rate"], "seed": best.seed}
+    found, wanted = (js.load_model(folder, asked, model=Net()) for asked in (None, numbers))
+    np.testing.assert_array_equal(found(X), wanted(X))
 
 
 def test_the_best_configuration_is_that_of_the_best_metric(weighted):
