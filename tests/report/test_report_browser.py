@@ -338,6 +338,22 @@ def test_what_stands_in_a_cell_can_be_read_on_every_shade(show, dark):
     assert min(contrast(*pair) for pair in colours) >= 4.5
 
 
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1440, False)])
+def test_a_map_of_many_columns_has_cells_for_fingers_beside_its_curves(show, width, dark):
+    many = momentum_grid(np.linspace(0.001, 0.37, 45).round(4).tolist(), np.linspace(0, 0.9, 30).round(2), seeds=1)
+    page = show(render(**content(many, data=study_data(many, math.log(2)))), width=width, dark=dark)
+    assert page.get("document.querySelectorAll('.cell').length") == 45 * 30
+    sizes = "[...document.querySelectorAll('.map button')].map((each) => [each.offsetWidth, each.offsetHeight])"
+    assert min(min(page.get(sizes))) >= 24
+    assert page.get("document.documentElement.scrollWidth") <= width
+    page.click(".cell")  # scrolls it to the middle
+    assert page.get("document.querySelector('#curves').getBoundingClientRect().top < innerHeight")
+    page.get(AXE.read_text() + ";0")
+    assert (
+        page.get(f"axe.run('#explore', {{resultTypes: ['violations']}}).then(({{violations}}) => {VIOLATIONS})") == []
+    )
+
+
 def contrast(*colours):
     """Of two CSS colours, as WCAG has it."""
     lights = []

@@ -103,6 +103,7 @@ function drawMap({ rule, x, y, kept, rows, columns, found }, shade) {
     columns.length > 7 && "many",
     grouped && "grouped",
     !numbered && "unnumbered",
+    columns.length > 20 && "wide",
     rows.length < 7 && "few",
   ];
   const table = make(
@@ -118,7 +119,7 @@ function drawMap({ rule, x, y, kept, rows, columns, found }, shade) {
       ),
     ),
   );
-  if (!numbered) table.style.minWidth = `${6 + 0.68 * columns.length}rem`;
+  if (!numbered) table.style.minWidth = `${(grouped ? 8 : 5) + 1.6 * columns.length}rem`; // cells of 24 pixels, which fingers want
   return make(
     "div",
     { class: "scroll bare", tabindex: 0, role: "region", "aria-label": `Map of ${rule.title}` },
