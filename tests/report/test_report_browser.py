@@ -160,6 +160,8 @@ def test_runs_are_filtered_by_words_numbers_and_ranges_everywhere(show):
     assert find("seed>=2") == ("7 of 21 runs", 7)
     assert find("nothing") == ("0 of 21 runs", 0)
     assert find("") == ("21 of 21 runs", 7)
+    page.click(".ranges summary")
+    page.until("document.querySelector('#ranges select')")
     page.choose('#ranges select[aria-label="learning rate, at least"]', "2")
     assert page.get("document.querySelectorAll('.cell').length") == 3
 
@@ -293,12 +295,15 @@ def test_names_may_have_the_signs_that_hold_the_address_together(show):
     page.get("[...document.querySelectorAll('#rules button')].at(-1).click()")
     page.click("#unpin")
     page.get("[...document.querySelectorAll('.cell')].at(-1).click()")
+    page.click(".ranges summary")
+    page.until("document.querySelector('#ranges select')")
     page.choose("#ranges fieldset:last-child select", "1")
     page.hover("h1")
     other = show(html, view=page.get("location.hash"))
     assert len(legend(other)) == 1
     assert legend(other) == legend(page)
     assert other.get("document.querySelector('#runs-count').innerText").startswith("25 of 27")
+    other.until("document.querySelector('.ranges').open && document.querySelector('#ranges select')")  # it says why
     page.get("[...document.querySelectorAll('#runs-table tbody button')].at(-1).click()")
     other = show(html, view=page.get("location.hash"))
     assert other.get("document.querySelector('#card').open")

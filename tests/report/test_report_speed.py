@@ -56,6 +56,25 @@ def made(rates, momenta, seeds, epochs=50):
     return histories
 
 
+def drawn(points, seeds, epochs=20):
+    """Points that have hardly a number in common, as ``samples=`` draws them."""
+    random = np.random.default_rng(0)
+    numbers = zip(10 ** random.uniform(-4, 0, points), *random.uniform(size=(2, points)), strict=True)
+    return [
+        run(
+            "adam",
+            seed=seed,
+            learning_rate=rate,
+            b1=b1,
+            b2=b2,
+            low=0.25 + 0.02 * abs(math.log(30 * rate)),
+            epochs=epochs,
+        )
+        for rate, b1, b2 in numbers
+        for seed in range(seeds)
+    ]
+
+
 def milliseconds(values):
     return f"{min(values):6.0f} {statistics.median(values):6.0f}"
 
@@ -86,8 +105,7 @@ def answers(browser, url):
 
 def test_pages_open_quickly(tmp_path):
     pages = {}
-    for rates, momenta, seeds in ((5, 5, 2), (41, 3, 3), (41, 41, 3)):
-        histories = made(rates, momenta, seeds)
+    for histories in (made(5, 5, 2), made(41, 3, 3), made(41, 41, 3), drawn(1700, 3)):
         path = tmp_path / f"{len(histories)}.html"
         path.write_text(render(**content(histories, data=study_data(histories, math.log(2)))))
         pages[f"{len(histories)} runs, made"] = path

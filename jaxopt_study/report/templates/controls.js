@@ -54,7 +54,6 @@ function drawControls() {
   );
   byId("rules-box").hidden = study.rules.length < 2;
   const slices = pairs(state.slices),
-    ranges = pairs(state.ranges),
     rest =
       state.view === "map" || state.view === "line"
         ? varied.filter((p) => rules.some((rule) => rule.varied.includes(p) && !axes(rule).includes(p)))
@@ -89,6 +88,13 @@ function drawControls() {
       ),
     ),
   );
+  if (byId("ranges").parentElement.open) drawRanges(varied, pick);
+}
+
+/** The lowest and the highest value of each hyperparameter that is left; thousands of options, so only where they are seen. */
+function drawRanges(varied, pick) {
+  const ranges = pairs(state.ranges),
+    nameOf = (p) => study.parameters[p].name;
   fill(
     byId("ranges"),
     ...varied.map((p) =>

@@ -91,6 +91,7 @@ function listen() {
       draw();
     }, 120);
   });
+  byId("ranges").parentElement.addEventListener("toggle", drawControls);
   byId("unpin").addEventListener("click", () => {
     change({ pins: "" });
     draw();
@@ -200,6 +201,7 @@ function begin() {
   if (!state.rules) state.rules = listing([best.rule]);
   if (given) usual = null;
   pinUsual();
+  byId("ranges").parentElement.open = state.ranges !== "";
   byId("explore").hidden = byId("runs").hidden = byId("copy-box").hidden = false;
   listen();
   drawAll();
