@@ -43,6 +43,7 @@ from jaxopt_study.training.rules import Rules
 from jaxopt_study.training.step import STRATEGIES, Program, shapes
 
 WITHOUT_DEVICE = {"xla_gpu_autotune_level": "0"}
+OWN = ("cuda", "cuda_linked")
 TRAINING, VALIDATION, BATCH = 18_610, 4_652, 32
 """The photographs, and the article's batch."""
 H100 = {
@@ -98,8 +99,8 @@ def lowered(
         slots: runs that train at once.
         rule: name of the optimizer, or names of several with commas between them.
         pixels: height and width of an image.
-        kernels: ``fast`` (this project's layers, as XLA's products), ``cuda`` (its kernels, see :func:`known`) or
-            ``plain`` (Flax's).
+        kernels: ``fast`` (this project's layers, as XLA's products), ``cuda`` or ``cuda_linked`` (its kernels,
+            see :func:`known`) or ``plain`` (Flax's).
         precision: one of ``settings.PRECISIONS``.
         activations: ``float32`` or ``bfloat16``.
     """
@@ -107,7 +108,9 @@ def lowered(
     network = (
         article.plain(shape, dtype=dtype)
         if kernels == "plain"
-        else article_fast.fast(shape, BATCH, native=False, cuda=kernels == "cuda", dtype=dtype)
+        else article_fast.fast(
+            shape, BATCH, native=False, cuda=kernels in OWN, linked=kernels == "cuda_linked", dtype=dtype
+        )
     )
     steps = -(-TRAINING // BATCH)
     signatures = [
@@ -169,7 +172,7 @@ def define_flags() -> None:
     flags.DEFINE_list("slots", ["1", "64"], "Runs that train at once, each at least 1.")
     flags.DEFINE_list("precisions", ["float32"], f"Of {', '.join(PRECISIONS)}.")
     flags.DEFINE_integer("image_size", 128, "Height and width in pixels.", 2)
-    flags.DEFINE_enum("kernels", "fast", ["fast", "cuda", "plain"], "This project's layers, its kernels, Flax's own.")
+    flags.DEFINE_enum("kernels", "fast", ["fast", *OWN, "plain"], "This project's layers, its kernels, Flax's own.")
     flags.DEFINE_enum("activations", "float32", ["float32", "bfloat16"], "Of convolutions and dense layers.")
     flags.DEFINE_string("rule", "momentum", "Name of the optimizer.")
     flags.DEFINE_string("output", None, "File for the numbers too.")
@@ -182,7 +185,7 @@ def run() -> None:
         raise InputError("--precisions", ",".join(sorted(unknown)), f"allowed are {', '.join(PRECISIONS)}")
     try:
         on = device()
-        if options.kernels == "cuda":
+        if options.kernels in OWN:
             known()
     except (RuntimeError, FileNotFoundError) as error:
         raise EnvironmentFault(f"no GPU can be described: {error}") from error

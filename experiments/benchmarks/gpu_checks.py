@@ -39,7 +39,7 @@ class Form(NamedTuple):
 
     def must_be_there(self) -> None:
         """RuntimeError: it is computed by kernels that cannot be had here; a study would take others instead."""
-        if self.kernels == "cuda" and not cuda_library.available():
+        if self.kernels.startswith("cuda") and not cuda_library.available():
             raise RuntimeError("the kernels in CUDA cannot be had here")
 
     @property
@@ -229,19 +229,33 @@ def bits(tell: Tell, kernels: str, precision: str, size: int, steps: int, slots:
         epoch.run(1)
         states.append(jax.tree.map(np.asarray, jax.device_get(epoch.states)))
     slot, first = min(slots) - 1, states[0]
-
-    def unlike(one: PyTree, other: PyTree) -> int:
-        pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-        return sum(int(np.sum(a.view(np.uint8) != b.view(np.uint8))) for a, b in pairs if a.size)
-
     own = [jax.tree.map(lambda x: x[slot : slot + 1].copy(), state) for state in states]
     tell(
         kernels=kernels,
         precision=precision,
         bytes=sum(x.nbytes for x in jax.tree.leaves(own[0])),
-        unlike_again=unlike(states[1], first),
+        unlike_again=_unlike(states[1], first),
         **{
-            f"unlike_in_{count}_slots": unlike(one, own[0])
+            f"unlike_in_{count}_slots": _unlike(one, own[0])
             for count, one in zip(sorted(slots, reverse=True)[1:], own[2:], strict=True)
         },
     )
+
+
+def alike(tell: Tell, forms: Sequence[Sequence[str]], size: int, steps: int, slots: int) -> None:
+    """Whether forms give the same bits: in how many bytes of all runs an epoch differs from that of the first."""
+    states = []
+    for form in (Form(*names) for names in forms):
+        form.must_be_there()
+        case = Case("article", size, slots, BATCH, steps, 1)
+        study = ours.study_of(case, diagnostics=True, kernels=form.kernels, strategy="vmap", precision=form.precision)
+        epoch = ours.Epoch(study)
+        epoch.run(1)
+        states.append(jax.tree.map(np.asarray, jax.device_get(epoch.states)))
+        tell(form=form.name, slots=slots, steps=steps, unlike=_unlike(states[-1], states[0]))
+
+
+def _unlike(one: PyTree, other: PyTree) -> int:
+    """Bytes that differ."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return sum(int(np.sum(a.view(np.uint8) != b.view(np.uint8))) for a, b in pairs if a.size)

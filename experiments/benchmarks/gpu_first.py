@@ -26,7 +26,9 @@ from experiments.command import flags as command
 from jaxopt_study.engine.devices import cpu_cores
 
 STEPS, CHECKS = "experiments.benchmarks.gpu_steps:", "experiments.benchmarks.gpu_checks:"
-FAST, OWN, PLAIN = ("fast", "float32"), ("cuda", "float32"), ("plain", "float32")
+FAST, PLAIN = ("fast", "float32"), ("plain", "float32")
+OWN = (("cuda", "float32"), ("cuda_linked", "float32"))
+"""The kernels in CUDA, and these with normalization where the next block reads: the same bits, told by their times."""
 COARSER = (("fast", "tensorfloat32"), ("fast", "float32x3"), ("fast", "float32", "bfloat16"))
 SAME_BITS = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
 """XLA's flags under which it chooses no kernel by timing it, and none that adds in an order that is not fixed."""
@@ -94,7 +96,7 @@ def steps(sizes: Sizes, folder: Path) -> list[Step]:
     timed = [(FAST, most), *((form, most) for form in COARSER), *((FAST, slots) for slots in others), (PLAIN, 1)]
     size, where = {"size": sizes.pixels}, {"folder": str(folder)}
     short = {**size, "steps": sizes.steps}
-    compiled = {"programs": timed, "threads": max(1, min(cpu_cores() - 2, 6)), **short}
+    compiled = {"programs": timed, "threads": _threads(), **short}
     profiled = {"form": FAST, "slots": most, "steps": min(8, sizes.steps), **size, **where}
     right = [(pixels, {"size": pixels, **where}) for pixels in sizes.checked]
     return [
@@ -124,6 +126,11 @@ def steps(sizes: Sizes, folder: Path) -> list[Step]:
     ]
 
 
+def _threads() -> int:
+    """In which programs are compiled beside each other."""
+    return max(1, min(cpu_cores() - 2, 6))
+
+
 def _bits(sizes: Sizes) -> dict[str, Any]:
     """The numbers of slots in which the same run is to give the same bits, and what else that step takes."""
     slots = (4, 16) if max(sizes.slots) >= 16 else (2, 4)
@@ -149,19 +156,30 @@ def _epoch_step(form: Form, slots: int, sizes: Sizes, worker: str = "jax", flag:
 
 def _own_kernels(sizes: Sizes, folder: Path) -> list[Step]:
     """The kernels in CUDA, in a process of their own: what they do wrong is theirs alone."""
-    most = sizes.slots[0]
+    most, short = sizes.slots[0], {"size": sizes.pixels, "steps": sizes.steps}
     blocks = [{"layer": i, "size": sizes.pixels, "slots": most, "batch": 32} for i in range(5)]
     blocks = [options for options in blocks if sizes.pixels >> options["layer"] > 1]
     of, checked = (
         "experiments.benchmarks.gpu_kernels:",
-        {"size": sizes.checked[-1], "forms": [OWN], "folder": str(folder)},
+        {"size": sizes.checked[-1], "forms": OWN, "folder": str(folder)},
     )
+    compiled = {"programs": [(form, slots) for slots in sizes.slots for form in OWN], "threads": _threads(), **short}
+    profiled = {**short, "slots": most, "steps": min(8, sizes.steps), "folder": str(folder)}
     return [
         _step("own kernels", of + "check", 120, worker="own"),
         *(_step(f"own block {i + 1}", of + "block", 60, options, worker="own") for i, options in enumerate(blocks)),
         _step("own right", CHECKS + "network", 90, checked, worker="own"),
-        *(_epoch_step(OWN, slots, sizes, "own") for slots in sizes.slots),
-        _step("own bits", CHECKS + "bits", 90, {**_bits(sizes), "kernels": "cuda"}, worker="own"),
+        _step("own compile", STEPS + "compile_all", 150, compiled, worker="own"),
+        *(_epoch_step(form, slots, sizes, "own") for slots in sizes.slots for form in OWN),
+        *(
+            _step(f"own profile, {form[0]}", STEPS + "profile", 60, {**profiled, "form": form}, worker="own")
+            for form in OWN
+        ),
+        _step("own forms alike", CHECKS + "alike", 90, {**short, "forms": OWN, "slots": most}, worker="own"),
+        *(
+            _step(f"own bits, {kernels}", CHECKS + "bits", 90, {**_bits(sizes), "kernels": kernels}, worker="own")
+            for kernels, _ in OWN
+        ),
     ]
 
 

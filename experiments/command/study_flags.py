@@ -39,7 +39,7 @@ def define_data() -> None:
     switch("notebook_model", False, "The network of the article's notebook.")
     types = "Type of what convolutions and dense layers take and give."
     choice("activations", "float32", ["float32", "bfloat16"], types)
-    choice("kernels", "auto", ["auto", "fast", "cuda", "plain"], "This project's layers or Flax's own.")
+    choice("kernels", "auto", ["auto", "fast", "cuda", "cuda_linked", "plain"], "This project's layers or Flax's own.")
 
 
 def define(usual: str, workdir: str, *, batch_size: int | None = Settings.batch_size, seeds: str | None = None) -> None:

@@ -22,6 +22,7 @@ from jaxopt_study.kernels import cuda_library, library
 Arrays = list[jax.Array]
 Strides = tuple[int, int]
 Residuals = tuple[jax.Array, ...]
+Before = tuple[()] | tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 _PIXELS = 32
 """That a warp of the GPU adds up for the gradient of a kernel; their sums are added up in turn. Whatever the number of
 runs, so that no run's sums depend on the others."""
@@ -59,6 +60,9 @@ class Form(NamedTuple):
         examples: of the batch, that count, the first; None for all. What comes out of the others is 0.
         cuda: whether it is computed on a GPU, by the kernels in CUDA. They take a batch of any size, all runs of a vmap
             in one call, and no shift.
+        before: of the block before, whose activations it reads instead of its result, the dropout's rate; None: it
+            reads the result. In CUDA only, see `chain`.
+        bare: whether activations come out, in place of a result; they have a border then.
     """
 
     epsilon: float
@@ -68,6 +72,8 @@ class Form(NamedTuple):
     first: bool
     cuda: bool = False
     examples: int | None = None
+    before: float | None = None
+    bare: bool = False
 
 
 _on = contextvars.ContextVar("_on", default=True)
@@ -121,88 +127,99 @@ def block(form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array) -> 
         The result [O, H // 2, W // 2, B], padded if asked for; mean and variance of the activations, [O] each, which
         serve the running statistics alone: no gradient flows through them.
     """
-    x, parameters = jax.tree.map(_single, (x, parameters))
+    x, parameters = jax.tree.map(single, (x, parameters))
     return _block(form, x, parameters, seed)
 
 
 def evaluate(form: Form, x: jax.Array, parameters: Parameters, mean: jax.Array, variance: jax.Array) -> jax.Array:
     """Applies the block with running statistics [O] and without dropout."""
-    x, parameters, mean, variance = jax.tree.map(_single, (x, parameters, mean, variance))
-    return _run(form, x, parameters, jnp.zeros(2, jnp.uint32), mean, variance)[0]
+    x, parameters, mean, variance = jax.tree.map(single, (x, parameters, mean, variance))
+    return run(form, x, parameters, jnp.zeros(2, jnp.uint32), mean, variance)[0]
 
 
-def _single(x: jax.Array) -> jax.Array:
+def single(x: jax.Array) -> jax.Array:
     """As float32, which is all that the kernels take: with JAX's switch for 64 bits some constants have more."""
     return x.astype(jnp.float32)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _block(form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    return _forward(form, x, parameters, seed)[0]
+    return forward(form, x, parameters, seed)[0]
 
 
-def _forward(
-    form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array
+def forward(
+    form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array, before: Before = ()
 ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Residuals]:
+    """What :func:`block` gives, or activations in place of a result, and what its :func:`backward` wants.
+
+    ``before``: mean, variance, scale and offset of the block before, if this one reads that one's activations.
+    """
     none = jnp.zeros(0, jnp.float32)
-    result, active, chosen, mean, variance = _run(form, x, parameters, seed, none, none)
-    kept = (x, parameters.kernel, parameters.scale, seed, active, chosen, mean, variance, parameters.shift)
-    return (result, mean, variance), kept
+    result, active, chosen, mean, variance = run(form, x, parameters, seed, none, none, before)
+    kept = (x, parameters.kernel, parameters.scale, seed, active, chosen, mean, variance, parameters.shift, *before)
+    return (active if form.bare else result, mean, variance), kept
 
 
-def _backward(
+def backward(
     form: Form, kept: Residuals, gradients: tuple[jax.Array, ...]
 ) -> tuple[jax.Array | None, Parameters, None]:
-    *residuals, shift = kept
-    x, kernel, _, _, active = residuals[:5]
+    """Gradients of what the block read, once that was normalized, and of its parameters, from that of its result."""
+    x, kernel, _, _, _, chosen, _, _, shift, *_ = kept
     channels, outputs = kernel.shape[2:]
-    _, rows, columns, batch = active.shape
+    _, rows, columns, batch = chosen.shape
     image = (0,) if form.first else x.shape
     scratch: tuple[tuple[int, ...], ...]
     if form.cuda:
         parts = -(-rows * columns // _PIXELS)
-        scratch = (active.shape, (2, outputs, rows), (parts, 9, channels, outputs))
+        scratch = (chosen.shape, (2, outputs, rows), (parts, 9, channels, outputs))
     else:
         routed = (outputs, *(2 * -(-(side - 2) // 2) + 2 for side in x.shape[1:3]), batch)
         scratch = (routed, (outputs * max(9 * channels, 4 * rows * columns * batch),))
     shapes = (image, kernel.shape, shift.shape, *((outputs,),) * 3, *scratch)
     results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    called = _block_call("block_gradient", form, results, *residuals, _single(gradients[0]))
+    called = _block_call("block_gradient", form, results, *kept[:8], single(gradients[0]), before=kept[9:])
     d_x, d_kernel, d_shift, d_bias, d_scale, d_offset, *_ = called
     return None if form.first else d_x, Parameters(d_kernel, d_bias, d_scale, d_offset, d_shift), None
 
 
-_block.defvjp(_forward, _backward)
+_block.defvjp(forward, backward)
 
 
-def _run(
-    form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array, mean: jax.Array, variance: jax.Array
-) -> tuple[jax.Array, ...]:
+def run(
+    form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array, mean: jax.Array, variance: jax.Array,
+    before: Before = (),
+) -> tuple[jax.Array, ...]:  # fmt: skip
+    """Result (without elements if the form is bare), activations, choices, mean and variance.
+
+    Statistics that are given have elements; then there is no dropout.
+    """
     kernel, bias, scale, offset, shift = parameters
     _, rows, columns, batch = x.shape
     n, m, outputs = (rows - 2) // 2, (columns - 2) // 2, kernel.shape[3]
     border, channels = 2 * form.padded, 0 if mean.size else outputs  # statistics that are given are not computed
+    inner, bordered = (outputs, n, m, batch), (outputs, n + border, m + border, batch)
     results = [
-        jax.ShapeDtypeStruct((outputs, n + border, m + border, batch), jnp.float32),
-        jax.ShapeDtypeStruct((outputs, n, m, batch), jnp.float32),
-        jax.ShapeDtypeStruct((outputs, n, m, batch), jnp.uint8),
+        jax.ShapeDtypeStruct((0,) if form.bare else bordered, jnp.float32),
+        jax.ShapeDtypeStruct(bordered if form.bare else inner, jnp.float32),
+        jax.ShapeDtypeStruct(inner, jnp.uint8),
         *(jax.ShapeDtypeStruct((channels,), jnp.float32),) * 2,
     ]
     if form.cuda:  # room for the sums of each warp: of one window, at most
         warps = n * m * -(-batch // 32)
         results.append(jax.ShapeDtypeStruct((3, channels, warps), jnp.float32))
     arguments = (x, kernel, shift, bias, scale, offset, mean, variance, seed)
-    return tuple(_block_call("block", form, results, *arguments)[:5])
+    return tuple(_block_call("block", form, results, *arguments, before=before)[:5])
 
 
-def _block_call(handler: str, form: Form, results: Any, *arguments: jax.Array) -> Any:
+def _block_call(handler: str, form: Form, results: Any, *arguments: jax.Array, before: Before) -> Any:
     static = {"epsilon": np.float32(form.epsilon), "layer": np.int32(form.layer), "rate": np.float32(form.rate)}
     if not form.cuda:
         examples = arguments[0].shape[-1] if form.examples is None else form.examples
         return _call(handler, results, *arguments, **static, examples=np.int32(examples))
     # What runs share comes with an axis of length 1, and is not copied.
     call: Any = jax.ffi.ffi_call(cuda_library.target(handler), results, vmap_method="expand_dims")
-    return call(*arguments, **static)
+    none = (jnp.zeros(0, jnp.float32),) * 4
+    return call(*arguments, *(before or none), **static, rate_before=np.float32(form.before or 0))
 
 
 def fits_convolution(dtype: Any, filters: int) -> bool:

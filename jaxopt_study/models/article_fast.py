@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxopt_study.kernels import calls
+from jaxopt_study.kernels import calls, chain
 from jaxopt_study.kernels.calls import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
 from jaxopt_study.layers.conv_pool import (
@@ -35,6 +35,7 @@ class _Layout(NamedTuple):
     size: tuple[int, int]
     native: bool
     cuda: bool
+    linked: bool
     notebook: bool
     dtype: Any
 
@@ -58,6 +59,7 @@ def fast(
     notebook: bool = False,
     native: bool | None = None,
     cuda: bool = False,
+    linked: bool = False,
     dtype: Any = jnp.float32,
 ) -> Network:
     """Builds the article's network from the fast layers.
@@ -72,6 +74,7 @@ def fast(
         notebook: the notebook's variant, see `article.plain`.
         native: whether the kernels in C++ compute what fits them, all else being products of XLA's; None: on a CPU.
         cuda: whether the kernels in CUDA do; they must be there.
+        linked: whether each block of theirs normalizes what it reads of the one before; the results are the same.
         dtype: of what goes into and comes out of convolutions and dense layers, see `article.ArticleNet`.
 
     Raises:
@@ -83,7 +86,7 @@ def fast(
     module = article.ArticleNet(outputs=outputs, second_dropout=notebook)
     cuda = cuda and dtype == jnp.float32
     native = not cuda and (jax.default_backend() == "cpu" if native is None else native)
-    layout = _Layout(image_shape[:2], native, cuda, notebook, dtype)
+    layout = _Layout(image_shape[:2], native, cuda, linked, notebook, dtype)
 
     def prepare(images: jax.Array, train: bool) -> PyTree:
         last = train and layout.native and images.shape[0] != batch_size
@@ -177,18 +180,20 @@ def _native_blocks(
     """The same of padded images, of which the first ``examples`` count; the first kernel goes with a shift."""
     blocks = article.blocks(layout.size)
     counted = None if examples == x.shape[-1] else examples
+    forms, parameters, running = [], [], []
     for layer in range(blocks):
-        name = f"BatchNorm_{layer + 1}"
-        weights, norm, running = params[f"Conv_{layer}"], params[name], stats[name]
+        weights, norm = params[f"Conv_{layer}"], params[f"BatchNorm_{layer + 1}"]
         convolved = (weights["kernel"], jnp.zeros(0)) if layer else (kernel, shift)
-        parameters = Parameters(convolved[0], weights["bias"], norm["scale"], norm["bias"], convolved[1])
+        parameters.append(Parameters(convolved[0], weights["bias"], norm["scale"], norm["bias"], convolved[1]))
         padded, first = layer + 1 < blocks, layer == 0
-        form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded, first, layout.cuda, counted)
-        if seed is None:
-            x = calls.evaluate(form, x, parameters, running["mean"], running["var"])
-        else:
-            x, mean, var = calls.block(form, x, parameters, seed)
-            stats = _moved(stats, name, mean, var)
+        forms.append(Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded, first, layout.cuda, counted))
+        running.append((stats[f"BatchNorm_{layer + 1}"]["mean"], stats[f"BatchNorm_{layer + 1}"]["var"]))
+    known = chain.linked(forms) if layout.linked else tuple(forms)
+    if seed is None:
+        return chain.evaluate(known, x, parameters, running), stats
+    x, statistics = chain.blocks(known, x, parameters, seed)
+    for layer, (mean, var) in enumerate(statistics):
+        stats = _moved(stats, f"BatchNorm_{layer + 1}", mean, var)
     return x, stats
 
 

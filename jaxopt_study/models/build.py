@@ -36,7 +36,8 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
     Args:
         notebook: the variant of its public notebook.
         kernels: ``fast`` (this project's layers: in C++ on a CPU with a compiler, else XLA's products), ``cuda`` (the
-            same, but in CUDA on a GPU with nvcc), ``plain`` (Flax's own) or ``auto``, the fastest of them, which was
+            same, but in CUDA on a GPU with nvcc), ``cuda_linked`` (in CUDA, where blocks normalize what they read of
+            the one before), ``plain`` (Flax's own) or ``auto``, the fastest of them, which was
             ``fast`` wherever it was measured; the results are the same.
         activations: ``float32`` or ``bfloat16``, of what goes into and comes out of its convolutions and dense layers.
     """
@@ -51,8 +52,10 @@ def article_model(*, notebook: bool = False, kernels: str = "auto", activations:
         shape = (height, width, channels)
         if kernels == "plain":
             return article.plain(shape, outputs=outputs, notebook=notebook, dtype=dtype)
-        cuda = kernels == "cuda" and cuda_library.available()
-        return article_fast.fast(shape, batch_size, outputs=outputs, notebook=notebook, cuda=cuda, dtype=dtype)
+        cuda, linked = kernels in ("cuda", "cuda_linked") and cuda_library.available(), kernels == "cuda_linked"
+        return article_fast.fast(
+            shape, batch_size, outputs=outputs, notebook=notebook, cuda=cuda, linked=linked, dtype=dtype
+        )
 
     identity = "article, notebook variant" if notebook else "article"
     if activations != "float32":

@@ -7,8 +7,10 @@ from experiments.benchmarks import cuda_kernels
 from jaxopt_study.kernels import compiled, cuda_library
 
 CONVOLUTIONS = {
-    *(f"Activate<{tile}, {batch}>" for tile in ("4, 1", "4, 4", "8, 1", "8, 2") for batch in (0, 32)),
-    *(f"KernelGradient<{tile}, {batch}>" for tile in ("4, 4", "2, 8") for batch in (0, 32)),
+    *(f"Activate<{tile}, {batch}, 0>" for tile in ("4, 1", "4, 4", "8, 1", "8, 2") for batch in (0, 32)),
+    *(f"Activate<{tile}, {batch}, 1>" for tile in ("8, 1", "8, 2") for batch in (0, 32)),
+    *(f"KernelGradient<{tile}, {batch}, 0>" for tile in ("4, 4", "2, 8") for batch in (0, 32)),
+    *(f"KernelGradient<2, 8, {batch}, 1>" for batch in (0, 32)),
     *(f"InputGradient<{tile}, {batch}>" for tile in ("4, 4", "8, 2") for batch in (0, 32)),
 }
 OTHERS = {"Measure", "Moments", "Normalize", "Weigh", "Totals", "Unnormalize", "Parts"}

@@ -112,6 +112,17 @@ def test_with_kernels_in_cuda_it_is_the_plain_network(count):
     np.testing.assert_allclose(*evaluated, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.skipif(not emulated.available(), reason="there is no C++ compiler")
+def test_with_linked_blocks_it_is_the_same_bit_for_bit():
+    shape, count = (8, 9, 1), 5
+    one, two = (fast(shape, count, cuda=True, linked=linked) for linked in (False, True))
+    variables, batch, key = small.initial(one), images(shape, count), jax.random.key(3)
+    both = [losses(net, variables, batch, key) for net in (one, two)]
+    jax.tree.map(np.testing.assert_array_equal, *both)
+    assert all(np.asarray(gradient).any() for gradient in jax.tree.leaves(both[0][1]))
+    np.testing.assert_array_equal(*(evaluate(net, variables, images(shape, 7, seed=1)) for net in (one, two)))
+
+
 @pytest.mark.gpu
 def test_many_runs_by_vmap_equal_one_after_another():
     network = fast((8, 8, 1), 6)

@@ -17,19 +17,18 @@ struct Weigh : Norm {
   FloatsOut sums;
 
   DEVICE void compute(const float*, Place at) const {
-    const int y = at.x * WARPS + at.warp, o = at.y, k = at.z, border = (padded.rows - out.rows) / 2;
+    const int y = at.x * WARPS + at.warp, o = at.y, k = at.z;
     if (y >= out.rows) return;
-    const Dropout dropout(rate, seed[k], out.channels * out.plane());
     const float center = mean[k][o];
     Float total{}, weighted{};
     for (int first = 0; first < out.batch; first += LANES) {
       const Lanes lanes(out.batch - first);
-      const float* from = gradient[k] + o * padded.plane() + padded.at(y + border, border) + first;
+      const float *from = gradient[k] + row(padded, o, y) + first, *forward = active[k] + row(stored, o, y) + first;
       SOME for (int x = 0; x < out.columns; x++) {
-        const int place = o * out.plane() + out.at(y, x) + first;
-        const Float value = lanes.live(dropout(lanes.load(from + x * out.batch), place, lanes));
+        const Float was = lanes.load(forward + x * out.batch);
+        const Float value = lanes.live(after_dropout(lanes.load(from + x * out.batch), was, factor));
         total += value;
-        weighted += value * (lanes.load(active[k] + place) - center);
+        weighted += value * (activation(was) - center);
       }
     }
     store_one(sums[k] + o * out.rows + y, sum(total));
@@ -70,23 +69,21 @@ struct Unnormalize : Norm {
   FloatsOut pooled, sums;
 
   DEVICE void compute(const float*, Place at) const {
-    const int y = at.x * WARPS + at.warp, o = at.y, k = at.z, border = (padded.rows - out.rows) / 2;
+    const int y = at.x * WARPS + at.warp, o = at.y, k = at.z;
     if (y >= out.rows) return;
-    const Dropout dropout(rate, seed[k], out.channels * out.plane());
     const float center = mean[k][o], inv = inverse(variance[k][o], epsilon), slope = scale[k][o] * inv;
     const float count = float(out.plane()), pull = slope * inv * d_scale[k][o] / count;
     const float offset = -slope * d_offset[k][o] / count;
     Float total{};
     for (int first = 0; first < out.batch; first += LANES) {
       const Lanes lanes(out.batch - first);
-      const float* from = gradient[k] + o * padded.plane() + padded.at(y + border, border) + first;
+      const float *from = gradient[k] + row(padded, o, y) + first, *forward = active[k] + row(stored, o, y) + first;
       SOME for (int x = 0; x < out.columns; x++) {
-        const int place = o * out.plane() + out.at(y, x) + first;
-        const Float was = lanes.load(active[k] + place);
-        Float value = dropout(lanes.load(from + x * out.batch), place, lanes);
+        const Float kept = lanes.load(forward + x * out.batch), was = activation(kept);
+        Float value = after_dropout(lanes.load(from + x * out.batch), kept, factor);
         value = value * slope - (was - center) * pull + offset;
         value = was > 0 ? value : value * 0.0f;
-        lanes.store(pooled[k] + place, value);
+        lanes.store(pooled[k] + o * out.plane() + out.at(y, x) + first, value);
         total += lanes.live(value);
       }
     }

@@ -1,21 +1,22 @@
 // Forward: convolution 3 x 3, 2 x 2 max-pooling, bias and ReLU in one kernel, with partial sums for the batch norm;
-// mean and variance; normalization and dropout.
+// mean and variance; normalization and dropout, unless who reads the activations does it.
 
 #pragma once
 
-#include "dropout.h"
+#include "norm.h"
 
 namespace study {
 
 DEVICE Float positive(Float value) { return (value > 0) | (value != value) ? value : Float{}; }
 
-DEVICE float inverse(float variance, float epsilon) { return 1.0f / sqrtf(variance + epsilon); }
-
-// x [C, P, Q, B], padded, kernel [3, 3, C, O], bias [O] -> active and chosen [O, N, M, B]; and, if asked for, of each
-// warp's activations their number, sum and squared deviations from the warp's own mean, [3, O, warps] at the start of
-// `parts`.
+// x [C, P, Q, B], padded, kernel [3, 3, C, O], bias [O] -> active [O, N, M, B], with a border if `stored` has one, and
+// chosen [O, N, M, B]; and, if asked for, of each warp's activations their number, sum and squared deviations from the
+// warp's own mean, [3, O, warps] at the start of `parts`.
 struct Activation {
-  Shape in, out;
+  Shape in, out, stored;
+  Rate rate;
+  Each<const uint32_t> seed;
+  Before before;  // of x, if it is not normalized
   Floats x, kernel, bias;
   FloatsOut active;
   Each<uint8_t> chosen;
@@ -23,22 +24,27 @@ struct Activation {
 };
 
 // A warp has WINDOWS pooled pixels of a row and FILTERS filters; their 4 candidates each stay in registers while it
-// goes through the channels. BATCH is that of the arrays if it is known to the compiler, else 0.
-template <int FILTERS, int WINDOWS, int BATCH>
+// goes through the channels. BATCH is that of the arrays if it is known to the compiler, else 0. With READS == 1 it
+// normalizes what it reads.
+template <int FILTERS, int WINDOWS, int BATCH, int READS>
 struct Activate : Activation {
   static constexpr int BLOCKS = BATCH && WINDOWS <= 2 ? 4 : 3;
   static constexpr bool SHARES = true;
+  static constexpr int FLOATS = 9 * FILTERS + READS * Before::FLOATS;  // of a channel, shared
 
   DEVICE int across() const { return (out.columns + WINDOWS - 1) / WINDOWS; }
   DEVICE int warps() const { return out.rows * across() * out.warps(); }
 
-  // Kernels of the block's filters, [C, 3, 3, FILTERS].
+  // Kernels of the block's filters, [C, FLOATS], of which the first are [3, 3, FILTERS].
   DEVICE void fill(float* weights, int first, int step, Place at) const {
     const int outputs = out.channels;
     for (int i = first; i < in.channels * 9 * FILTERS; i += step) {
       const int tap = i / FILTERS % 9, c = i / FILTERS / 9, o = at.y * FILTERS + i % FILTERS;
-      weights[i] = o < outputs ? kernel[at.z][(tap * in.channels + c) * outputs + o] : 0.0f;
+      weights[c * FLOATS + i % (9 * FILTERS)] =
+          o < outputs ? kernel[at.z][(tap * in.channels + c) * outputs + o] : 0.0f;
     }
+    if constexpr (READS)
+      for (int c = first; c < in.channels; c += step) before.fill(weights + c * FLOATS + 9 * FILTERS, at.z, c);
   }
 
   DEVICE void compute(const float* weights, Place at) const {
@@ -51,19 +57,27 @@ struct Activate : Activation {
     const int line = in.columns * batch;
     const float* square = x[at.z] + (2 * row * in.columns + 2 * column) * batch + LANES * group;
     Float sums[WINDOWS][4][FILTERS] = {};
-    ROLLED for (int c = 0; c < in.channels; c++, square += in.rows * line, weights += 9 * FILTERS) {
+    ROLLED for (int c = 0; c < in.channels; c++, square += in.rows * line, weights += FLOATS) {
       Float pixels[4][2 * WINDOWS + 2];
       UNROLL for (int r = 0; r < 4; r++)
         UNROLL for (int s = 0; s < 2 * WINDOWS + 2; s++) pixels[r][s] = lanes.load(square + r * line + s * batch);
+      if constexpr (READS) {
+        const Affine of = Before::affine(weights + 9 * FILTERS);
+        UNROLL for (int r = 0; r < 4; r++)
+          UNROLL for (int s = 0; s < 2 * WINDOWS + 2; s++) pixels[r][s] = normalized(pixels[r][s], of, before.factor);
+      }
       UNROLL for (int t = 0; t < 9; t++)
         UNROLL for (int f = 0; f < FILTERS; f++)
           UNROLL for (int w = 0; w < WINDOWS; w++)
             UNROLL for (int q = 0; q < 4; q++)
               sums[w][q][f] += pixels[t / 3 + q / 2][t % 3 + q % 2 + 2 * w] * weights[t * FILTERS + f];
     }
+    const int border = (stored.rows - out.rows) / 2;
+    const Dropout dropout(rate, seed[at.z], out.channels * out.plane());
     UNROLL for (int f = 0; f < FILTERS; f++) {
       const int o = at.y * FILTERS + f;
       if (o >= out.channels) break;
+      float* const to = active[at.z] + o * stored.plane() + stored.at(border, border) + LANES * group;
       Float values[WINDOWS];
       UNROLL for (int w = 0; w < WINDOWS; w++) {
         Float best = sums[w][0][f];
@@ -77,8 +91,9 @@ struct Activate : Activation {
         values[w] = positive(best + bias[at.z][o]);
         if (column + w < owned) continue;
         const int place = o * out.plane() + out.at(row, column + w) + LANES * group;
-        lanes.store(active[at.z] + place, values[w]);
+        lanes.store(to + stored.at(row, column + w), dropout(values[w], place, lanes));
         lanes.store(chosen[at.z] + place, which);
+        if (border) surround(to, row, column + w, lanes);
       }
       if (parts.data) add_up(values, lanes, owned - column, least(LANES, batch - LANES * group),
                              parts[at.z] + o * warps() + number);
@@ -86,6 +101,15 @@ struct Activate : Activation {
   }
 
  private:
+  // The part of the border that is next to a pixel.
+  DEVICE void surround(float* to, int y, int x, const Lanes& lanes) const {
+    const int top = y == 0 ? -1 : y, bottom = y == out.rows - 1 ? y + 1 : y;
+    const int left = x == 0 ? -1 : x, right = x == out.columns - 1 ? x + 1 : x;
+    ROLLED for (int i = top; i <= bottom; i++)
+      ROLLED for (int j = left; j <= right; j++)
+        if (i != y || j != x) lanes.store(to + stored.at(i, j), dropped(Float{}));
+  }
+
   DEVICE void add_up(const Float values[WINDOWS], const Lanes& lanes, int first, int examples, float* to) const {
     const int apart = out.channels * warps();
     const float count = float((WINDOWS - first) * examples);
@@ -135,13 +159,18 @@ struct Moments {
   }
 };
 
-// Batch norm and dropout of active [O, N, M, B]; mean, variance and scale [O]. `padded` is the shape of the result.
+// Batch norm and dropout of active [O, N, M, B], with a border if `stored` has one; mean, variance and scale [O].
+// `padded` is the shape of the result.
 struct Norm {
-  Shape out, padded;
-  float epsilon;
-  Rate rate;
-  Each<const uint32_t> seed;
+  Shape out, stored, padded;
+  float epsilon, factor;
   Floats active, mean, variance, scale;
+
+  // The first pixel of a row inside an image of this shape.
+  DEVICE int row(const Shape& image, int o, int y) const {
+    const int border = (image.rows - out.rows) / 2;
+    return o * image.plane() + image.at(y + border, border);
+  }
 };
 
 // -> normalized by them and offset [O], some dropped, with zeros for a border if there is one. A warp has a row.
@@ -155,8 +184,7 @@ struct Normalize : Norm {
   DEVICE void compute(const float*, Place at) const {
     const int y = at.x * WARPS + at.warp, o = at.y, k = at.z, border = (padded.rows - out.rows) / 2;
     if (y >= padded.rows) return;
-    const Dropout dropout(rate, seed[k], out.channels * out.plane());
-    const float center = mean[k][o], slope = scale[k][o] * inverse(variance[k][o], epsilon), beta = offset[k][o];
+    const Affine of{mean[k][o], scale[k][o] * inverse(variance[k][o], epsilon), offset[k][o]};
     const bool inside = y >= border && y < out.rows + border;
     for (int first = 0; first < out.batch; first += LANES) {
       const Lanes lanes(out.batch - first);
@@ -164,11 +192,9 @@ struct Normalize : Norm {
       for (int x = 0; x < padded.columns; x += inside && border ? padded.columns - 1 : 1)
         if (border) lanes.store(to + x * out.batch, Float{});
       if (!inside) continue;
-      SOME for (int x = 0; x < out.columns; x++) {
-        const int place = o * out.plane() + out.at(y - border, x) + first;
-        const Float value = (lanes.load(active[k] + place) - center) * slope + beta;
-        lanes.store(to + (x + border) * out.batch, dropout(value, place, lanes));
-      }
+      const float* from = active[k] + row(stored, o, y - border) + first;
+      SOME for (int x = 0; x < out.columns; x++)
+        lanes.store(to + (x + border) * out.batch, normalized(lanes.load(from + x * out.batch), of, factor));
     }
   }
 };

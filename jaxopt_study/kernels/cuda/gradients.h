@@ -4,23 +4,24 @@
 
 #pragma once
 
-#include "arrays.h"
+#include "norm.h"
 
 namespace study {
 
 // x [C, P, Q, B], padded, kernel [3, 3, C, O], pooled and chosen [O, N, M, B].
 struct Convolution {
   Shape in, out;
+  Before before;  // of x, if it is not normalized
   Floats x, kernel, pooled;
   Each<const uint8_t> chosen;
 };
 
 // -> gradient of the kernel, [parts, 3, 3, C, O]. A warp has CHANNELS x FILTERS kernels and the
-// pixels of a part; its 9 sums a kernel and an example stay in registers.
-template <int CHANNELS, int FILTERS, int BATCH>
+// pixels of a part; its 9 sums a kernel and an example stay in registers. With READS == 1 it normalizes what it reads.
+template <int CHANNELS, int FILTERS, int BATCH, int READS>
 struct KernelGradient : Convolution {
   static constexpr int BLOCKS = 2;
-  static constexpr bool SHARES = false;
+  static constexpr bool SHARES = READS;
 
   int parts;
   FloatsOut gradient;
@@ -28,7 +29,12 @@ struct KernelGradient : Convolution {
   DEVICE int tiles() const { return (in.channels + CHANNELS - 1) / CHANNELS; }
   DEVICE int warps() const { return parts * tiles() * ((out.channels + FILTERS - 1) / FILTERS); }
 
-  DEVICE void compute(const float*, Place at) const {
+  // Of all channels, [C, Before::FLOATS].
+  DEVICE void fill(float* norms, int first, int step, Place at) const {
+    for (int c = first; c < in.channels; c += step) before.fill(norms + c * Before::FLOATS, at.z, c);
+  }
+
+  DEVICE void compute(const float* norms, Place at) const {
     const int number = at.x * WARPS + at.warp, k = at.z, batch = BATCH ? BATCH : in.batch;
     if (number >= warps()) return;
     const int part = number % parts, c = number / parts % tiles() * CHANNELS, o = number / parts / tiles() * FILTERS;
@@ -46,6 +52,12 @@ struct KernelGradient : Convolution {
           UNROLL for (int r = 0; r < 16; r++)
             values[d][r / 4][r % 4] =
                 lanes.load(square + least(c + d, in.channels - 1) * plane + r / 4 * line + r % 4 * batch);
+        if constexpr (READS)
+          UNROLL for (int d = 0; d < CHANNELS; d++) {
+            const Affine of = Before::affine(norms + least(c + d, in.channels - 1) * Before::FLOATS);
+            UNROLL for (int r = 0; r < 16; r++)
+              values[d][r / 4][r % 4] = normalized(values[d][r / 4][r % 4], of, before.factor);
+          }
         UNROLL for (int f = 0; f < FILTERS; f++) {
           const int place = least(o + f, out.channels - 1) * out_plane + p * batch + first;
           const Float value = lanes.live(lanes.load(pooled[k] + place)), none = value * 0.0f;

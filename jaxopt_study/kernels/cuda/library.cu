@@ -31,54 +31,68 @@ static Each<const Number> read(Each<Number> written) {
   return {written.data, written.stride};
 }
 
-template <int FILTERS, int WINDOWS, int BATCH>
+template <int FILTERS, int WINDOWS, int BATCH, int READS>
 static int activate(Stream stream, int k, const Activation& of) {
-  const Activate<FILTERS, WINDOWS, BATCH> kernel{of};
+  const Activate<FILTERS, WINDOWS, BATCH, READS> kernel{of};
   const int blocks = (of.out.channels + FILTERS - 1) / FILTERS;
-  launch(kernel, stream, kernel.warps(), blocks, k, of.in.channels * 9 * FILTERS);
+  launch(kernel, stream, kernel.warps(), blocks, k, of.in.channels * kernel.FLOATS);
   return kernel.warps();
 }
 
-// Returns how many warps there were.
+// Returns how many warps there were. No block of the network that has one before it has as few as 4 filters.
 template <int BATCH>
 static int activate(Stream stream, int k, const Activation& of) {
-  const auto run = of.out.channels <= 4 ? of.out.columns >= 4 ? activate<4, 4, BATCH> : activate<4, 1, BATCH>
-                   : of.out.columns >= 2 ? activate<8, 2, BATCH>
-                                         : activate<8, 1, BATCH>;
+  const bool few = of.out.columns < 2;
+  if (of.before.mean.data) return (few ? activate<8, 1, BATCH, 1> : activate<8, 2, BATCH, 1>)(stream, k, of);
+  const auto run = of.out.channels <= 4 ? of.out.columns >= 4 ? activate<4, 4, BATCH, 0> : activate<4, 1, BATCH, 0>
+                   : few ? activate<8, 1, BATCH, 0>
+                         : activate<8, 2, BATCH, 0>;
   return run(stream, k, of);
+}
+
+// What the dropout of a rate multiplies by what it keeps.
+static Before before(Operands& of, float epsilon, float rate) {
+  const Floats mean = of.next(1), variance = of.next(1), scale = of.next(1), offset = of.next(1);
+  return {epsilon, Rate(0, rate).factor, mean, variance, scale, offset};
 }
 
 constexpr char NO_SHIFT[] = "a shift has the kernels in C++ alone; allowed is one without elements";
 
-// Running statistics with elements are what an evaluation normalizes by; in training they have none.
+// Running statistics with elements are what an evaluation normalizes by; in training they have none. The last four
+// arguments are the batch norm of the block before, if x is its activations; a result without elements is left to the
+// block that follows.
 static ffi::Error block(Stream stream, ffi::RemainingArgs arguments, ffi::RemainingRets results, float epsilon,
-                        int32_t layer, float rate) {
+                        int32_t layer, float rate, float rate_before) {
   Operands of(arguments, results, 1);
   const int k = of.count();
-  const Shape in = of.argument_shape(0), padded = of.result_shape(0), out = of.result_shape(1);
+  const Shape in = of.argument_shape(0), stored = of.result_shape(1), out = of.result_shape(2);
   const Floats x = of.next(4), kernel = of.next(4), shift = of.next(4), bias = of.next(1), scale = of.next(1),
                offset = of.next(1), given_mean = of.next(1), given_variance = of.next(1);
   const auto seed = of.next<uint32_t>(1);
+  const bool evaluation = given_mean.data;
+  const Before previous = before(of, epsilon, evaluation ? 0.0f : rate_before);
   const FloatsOut result = of.next_result(4), active = of.next_result(4);
   const auto chosen = of.next_result<uint8_t>(4);
   const FloatsOut mean = of.next_result(1), variance = of.next_result(1), parts = of.next_result(3);
   if (of.fault()) return ffi::Error::InvalidArgument(of.fault());
   if (shift.data) return ffi::Error::InvalidArgument(NO_SHIFT);
 
-  const bool evaluation = given_mean.data;
-  const Activation activation{in, out, x, kernel, bias, active, chosen, parts};
+  const Rate dropout(uint32_t(layer), evaluation ? 0.0f : rate);
+  const Activation activation{in, out, stored, dropout, seed, previous, x, kernel, bias, active, chosen, parts};
   const int warps = (in.batch == LANES ? activate<LANES> : activate<0>)(stream, k, activation);
   if (!evaluation) launch(Moments{out.channels, warps, read(parts), mean, variance}, stream, out.channels, 1, k);
-  const Norm norm{out,  padded, epsilon, Rate(uint32_t(layer), evaluation ? 0.0f : rate), seed, read(active),
+  if (!result.data) return launched();
+  const Shape padded = of.result_shape(0);
+  const Norm norm{out, stored, padded, epsilon, dropout.factor, read(active),
                   evaluation ? given_mean : read(mean), evaluation ? given_variance : read(variance), scale};
   launch(Normalize{norm, offset, result}, stream, padded.rows, out.channels, k);
   return launched();
 }
 
-template <int CHANNELS, int FILTERS, int BATCH>
+template <int CHANNELS, int FILTERS, int BATCH, int READS>
 static void kernel_gradient(Stream stream, int k, const Convolution& of, int parts, FloatsOut gradient) {
-  const KernelGradient<CHANNELS, FILTERS, BATCH> kernel{of, parts, gradient};
-  launch(kernel, stream, kernel.warps(), 1, k);
+  const KernelGradient<CHANNELS, FILTERS, BATCH, READS> kernel{of, parts, gradient};
+  launch(kernel, stream, kernel.warps(), 1, k, READS * of.in.channels * Before::FLOATS);
 }
 
 template <int CHANNELS, int WINDOWS, int BATCH>
@@ -93,7 +107,9 @@ static void input_gradient(Stream stream, int k, const Convolution& of, FloatsOu
 template <int BATCH>
 static void gradients(Stream stream, int k, const Convolution& of, int parts, FloatsOut partial, FloatsOut d_kernel,
                       FloatsOut d_x) {
-  const auto of_kernel = of.out.channels <= 4 ? kernel_gradient<4, 4, BATCH> : kernel_gradient<2, 8, BATCH>;
+  const auto of_kernel = of.before.mean.data      ? kernel_gradient<2, 8, BATCH, 1>
+                         : of.out.channels <= 4 ? kernel_gradient<4, 4, BATCH, 0>
+                                                : kernel_gradient<2, 8, BATCH, 0>;
   of_kernel(stream, k, of, parts, parts == 1 ? d_kernel : partial);
   const int size = 9 * of.in.channels * of.out.channels;
   if (parts > 1) launch(Parts{parts, size, read(partial), d_kernel}, stream, (size + LANES - 1) / LANES, 1, k);
@@ -101,15 +117,17 @@ static void gradients(Stream stream, int k, const Convolution& of, int parts, Fl
 }
 
 static ffi::Error block_gradient(Stream stream, ffi::RemainingArgs arguments, ffi::RemainingRets results,
-                                 float epsilon, int32_t layer, float rate) {
+                                 float epsilon, int32_t layer, float rate, float rate_before) {
   Operands of(arguments, results, 1);
   const int k = of.count();
-  const Shape in = of.argument_shape(0), out = of.argument_shape(4), padded = of.argument_shape(8);
+  const Shape in = of.argument_shape(0), stored = of.argument_shape(4), out = of.argument_shape(5),
+              padded = of.argument_shape(8);
   const Floats x = of.next(4), kernel = of.next(4), scale = of.next(1);
   const auto seed = of.next<uint32_t>(1);
   const Floats active = of.next(4);
   const auto chosen = of.next<uint8_t>(4);
   const Floats mean = of.next(1), variance = of.next(1), gradient = of.next(4);
+  const Before previous = before(of, epsilon, rate_before);
   const FloatsOut d_x = of.next_result(4), d_kernel = of.next_result(4), d_shift = of.next_result(4),
                   d_bias = of.next_result(1), d_scale = of.next_result(1), d_offset = of.next_result(1),
                   pooled = of.next_result(4), sums = of.next_result(3);
@@ -118,12 +136,12 @@ static ffi::Error block_gradient(Stream stream, ffi::RemainingArgs arguments, ff
   if (of.fault()) return ffi::Error::InvalidArgument(of.fault());
   if (d_shift.data) return ffi::Error::InvalidArgument(NO_SHIFT);
 
-  const Norm norm{out, padded, epsilon, Rate(uint32_t(layer), rate), seed, active, mean, variance, scale};
+  const Norm norm{out, stored, padded, epsilon, Rate(uint32_t(layer), rate).factor, active, mean, variance, scale};
   launch(Weigh{norm, gradient, sums}, stream, out.rows, out.channels, k);
   launch(Totals{out.channels, out.rows, read(sums), {d_offset, d_scale}}, stream, out.channels, 2, k);
   launch(Unnormalize{norm, gradient, read(d_scale), read(d_offset), pooled, sums}, stream, out.rows, out.channels, k);
   launch(Totals{out.channels, out.rows, read(sums), {d_bias}}, stream, out.channels, 1, k);
-  const Convolution convolution{in, out, x, kernel, read(pooled), chosen};
+  const Convolution convolution{in, out, previous, x, kernel, read(pooled), chosen};
   (in.batch == LANES ? gradients<LANES> : gradients<0>)(stream, k, convolution, parts, partial, d_kernel, d_x);
   return launched();
 }
@@ -172,7 +190,8 @@ static auto binding() {
       .RemainingRets()
       .Attr<float>("epsilon")
       .Attr<int32_t>("layer")
-      .Attr<float>("rate");
+      .Attr<float>("rate")
+      .Attr<float>("rate_before");
 }
 
 // A call is part of a CUDA graph, which its launches go into as they are.

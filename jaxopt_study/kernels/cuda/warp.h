@@ -58,6 +58,9 @@ class Lanes {
 
 DEVICE Double wide(Float value) { return value; }
 
+DEVICE Word bits(Float value) { return __float_as_uint(value); }
+DEVICE Float of_bits(Word bits) { return __uint_as_float(bits); }
+
 template <typename Number>
 DEVICE Number sum(Number value) {
   UNROLL for (int apart = LANES / 2; apart; apart /= 2) value += __shfl_xor_sync(0xFFFFFFFFu, value, apart);
@@ -136,6 +139,9 @@ class Lanes {
 };
 
 inline Double wide(Float value) { return __builtin_convertvector(value, Double); }
+
+inline Word bits(Float value) { return (Word)value; }
+inline Float of_bits(Word bits) { return (Float)bits; }
 
 template <typename Vector>
 auto sum(Vector value) {

@@ -1,0 +1,36 @@
+// Batch norm and dropout of stored activations (see dropout.h): the same for whoever reads them, so the same bits.
+
+#pragma once
+
+#include "dropout.h"
+
+namespace study {
+
+DEVICE float inverse(float variance, float epsilon) { return 1.0f / sqrtf(variance + epsilon); }
+
+// Of a channel.
+struct Affine {
+  float mean, slope, offset;
+};
+
+DEVICE Float normalized(Float stored, const Affine& of, float factor) {
+  return after_dropout((activation(stored) - of.mean) * of.slope + of.offset, stored, factor);
+}
+
+// Of the block before, whose activations [C, P, Q, B] are read instead of its result: all [C]. A border is stored as
+// dropped activations.
+struct Before {
+  static constexpr int FLOATS = 4;  // that a channel has in shared memory, of which three are used
+
+  float epsilon, factor;
+  Floats mean, variance, scale, offset;
+
+  DEVICE void fill(float* to, int k, int c) const {
+    to[0] = mean[k][c];
+    to[1] = scale[k][c] * inverse(variance[k][c], epsilon);
+    to[2] = offset[k][c];
+  }
+  DEVICE static Affine affine(const float* filled) { return {filled[0], filled[1], filled[2]}; }
+};
+
+}  // namespace study
