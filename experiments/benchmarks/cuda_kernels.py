@@ -1,13 +1,14 @@
 """What does the compiler make of the kernels in CUDA? Registers, spills and their loops' arithmetic, without a GPU.
 
     pip install '.[nvcc]'
-    python -m experiments.benchmarks.cuda_kernels                       # for sm_80, sm_90 and sm_120, a minute
+    python -m experiments.benchmarks.cuda_kernels                       # for sm_80, sm_90 and sm_120, two minutes
     python -m experiments.benchmarks.cuda_kernels --architectures=sm_90
 
 For each kernel and architecture: registers a thread, bytes spilled, and of the loop that does most of its arithmetic
-how many instructions it has and which share of them are fused multiply-adds. Names with numbers are convolutions; the
-last number is the batch that they are made for, 0 for any. Expected, with a batch of 32: nothing is spilled, and over
-half of a convolution's loop is multiply-adds, forward nine tenths.
+how many instructions it has, which share of them are fused multiply-adds, and how many are products of tensor cores.
+Names with numbers are convolutions; the last but one is the batch that they are made for, 0 for any, the last one
+says whether they normalize what they read. Expected, with a batch of 32: nothing is spilled, and over half of a
+convolution's loop is multiply-adds, forward nine tenths, where it is on no tensor cores.
 """
 
 import os
@@ -36,8 +37,9 @@ class Kernel(NamedTuple):
         name: of the kernel, with its template's numbers.
         registers: a thread.
         spilled: bytes a thread, stored and loaded.
-        loop: instructions of the loop with the most multiply-adds.
+        loop: instructions of the loop with the most multiply-adds and products.
         multiply_adds: of these, those that are one.
+        products: of these, those of tensor cores.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Kernel(NamedTuple):
     spilled: int
     loop: int
     multiply_adds: int
+    products: int
 
 
 def kernels(architecture: str) -> list[Kernel]:
@@ -106,11 +109,14 @@ def loops(assembly: str) -> Iterator[list[str]]:
                 yield instructions[labels[target[0]] :]
 
 
-def busiest(found: Iterator[list[str]]) -> tuple[int, int]:
-    """Instructions of the shortest loop with the most multiply-adds, and those; 0 if there is no loop."""
-    counts = [(sum(name.startswith("FFMA") for name in loop), -len(loop)) for loop in found]
-    most, length = max(counts, default=(0, 0))
-    return -length, most
+def busiest(found: Iterator[list[str]]) -> tuple[int, int, int]:
+    """Instructions of the shortest loop with the most arithmetic, its multiply-adds and products; 0 for none."""
+    counts = []
+    for loop in found:
+        adds, products = (sum(name.startswith(kind) for name in loop) for kind in ("FFMA", "HMMA"))
+        counts.append((adds + products, -len(loop), adds, products))
+    _, length, adds, products = max(counts, default=(0, 0, 0, 0))
+    return -length, adds, products
 
 
 def named(symbol: str) -> str:
@@ -128,10 +134,11 @@ def run() -> None:
     for architecture in ARCHITECTURES.value:
         for kernel in kernels(architecture):
             share = f"{kernel.multiply_adds / kernel.loop:.0%}" if kernel.multiply_adds else ""
-            cells = (kernel.registers, kernel.spilled, kernel.loop or "", kernel.multiply_adds or "", share)
+            counted = kernel.loop or "", kernel.multiply_adds or "", share, kernel.products or ""
+            cells = (kernel.registers, kernel.spilled, *counted)
             rows.append((kernel.name, architecture, *map(str, cells)))
-    columns = ("kernel", "GPU", "registers", "spilled, bytes", "loop", "multiply-adds", "share")
-    Console(width=110).print(common.table("kernels in CUDA", columns, rows, left=("kernel", "GPU")))
+    columns = ("kernel", "GPU", "registers", "spilled, bytes", "loop", "multiply-adds", "share", "products")
+    Console(width=130).print(common.table("kernels in CUDA", columns, rows, left=("kernel", "GPU")))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ STEPS, CHECKS = "experiments.benchmarks.gpu_steps:", "experiments.benchmarks.gpu
 FAST, PLAIN = ("fast", "float32"), ("plain", "float32")
 OWN = (("cuda", "float32"), ("cuda_linked", "float32"))
 """The kernels in CUDA, and these with normalization where the next block reads: the same bits, told by their times."""
+OWN_COARSER = (("cuda", "float32x3"), ("cuda", "tensorfloat32"))
+"""The last three blocks forward on tensor cores."""
 COARSER = (("fast", "tensorfloat32"), ("fast", "float32x3"), ("fast", "float32", "bfloat16"))
 SAME_BITS = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
 """XLA's flags under which it chooses no kernel by timing it, and none that adds in an order that is not fixed."""
@@ -163,17 +165,20 @@ def _own_kernels(sizes: Sizes, folder: Path) -> list[Step]:
         "experiments.benchmarks.gpu_kernels:",
         {"size": sizes.checked[-1], "forms": OWN, "folder": str(folder)},
     )
-    compiled = {"programs": [(form, slots) for slots in sizes.slots for form in OWN], "threads": _threads(), **short}
+    timed = [(form, slots) for slots in sizes.slots for form in OWN]
+    timed[len(OWN) : len(OWN)] = [(form, most) for form in OWN_COARSER]
+    compiled = {"programs": timed, "threads": _threads(), **short}
     profiled = {**short, "slots": most, "steps": min(8, sizes.steps), "folder": str(folder)}
     return [
         _step("own kernels", of + "check", 120, worker="own"),
         *(_step(f"own block {i + 1}", of + "block", 60, options, worker="own") for i, options in enumerate(blocks)),
         _step("own right", CHECKS + "network", 90, checked, worker="own"),
         _step("own compile", STEPS + "compile_all", 150, compiled, worker="own"),
-        *(_epoch_step(form, slots, sizes, "own") for slots in sizes.slots for form in OWN),
+        _step("own coarser right", CHECKS + "network", 90, {**checked, "forms": OWN_COARSER}, worker="own"),
+        *(_epoch_step(form, slots, sizes, "own") for form, slots in timed),
         *(
-            _step(f"own profile, {form[0]}", STEPS + "profile", 60, {**profiled, "form": form}, worker="own")
-            for form in OWN
+            _step(f"own profile, {', '.join(form)}", STEPS + "profile", 60, {**profiled, "form": form}, worker="own")
+            for form in (*OWN, OWN_COARSER[0])
         ),
         _step("own forms alike", CHECKS + "alike", 90, {**short, "forms": OWN, "slots": most}, worker="own"),
         *(

@@ -22,7 +22,8 @@ from jaxopt_study.kernels import cuda_library, library
 Arrays = list[jax.Array]
 Strides = tuple[int, int]
 Residuals = tuple[jax.Array, ...]
-Before = tuple[()] | tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+Before = tuple[jax.Array, ...]
+"""Mean, variance, scale and offset of the block before, or nothing."""
 _PIXELS = 32
 """That a warp of the GPU adds up for the gradient of a kernel; their sums are added up in turn. Whatever the number of
 runs, so that no run's sums depend on the others."""
@@ -63,6 +64,8 @@ class Form(NamedTuple):
         before: of the block before, whose activations it reads instead of its result, the dropout's rate; None: it
             reads the result. In CUDA only, see `chain`.
         bare: whether activations come out, in place of a result; they have a border then.
+        products: of coarser numbers, that stand for one of float32 in the convolution where a GPU's tensor cores take
+            its sides: 3, each number being the sum of two in TF32; 1, TF32; 0, float32 without them. Forward only.
     """
 
     epsilon: float
@@ -74,6 +77,7 @@ class Form(NamedTuple):
     examples: int | None = None
     before: float | None = None
     bare: bool = False
+    products: int = 0
 
 
 _on = contextvars.ContextVar("_on", default=True)
@@ -131,12 +135,6 @@ def block(form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array) -> 
     return _block(form, x, parameters, seed)
 
 
-def evaluate(form: Form, x: jax.Array, parameters: Parameters, mean: jax.Array, variance: jax.Array) -> jax.Array:
-    """Applies the block with running statistics [O] and without dropout."""
-    x, parameters, mean, variance = jax.tree.map(single, (x, parameters, mean, variance))
-    return run(form, x, parameters, jnp.zeros(2, jnp.uint32), mean, variance)[0]
-
-
 def single(x: jax.Array) -> jax.Array:
     """As float32, which is all that the kernels take: with JAX's switch for 64 bits some constants have more."""
     return x.astype(jnp.float32)
@@ -152,7 +150,7 @@ def forward(
 ) -> tuple[tuple[jax.Array, jax.Array, jax.Array], Residuals]:
     """What :func:`block` gives, or activations in place of a result, and what its :func:`backward` wants.
 
-    ``before``: mean, variance, scale and offset of the block before, if this one reads that one's activations.
+    ``before`` is of the block whose activations this one reads, if it does.
     """
     none = jnp.zeros(0, jnp.float32)
     result, active, chosen, mean, variance = run(form, x, parameters, seed, none, none, before)
@@ -219,7 +217,10 @@ def _block_call(handler: str, form: Form, results: Any, *arguments: jax.Array, b
     # What runs share comes with an axis of length 1, and is not copied.
     call: Any = jax.ffi.ffi_call(cuda_library.target(handler), results, vmap_method="expand_dims")
     none = (jnp.zeros(0, jnp.float32),) * 4
-    return call(*arguments, *(before or none), **static, rate_before=np.float32(form.before or 0))
+    static["rate_before"] = np.float32(form.before or 0)
+    if handler == "block":
+        static["products"] = np.int32(form.products)
+    return call(*arguments, *(before or none), **static)
 
 
 def fits_convolution(dtype: Any, filters: int) -> bool:

@@ -53,7 +53,8 @@ def evaluate(
 ) -> jax.Array:
     """Applies them with each one's running mean and variance, without dropout."""
     x, *given = jax.tree.map(calls.single, (x, tuple(parameters), tuple(statistics)))
-    seed, before = jnp.zeros(2, jnp.uint32), ()
+    seed = jnp.zeros(2, jnp.uint32)
+    before: Before = ()
     for form, of, (mean, variance) in zip(forms, *given, strict=True):
         result, active, *_ = calls.run(form, x, of, seed, mean, variance, before)
         x, before = (active, (mean, variance, of.scale, of.offset)) if form.bare else (result, ())

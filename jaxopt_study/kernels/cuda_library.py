@@ -21,8 +21,8 @@ from jaxopt_study.kernels import compiled, library
 FOLDER = Path(__file__).parent / "cuda"
 FLAGS = ("-std=c++17", "-O3", "-w")
 _SOURCES = (
-    "../cpu/hash.h", "warp.h", "arrays.h", "dropout.h", "norm.h", "forward.h", "backward.h", "gradients.h",
-    "measures.h", "operands.h", "library.cu",
+    "../cpu/hash.h", "warp.h", "arrays.h", "dropout.h", "norm.h", "fragments.h", "forward.h", "units.h",
+    "backward.h", "gradients.h", "measures.h", "operands.h", "library.cu",
 )  # fmt: skip
 HANDLERS = ("block", "block_gradient", "measures")
 _log = logging.getLogger(__name__)

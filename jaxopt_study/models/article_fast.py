@@ -28,6 +28,9 @@ from jaxopt_study.models import article
 from jaxopt_study.models.linen import scale
 from jaxopt_study.models.network import Network, PyTree, Variables
 
+PRODUCTS = {"TF32_TF32_F32_X3": 3, "tensorfloat32": 1, "bfloat16": 1}
+"""Of tensor cores for one in float32, by JAX's names of precisions on a GPU, whose coarsest is TF32; else none."""
+
 
 class _Layout(NamedTuple):
     """The static side of the network: height and width of an image, what `fast` was asked for."""
@@ -186,7 +189,8 @@ def _native_blocks(
         convolved = (weights["kernel"], jnp.zeros(0)) if layer else (kernel, shift)
         parameters.append(Parameters(convolved[0], weights["bias"], norm["scale"], norm["bias"], convolved[1]))
         padded, first = layer + 1 < blocks, layer == 0
-        forms.append(Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded, first, layout.cuda, counted))
+        form = Form(article.EPSILON, layer, article.BLOCK_DROPOUT[layer], padded, first, layout.cuda, counted)
+        forms.append(form._replace(products=PRODUCTS.get(cast(Any, jax.config).jax_default_matmul_precision, 0)))
         running.append((stats[f"BatchNorm_{layer + 1}"]["mean"], stats[f"BatchNorm_{layer + 1}"]["var"]))
     known = chain.linked(forms) if layout.linked else tuple(forms)
     if seed is None:

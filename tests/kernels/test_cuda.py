@@ -12,7 +12,7 @@ from blocks import EPSILON, arrays, assert_close, both, reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxopt_study.kernels import calls
+from jaxopt_study.kernels import calls, chain
 from jaxopt_study.kernels.calls import Form
 from jaxopt_study.layers.batch_norm import inference_norm
 from jaxopt_study.training import diagnostics
@@ -63,7 +63,7 @@ def test_evaluation_is_by_running_statistics_and_drops_nothing(batch):
     form = Form(EPSILON, 0, 0.6, padded=False, first=False, cuda=True)
     x, parameters, _ = arrays(4, 8, 6, 6, batch, False)
     mean, variance = jnp.linspace(0.1, 0.8, 8), jnp.linspace(0.5, 2.0, 8)
-    ours = calls.evaluate(form, calls.pad(x), parameters, mean, variance)
+    ours = chain.evaluate((form,), calls.pad(x), [parameters], [(mean, variance)])
     active = reference(form, x, parameters, WORDS)[3]
     assert_close(ours, inference_norm(active, parameters.scale, parameters.offset, mean, variance, EPSILON))
 

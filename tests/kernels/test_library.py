@@ -162,12 +162,13 @@ print(library.lanes())
 def test_switches_for_64_bits_leave_the_kernels_float32():
     code = """
 import jax, jax.numpy as jnp
-from jaxopt_study.kernels import calls
+from jaxopt_study.kernels import calls, chain
 x, one = jnp.ones((1, 6, 6, 16)), jnp.ones(3)
 of = calls.Parameters(jnp.ones((3, 3, 1, 3)), one, one, one, jnp.zeros(0))
 form = calls.Form(1e-3, 0, 0.5, False, False)
 words = jnp.zeros(2, jnp.uint32)
 gradients = jax.grad(lambda x, of: calls.block(form, x, of, words)[0].sum(), (0, 1))(x, of)
-print({str(g.dtype) for g in jax.tree.leaves(gradients)} == {"float64"}, calls.evaluate(form, x, of, one, one).dtype)
+evaluated = chain.evaluate((form,), x, [of], [(one, one)])
+print({str(g.dtype) for g in jax.tree.leaves(gradients)} == {"float64"}, evaluated.dtype)
 """
     assert process(code, JAX_ENABLE_X64="1") == (["True", "float32"], [])

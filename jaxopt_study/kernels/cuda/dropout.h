@@ -42,9 +42,13 @@ class Dropout {
 
   // The activations of a warp from `first` on, with the sign of what becomes of them.
   DEVICE Float operator()(Float values, uint32_t first, const Lanes& lanes) const {
+    return (*this)(values, lanes.index() + first);
+  }
+
+  // Activations at these places.
+  DEVICE Float operator()(Float values, Word place) const {
     const Float kept = activation(values);  // NaN may come with a sign
     if (least_ == 0) return kept;
-    const Word place = lanes.index() + first;
     const auto high = place >= words_;
     const Word words = hash((high ? place - words_ : place) * WEYL + start_, tweak_);
     const Word drawn = high ? words >> 16 : words & 0xFFFFu;

@@ -9,6 +9,22 @@ namespace study {
 
 DEVICE Float positive(Float value) { return (value > 0) | (value != value) ? value : Float{}; }
 
+// Of the candidates of a pooled pixel the first of equals; what is not a number wins and stays, as in jnp.maximum.
+DEVICE void better_of(Float& best, Word& which, Float candidate, int q) {
+  const auto better = (candidate > best) | (candidate != candidate);
+  best = better ? candidate : best;
+  which = better ? Word{} + uint32_t(q) : which;
+}
+
+// The pixels from `left` to `right` and from `top` to `bottom` around one are the part of a border that is next to it.
+struct Edge {
+  int top, bottom, left, right;
+
+  DEVICE Edge(const Shape& out, int y, int x)
+      : top(y == 0 ? -1 : y), bottom(y == out.rows - 1 ? y + 1 : y), left(x == 0 ? -1 : x),
+        right(x == out.columns - 1 ? x + 1 : x) {}
+};
+
 // x [C, P, Q, B], padded, kernel [3, 3, C, O], bias [O] -> active [O, N, M, B], with a border if `stored` has one, and
 // chosen [O, N, M, B]; and, if asked for, of each warp's activations their number, sum and squared deviations from the
 // warp's own mean, [3, O, warps] at the start of `parts`.
@@ -62,7 +78,7 @@ struct Activate : Activation {
       UNROLL for (int r = 0; r < 4; r++)
         UNROLL for (int s = 0; s < 2 * WINDOWS + 2; s++) pixels[r][s] = lanes.load(square + r * line + s * batch);
       if constexpr (READS) {
-        const Affine of = Before::affine(weights + 9 * FILTERS);
+        const Affine<float> of = Before::affine(weights + 9 * FILTERS);
         UNROLL for (int r = 0; r < 4; r++)
           UNROLL for (int s = 0; s < 2 * WINDOWS + 2; s++) pixels[r][s] = normalized(pixels[r][s], of, before.factor);
       }
@@ -82,12 +98,7 @@ struct Activate : Activation {
       UNROLL for (int w = 0; w < WINDOWS; w++) {
         Float best = sums[w][0][f];
         Word which{};
-        UNROLL for (int q = 1; q < 4; q++) {
-          // The first of equals; what is not a number wins and stays, as in jnp.maximum.
-          const auto better = (sums[w][q][f] > best) | (sums[w][q][f] != sums[w][q][f]);
-          best = better ? sums[w][q][f] : best;
-          which = better ? Word{} + uint32_t(q) : which;
-        }
+        UNROLL for (int q = 1; q < 4; q++) better_of(best, which, sums[w][q][f], q);
         values[w] = positive(best + bias[at.z][o]);
         if (column + w < owned) continue;
         const int place = o * out.plane() + out.at(row, column + w) + LANES * group;
@@ -101,12 +112,10 @@ struct Activate : Activation {
   }
 
  private:
-  // The part of the border that is next to a pixel.
   DEVICE void surround(float* to, int y, int x, const Lanes& lanes) const {
-    const int top = y == 0 ? -1 : y, bottom = y == out.rows - 1 ? y + 1 : y;
-    const int left = x == 0 ? -1 : x, right = x == out.columns - 1 ? x + 1 : x;
-    ROLLED for (int i = top; i <= bottom; i++)
-      ROLLED for (int j = left; j <= right; j++)
+    const Edge edge(out, y, x);
+    ROLLED for (int i = edge.top; i <= edge.bottom; i++)
+      ROLLED for (int j = edge.left; j <= edge.right; j++)
         if (i != y || j != x) lanes.store(to + stored.at(i, j), dropped(Float{}));
   }
 
@@ -184,7 +193,7 @@ struct Normalize : Norm {
   DEVICE void compute(const float*, Place at) const {
     const int y = at.x * WARPS + at.warp, o = at.y, k = at.z, border = (padded.rows - out.rows) / 2;
     if (y >= padded.rows) return;
-    const Affine of{mean[k][o], scale[k][o] * inverse(variance[k][o], epsilon), offset[k][o]};
+    const Affine<float> of{mean[k][o], scale[k][o] * inverse(variance[k][o], epsilon), offset[k][o]};
     const bool inside = y >= border && y < out.rows + border;
     for (int first = 0; first < out.batch; first += LANES) {
       const Lanes lanes(out.batch - first);

@@ -11,7 +11,6 @@ namespace study {
 // x [C, P, Q, B], padded, kernel [3, 3, C, O], pooled and chosen [O, N, M, B].
 struct Convolution {
   Shape in, out;
-  Before before;  // of x, if it is not normalized
   Floats x, kernel, pooled;
   Each<const uint8_t> chosen;
 };
@@ -23,6 +22,7 @@ struct KernelGradient : Convolution {
   static constexpr int BLOCKS = 2;
   static constexpr bool SHARES = READS;
 
+  Before before;  // of x, if it is not normalized
   int parts;
   FloatsOut gradient;
 
@@ -52,12 +52,13 @@ struct KernelGradient : Convolution {
           UNROLL for (int r = 0; r < 16; r++)
             values[d][r / 4][r % 4] =
                 lanes.load(square + least(c + d, in.channels - 1) * plane + r / 4 * line + r % 4 * batch);
-        if constexpr (READS)
+        if constexpr (READS) {  // nvcc wants the braces, for the pragma
           UNROLL for (int d = 0; d < CHANNELS; d++) {
-            const Affine of = Before::affine(norms + least(c + d, in.channels - 1) * Before::FLOATS);
+            const Affine<float> of = Before::affine(norms + least(c + d, in.channels - 1) * Before::FLOATS);
             UNROLL for (int r = 0; r < 16; r++)
               values[d][r / 4][r % 4] = normalized(values[d][r / 4][r % 4], of, before.factor);
           }
+        }
         UNROLL for (int f = 0; f < FILTERS; f++) {
           const int place = least(o + f, out.channels - 1) * out_plane + p * batch + first;
           const Float value = lanes.live(lanes.load(pooled[k] + place)), none = value * 0.0f;

@@ -5,6 +5,7 @@
 #include "gradients.h"
 #include "measures.h"
 #include "operands.h"
+#include "units.h"
 
 using namespace study;
 
@@ -39,6 +40,26 @@ static int activate(Stream stream, int k, const Activation& of) {
   return kernel.warps();
 }
 
+template <int PRODUCTS, int BATCH, int READS>
+static int multiply(Stream stream, int k, const Activation& of) {
+  const Multiply<PRODUCTS, BATCH, READS> kernel{of};
+  launch(kernel, stream, kernel.warps(), of.out.channels / ROWS, k, of.in.channels / DEPTH * kernel.FLOATS);
+  return kernel.warps();
+}
+
+// On tensor cores, for blocks of these sides: the kernels of 16 filters must fit into what a block of warps may share.
+static bool fits_units(const Activation& of) {
+  return of.in.channels % DEPTH == 0 && of.in.channels <= 40 && of.out.channels % ROWS == 0;
+}
+template <int BATCH>
+static int multiply(Stream stream, int k, const Activation& of, int products) {
+  const bool reads = of.before.mean.data;
+  const auto run = products == 3 ? reads ? multiply<3, BATCH, 1> : multiply<3, BATCH, 0>
+                   : reads       ? multiply<1, BATCH, 1>
+                                 : multiply<1, BATCH, 0>;
+  return run(stream, k, of);
+}
+
 // Returns how many warps there were. No block of the network that has one before it has as few as 4 filters.
 template <int BATCH>
 static int activate(Stream stream, int k, const Activation& of) {
@@ -62,7 +83,7 @@ constexpr char NO_SHIFT[] = "a shift has the kernels in C++ alone; allowed is on
 // arguments are the batch norm of the block before, if x is its activations; a result without elements is left to the
 // block that follows.
 static ffi::Error block(Stream stream, ffi::RemainingArgs arguments, ffi::RemainingRets results, float epsilon,
-                        int32_t layer, float rate, float rate_before) {
+                        int32_t layer, float rate, float rate_before, int32_t products) {
   Operands of(arguments, results, 1);
   const int k = of.count();
   const Shape in = of.argument_shape(0), stored = of.result_shape(1), out = of.result_shape(2);
@@ -79,7 +100,10 @@ static ffi::Error block(Stream stream, ffi::RemainingArgs arguments, ffi::Remain
 
   const Rate dropout(uint32_t(layer), evaluation ? 0.0f : rate);
   const Activation activation{in, out, stored, dropout, seed, previous, x, kernel, bias, active, chosen, parts};
-  const int warps = (in.batch == LANES ? activate<LANES> : activate<0>)(stream, k, activation);
+  const bool whole = in.batch == LANES;
+  const int warps = products && fits_units(activation)
+                        ? (whole ? multiply<LANES> : multiply<0>)(stream, k, activation, products)
+                        : (whole ? activate<LANES> : activate<0>)(stream, k, activation);
   if (!evaluation) launch(Moments{out.channels, warps, read(parts), mean, variance}, stream, out.channels, 1, k);
   if (!result.data) return launched();
   const Shape padded = of.result_shape(0);
@@ -90,8 +114,9 @@ static ffi::Error block(Stream stream, ffi::RemainingArgs arguments, ffi::Remain
 }
 
 template <int CHANNELS, int FILTERS, int BATCH, int READS>
-static void kernel_gradient(Stream stream, int k, const Convolution& of, int parts, FloatsOut gradient) {
-  const KernelGradient<CHANNELS, FILTERS, BATCH, READS> kernel{of, parts, gradient};
+static void kernel_gradient(Stream stream, int k, const Convolution& of, const Before& before, int parts,
+                            FloatsOut gradient) {
+  const KernelGradient<CHANNELS, FILTERS, BATCH, READS> kernel{of, before, parts, gradient};
   launch(kernel, stream, kernel.warps(), 1, k, READS * of.in.channels * Before::FLOATS);
 }
 
@@ -105,12 +130,12 @@ static void input_gradient(Stream stream, int k, const Convolution& of, FloatsOu
 // Gradients that are not asked for have no elements. The parts of the kernel's gradient are as many as there is room
 // for in `partial`.
 template <int BATCH>
-static void gradients(Stream stream, int k, const Convolution& of, int parts, FloatsOut partial, FloatsOut d_kernel,
-                      FloatsOut d_x) {
-  const auto of_kernel = of.before.mean.data      ? kernel_gradient<2, 8, BATCH, 1>
+static void gradients(Stream stream, int k, const Convolution& of, const Before& before, int parts, FloatsOut partial,
+                      FloatsOut d_kernel, FloatsOut d_x) {
+  const auto of_kernel = before.mean.data      ? kernel_gradient<2, 8, BATCH, 1>
                          : of.out.channels <= 4 ? kernel_gradient<4, 4, BATCH, 0>
                                                 : kernel_gradient<2, 8, BATCH, 0>;
-  of_kernel(stream, k, of, parts, parts == 1 ? d_kernel : partial);
+  of_kernel(stream, k, of, before, parts, parts == 1 ? d_kernel : partial);
   const int size = 9 * of.in.channels * of.out.channels;
   if (parts > 1) launch(Parts{parts, size, read(partial), d_kernel}, stream, (size + LANES - 1) / LANES, 1, k);
   if (d_x.data) (of.in.channels <= 4 ? input_gradient<4, 4, BATCH> : input_gradient<8, 2, BATCH>)(stream, k, of, d_x);
@@ -141,8 +166,9 @@ static ffi::Error block_gradient(Stream stream, ffi::RemainingArgs arguments, ff
   launch(Totals{out.channels, out.rows, read(sums), {d_offset, d_scale}}, stream, out.channels, 2, k);
   launch(Unnormalize{norm, gradient, read(d_scale), read(d_offset), pooled, sums}, stream, out.rows, out.channels, k);
   launch(Totals{out.channels, out.rows, read(sums), {d_bias}}, stream, out.channels, 1, k);
-  const Convolution convolution{in, out, previous, x, kernel, read(pooled), chosen};
-  (in.batch == LANES ? gradients<LANES> : gradients<0>)(stream, k, convolution, parts, partial, d_kernel, d_x);
+  const Convolution convolution{in, out, x, kernel, read(pooled), chosen};
+  const auto run = in.batch == LANES ? gradients<LANES> : gradients<0>;
+  run(stream, k, convolution, previous, parts, partial, d_kernel, d_x);
   return launched();
 }
 
@@ -195,7 +221,8 @@ static auto binding() {
 }
 
 // A call is part of a CUDA graph, which its launches go into as they are.
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block, block, binding(), {ffi::Traits::kCmdBufferCompatible});
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block, block, binding().Attr<int32_t>("products"),
+                              {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block_gradient, block_gradient, binding(),
                               {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(

@@ -8,12 +8,14 @@ namespace study {
 
 DEVICE float inverse(float variance, float epsilon) { return 1.0f / sqrtf(variance + epsilon); }
 
-// Of a channel.
+// Of a channel, or of a lane's own.
+template <typename Number>
 struct Affine {
-  float mean, slope, offset;
+  Number mean, slope, offset;
 };
 
-DEVICE Float normalized(Float stored, const Affine& of, float factor) {
+template <typename Number>
+DEVICE Float normalized(Float stored, const Affine<Number>& of, float factor) {
   return after_dropout((activation(stored) - of.mean) * of.slope + of.offset, stored, factor);
 }
 
@@ -30,7 +32,7 @@ struct Before {
     to[1] = scale[k][c] * inverse(variance[k][c], epsilon);
     to[2] = offset[k][c];
   }
-  DEVICE static Affine affine(const float* filled) { return {filled[0], filled[1], filled[2]}; }
+  DEVICE static Affine<float> affine(const float* filled) { return {filled[0], filled[1], filled[2]}; }
 };
 
 }  // namespace study
