@@ -198,7 +198,8 @@ def seed_estimate(
     known = prior if logs or not positive else None
     mean = _mean(np.log(finite) if logs else finite, known, step, halves=halves)
     if mean is None or no_interval:
-        one = "one seed: no interval" if len(finite) == 1 else f"{len(finite)} equal seeds: no interval"
+        unit = "order" if several_orders(values) else "seed"
+        one = f"one {unit}: no interval" if len(finite) == 1 else f"{len(finite)} equal {unit}s: no interval"
         reasons = filter(None, [f"no interval: {no_interval}" if no_interval and len(finite) > 1 else one, note])
         return Estimate(centre, math.nan, math.nan, len(finite), "; ".join(reasons))
     half = mean.half_width(level)

@@ -84,6 +84,7 @@ def test_of_several_orders_of_the_data_every_interval_is_of_one_value_an_order()
     found = intervals.seed_estimate(values)
     assert found[:4] == intervals.seed_estimate(means)[:4]
     assert found.note == "1 of 6 seeds have no finite value"
+    assert intervals.seed_estimate({0: 0.3, order: 0.3}).note == "2 equal orders: no interval"
 
 
 def test_paired_differences_take_the_seeds_that_both_have():
