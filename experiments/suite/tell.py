@@ -9,6 +9,7 @@ from experiments.suite.problems import PROBLEMS
 from jaxopt_study import files
 from jaxopt_study.analysis.runs import by_rule
 from jaxopt_study.analysis.tuning import tuning_curves
+from jaxopt_study.engine.costs import Cost
 from jaxopt_study.plots import labels
 from jaxopt_study.plots.picture import Source, save_pictures
 from jaxopt_study.plots.selection import NotDrawable
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 COSTS = """Each rule has the time in which SGD trains all epochs. What a step costs is processor seconds of the rule
-alone, the least of seven turns (`--costs`); the minutes above are of the clock, whatever else the machine did."""
+alone, the median of seven turns (`--costs`); the minutes above are of the clock, whatever else the machine did."""
 
 
 def write(
@@ -86,6 +87,10 @@ def at_equal_time(studies: Mapping[str, "Study"], reference: str, into: Path) ->
         known = workdir.usable(workdir.written_stats, study.folder / "stats.json").get("costs", {})
         if not study.rules.keys() <= known.keys():
             return None
+    costs = [
+        (name, rule, *cost) for name, study in studies.items() for rule, cost in study.costs().items()
+    ]  # as they were measured
+    files.write_text(into / "costs.csv", tables.to_csv(Table(("problem", "optimizer", *Cost._fields), costs)))
     found = over_problems(studies, reference=reference, equal_time=True)
     files.write_text(into / "over_problems_equal_time.csv", tables.to_csv(found.overall()))
     return found

@@ -1,6 +1,7 @@
 """What a training step of each rule costs over one of SGD: measured, each rule alone, so that others do not matter."""
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,8 +19,11 @@ from jaxopt_study.training.step import Batch, RunState, init_run, train_step
 
 STEPS = 20
 """That are timed at once: what a rule does in every tenth step is in it."""
+LEAST = 0.1
+"""Seconds that are timed at once, by as many calls: one of a small network takes less than what starting it varies."""
 TURNS = 7
-"""Of all rules, one after the other; the least of each counts, since others on the machine only add."""
+"""Of all rules, one after the other. The median of each counts: a core that waits for work mostly spins, and a turn in
+which it slept tells half as much."""
 
 
 class Cost(NamedTuple):
@@ -53,7 +57,7 @@ def costs(study: Trainer) -> dict[str, Cost]:
     steps = max(1, min(STEPS, len(study.dataset.train_labels) // size))
     batches = study.batches(size, steps, data_seed=group.data_seed).train
     programs = {name: _Alone(study, group, run, batches) for name, run in first.items()}
-    seconds = least({name: program.seconds for name, program in programs.items()}, TURNS)
+    seconds = medians({name: timer(program.train) for name, program in programs.items()}, TURNS)
     sgd = programs["sgd"]
     return {
         name: Cost(
@@ -67,13 +71,27 @@ def costs(study: Trainer) -> dict[str, Cost]:
     }
 
 
-def least(timers: Mapping[str, Callable[[], float]], turns: int) -> dict[str, float]:
-    """The least seconds of each over some turns, in each of which all are timed once, one after the other."""
-    seconds = dict.fromkeys(timers, math.inf)
-    for _ in range(turns):
-        for name, timer in timers.items():
-            seconds[name] = min(seconds[name], timer())
-    return seconds
+def medians(timers: Mapping[str, Callable[[], float]], turns: int) -> dict[str, float]:
+    """The median seconds of each over some turns, in each of which all are timed once, one after the other."""
+    seconds = [{name: timer() for name, timer in timers.items()} for _ in range(turns)]
+    return {name: statistics.median(turn[name] for turn in seconds) for name in timers}
+
+
+def timer(call: Callable[[], object]) -> Callable[[], float]:
+    """What tells the seconds of a call: of all cores, on an accelerator of the clock. It is called before."""
+    clock = time.process_time if jax.default_backend() == "cpu" else time.perf_counter
+
+    def seconds(calls: int) -> float:
+        begin = clock()
+        for _ in range(calls):
+            call()
+        return (clock() - begin) / calls
+
+    seconds(1)
+    calls = 1
+    while seconds(calls) * calls < LEAST:
+        calls *= 2
+    return lambda: seconds(calls)
 
 
 def known_costs(study: Trainer) -> dict[str, Cost]:
@@ -113,9 +131,6 @@ class _Alone:
         analysis = self.compiled.cost_analysis() or {}
         self.bytes = float(analysis.get("bytes accessed", math.nan))
 
-    def seconds(self) -> float:
-        """Trains on all batches and tells how long it took."""
-        clock = time.process_time if jax.default_backend() == "cpu" else time.perf_counter
-        begin = clock()
+    def train(self) -> None:
+        """Trains on all batches."""
         self.state = jax.block_until_ready(self.compiled(self.state, self.batches))
-        return clock() - begin

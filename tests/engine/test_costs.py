@@ -50,6 +50,23 @@ def test_seconds_are_measured_and_kept_in_stats_json(measured, monkeypatch):
     assert costs.known_costs(study) == found
 
 
+def test_a_short_call_is_timed_over_many_and_a_long_one_alone(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(costs.time, "process_time", lambda: now[0] // 0.01 * 0.01)  # a clock that goes by hundredths
+
+    def call(seconds):
+        now[0] += seconds
+        called.append(seconds)
+
+    called = []
+    short = costs.timer(lambda: call(0.0004))
+    assert short() == pytest.approx(0.0004, rel=0.1)
+    long = costs.timer(lambda: call(0.5))
+    called.clear()
+    assert long() == pytest.approx(0.5, rel=0.05)
+    assert called == [0.5]
+
+
 def test_more_training_keeps_the_costs(measured):
     folder, _, _ = measured
     stats.add_part(folder / "stats.json", PART)
@@ -58,7 +75,7 @@ def test_more_training_keeps_the_costs(measured):
     assert written["seconds"] == 2.0
 
 
-def test_the_least_of_several_turns_counts_and_all_take_every_turn():
+def test_the_median_of_several_turns_counts_and_all_take_every_turn():
     order = []
 
     def timer(name, seconds):
@@ -66,7 +83,7 @@ def test_the_least_of_several_turns_counts_and_all_take_every_turn():
         return lambda: (order.append(name), next(values))[1]
 
     timers = {"a": timer("a", [3.0, 1.0, 2.0]), "b": timer("b", [0.5, 9.0, 9.0])}
-    assert costs.least(timers, 3) == {"a": 1.0, "b": 0.5}
+    assert costs.medians(timers, 3) == {"a": 2.0, "b": 9.0}
     assert order == ["a", "b"] * 3
 
 
