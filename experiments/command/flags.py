@@ -72,7 +72,8 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
 
             machine.tell(workdir=place, runs=len(study.runs), plan=[part._asdict() for part in shown.show_plan(study)])
             return
-        train(study)
+        with training(study) as callbacks:
+            study.run(*callbacks)
         if jax.process_index() > 0:  # the first process writes for all
             return
         from experiments.command import (  # Matplotlib takes a second: the first epoch does not wait for it
@@ -90,16 +91,16 @@ def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
         print(f"all of it is at {place}")
 
 
-def train(study: "Study") -> None:
-    """Trains a study, with its page if that is asked for.
+@contextlib.contextmanager
+def training(study: "Study") -> Iterator[list[Live]]:
+    """What a command trains a study in; gives the callbacks: of its page, if that is asked for.
 
     Raises:
         Stopped: it was asked to stop.
-        EnvironmentFault: the machine cannot do it.
     """
     try:
         with contextlib.ExitStack() as until_it_ends:
-            study.run(*([until_it_ends.enter_context(watched(study))] if FLAGS.watch else []))
+            yield [until_it_ends.enter_context(watched(study))] if FLAGS.watch else []
     except Interrupted:
         kept = "what was begun is saved" if FLAGS.cluster is None else "finished runs are kept"
         raise Stopped(f"interrupted; {kept}, the same command goes on from here") from None

@@ -161,6 +161,7 @@ def train(studies: Mapping[str, "Study"]) -> None:
         print(f"{name}: {len(study.runs)} runs of {study.settings.max_epochs} epochs", flush=True)
         if math.isfinite(left):
             study.execution = dataclasses.replace(study.execution, max_minutes=left)
-        command.train(study)
+        with command.training(study) as callbacks:
+            study.run(*callbacks)
         if FLAGS.costs and study.histories and time.monotonic() < end and jax.process_index() == 0:
             study.costs()

@@ -154,7 +154,8 @@ def test_the_terminal_says_nothing_of_claims_where_none_applies(tmp_path, capsys
     assert "claims: 0 supported, 0 contradicted, " in capsys.readouterr().out
 
 
-def test_a_plan_names_the_precision_of_every_program(capsys):
+def test_a_plan_names_the_precision_of_every_program(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     names = ("float32", "bfloat16")
     parts = [Part("sgd", 32, 1, 0, model=f"matmul_precision {name}") for name in names]
     runs = [make_run("sgd", {"learning_rate": 0.1, "matmul_precision": name}, 0) for name in names]
