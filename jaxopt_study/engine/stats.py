@@ -38,6 +38,9 @@ def add_part(path: Path, part: Mapping[str, Any]) -> None:
     workdir.write_json(path, {**totals(parts), **kept, "parts": parts})
 
 
+COUNTS = ("epochs_trained", "epochs_computed", "runs", "compilations")
+
+
 def totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Sums, rates and maxima over the parts.
 
@@ -45,14 +48,14 @@ def totals(parts: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     compilation apart; ``compilations`` counts the epochs that were compiled (parts of before do not tell); ``goodput``
     is epochs trained over epochs that the devices had room for.
     """
-    names = {name: None for part in parts for name in part if name != "device_kind"}
-    sums = {name: sum(part.get(name, 0) for part in parts) for name in names}
+    summed = ("seconds", "compile_seconds", "training_seconds", "examples", *COUNTS)
+    sums = {name: sum(part.get(name, 0) for part in parts) for name in summed}
     largest = ("slots", "devices", "peak_memory_bytes", "workers", "idle_share")  # the last two of clusters only
     return {
         "seconds": sums["seconds"],
         "compile_seconds": sums["compile_seconds"],
         "examples_per_second": sums["examples"] / max(sums["training_seconds"], 1e-9),
         "goodput": sums["epochs_trained"] / max(sums["epochs_computed"], 1),
-        **{name: sums[name] for name in ("epochs_trained", "epochs_computed", "runs", "compilations") if name in sums},
+        **{name: sums[name] for name in COUNTS if any(name in part for part in parts)},
         **{name: max(most) for name in largest if (most := [part[name] for part in parts if name in part])},
     }
