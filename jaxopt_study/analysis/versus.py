@@ -1,4 +1,4 @@
-"""Which of two rules, each tuned over its own configurations, gets to the lower validation loss."""
+"""Which of two rules, each tuned over its own configurations, gets to the lower loss, or the better metric."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jaxopt_study.analysis.best import held_out
 from jaxopt_study.analysis.intervals import LEVEL, independent, paired_differences, seed_mean
 from jaxopt_study.analysis.looking import allowed
-from jaxopt_study.analysis.minima import lowest_loss
+from jaxopt_study.analysis.minima import COST, Monitor, lowest_loss
 from jaxopt_study.history import History
 
 Side = Sequence[Sequence[History]]
@@ -15,12 +15,12 @@ Side = Sequence[Sequence[History]]
 
 
 class Versus(NamedTuple):
-    """How the first side's lowest validation loss compares with the second's.
+    """How the first side's lowest validation loss, or its best value of what is monitored, compares with the second's.
 
     Attributes:
         better: 0 or 1, the side that is; None where it is undecided.
         effect: how far the first side's loss is above the second's: 0.1 is 10% above, -0.1 below; where a loss is not
-            positive the difference itself. NaN without two seeds.
+            positive, and of anything else that is monitored, the difference itself. NaN without two seeds.
         low, high: its interval, which leaves 0 out exactly where it is decided.
         p: two-sided p-value of no difference.
         seeds: that both sides have.
@@ -36,24 +36,33 @@ class Versus(NamedTuple):
     reason: str = ""
 
 
-def versus(first: Side, second: Side, most_seeds: int | None = None) -> Versus:
+def versus(first: Side, second: Side, most_seeds: int | None = None, monitor: Monitor | None = None) -> Versus:
     """Compares two sides seed by seed, by the logarithms of the losses of what the other half of the seeds chooses.
+
+    By the values themselves where something else is monitored.
 
     Args:
         first: configurations of one side.
         second: of the other.
         most_seeds: of a configuration where it is looked at after every seed, so that a p-value decides that is below
             what :func:`jaxopt_study.analysis.looking.allowed` says; None where it is looked at once: below 5%.
+        monitor: what runs are judged by; the validation loss if None.
     """
-    losses = [{run.replicate: lowest_loss(run) for run in held_out(side)} if side else {} for side in (first, second)]
+    sides, curve = (first, second), "val_loss"
+    if monitor is not None:
+        sides, curve = tuple([[monitor.added(run) for run in runs] for runs in side] for side in sides), COST
+    losses = [
+        {run.replicate: lowest_loss(run, curve) for run in held_out(side, curve)} if side else {} for side in sides
+    ]
     both = losses[0].keys() & losses[1].keys()
     known = [{seed: of[seed] for seed in both if all(math.isfinite(side[seed]) for side in losses)} for of in losses]
-    relative = all(loss > 0 for side in known for loss in side.values())
+    relative = monitor is None and all(loss > 0 for side in known for loss in side.values())
     if relative:
         known = [{seed: math.log(loss) for seed, loss in side.items()} for side in known]
     paired = paired_differences(*known)
     seeds, lost = len(independent(paired)), len(both) - len(paired)
-    reason = f"{lost} of {len(both)} seeds have no loss that counts: a run diverged or failed" if lost else ""
+    what = "loss" if monitor is None else monitor.name
+    reason = f"{lost} of {len(both)} seeds have no {what} that counts: a run diverged or failed" if lost else ""
     chosen = max(len(first), len(second)) > 1
     mean = seed_mean(paired, halves=chosen)
     if mean is None:
@@ -66,7 +75,8 @@ def versus(first: Side, second: Side, most_seeds: int | None = None) -> Versus:
     if most_seeds is not None:
         enough = allowed(seeds, most_seeds, enough, chosen)
     half = mean.half_width(1 - enough)
-    ends = (mean.value, mean.value - half, mean.value + half)
+    value = mean.value if monitor is None else monitor.sign * mean.value
+    ends = (value, value - half, value + half)
     effect, low, high = (math.expm1(min(end, 700.0)) for end in ends) if relative else ends
     better = None if p > enough else int(mean.value > 0)
     return Versus(better, effect, low, high, p, seeds, reason)

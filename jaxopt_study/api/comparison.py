@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.looking import Question
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.runs import Configuration, by_configuration, configuration_of, describe
 from jaxopt_study.analysis.versus import versus
 from jaxopt_study.api.make import make_study
@@ -17,6 +18,7 @@ from jaxopt_study.grids.grid import Grid, Optimizer, make_grid, runs_of
 from jaxopt_study.history import History
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import MOST_SEEDS
+from jaxopt_study.training.objective import objective
 
 RATES = "1e-4:1:half_decade"
 """Learning rates of a rule that is given without a grid."""
@@ -27,7 +29,8 @@ class Comparison(NamedTuple):
 
     Attributes:
         verdict: ``NAME is better``, or ``undecided``.
-        effect: how far the first rule's lowest validation loss is above the second's: -0.1 is 10% below. See
+        effect: how far the first rule's lowest validation loss is above the second's: -0.1 is 10% below; of what is
+            monitored in its place, the difference of the best values. See
             :class:`jaxopt_study.analysis.versus.Versus`.
         low, high: its interval, valid though it was looked at after every seed.
         p: two-sided p-value of no difference.
@@ -36,6 +39,7 @@ class Comparison(NamedTuple):
         seconds: that the call took.
         reason: why nothing can be said, or what a reader must know; empty if all is well.
         workdir: with the runs; ``Study.report`` of the same arguments makes a page.
+        monitor: what it was judged by.
     """
 
     verdict: str
@@ -49,10 +53,12 @@ class Comparison(NamedTuple):
     seconds: float
     reason: str
     workdir: str
+    monitor: str = "val_loss"
 
     def __repr__(self) -> str:
-        interval = "" if math.isnan(self.low) else f" ({self.low:+.1%} to {self.high:+.1%})"
-        effect = "" if math.isnan(self.effect) else f": loss {self.effect:+.1%}{interval}"
+        what, digits = ("loss", "+.1%") if self.monitor == "val_loss" else (self.monitor, "+.4g")
+        interval = "" if math.isnan(self.low) else f" ({self.low:{digits}} to {self.high:{digits}})"
+        effect = "" if math.isnan(self.effect) else f": {what} {self.effect:{digits}}{interval}"
         told = f"{self.runs} runs, {self.seconds:.0f} s{f'; {self.reason}' if self.reason else ''}"
         return f"<{self.verdict}{effect}; {told}>"
 
@@ -71,7 +77,7 @@ def compare(
     workdir: str | Path = "workdir/compare",
     **options: Any,
 ) -> Comparison:
-    """Says which of two rules gets to the lower validation loss, each at its best configuration.
+    """Says which of two rules gets to the lower validation loss, or the better ``monitor``, each at its best.
 
     What chooses a configuration does not tell of it (see :func:`jaxopt_study.analysis.best.held_out`), and seeds are
     compared pair by pair.
@@ -95,12 +101,13 @@ def compare(
         EnvironmentFault: the machine cannot do it.
     """
     begin = time.monotonic()
-    for name in ("monitor", "questions", "grid", "data", "max_minutes"):
+    for name, own in (("questions", "first"), ("grid", "first"), ("data", "on"), ("max_minutes", "minutes")):
         if name in options:
-            raise InputError(name, options[name], "not allowed in compare, which goes by the validation loss")
+            raise InputError(name, options[name], f"not allowed in compare; {own} is")
     grids = [each if isinstance(each, Grid) else make_grid(each, learning_rate=RATES) for each in (first, second)]
     if grids[0] == grids[1]:
         raise InputError("second", grids[1].optimizer, "allowed is another rule, or another grid, than the first")
+    watched = objective(*(options.get(name) for name in ("loss", "metrics", "monitor", "mode"))).watched
     most = max(max_seeds, 2) if until else None
     sides = [
         {configuration_of(run.optimizer, dict(run.hyperparameters)) for run in runs_of(grid, 1, [1])} for grid in grids
@@ -109,7 +116,7 @@ def compare(
         study = make_study(
             model=article_model() if model is None else model, data=on, grid=grids, seeds=seeds, max_epochs=max_epochs,
             workdir=workdir, until=until, max_seeds=max_seeds if until else None, max_minutes=minutes,
-            questions=_questions(sides), **options,
+            questions=_questions(sides, watched), **options,
         )  # fmt: skip
     except InputError as error:
         own = {"data": "on", "max_minutes": "minutes"}.get(error.name)
@@ -122,15 +129,17 @@ def _side(histories: Sequence[History], side: set[Configuration]) -> list[list[H
     return by_configuration(h for h in histories if configuration_of(h.optimizer, h.hyperparameters) in side)
 
 
-def _questions(sides: Sequence[set[Configuration]]) -> Callable[[Sequence[History], int], list[Question]]:
+def _questions(
+    sides: Sequence[set[Configuration]], monitor: Monitor | None
+) -> Callable[[Sequence[History], int], list[Question]]:
     """The one question, which hangs on the best configurations of both sides."""
 
     def questions(histories: Sequence[History], most: int) -> list[Question]:
         both = [_side(histories, side) for side in sides]
-        found = versus(both[0], both[1], most)
+        found = versus(both[0], both[1], most, monitor)
         if found.better is not None or not all(both):
             return []
-        chosen = [best_of(side) for side in both]
+        chosen = [best_of(side, monitor=monitor) for side in both]
         return [Question([configuration_of(best.optimizer, best.hyperparameters) for best in chosen], found.p)]
 
     return questions
@@ -140,8 +149,9 @@ def _concluded(
     study: Study, sides: Sequence[set[Configuration]], names: Sequence[str], most: int | None, seconds: float
 ) -> Comparison:
     both = [_side(study.histories, side) for side in sides]
-    found = versus(both[0], both[1], most)
-    best = [best_of(side, study.guessing) if side else None for side in both]
+    monitor = study.objective.watched
+    found = versus(both[0], both[1], most, monitor)
+    best = [best_of(side, study.guessing, monitor=monitor) if side else None for side in both]
     labels = list(names)
     if names[0] == names[1]:
         labels = [describe(one.optimizer, one.hyperparameters, {}) if one else names[0] for one in best]
@@ -149,7 +159,7 @@ def _concluded(
     notes = [found.reason, *(_at_edge(one, side) for one, side in zip(best, both, strict=True) if one)]
     return Comparison(
         verdict, found.effect, found.low, found.high, found.p, best[0], best[1], len(study.histories), seconds,
-        "; ".join(filter(None, notes)), str(study.workdir),
+        "; ".join(filter(None, notes)), str(study.workdir), study.objective.monitor,
     )  # fmt: skip
 
 

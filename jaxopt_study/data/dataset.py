@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxopt_study.data.trees import Tree, length, mapped
+from jaxopt_study.data.trees import Tree, length, mapped, named
 from jaxopt_study.errors import InputError
 from jaxopt_study.settings import check_whole
 
@@ -52,6 +52,14 @@ class Dataset(NamedTuple):
     def val_examples(self) -> int:
         """Of the validation part, with what may be held back of it."""
         return length(self.val_labels)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(
+            " ".join(filter(None, [name, " x ".join(map(str, array.shape[1:])), str(array.dtype)]))
+            for name, array in named(self.train_images)
+        )
+        classes = f"; {len(self.classes)} classes" if self.classes else ""
+        return f"<{self.name}: {self.examples:,} + {self.val_examples:,} examples of {inputs}{classes}>"
 
 
 class Source(NamedTuple):

@@ -8,6 +8,7 @@ from scipy import special
 
 from jaxopt_study.analysis.halves import chosen_by_halves, folds
 from jaxopt_study.analysis.looking import CHANGES, allowed
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.versus import versus
 from jaxopt_study.history import CURVES, History
 
@@ -89,3 +90,14 @@ def test_losses_that_are_not_positive_are_compared_by_their_difference():
     found = versus(side([rng.normal(-1, 0.01, 6)]), side([rng.normal(-2, 0.01, 6)]))
     assert found.better == 1
     assert abs(found.effect - 1) < 0.02
+
+
+def test_what_is_to_be_large_is_better_where_it_is_larger_and_told_by_its_difference():
+    rng = np.random.default_rng(4)
+    higher, lower = (side([rng.normal(mean, 0.01, 6), np.full(6, 0.1)]) for mean in (0.9, 0.8))
+    for first, second, better, effect in ((higher, lower, 0, 0.1), (lower, higher, 1, -0.1)):
+        found = versus(first, second, 8, Monitor("val_loss", "max"))
+        assert found.better == better
+        assert abs(found.effect - effect) < 0.02
+        assert found.low < found.effect < found.high
+        assert found.low * found.high > 0

@@ -39,12 +39,26 @@ def test_a_rule_that_learns_is_better_than_one_that_hardly_moves_and_seeds_are_a
     assert again.effect > 0
 
 
+def test_rules_are_judged_by_what_is_monitored(tmp_path):
+    """Here by a number that is to be large, and is where the loss is small."""
+    metrics = {"share": lambda outputs, labels: (outputs[:, 0] > 0) == (labels > 0)}
+    options = {"metrics": metrics, "monitor": "share", "mode": "max"}
+    options |= {"on": DATA, "model": Net(), "max_epochs": 5, "workdir": tmp_path, "seeds": 3, "max_seeds": 8}
+    found = js.compare(js.make_grid("adam", learning_rate=0.1), js.make_grid("sgd", learning_rate=1e-4), **options)
+    assert found.verdict == "adam is better"
+    assert 0 < found.low < found.effect < found.high
+    means = [one.value for one in (found.first, found.second)]
+    assert found.effect == pytest.approx(means[0] - means[1])
+    assert repr(found).startswith(f"<adam is better: share {found.effect:+.4g} (+0.")
+
+
 @pytest.mark.parametrize(
     ("first", "second", "options", "told"),
     [
         ("adam", "adam", {}, "second=adam: allowed is another rule, or another grid, than the first"),
         ("adam", "sdg", {}, "optimizer=sdg"),
-        ("adam", "sgd", {"monitor": "f1"}, "monitor=f1: not allowed in compare"),
+        ("adam", "sgd", {"monitor": "f1"}, "monitor='f1': allowed are val_loss, val_accuracy"),
+        ("adam", "sgd", {"grid": []}, "grid=[]: not allowed in compare; first is"),
         ("adam", "sgd", {"until": "bored"}, "until=bored: allowed are decided"),
         ("adam", "sgd", {"on": [1, 2]}, "on=list: allowed are digits"),
         ("adam", "sgd", {"minutes": 0}, "minutes=0: allowed is a number above 0"),

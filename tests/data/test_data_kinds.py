@@ -202,6 +202,12 @@ class Split:
         return self.columns[name]
 
 
+def test_a_data_set_is_shown_in_a_line():
+    made = js.arrays({"age": X[:, 0], "rows": X}, Y, name="mine")
+    assert repr(made) == f"<mine: 32 + 8 examples of ['age'] {X.dtype}, ['rows'] {X.shape[1]} {X.dtype}; 4 classes>"
+    assert repr(js.load("digits")) == "<digits: 1,438 + 359 examples of 8 x 8 x 1 uint8; 2 classes>"
+
+
 def test_a_set_of_hugging_face_has_its_splits_and_names_of_classes():
     part = Split(["w", "x", "y", "z"], rows=X.tolist(), label=Y.tolist(), tokens=[[1], [1, 2]] * 20)
     data = js.hf({"train": part, "test": part}, inputs="rows", labels="label")
