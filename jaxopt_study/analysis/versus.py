@@ -48,9 +48,9 @@ def versus(first: Side, second: Side, most_seeds: int | None = None, monitor: Mo
             what :func:`jaxopt_study.analysis.looking.allowed` says; None where it is looked at once: below 5%.
         monitor: what runs are judged by; the validation loss if None.
     """
-    sides, curve = (first, second), "val_loss"
+    sides, curve = [first, second], "val_loss"
     if monitor is not None:
-        sides, curve = tuple([[monitor.added(run) for run in runs] for runs in side] for side in sides), COST
+        sides, curve = [[[monitor.added(run) for run in runs] for runs in side] for side in sides], COST
     losses = [
         {run.replicate: lowest_loss(run, curve) for run in held_out(side, curve)} if side else {} for side in sides
     ]

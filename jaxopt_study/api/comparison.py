@@ -119,8 +119,9 @@ def compare(
             questions=_questions(sides, watched), **options,
         )  # fmt: skip
     except InputError as error:
-        own = {"data": "on", "max_minutes": "minutes"}.get(error.name)
-        raise InputError(own, error.given, error.allowed) if own else error from None
+        if error.name not in (ours := {"data": "on", "max_minutes": "minutes"}):
+            raise
+        raise InputError(ours[error.name], error.given, error.allowed) from None
     study.run()
     return _concluded(study, sides, [grid.optimizer for grid in grids], most, time.monotonic() - begin)
 
