@@ -133,13 +133,19 @@ class Told:
 
     def __init__(self, tell: Tell, examples: int, until: float) -> None:
         self.tell, self.examples, self.until = tell, examples, until
-        self.epochs, self.begin, self.last = 0, time.time(), time.time()
+        self.epochs = 0
+        self.begin = self.last = self.asked = time.time()
 
     def watcher(self) -> Any:
         """For `Trainer.train`."""
         from jaxopt_study.engine.watcher import Watcher
 
-        return Watcher(epoch=self.epoch, end=self.end, interrupted=lambda: time.time() > self.until)
+        return Watcher(epoch=self.epoch, end=self.end, interrupted=self.is_over)
+
+    def is_over(self) -> bool:
+        """After an epoch of all slots: whether another one that takes as long would end too late."""
+        before, self.asked = self.asked, time.time()
+        return self.asked + (self.asked - before) > self.until
 
     def epoch(self, run: Any, number: int, metrics: Any) -> None:
         """After every epoch of every run."""

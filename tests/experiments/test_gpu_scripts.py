@@ -200,6 +200,13 @@ def test_a_study_out_of_time_goes_on_from_its_snapshot_elsewhere_to_the_same_res
             np.testing.assert_array_equal(values, both[1][name].curves[curve], err_msg=f"{name} {curve}")
 
 
+def test_no_epoch_is_begun_that_would_end_too_late():
+    told = gpu_study.Told(print, 1, time.time() + 20)
+    assert not told.is_over()
+    told.asked -= 30  # an epoch before
+    assert told.is_over()
+
+
 @pytest.mark.slow
 def test_the_study_is_rehearsed_and_joins_a_store(tmp_path):
     photographs.write(made_pictures(), tmp_path / "packs", most_bytes=30_000)
