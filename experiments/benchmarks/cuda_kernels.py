@@ -6,8 +6,8 @@
 
 For each kernel and architecture: registers a thread, bytes spilled, and of the loop that does most of its arithmetic
 how many instructions it has, which share of them are fused multiply-adds, and how many are products of tensor cores.
-Names with numbers are convolutions; the last but one is the batch that they are made for, 0 for any, the last one
-says whether they normalize what they read. Expected, with a batch of 32: nothing is spilled, and over half of a
+Names with numbers are convolutions; 32 or 0 is the batch that they are made for, 0 for any, and a number after it says
+whether they normalize what they read. Expected, with a batch of 32: nothing is spilled, and over half of a
 convolution's loop is multiply-adds, forward nine tenths, where it is on no tensor cores.
 """
 

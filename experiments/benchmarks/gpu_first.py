@@ -30,7 +30,9 @@ FAST, PLAIN = ("fast", "float32"), ("plain", "float32")
 OWN = (("cuda", "float32"), ("cuda_linked", "float32"))
 """The kernels in CUDA, and these with normalization where the next block reads: the same bits, told by their times."""
 OWN_COARSER = (("cuda", "float32x3"), ("cuda", "tensorfloat32"))
-"""The last three blocks forward on tensor cores."""
+"""The last three blocks on tensor cores."""
+UNITS = (2, 3, 4)
+"""These blocks, from 0."""
 COARSER = (("fast", "tensorfloat32"), ("fast", "float32x3"), ("fast", "float32", "bfloat16"))
 SAME_BITS = "--xla_gpu_exclude_nondeterministic_ops=true --xla_gpu_autotune_level=0"
 """XLA's flags under which it chooses no kernel by timing it, and none that adds in an order that is not fixed."""
@@ -133,10 +135,11 @@ def _threads() -> int:
     return max(1, min(cpu_cores() - 2, 6))
 
 
-def _bits(sizes: Sizes) -> dict[str, Any]:
+def _bits(sizes: Sizes, form: Form = FAST) -> dict[str, Any]:
     """The numbers of slots in which the same run is to give the same bits, and what else that step takes."""
     slots = (4, 16) if max(sizes.slots) >= 16 else (2, 4)
-    return {"kernels": "fast", "precision": "float32", "size": sizes.pixels, "steps": sizes.steps, "slots": slots}
+    kernels, precision = form
+    return {"kernels": kernels, "precision": precision, "size": sizes.pixels, "steps": sizes.steps, "slots": slots}
 
 
 def _step(
@@ -159,19 +162,14 @@ def _epoch_step(form: Form, slots: int, sizes: Sizes, worker: str = "jax", flag:
 def _own_kernels(sizes: Sizes, folder: Path) -> list[Step]:
     """The kernels in CUDA, in a process of their own: what they do wrong is theirs alone."""
     most, short = sizes.slots[0], {"size": sizes.pixels, "steps": sizes.steps}
-    blocks = [{"layer": i, "size": sizes.pixels, "slots": most, "batch": 32} for i in range(5)]
-    blocks = [options for options in blocks if sizes.pixels >> options["layer"] > 1]
-    of, checked = (
-        "experiments.benchmarks.gpu_kernels:",
-        {"size": sizes.checked[-1], "forms": OWN, "folder": str(folder)},
-    )
+    checked = {"size": sizes.checked[-1], "forms": OWN, "folder": str(folder)}
     timed = [(form, slots) for slots in sizes.slots for form in OWN]
     timed[len(OWN) : len(OWN)] = [(form, most) for form in OWN_COARSER]
     compiled = {"programs": timed, "threads": _threads(), **short}
     profiled = {**short, "slots": most, "steps": min(8, sizes.steps), "folder": str(folder)}
     return [
-        _step("own kernels", of + "check", 120, worker="own"),
-        *(_step(f"own block {i + 1}", of + "block", 60, options, worker="own") for i, options in enumerate(blocks)),
+        _step("own kernels", "experiments.benchmarks.gpu_kernels:check", 120, worker="own"),
+        *_own_blocks(sizes),
         _step("own right", CHECKS + "network", 90, checked, worker="own"),
         _step("own compile", STEPS + "compile_all", 150, compiled, worker="own"),
         _step("own coarser right", CHECKS + "network", 90, {**checked, "forms": OWN_COARSER}, worker="own"),
@@ -182,10 +180,21 @@ def _own_kernels(sizes: Sizes, folder: Path) -> list[Step]:
         ),
         _step("own forms alike", CHECKS + "alike", 90, {**short, "forms": OWN, "slots": most}, worker="own"),
         *(
-            _step(f"own bits, {kernels}", CHECKS + "bits", 90, {**_bits(sizes), "kernels": kernels}, worker="own")
-            for kernels, _ in OWN
+            _step(f"own bits, {', '.join(form)}", CHECKS + "bits", 90, _bits(sizes, form), worker="own")
+            for form in (*OWN, OWN_COARSER[0])
         ),
     ]
+
+
+def _own_blocks(sizes: Sizes) -> list[Step]:
+    """A block of the network after the other; those on tensor cores in three products, too."""
+    steps = []
+    for layer, products in (*((i, 0) for i in range(5)), *((i, 3) for i in UNITS)):
+        if sizes.pixels >> layer > 1:
+            name = f"own block {layer + 1}" + (", on tensor cores" if products else "")
+            options = {"layer": layer, "size": sizes.pixels, "slots": sizes.slots[0], "batch": 32, "products": products}
+            steps.append(_step(name, "experiments.benchmarks.gpu_kernels:block", 60, options, worker="own"))
+    return steps
 
 
 def _torch(sizes: Sizes) -> list[Step]:

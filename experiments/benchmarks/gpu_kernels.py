@@ -20,8 +20,9 @@ from jaxopt_study.layers.pooling import relu
 from jaxopt_study.models import article
 
 PyTree = Any
-LIMIT = 1e-3
-"""What results and gradients may differ by from those of XLA's products, relative to their norm."""
+LIMITS = {0: 1e-3, 1: 0.3, 3: 1e-3}
+"""What results and gradients may differ by from those of XLA's products, relative to their norm, by products of tensor
+cores for one in float32: with one, in TF32, pooling takes other pixels at times."""
 PASSES = 7
 
 
@@ -33,14 +34,16 @@ def check(tell: Tell) -> None:
     tell(seconds=time.perf_counter() - begin)
 
 
-def block(tell: Tell, layer: int, size: int, slots: int, batch: int) -> None:
+def block(tell: Tell, layer: int, size: int, slots: int, batch: int, products: int = 0) -> None:
     """A block of so many runs, forward and backward, by the kernels and by XLA's products; ValueError: they differ.
 
-    The first one's images are those of all runs; ``size`` is in pixels, of the whole network's images.
+    The first one's images are those of all runs; ``size`` is in pixels, of the whole network's images; ``products`` are
+    those of tensor cores for one in float32, which XLA's are.
     """
     channels, outputs, side = [3, *article.FILTERS][layer], article.FILTERS[layer], size >> layer
     rate = article.BLOCK_DROPOUT[layer]
-    form = Form(article.EPSILON, layer, rate, padded=layer + 1 < len(article.FILTERS), first=layer == 0, cuda=True)
+    padded, first = layer + 1 < len(article.FILTERS), layer == 0
+    form = Form(article.EPSILON, layer, rate, padded, first, cuda=True, products=products)
     rng = np.random.default_rng(layer)
 
     def normal(*shape: int, mean: float = 0.0) -> jax.Array:
@@ -59,8 +62,8 @@ def block(tell: Tell, layer: int, size: int, slots: int, batch: int) -> None:
     examples = slots * batch
     errors = {name: _error(found[name], expected[name]) for name in expected}
     micros = {"us": 1e6 * seconds / examples, "us_products": 1e6 * theirs / examples}
-    tell(layer=layer + 1, side=side, slots=slots, **micros, **errors)
-    if not all(error < LIMIT for error in errors.values()):
+    tell(layer=layer + 1, side=side, slots=slots, products=products, **micros, **errors)
+    if not all(error < LIMITS[products] for error in errors.values()):
         raise ValueError(f"the kernels of block {layer + 1} are wrong: {errors}")
 
 

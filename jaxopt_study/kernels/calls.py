@@ -24,9 +24,10 @@ Strides = tuple[int, int]
 Residuals = tuple[jax.Array, ...]
 Before = tuple[jax.Array, ...]
 """Mean, variance, scale and offset of the block before, or nothing."""
-_PIXELS = 32
+_PIXELS, _PIXELS_OF_UNITS = 32, 16
 """That a warp of the GPU adds up for the gradient of a kernel; their sums are added up in turn. Whatever the number of
-runs, so that no run's sums depend on the others."""
+runs, so that no run's sums depend on the others. On tensor cores a warp has 8 times as many kernels: else there were
+too few warps."""
 _CHUNK = 1024
 """Numbers that a warp of the GPU measures of an update."""
 
@@ -65,7 +66,7 @@ class Form(NamedTuple):
             reads the result. In CUDA only, see `chain`.
         bare: whether activations come out, in place of a result; they have a border then.
         products: of coarser numbers, that stand for one of float32 in the convolution where a GPU's tensor cores take
-            its sides: 3, each number being the sum of two in TF32; 1, TF32; 0, float32 without them. Forward only.
+            its sides: 3, each number being the sum of two in TF32; 1, TF32; 0, float32 without them.
     """
 
     epsilon: float
@@ -168,7 +169,7 @@ def backward(
     image = (0,) if form.first else x.shape
     scratch: tuple[tuple[int, ...], ...]
     if form.cuda:
-        parts = -(-rows * columns // _PIXELS)
+        parts = -(-rows * columns // (_PIXELS_OF_UNITS if form.products else _PIXELS))
         scratch = (chosen.shape, (2, outputs, rows), (parts, 9, channels, outputs))
     else:
         routed = (outputs, *(2 * -(-(side - 2) // 2) + 2 for side in x.shape[1:3]), batch)
@@ -217,9 +218,7 @@ def _block_call(handler: str, form: Form, results: Any, *arguments: jax.Array, b
     # What runs share comes with an axis of length 1, and is not copied.
     call: Any = jax.ffi.ffi_call(cuda_library.target(handler), results, vmap_method="expand_dims")
     none = (jnp.zeros(0, jnp.float32),) * 4
-    static["rate_before"] = np.float32(form.before or 0)
-    if handler == "block":
-        static["products"] = np.int32(form.products)
+    static |= {"rate_before": np.float32(form.before or 0), "products": np.int32(form.products)}
     return call(*arguments, *(before or none), **static)
 
 

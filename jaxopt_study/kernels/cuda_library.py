@@ -22,7 +22,7 @@ FOLDER = Path(__file__).parent / "cuda"
 FLAGS = ("-std=c++17", "-O3", "-w")
 _SOURCES = (
     "../cpu/hash.h", "warp.h", "arrays.h", "dropout.h", "norm.h", "fragments.h", "forward.h", "units.h",
-    "backward.h", "gradients.h", "measures.h", "operands.h", "library.cu",
+    "backward.h", "gradients.h", "units_gradients.h", "measures.h", "operands.h", "library.cu",
 )  # fmt: skip
 HANDLERS = ("block", "block_gradient", "measures")
 _log = logging.getLogger(__name__)
@@ -105,11 +105,11 @@ def host_recipe() -> compiled.Recipe:
         FileNotFoundError: there is no C++ compiler.
     """
     compiler = library.compiler()
-    flags = ["-std=c++17", "-O1", "-w", "-Wno-psabi", "-shared", "-fPIC", f"-I{jax.ffi.include_dir()}", "-x", "c++"]
+    flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-w", "-Wno-psabi", "-shared", "-fPIC", "-x", "c++"]
     return compiled.Recipe(
         key=compiled.key_of(compiler, _version(), flags),
         compiler=compiler[0],
-        commands=[[*compiler, *flags, str(FOLDER / "library.cu")]],
+        commands=[[*compiler, *flags, f"-I{jax.ffi.include_dir()}", str(FOLDER / "library.cu")]],
         symbols=tuple(f"jaxopt_study_cuda_{handler}" for handler in HANDLERS),
         lanes="jaxopt_study_cuda_lanes",
         timeout_s=300,

@@ -137,11 +137,11 @@ def test_what_decides_whether_to_go_on_is_vital_and_comes_first():
     assert set(timed) == {1, 16, 64, 123}
 
 
-@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize(("layer", "products"), [(0, 0), (1, 0), (2, 3)])
 @pytest.mark.skipif(not emulated.available(), reason="there is no C++ compiler")
-def test_a_block_of_the_kernels_in_cuda_is_held_to_the_layers(layer, monkeypatch):
+def test_a_block_of_the_kernels_in_cuda_is_held_to_the_layers(layer, products, monkeypatch):
     told = []
-    options = {"layer": layer, "size": 8, "slots": 2, "batch": 3}
+    options = {"layer": layer, "size": 8, "slots": 2, "batch": 3, "products": products}
     gpu_kernels.block(lambda **numbers: told.append(numbers), **options)
     assert max(told[0][name] for name in ("y", "d_kernel", "d_bias", "d_scale", "d_offset")) < 1e-5
     assert ("d_x" in told[0]) == (layer > 0)

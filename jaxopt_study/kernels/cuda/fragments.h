@@ -8,7 +8,7 @@
 
 #pragma once
 
-#include "arrays.h"
+#include "norm.h"
 
 namespace study {
 
@@ -18,12 +18,9 @@ constexpr int ROWS = 16, DEPTH = 8;  // of a
 
 DEVICE Word lane() { return threadIdx.x % LANES; }
 
-// The nearest number of 11 bits, of equally near ones the larger.
-DEVICE Float coarse(Float value) {
-  Word bits;
-  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
-  return of_bits(bits);
-}
+// The nearest number of 11 bits (Dekker's splitting), in two instructions where `cvt` takes four. What is infinite
+// becomes NaN, and what is above 4e34 infinite or NaN.
+DEVICE Float coarse(Float value) { return __fmaf_rn(value, -8192.0f, __fmul_rn(value, 8193.0f)); }
 
 // sums += a * b. Volatile, as loads below: the compiler keeps their order, and not all pixels and kernels in registers.
 DEVICE void multiply(Float sums[4], const Float a[4], const Float b[2]) {
@@ -35,13 +32,18 @@ DEVICE void multiply(Float sums[4], const Float a[4], const Float b[2]) {
 }
 
 DEVICE Float at(const float* from, Word place) { return from[place]; }
-// What lies in shared memory for each lane, [LANES, 4].
-DEVICE void own_four(const float* from, Float values[4]) {
-  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(values[0]), "=f"(values[1]), "=f"(values[2]), "=f"(values[3])
-               : "r"(uint32_t(__cvta_generic_to_shared(from + 4 * lane()))));
+// What lies in shared memory for each lane, [LANES, COUNT], of 2 or 4 numbers.
+template <int COUNT>
+DEVICE void own(const float* from, Float values[COUNT]) {
+  const uint32_t address = __cvta_generic_to_shared(from + COUNT * lane());
+  if constexpr (COUNT == 4)
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+                 : "=f"(values[0]), "=f"(values[1]), "=f"(values[2]), "=f"(values[3])
+                 : "r"(address));
+  else
+    asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(values[0]), "=f"(values[1]) : "r"(address));
 }
-DEVICE void put(float* to, Word place, Float value, bool where) {
+DEVICE void put(float* to, Word place, Float value, bool where = true) {
   if (where) to[place] = value;
 }
 
@@ -55,6 +57,16 @@ DEVICE void load_four(const float* from, Word place, Word example, int left, Flo
   } else {
     UNROLL for (int j = 0; j < 4; j++)
       asm volatile("ld.global.nc.f32 %0, [%1];" : "=f"(values[j]) : "l"(from + place + least(example + j, left - 1)));
+  }
+}
+template <bool ALL>
+DEVICE void load_four(const uint8_t* from, Word place, Word example, int left, Word values[4]) {
+  if constexpr (ALL) {
+    Word four;
+    asm volatile("ld.global.nc.u32 %0, [%1];" : "=r"(four) : "l"(from + place + example));
+    UNROLL for (int j = 0; j < 4; j++) values[j] = four >> 8 * j & 255u;
+  } else {
+    UNROLL for (int j = 0; j < 4; j++) values[j] = __ldg(from + place + least(example + j, left - 1));
   }
 }
 template <bool ALL>
@@ -90,16 +102,10 @@ inline Word lane() {
   return lanes;
 }
 
-inline float coarse(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  if (value == value) bits = (bits + 0x1000u) & ~0x1FFFu;
-  std::memcpy(&value, &bits, sizeof bits);
-  return value;
-}
-inline Float coarse(Float value) {
-  for (int i = 0; i < LANES; i++) value[i] = coarse(value[i]);
-  return value;
+template <typename Number>
+Number coarse(Number value) {
+  const Number many = value * 8193.0f;  // rounded: -ffp-contract=off
+  return many - value * 8192.0f;
 }
 
 inline void multiply(Float sums[4], const Float a[4], const Float b[2]) {
@@ -117,8 +123,12 @@ inline Float at(const float* from, Word place) {
   for (int i = 0; i < LANES; i++) values[i] = from[place[i]];
   return values;
 }
-inline void own_four(const float* from, Float values[4]) {
-  for (int i = 0; i < 4; i++) values[i] = at(from, lane() * 4u + uint32_t(i));
+template <int COUNT>
+inline void own(const float* from, Float values[COUNT]) {
+  for (int i = 0; i < COUNT; i++) values[i] = at(from, lane() * uint32_t(COUNT) + uint32_t(i));
+}
+inline void put(float* to, Word place, Float value) {
+  for (int i = 0; i < LANES; i++) to[place[i]] = value[i];
 }
 template <typename Mask>
 void put(float* to, Word place, Float value, Mask where) {
@@ -126,8 +136,8 @@ void put(float* to, Word place, Float value, Mask where) {
     if (where[i]) to[place[i]] = value[i];
 }
 
-template <bool ALL>
-void load_four(const float* from, Word place, Word example, int left, Float values[4]) {
+template <bool ALL, typename Number, typename Vector>
+void load_four(const Number* from, Word place, Word example, int left, Vector values[4]) {
   for (int j = 0; j < 4; j++)
     for (int i = 0; i < LANES; i++) values[j][i] = from[place[i] + least(example[i] + j, left - 1)];
 }
@@ -147,5 +157,33 @@ inline Float sum_of_group(Float value) {
 }
 
 #endif
+
+// Batch norm of each lane's channel, of Before::fill_all.
+DEVICE Affine<Float> own_affine(const float* norms, Word channel) {
+  const Word place = channel * uint32_t(Before::FLOATS);
+  return {at(norms, place), at(norms, place + 1u), at(norms, place + 2u)};
+}
+
+// Numbers of a lane, in TF32 for PRODUCTS == 1; for 3 each is the sum of two such numbers.
+template <int PRODUCTS, int COUNT, typename Number = Float>
+struct Coarse {
+  static constexpr int PARTS = PRODUCTS == 3 ? 2 : 1;
+
+  Number numbers[PARTS * COUNT];
+
+  DEVICE Number* part(int i) { return numbers + i * COUNT; }
+  DEVICE const Number* part(int i) const { return numbers + i * COUNT; }
+  DEVICE void set(int i, Number value) {
+    numbers[i] = coarse(value);
+    if constexpr (PARTS == 2) numbers[COUNT + i] = coarse(value - numbers[i]);
+  }
+};
+
+// sums += a * b, in so many products: low times high, high times low, high times high. They are asked for one at a time
+// since each waits for the one before of the same sums.
+template <int PRODUCTS>
+DEVICE void add_product(int product, Float sums[4], const Coarse<PRODUCTS, 4>& a, const Coarse<PRODUCTS, 2>& b) {
+  multiply(sums, a.part(product == PRODUCTS - 3), b.part(product == PRODUCTS - 2));
+}
 
 }  // namespace study

@@ -29,9 +29,8 @@ struct KernelGradient : Convolution {
   DEVICE int tiles() const { return (in.channels + CHANNELS - 1) / CHANNELS; }
   DEVICE int warps() const { return parts * tiles() * ((out.channels + FILTERS - 1) / FILTERS); }
 
-  // Of all channels, [C, Before::FLOATS].
   DEVICE void fill(float* norms, int first, int step, Place at) const {
-    for (int c = first; c < in.channels; c += step) before.fill(norms + c * Before::FLOATS, at.z, c);
+    before.fill_all(norms, first, step, at.z, in.channels);
   }
 
   DEVICE void compute(const float* norms, Place at) const {

@@ -6,6 +6,7 @@
 #include "measures.h"
 #include "operands.h"
 #include "units.h"
+#include "units_gradients.h"
 
 using namespace study;
 
@@ -47,9 +48,13 @@ static int multiply(Stream stream, int k, const Activation& of) {
   return kernel.warps();
 }
 
-// On tensor cores, for blocks of these sides: the kernels of 16 filters must fit into what a block of warps may share.
-static bool fits_units(const Activation& of) {
-  return of.in.channels % DEPTH == 0 && of.in.channels <= 40 && of.out.channels % ROWS == 0;
+constexpr int MOST_SHARED = 48 * 1024 / sizeof(float);  // by a block of warps
+
+// On tensor cores, for blocks of these sides: the kernels of 16 filters, forward, and those of 8 channels, backward,
+// must fit into what a block of warps may share.
+static bool fits_units(const Shape& in, const Shape& out) {
+  return in.channels % DEPTH == 0 && in.channels / DEPTH * Multiply<3, 0, 1>::FLOATS <= MOST_SHARED &&
+         out.channels % ROWS == 0 && out.channels / DEPTH * MultiplyForInput<3, 1, 0>::FLOATS <= MOST_SHARED;
 }
 template <int BATCH>
 static int multiply(Stream stream, int k, const Activation& of, int products) {
@@ -101,7 +106,7 @@ static ffi::Error block(Stream stream, ffi::RemainingArgs arguments, ffi::Remain
   const Rate dropout(uint32_t(layer), evaluation ? 0.0f : rate);
   const Activation activation{in, out, stored, dropout, seed, previous, x, kernel, bias, active, chosen, parts};
   const bool whole = in.batch == LANES;
-  const int warps = products && fits_units(activation)
+  const int warps = products && fits_units(in, out)
                         ? (whole ? multiply<LANES> : multiply<0>)(stream, k, activation, products)
                         : (whole ? activate<LANES> : activate<0>)(stream, k, activation);
   if (!evaluation) launch(Moments{out.channels, warps, read(parts), mean, variance}, stream, out.channels, 1, k);
@@ -127,22 +132,52 @@ static void input_gradient(Stream stream, int k, const Convolution& of, FloatsOu
   launch(kernel, stream, kernel.warps(), blocks, k, of.out.channels * 9 * CHANNELS);
 }
 
+template <int PRODUCTS, int BATCH, int READS>
+static void multiply_for_kernel(Stream stream, int k, const Convolution& of, const Before& before, int parts,
+                                FloatsOut gradient) {
+  const MultiplyForKernel<PRODUCTS, BATCH, READS> kernel{of, before, parts, gradient};
+  launch(kernel, stream, kernel.warps(), 1, k, READS * of.in.channels * Before::FLOATS);
+}
+
+template <int PRODUCTS, int EIGHTS, int BATCH>
+static void multiply_for_input(Stream stream, int k, const Convolution& of, FloatsOut gradient) {
+  const MultiplyForInput<PRODUCTS, EIGHTS, BATCH> kernel{of, gradient};
+  launch(kernel, stream, kernel.warps(), of.in.channels / kernel.CHANNELS, k, of.out.channels / DEPTH * kernel.FLOATS);
+}
+
+// A warp has 16 channels where they come so and their kernels fit.
+template <int PRODUCTS, int BATCH>
+static void multiply_for_input(Stream stream, int k, const Convolution& of, FloatsOut gradient) {
+  const bool two = of.in.channels % 16 == 0 &&
+                   of.out.channels / DEPTH * MultiplyForInput<PRODUCTS, 2, BATCH>::FLOATS <= MOST_SHARED;
+  (two ? multiply_for_input<PRODUCTS, 2, BATCH> : multiply_for_input<PRODUCTS, 1, BATCH>)(stream, k, of, gradient);
+}
+
 // Gradients that are not asked for have no elements. The parts of the kernel's gradient are as many as there is room
 // for in `partial`.
 template <int BATCH>
-static void gradients(Stream stream, int k, const Convolution& of, const Before& before, int parts, FloatsOut partial,
-                      FloatsOut d_kernel, FloatsOut d_x) {
-  const auto of_kernel = before.mean.data      ? kernel_gradient<2, 8, BATCH, 1>
-                         : of.out.channels <= 4 ? kernel_gradient<4, 4, BATCH, 0>
-                                                : kernel_gradient<2, 8, BATCH, 0>;
+static void gradients(Stream stream, int k, const Convolution& of, const Before& before, int products, int parts,
+                      FloatsOut partial, FloatsOut d_kernel, FloatsOut d_x) {
+  const bool reads = before.mean.data, few = of.out.channels <= 4;
+  if (!fits_units(of.in, of.out)) products = 0;
+  const auto of_kernel = products == 3   ? reads ? multiply_for_kernel<3, BATCH, 1> : multiply_for_kernel<3, BATCH, 0>
+                         : products == 1 ? reads ? multiply_for_kernel<1, BATCH, 1> : multiply_for_kernel<1, BATCH, 0>
+                         : reads         ? kernel_gradient<2, 8, BATCH, 1>
+                         : few           ? kernel_gradient<4, 4, BATCH, 0>
+                                         : kernel_gradient<2, 8, BATCH, 0>;
   of_kernel(stream, k, of, before, parts, parts == 1 ? d_kernel : partial);
   const int size = 9 * of.in.channels * of.out.channels;
   if (parts > 1) launch(Parts{parts, size, read(partial), d_kernel}, stream, (size + LANES - 1) / LANES, 1, k);
-  if (d_x.data) (of.in.channels <= 4 ? input_gradient<4, 4, BATCH> : input_gradient<8, 2, BATCH>)(stream, k, of, d_x);
+  if (!d_x.data) return;
+  const auto of_input = products == 3         ? multiply_for_input<3, BATCH>
+                        : products == 1       ? multiply_for_input<1, BATCH>
+                        : of.in.channels <= 4 ? input_gradient<4, 4, BATCH>
+                                              : input_gradient<8, 2, BATCH>;
+  of_input(stream, k, of, d_x);
 }
 
 static ffi::Error block_gradient(Stream stream, ffi::RemainingArgs arguments, ffi::RemainingRets results,
-                                 float epsilon, int32_t layer, float rate, float rate_before) {
+                                 float epsilon, int32_t layer, float rate, float rate_before, int32_t products) {
   Operands of(arguments, results, 1);
   const int k = of.count();
   const Shape in = of.argument_shape(0), stored = of.argument_shape(4), out = of.argument_shape(5),
@@ -168,7 +203,7 @@ static ffi::Error block_gradient(Stream stream, ffi::RemainingArgs arguments, ff
   launch(Totals{out.channels, out.rows, read(sums), {d_bias}}, stream, out.channels, 1, k);
   const Convolution convolution{in, out, x, kernel, read(pooled), chosen};
   const auto run = in.batch == LANES ? gradients<LANES> : gradients<0>;
-  run(stream, k, convolution, previous, parts, partial, d_kernel, d_x);
+  run(stream, k, convolution, previous, products, parts, partial, d_kernel, d_x);
   return launched();
 }
 
@@ -217,12 +252,12 @@ static auto binding() {
       .Attr<float>("epsilon")
       .Attr<int32_t>("layer")
       .Attr<float>("rate")
-      .Attr<float>("rate_before");
+      .Attr<float>("rate_before")
+      .Attr<int32_t>("products");
 }
 
 // A call is part of a CUDA graph, which its launches go into as they are.
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block, block, binding().Attr<int32_t>("products"),
-                              {ffi::Traits::kCmdBufferCompatible});
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block, block, binding(), {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_cuda_block_gradient, block_gradient, binding(),
                               {ffi::Traits::kCmdBufferCompatible});
 XLA_FFI_DEFINE_HANDLER_SYMBOL(

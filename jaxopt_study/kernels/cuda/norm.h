@@ -32,6 +32,10 @@ struct Before {
     to[1] = scale[k][c] * inverse(variance[k][c], epsilon);
     to[2] = offset[k][c];
   }
+  // Of so many channels, [C, FLOATS].
+  DEVICE void fill_all(float* to, int first, int step, int k, int channels) const {
+    for (int c = first; c < channels; c += step) fill(to + c * FLOATS, k, c);
+  }
   DEVICE static Affine<float> affine(const float* filled) { return {filled[0], filled[1], filled[2]}; }
 };
 

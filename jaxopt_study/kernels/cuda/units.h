@@ -18,7 +18,7 @@ template <int PRODUCTS, int BATCH, int READS>
 struct Multiply : Activation {
   static constexpr int BLOCKS = 2;
   static constexpr bool SHARES = true, ALL = BATCH == LANES;
-  static constexpr int FRAGMENT = 4 * LANES, PARTS = PRODUCTS == 3 ? 2 : 1;
+  static constexpr int FRAGMENT = 4 * LANES, PARTS = Coarse<PRODUCTS, 4>::PARTS;
   static constexpr int KERNELS = 9 * PARTS * FRAGMENT;
   static constexpr int FLOATS = KERNELS + READS * DEPTH * Before::FLOATS;  // of 8 channels, shared
 
@@ -29,10 +29,10 @@ struct Multiply : Activation {
     for (int i = first; i < in.channels / DEPTH * 9 * FRAGMENT; i += step) {
       const int own = i % 4, lane = i / 4 % LANES, tap = i / FRAGMENT % 9, eight = i / FRAGMENT / 9;
       const int o = at.y * ROWS + lane / 4 + own % 2 * 8, c = eight * DEPTH + lane % 4 + own / 2 * 4;
-      const float weight = kernel[at.z][(tap * in.channels + c) * out.channels + o], high = coarse(weight);
+      Coarse<PRODUCTS, 1, float> weight;
+      weight.set(0, kernel[at.z][(tap * in.channels + c) * out.channels + o]);
       float* to = weights + eight * FLOATS + tap * PARTS * FRAGMENT + i % FRAGMENT;
-      *to = high;
-      if constexpr (PARTS == 2) to[FRAGMENT] = coarse(weight - high);
+      UNROLL for (int j = 0; j < PARTS; j++) to[j * FRAGMENT] = weight.numbers[j];
     }
     if constexpr (READS)
       for (int c = first; c < in.channels; c += step)
@@ -51,23 +51,18 @@ struct Multiply : Activation {
     ROLLED for (int c = 0; c < in.channels; c += DEPTH, square += DEPTH * plane, weights += FLOATS) {
       Affine<Float> of[2];
       if constexpr (READS) {
-        UNROLL for (int h = 0; h < 2; h++) {
-          const Word own = (member + 4u * h) * uint32_t(Before::FLOATS);
-          const float* norms = weights + KERNELS;
-          of[h] = {study::at(norms, own), study::at(norms, own + 1u), study::at(norms, own + 2u)};
-        }
+        UNROLL for (int h = 0; h < 2; h++) of[h] = own_affine(weights + KERNELS, member + 4u * h);
       }
       Float next[2][4];
       UNROLL for (int h = 0; h < 2; h++)
         load_four<ALL>(square, (member + 4u * h) * uint32_t(plane), example, left, next[h]);
       UNROLL for (int p = 0; p < 16; p++) {
-        Float high[4][2], low[4][2];
+        Coarse<PRODUCTS, 2> pixels[4];
         UNROLL for (int h = 0; h < 2; h++) {
           UNROLL for (int j = 0; j < 4; j++) {
             Float value = next[h][j];
             if constexpr (READS) value = normalized(value, of[h], before.factor);
-            high[j][h] = coarse(value);
-            if constexpr (PARTS == 2) low[j][h] = coarse(value - high[j][h]);
+            pixels[j].set(h, value);
           }
           const float* from = square + (p + 1) / 4 * line + (p + 1) % 4 * batch;
           if (p < 15) load_four<ALL>(from, (member + 4u * h) * uint32_t(plane), example, left, next[h]);
@@ -75,14 +70,10 @@ struct Multiply : Activation {
         UNROLL for (int t = 0; t < 9; t++) {
           const int down = p / 4 - t / 3, right = p % 4 - t % 3;
           if (down < 0 || down > 1 || right < 0 || right > 1) continue;
-          Float upper[4], lower[4];
-          own_four(weights + t * PARTS * FRAGMENT, upper);
-          if constexpr (PARTS == 2) own_four(weights + (t * PARTS + 1) * FRAGMENT, lower);
-          UNROLL for (int j = 0; j < 4; j++) {
-            Float* to = sums[down * 2 + right][j];
-            if constexpr (PARTS == 2) multiply(to, lower, high[j]), multiply(to, upper, low[j]);
-            multiply(to, upper, high[j]);
-          }
+          Coarse<PRODUCTS, 4> kernels;
+          UNROLL for (int i = 0; i < PARTS; i++) own<4>(weights + (t * PARTS + i) * FRAGMENT, kernels.part(i));
+          UNROLL for (int i = 0; i < PRODUCTS; i++)
+            UNROLL for (int j = 0; j < 4; j++) add_product(i, sums[down * 2 + right][j], kernels, pixels[j]);
         }
       }
     }
