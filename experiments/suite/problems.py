@@ -116,7 +116,7 @@ PROBLEMS: Mapping[str, Problem] = {
         "cats or dogs at 32 x 32 pixels, by the article's convolutional network",
         lambda _: js.article_model(),
         lambda **of: js.load("tfds:cats_vs_dogs", image_size=32, **of),
-        20,
+        10,
     ),
 }
 SUITE = tuple(name for name in PROBLEMS if name != "cats_vs_dogs_32")
