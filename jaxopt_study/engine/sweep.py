@@ -11,16 +11,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import custom_batching
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxopt_study.data.dataset import Batches
+from jaxopt_study.engine.decompositions import has_decompositions
 from jaxopt_study.grids.run import Run, Signature, signature
 from jaxopt_study.optimizers import registry
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.epoch import epoch, measured, select
 from jaxopt_study.training.rules import Hyperparameters
-from jaxopt_study.training.step import Program, RunState, init_run, shapes
+from jaxopt_study.training.step import STRATEGIES, Program, RunState, init_run, shapes
 
 PyTree = Any
 AXIS = "runs"
@@ -58,12 +60,12 @@ class Sweep:
         devices: Sequence[jax.Device],
         span: Callable[[Run], int] = lambda run: 1,
     ) -> None:
-        self.program, self.span = program, span
         self.devices = tuple(devices)
+        self.program, self.span = _without_waiting(program, batches, self.devices[0].platform), span
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
-        self.calls = jitted(program, self.mesh)
+        self.calls = jitted(self.program, self.mesh)
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
-        self.curves = measured(batches, program)
+        self.curves = measured(batches, self.program)
         self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
         params = jax.eval_shape(lambda: program.network.init(jax.random.key(0))).params
         self.memory, layouts = program.rules.layouts(params)
@@ -176,6 +178,17 @@ class Sweep:
         return executable
 
 
+def _without_waiting(program: Program, batches: Batches, platform: str) -> Program:
+    """The program, with runs in turn where batched decompositions might wait for ever."""
+    if platform != "cpu" or program.strategy.in_turn:
+        return program
+    whole: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    arguments = (*shapes(program), Limits(whole, whole), batches)
+    if not has_decompositions(functools.partial(epoch, program=program), *arguments):
+        return program
+    return program._replace(strategy=STRATEGIES["map"])
+
+
 _EXECUTABLES: dict[Any, Any] = {}
 COMPILER_OPTIONS: dict[tuple[str, str], dict[str, str]] = {
     # XLA leaves half of a CPU's 512-bit vectors unused where they are there: 3 to 5% of an epoch.
@@ -194,7 +207,11 @@ def jitted(program: Program, mesh: Mesh) -> Calls:
     by_run = NamedSharding(mesh, runs)
 
     def fill(states: RunState, hyperparameters: Hyperparameters, seeds: jax.Array, mask: jax.Array) -> RunState:
-        fresh = jax.vmap(functools.partial(init_run, program=program))(seeds, hyperparameters)
+        begin = functools.partial(init_run, program=program)
+        of_run = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (seeds, hyperparameters))
+        if mesh.devices.flat[0].platform == "cpu" and has_decompositions(begin, *of_run):
+            begin = custom_batching.sequential_vmap(begin)
+        fresh = jax.vmap(begin)(seeds, hyperparameters)
         filled: RunState = jax.vmap(select)(mask, fresh, states)
         return filled
 

@@ -76,7 +76,7 @@ class Rule(NamedTuple):
             return rules.update(own, grads, memory, params, value=jnp.float32(1), grad=grads, **extra)
 
         traced = jax.make_jaxpr(update)(numbers, params, memory, params)
-        return not asked and _HEAVY.isdisjoint(_primitives(traced))
+        return not asked and _HEAVY.isdisjoint(primitives(traced))
 
 
 _MOMENTS = 2.5
@@ -84,13 +84,13 @@ _MOMENTS = 2.5
 _HEAVY = {"dot_general", "conv_general_dilated", "while", "scan", "eigh", "qr", "svd", "cholesky", "triangular_solve"}
 
 
-def _primitives(jaxpr: Any) -> Iterator[str]:
+def primitives(jaxpr: Any) -> Iterator[str]:
     """The names of all operations of a traced function."""
     for equation in jaxpr.eqns:
         yield equation.primitive.name
         for value in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns")):
             if hasattr(value, "eqns"):
-                yield from _primitives(value)
+                yield from primitives(value)
 
 
 class Hyperparameters(NamedTuple):

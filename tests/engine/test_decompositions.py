@@ -1,0 +1,70 @@
+"""No program for a CPU decomposes a batch of matrices: such calls may wait for each other for ever."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import small
+from flax import linen as nn
+
+import jaxopt_study as js
+from jaxopt_study.engine.decompositions import DECOMPOSITIONS, has_decompositions
+from jaxopt_study.training.step import STRATEGIES
+
+
+class Solving(nn.Module):
+    """Begins with orthogonal matrices, and solves linear equations."""
+
+    @nn.compact
+    def __call__(self, x):
+        matrix = self.param("matrix", nn.initializers.orthogonal(), (3, 3))
+        solved = jnp.linalg.solve(matrix + 4 * jnp.eye(3), x.reshape(len(x), -1)[:, :3].T)
+        return nn.Dense(1, kernel_init=nn.initializers.orthogonal())(solved.T)
+
+
+def decomposed(jaxpr):
+    """The shapes of all arguments of decompositions, in loops and branches too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in DECOMPOSITIONS:
+            yield from (x.aval.shape for x in equation.invars)
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda x: hasattr(x, "eqns")):
+            if hasattr(value, "eqns"):
+                yield from decomposed(value)
+
+
+def sweep_of(tmp_path, model, rule):
+    study = js.make_study(
+        model=model, data=small.dataset(), grid=js.make_grid(rule, learning_rate=[0.01, 0.1]), workdir=tmp_path,
+        max_epochs=2, batch_size=16, slots=4, devices=1, strategy="vmap",
+    )  # fmt: skip
+    [group] = study.groups
+    return study, study.sweep(group, study.batches(16))
+
+
+@pytest.mark.parametrize(("model", "rule"), [(small.SmallNet, "soap"), (Solving, "adam")])
+def test_runs_with_decompositions_take_turns_however_they_are_asked_to_train(model, rule, tmp_path):
+    study, sweep = sweep_of(tmp_path, model(), rule)
+    states, numbers, limits, batches = sweep.arguments(4)
+    seeds = jax.ShapeDtypeStruct((4,), jnp.uint32)
+    traced = [
+        sweep.calls.epoch.trace(states, numbers, limits, batches),
+        sweep.calls.fill.trace(states, numbers, seeds, seeds.update(dtype=bool)),
+    ]
+    shapes = [shape for each in traced for shape in decomposed(each.jaxpr.jaxpr)]
+    assert shapes
+    assert max(map(len, shapes)) == 2
+    study.run()
+    assert all(np.isfinite(history.curves["train_loss"]).all() for history in study.histories)
+
+
+def test_other_runs_are_batched_as_they_are_asked_to(tmp_path):
+    _, sweep = sweep_of(tmp_path, small.SmallNet(), "adam")
+    assert sweep.program.strategy == STRATEGIES["vmap"]
+
+
+def test_a_decomposition_is_found_in_a_branch_of_a_loop():
+    def looked_for(x):
+        return jax.lax.fori_loop(0, 3, lambda i, x: jax.lax.cond(i > 1, lambda: jnp.linalg.qr(x)[0], lambda: x), x)
+
+    assert has_decompositions(looked_for, jnp.eye(3))
+    assert not has_decompositions(lambda x: x @ x, jnp.eye(3))
