@@ -145,6 +145,7 @@ def test_no_more_steps_a_chunk_than_there_is_room_for_their_batches(tmp_path, mo
         assert engine.chunk_of(images, program) == steps
 
 
+@pytest.mark.slow  # each is compared with a plain loop, too
 def test_strategies_agree(tmp_path):
     runs = small.grid(rates=(0.003, 0.03))
     in_turn = by_run(small.study(tmp_path / "a", runs, strategy="map").train())

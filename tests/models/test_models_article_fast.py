@@ -13,7 +13,7 @@ from jaxopt_study.models.article_fast import Batch, fast
 from jaxopt_study.models.build import article_model
 
 CASES = [
-    ((8, 8, 1), 1, False, False),
+    pytest.param((8, 8, 1), 1, False, False, marks=pytest.mark.slow),
     pytest.param((33, 37, 3), 3, True, False, marks=pytest.mark.slow),
     pytest.param((32, 32, 3), 1, False, True, marks=pytest.mark.slow),
     ((21, 34, 1), 2, True, True),
