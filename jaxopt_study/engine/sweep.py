@@ -165,11 +165,15 @@ class Sweep:
             "epoch": (states, hyperparameters, limits, batches),
             "fill": (states, hyperparameters, of_run, of_run.update(dtype=jnp.bool_)),
         }[call]
-        key = (call, self.program, self.mesh, *((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments)))
+        program = self.program
+        if slots == len(self.devices):  # runs that have a device each wait for none: a chunk would only leave the cache
+            program = program._replace(strategy=program.strategy._replace(chunk=1))
+        key = (call, program, self.mesh, *((x.shape, str(x.dtype)) for x in jax.tree.leaves(arguments)))
         if key not in _EXECUTABLES:
             begin = time.perf_counter()
             options = COMPILER_OPTIONS.get((self.devices[0].platform, call))
-            _EXECUTABLES[key] = getattr(self.calls, call).lower(*arguments).compile(compiler_options=options)
+            calls = jitted(program, self.mesh)
+            _EXECUTABLES[key] = getattr(calls, call).lower(*arguments).compile(compiler_options=options)
             self.compile_seconds += time.perf_counter() - begin
             self.compilations += call == "epoch"
         executable = self._compiled[call, slots] = _EXECUTABLES[key]

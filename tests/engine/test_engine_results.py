@@ -134,6 +134,17 @@ def test_how_many_steps_a_chunk_has_changes_nothing(steps, tmp_path, monkeypatch
         assert_close(history, usual[key])
 
 
+@pytest.mark.parametrize(("slots", "chunk"), [(1, 1), (2, 8)])
+def test_a_run_that_has_a_device_to_itself_takes_a_step_at_a_time(slots, chunk, tmp_path, monkeypatch):
+    chunks = []
+    chunk_of = engine.chunk_of
+    monkeypatch.setattr(engine, "chunk_of", lambda inputs, of: chunks.append(of.strategy.chunk) or chunk_of(inputs, of))
+    how = {"settings": {"diagnostics": False}, "save_best_weights": True}  # a program that no other test has traced
+    study = small.study(tmp_path, small.grid(seeds=2), strategy="map", slots=slots, devices=1, **how)
+    study.sweep(study.groups[0], study.batches(16)).compiled("epoch", slots)
+    assert chunks == [chunk]
+
+
 def test_no_more_steps_a_chunk_than_there_is_room_for_their_batches(tmp_path, monkeypatch):
     study = small.study(tmp_path, small.grid(), strategy="map")
     images = study.batches(16).train[0]
