@@ -97,8 +97,10 @@ def short(name: str) -> str:
 
 
 def optimizer(name: str) -> str:
-    """Name of an optimizer in words."""
-    return OPTIMIZERS.get(name, name.replace("_", " "))
+    """Name of an optimizer in words; one that begins as another is a kind of it: ``adamw_cosine``."""
+    of = max((known for known in OPTIMIZERS if f"{name}_".startswith(f"{known}_")), key=len, default="")
+    kind = name[len(of) :].strip("_").replace("_", " ")
+    return ", ".join(filter(None, [OPTIMIZERS.get(of), kind]))
 
 
 def shown(hyperparameters: Mapping[str, float]) -> dict[str, float]:

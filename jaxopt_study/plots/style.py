@@ -117,7 +117,8 @@ def legend(figure: Figure, axes: Axes, title: str, *, width: float = 2.15) -> No
     handles, names = axes.get_legend_handles_labels()
     if handles:
         anchor = (1 - width / figure.get_figwidth(), box.y1)
-        size = min(8.5, 8.5 * 17 * box.height * figure.get_figheight() / (2.9 * len(handles)))
+        lines = sum(name.count("\n") + 1 for name in names)
+        size = min(8.5, 8.5 * 17 * box.height * figure.get_figheight() / (2.9 * lines))
         figure.legend(
             handles, names, title=title, loc="upper left", bbox_to_anchor=anchor, alignment="left", fontsize=size
         )

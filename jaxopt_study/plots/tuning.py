@@ -17,6 +17,8 @@ from jaxopt_study.plots.selection import NotDrawable
 
 STRIP = 0.045
 """Height of the strip of winners above the panel, as a share of it."""
+_BANDS = 8
+"""Of more lines those alone have a band that are the lowest somewhere: all together hide each other."""
 _LOG_FROM = 12
 """Configurations from which their number is on a logarithmic axis: most is gained by the first few."""
 
@@ -41,7 +43,7 @@ def picture(source: Source) -> Picture:
     )
     seeds = captions.over_seeds(
         source.histories,
-        "One half of the seeds chooses, the other is told of; bands are 95% intervals over the seeds.",
+        f"One half of the seeds chooses, the other is told of; bands{_whose(curves)} are 95% intervals over the seeds.",
         "One seed: it chooses and is told of, and there is no band.",
     )
     caption = f"{lead} {seeds} {told(curves)}."
@@ -58,8 +60,9 @@ def lines(curves: Sequence[TuningCurve], *, title: str = "", chance: float = np.
     looks = {curve.optimizer: style.named_look(curve.optimizer, at) for at, curve in enumerate(curves)}
     most = len(curves[0].expected)
     with style.applied():
-        figure, (axes,) = style.panels(1, title, width=5.4, height=3.4, right=2.7)
-        drawn = [_line(axes, curve, looks[curve.optimizer]) for curve in curves]
+        figure, (axes,) = style.panels(1, title, width=5.4, height=max(3.4, 0.18 * len(curves)), right=2.7)
+        banded = _banded(curves)
+        drawn = [_line(axes, curve, looks[curve.optimizer], curve.optimizer in banded) for curve in curves]
         means = np.concatenate([[one.value for one in curve.expected] for curve in curves])
         # Bands of few seeds are wide: the means have the room.
         low, high = 0.85 * float(means.min()), 1.2 * float(means.max())
@@ -72,14 +75,24 @@ def lines(curves: Sequence[TuningCurve], *, title: str = "", chance: float = np.
     return figure
 
 
-def _line(axes: Axes, curve: TuningCurve, look: style.Look) -> np.ndarray:
-    """Draws a line and returns the finite ends of its band."""
+def _banded(curves: Sequence[TuningCurve]) -> set[str]:
+    return {curve.optimizer for curve in curves} if len(curves) <= _BANDS else set(winners(curves))
+
+
+def _whose(curves: Sequence[TuningCurve]) -> str:
+    return " of those that are the lowest somewhere" if len(curves) > _BANDS else ""
+
+
+def _line(axes: Axes, curve: TuningCurve, look: style.Look, is_banded: bool) -> np.ndarray:
+    """Draws a line and returns the finite ends of its band, if it has one."""
     mean, low, high = (np.array([getattr(one, end) for one in curve.expected]) for end in ("value", "low", "high"))
     tried, own = np.arange(1, len(mean) + 1), curve.configurations
-    label = textwrap.fill(f"{labels.optimizer(curve.optimizer)} ({own})", 24)
+    label = textwrap.fill(f"{labels.optimizer(curve.optimizer)} ({own})", 28)
     axes.plot(tried[:own], mean[:own], color=look.color, linestyle=look.linestyle, label=label)
     axes.plot(tried[own - 1], mean[own - 1], color=look.color, marker=look.marker, markersize=5)
     axes.plot(tried[own - 1 :], mean[own - 1 :], color=look.color, linestyle=":", linewidth=0.8)
+    if not is_banded:
+        return np.zeros(0)
     axes.fill_between(tried[:own], low[:own], high[:own], color=look.color, alpha=0.14, linewidth=0)
     ends = np.concatenate([low, high]) if own > 1 else np.zeros(0)  # of one there is a point, and no band
     finite: np.ndarray = ends[np.isfinite(ends)]

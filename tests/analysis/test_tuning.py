@@ -122,6 +122,27 @@ def test_a_table_of_runs_in_any_order_gives_the_curves_of_its_runs():
     assert lowest == winners(first)
 
 
+@pytest.mark.parametrize(("count", "bands"), [(8, 8), (9, 2)])
+def test_of_many_lines_those_have_a_band_that_are_the_lowest_somewhere(count, bands):
+    """Each of two configurations alike but for the last, of which one is bad and one is good."""
+    middle = np.linspace(0.4, 0.5, count - 1)[:, None, None] * np.ones((1, 2, 3)) * [0.99, 1.0, 1.01]
+    losses = [*middle, np.array([[0.1], [0.9]]) * [0.99, 1.0, 1.01]]
+    curves = tuning_curves({f"rule{at}": grid(each, f"rule{at}") for at, each in enumerate(losses)})
+    figure = tuning.lines(curves)
+    (axes,) = figure.axes
+    assert len(axes.collections) == bands
+
+
+@pytest.mark.parametrize("count", [3, 23])
+def test_the_names_of_all_lines_are_within_the_figure(count):
+    losses = np.linspace(0.4, 0.5, count)[:, None, None] * np.ones((1, 2, 3)) * [0.99, 1.0, 1.01]
+    names = [f"a rule of rather many words {at}" for at in range(count)]
+    figure = tuning.lines(tuning_curves({name: grid(each, name) for name, each in zip(names, losses, strict=True)}))
+    (legend,) = figure.legends
+    figure.draw_without_rendering()
+    assert legend.get_window_extent().y0 >= 0
+
+
 def test_orders_of_the_data_in_a_table_are_told_apart():
     runs = [dataclasses.replace(run, data_seed=order) for order in (3, 4) for run in two_rules()]
     table = tidy((str(at), run) for at, run in enumerate(runs))

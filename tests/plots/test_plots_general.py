@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
+from jaxopt_study.plots import labels
 from jaxopt_study.plots.general import general
 
 
@@ -115,3 +116,16 @@ def test_a_line_goes_on_over_epochs_in_which_sharpness_was_not_measured():
     *_, picture = general([replace(whole, curves={**whole.curves, "sharpness": sometimes})])
     line = picture.figure.axes[0].lines[0]
     np.testing.assert_array_equal(line.get_xydata(), [[1, 1], [4, 4]])
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("momentum_ema", "SGD with averaged momentum"),
+        ("momentum_cosine", "SGD with momentum, cosine"),
+        ("adam2", "adam2"),
+        ("my_adam", "my adam"),
+    ],
+)
+def test_a_rule_that_begins_as_another_is_a_kind_of_it(name, told):
+    assert labels.optimizer(name) == told
