@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_study.engine import devices
 from jaxopt_study.engine.groups import by_group, rule_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run, make_run, signature
@@ -57,7 +58,8 @@ def costs(study: Trainer) -> dict[str, Cost]:
     steps = max(1, min(STEPS, len(study.dataset.train_labels) // size))
     batches = study.batches(size, steps, data_seed=group.data_seed).train
     programs = {name: _Alone(study, group, run, batches) for name, run in first.items()}
-    seconds = medians({name: timer(program.train) for name, program in programs.items()}, TURNS)
+    with devices.cores_apart(devices.choose(study.execution.devices)):
+        seconds = medians({name: timer(program.train) for name, program in programs.items()}, TURNS)
     sgd = programs["sgd"]
     return {
         name: Cost(

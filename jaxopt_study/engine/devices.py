@@ -1,13 +1,16 @@
 """Which devices train, and where their compiled programs are kept."""
 
+import contextlib
+import importlib
 import logging
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+from threadpoolctl import threadpool_limits
 
 from jaxopt_study import files
 from jaxopt_study.engine import cgroups, compiled
@@ -99,3 +102,18 @@ def choose(count: int | None) -> Sequence[jax.Device]:
     if not 1 <= count <= len(devices):
         raise InputError("--devices", count, f"allowed is a whole number from 1 to {len(devices)} on this machine")
     return devices[:count]
+
+
+@contextlib.contextmanager
+def cores_apart(devices: Sequence[jax.Device]) -> Iterator[None]:
+    """Within it the decompositions of a CPU's device have its share of the cores, one where each core is a device.
+
+    jaxlib computes them by SciPy's OpenBLAS, which takes all cores for every call: their threads wait for each other in
+    loops, in the time of the other devices' runs.
+    """
+    if devices[0].platform != "cpu":
+        yield
+        return
+    importlib.import_module("scipy.linalg")  # what is loaded later is not limited
+    with threadpool_limits(max(1, cpu_cores() // len(devices)), user_api="blas"):
+        yield

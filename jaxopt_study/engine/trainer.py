@@ -104,7 +104,8 @@ class Trainer(Definition):
         with self.opened(watcher, process, processes) as pending:
             if not pending:
                 return self.histories
-            with self.checkpoints(process, processes) as checkpoints:
+            apart = devices.cores_apart(devices.choose(self.execution.devices))
+            with self.checkpoints(process, processes) as checkpoints, apart:
                 if process == 0:
                     self.write_config()
                 batches_of_size = functools.lru_cache(maxsize=1)(self.batches)

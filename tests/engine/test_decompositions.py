@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import small
 from flax import linen as nn
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import jaxopt_study as js
+from jaxopt_study.engine import devices
 from jaxopt_study.engine.decompositions import DECOMPOSITIONS, has_decompositions
+from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.training.step import STRATEGIES
 
 
@@ -60,6 +63,25 @@ def test_runs_with_decompositions_take_turns_however_they_are_asked_to_train(mod
 def test_other_runs_are_batched_as_they_are_asked_to(tmp_path):
     _, sweep = sweep_of(tmp_path, small.SmallNet(), "adam")
     assert sweep.program.strategy == STRATEGIES["vmap"]
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_what_decomposes_has_no_more_cores_than_its_device_has(tmp_path, monkeypatch):
+    """Threads of OpenBLAS that wait for each other take the time of other devices' runs."""
+    monkeypatch.setattr(devices, "cpu_cores", lambda: 4)
+    with threadpool_limits(3, user_api="blas"):
+        for count, threads in ((1, 4), (4, 1)):
+            seen = []
+            study = js.make_study(
+                model=small.SmallNet(), data=small.dataset(), grid=js.make_grid("sgd", learning_rate=0.1), max_epochs=1,
+                workdir=tmp_path / str(count), devices=count,
+            )  # fmt: skip
+            study.train(Watcher(epoch=lambda *_, seen=seen: seen.append(blas_threads())))
+            assert seen == [{threads}]
+            assert blas_threads() == {3}
 
 
 def test_a_decomposition_is_found_in_a_branch_of_a_loop():
