@@ -12,9 +12,9 @@ zero at the end of the run. One table over the problems: geometric means of loss
 profiles; on each problem what tuning buys: the loss to be expected of the best of so many configurations. ``--costs``
 measures what a step of each rule costs over SGD's, and judges at equal time too. README.md in the work directory is the
 page. Expected, on the suite's problems: three seeds tell no rule from the first, which is SOAP (with a decay 0.90 of
-AdamW's loss, 0.85 to 0.96); a decay to zero at the end moves the loss by less than the rule does; at equal time momentum
-and schedule-free AdamW come first, and SOAP and Muon, which cost several steps of SGD, last: 1.3 to 1.5 of AdamW's loss.
-experiments/results/optimizers_2026 has what came out.
+AdamW's loss, 0.85 to 0.96); a decay to zero at the end moves the loss by less than the rule does; at equal time
+momentum and schedule-free AdamW come first, and SOAP and Muon, which cost several steps of SGD, last, with 1.3 to 1.5
+of AdamW's loss. experiments/results/optimizers_2026 has what came out.
 """
 
 from collections.abc import Mapping, Sequence
