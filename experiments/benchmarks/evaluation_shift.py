@@ -11,6 +11,7 @@ photographs at 64 x 64: mean logits within 0.4 of zero, but for RMSprop -0.8 in 
 validation loss varies most, and it is stopped first.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from experiments.command import flags as command
 from jaxopt_study import load_model
 from jaxopt_study.analysis.runs import describe
 from jaxopt_study.data import Dataset, load
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.optimizers import registry
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import read_runs
@@ -35,17 +36,16 @@ BATCH = 32
 
 
 class Said(NamedTuple):
-    """Of some examples: the mean loss in nats, the mean logit, the share that is right."""
+    """Of some examples: the mean loss in nats, the mean logit."""
 
     loss: float
     logit: float
-    accuracy: float
 
 
 def said(logits: np.ndarray, labels: np.ndarray) -> Said:
     """Of logits ``[N]`` and labels 0 or 1 ``[N]``."""
     losses = np.logaddexp(0, logits) - logits * labels
-    return Said(float(losses.mean()), float(logits.mean()), float(((logits > 0) == (labels > 0)).mean()))
+    return Said(float(losses.mean()), float(logits.mean()))
 
 
 def shift(model: Predictor, dataset: Dataset, examples: int, batches: int) -> tuple[Said, Said, Said]:
@@ -54,7 +54,8 @@ def shift(model: Predictor, dataset: Dataset, examples: int, batches: int) -> tu
     evaluate = jax.jit(lambda variables, x: network.evaluate(variables, network.prepare(x, False)))
     train = jax.jit(lambda variables, x, key: network.train(variables, network.prepare(x, True), key))
     images, labels = dataset.val_images[:examples], np.asarray(dataset.val_labels[:examples])
-    keys, rng = _keys(), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    keys = map(jax.random.key, itertools.count())
 
     def of(answer: Callable[[Any], Any]) -> Said:
         whole = len(images) // BATCH * BATCH or len(images)  # a smaller batch has other statistics
@@ -70,25 +71,21 @@ def shift(model: Predictor, dataset: Dataset, examples: int, batches: int) -> tu
     return evaluated, trained, of(lambda x: evaluate(variables, x))
 
 
-def _keys() -> Iterator[jax.Array]:
-    key = jax.random.key(0)
-    while True:
-        key, one = jax.random.split(key)
-        yield one
-
-
 def data_of(folder: Path, data_dir: str | None) -> Dataset:
     """The data set that a work directory was trained on.
 
     Raises:
         InputError: it cannot be loaded again by what the directory tells of it.
-        EnvironmentFault: it is not there.
+        EnvironmentFault: it is not there, or is another one.
     """
     about = workdir.read_config(folder / "config.json")["dataset"]
     if ":" not in about["name"] and about["name"] != "digits":
         allowed = f"allowed is a study on digits, tfds:NAME or folder:PATH, not {about['name']}"
         raise InputError("--workdir", folder, allowed)
-    return load(about["name"], **{**about.get("asked", {}), **({"data_dir": data_dir} if data_dir else {})})
+    dataset = load(about["name"], **{**about.get("asked", {}), **({"data_dir": data_dir} if data_dir else {})})
+    if dataset.fingerprint != about["fingerprint"]:
+        raise EnvironmentFault(f"{about['name']} is not here what {folder} was trained on: pixels or split differ")
+    return dataset
 
 
 def rows(

@@ -1,7 +1,6 @@
 """Which devices train, and where their compiled programs are kept."""
 
 import contextlib
-import importlib
 import logging
 import math
 import os
@@ -109,11 +108,11 @@ def cores_apart(devices: Sequence[jax.Device]) -> Iterator[None]:
     """Within it the decompositions of a CPU's device have its share of the cores, one where each core is a device.
 
     jaxlib computes them by SciPy's OpenBLAS, which takes all cores for every call: their threads wait for each other in
-    loops, in the time of the other devices' runs.
+    loops, in the time of the other devices' runs. It is loaded when a program with one is compiled, not before, and
+    what is loaded within is not limited.
     """
     if devices[0].platform != "cpu":
         yield
         return
-    importlib.import_module("scipy.linalg")  # what is loaded later is not limited
     with threadpool_limits(max(1, cpu_cores() // len(devices)), user_api="blas"):
         yield

@@ -11,18 +11,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import custom_batching
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxopt_study.data.dataset import Batches
-from jaxopt_study.engine.decompositions import has_decompositions
+from jaxopt_study.engine.decompositions import never_waiting, one_by_one
 from jaxopt_study.grids.run import Run, Signature, signature
 from jaxopt_study.optimizers import registry
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.epoch import epoch, measured, select
 from jaxopt_study.training.rules import Hyperparameters
-from jaxopt_study.training.step import STRATEGIES, Program, RunState, init_run, shapes
+from jaxopt_study.training.step import Program, RunState, init_run, shapes
 
 PyTree = Any
 AXIS = "runs"
@@ -61,7 +60,7 @@ class Sweep:
         span: Callable[[Run], int] = lambda run: 1,
     ) -> None:
         self.devices = tuple(devices)
-        self.program, self.span = _without_waiting(program, batches, self.devices[0].platform), span
+        self.program, self.span = never_waiting(program, batches, self.devices[0]), span
         self.mesh = Mesh(np.array(self.devices), (AXIS,), axis_types=(AxisType.Auto,))
         self.calls = jitted(self.program, self.mesh)
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
@@ -182,17 +181,6 @@ class Sweep:
         return executable
 
 
-def _without_waiting(program: Program, batches: Batches, platform: str) -> Program:
-    """The program, with runs in turn where batched decompositions might wait for ever."""
-    if platform != "cpu" or program.strategy.in_turn:
-        return program
-    whole: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    arguments = (*shapes(program), Limits(whole, whole), batches)
-    if not has_decompositions(functools.partial(epoch, program=program), *arguments):
-        return program
-    return program._replace(strategy=STRATEGIES["map"])
-
-
 _EXECUTABLES: dict[Any, Any] = {}
 COMPILER_OPTIONS: dict[tuple[str, str], dict[str, str]] = {
     # XLA leaves half of a CPU's 512-bit vectors unused where they are there: 3 to 5% of an epoch.
@@ -211,10 +199,7 @@ def jitted(program: Program, mesh: Mesh) -> Calls:
     by_run = NamedSharding(mesh, runs)
 
     def fill(states: RunState, hyperparameters: Hyperparameters, seeds: jax.Array, mask: jax.Array) -> RunState:
-        begin = functools.partial(init_run, program=program)
-        of_run = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), (seeds, hyperparameters))
-        if mesh.devices.flat[0].platform == "cpu" and has_decompositions(begin, *of_run):
-            begin = custom_batching.sequential_vmap(begin)
+        begin = one_by_one(functools.partial(init_run, program=program), program, mesh.devices.flat[0])
         fresh = jax.vmap(begin)(seeds, hyperparameters)
         filled: RunState = jax.vmap(select)(mask, fresh, states)
         return filled

@@ -104,8 +104,7 @@ class Trainer(Definition):
         with self.opened(watcher, process, processes) as pending:
             if not pending:
                 return self.histories
-            apart = devices.cores_apart(devices.choose(self.execution.devices))
-            with self.checkpoints(process, processes) as checkpoints, apart:
+            with self.checkpoints(process, processes) as checkpoints:
                 if process == 0:
                     self.write_config()
                 batches_of_size = functools.lru_cache(maxsize=1)(self.batches)
@@ -116,6 +115,7 @@ class Trainer(Definition):
                     sweep = self.sweep(group, batches_of_size(self.batch_size(group), data_seed=group.data_seed))
                     totals = shared(self.totals[group], processes)
                     slots = memory.slots_for(sweep, sum(totals.values()), self.execution.slots)
+                    sweep.compiled("epoch", sweep.padded(slots))  # loads what decomposes matrices, if anything does
                     scheduler = Scheduler(
                         sweep,
                         runs,
@@ -131,7 +131,8 @@ class Trainer(Definition):
                     )
                     examples = self.dataset.examples
                     try:
-                        scheduler.train()
+                        with devices.cores_apart(sweep.devices):
+                            scheduler.train()
                     except Interrupted:
                         stats.add(stats_path, scheduler, examples=examples, seconds=time.perf_counter() - begin)
                         raise

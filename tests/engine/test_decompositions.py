@@ -1,5 +1,9 @@
 """No program for a CPU decomposes a batch of matrices: such calls may wait for each other for ever."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,22 +70,39 @@ def test_other_runs_are_batched_as_they_are_asked_to(tmp_path):
 
 
 def blas_threads():
-    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+    """Of SciPy's, which is there once a decomposition was compiled."""
+    return {library["num_threads"] for library in threadpool_info() if "scipy" in library["filepath"]}
 
 
 def test_what_decomposes_has_no_more_cores_than_its_device_has(tmp_path, monkeypatch):
     """Threads of OpenBLAS that wait for each other take the time of other devices' runs."""
     monkeypatch.setattr(devices, "cpu_cores", lambda: 4)
+    jax.jit(jnp.linalg.qr).lower(jnp.eye(3))
     with threadpool_limits(3, user_api="blas"):
         for count, threads in ((1, 4), (4, 1)):
             seen = []
             study = js.make_study(
-                model=small.SmallNet(), data=small.dataset(), grid=js.make_grid("sgd", learning_rate=0.1), max_epochs=1,
+                model=small.SmallNet(), data=small.dataset(), grid=js.make_grid("soap"), max_epochs=1,
                 workdir=tmp_path / str(count), devices=count,
             )  # fmt: skip
             study.train(Watcher(epoch=lambda *_, seen=seen: seen.append(blas_threads())))
             assert seen == [{threads}]
             assert blas_threads() == {3}
+
+
+def test_a_study_that_decomposes_nothing_does_not_load_what_does(tmp_path):
+    """It takes an eighth of a second; in a process of its own, and without the disk's compiled programs."""
+    code = """if True:
+        import sys, small, jaxopt_study as js
+        how = {"model": small.SmallNet(), "data": small.dataset(), "max_epochs": 1, "workdir": sys.argv[1]}
+        for rule in ("sgd", "soap"):
+            js.make_study(grid=js.make_grid(rule), **how).run()
+            print("scipy.linalg" in sys.modules)
+    """
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    line = [sys.executable, "-c", code, str(tmp_path)]
+    ran = subprocess.run(line, env=environment, capture_output=True, text=True, check=True, timeout=300)
+    assert [word for word in ran.stdout.split() if word in ("True", "False")] == ["False", "True"]
 
 
 def test_a_decomposition_is_found_in_a_branch_of_a_loop():

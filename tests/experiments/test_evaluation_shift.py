@@ -6,7 +6,7 @@ import pytest
 
 import jaxopt_study as js
 from experiments.benchmarks import evaluation_shift
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import EnvironmentFault, InputError
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,6 @@ def test_losses_and_logits_are_those_of_the_network(trained):
     labels = data.val_labels[:96]
     chances = model(data.val_images[:96])[np.arange(96), labels]
     assert evaluated.loss == pytest.approx(-np.log(chances).mean(), rel=1e-4)
-    assert evaluated.accuracy == (chances > 0.5).mean()
     assert len({evaluated.loss, as_trained.loss, more.loss}) == 3
 
 
@@ -52,3 +51,10 @@ def test_the_command_has_a_row_a_run_and_refuses_what_holds_no_weights(trained, 
     assert three == evaluation_shift.shift(js.load_model(trained), js.load("digits"), 64, 2)
     with pytest.raises(InputError, match="allowed is a work directory with weights"):
         next(evaluation_shift.rows(tmp_path, None, 64, 2))
+
+
+def test_other_data_than_it_was_trained_on_are_told(trained, monkeypatch):
+    other = js.load("digits")._replace(fingerprint="0")
+    monkeypatch.setattr(evaluation_shift, "load", lambda *_, **__: other)
+    with pytest.raises(EnvironmentFault, match="is not here what"):
+        next(evaluation_shift.rows(trained, None, 64, 2))

@@ -45,7 +45,8 @@ def test_hardly_anything_spills_and_most_of_a_convolution_is_multiply_adds(archi
     found = {kernel.name: kernel for kernel in cuda_kernels.kernels(architecture)}
     assert set(found) == CONVOLUTIONS | set(PRODUCTS) | OTHERS
     spilled = {name: kernel.spilled for name, kernel in found.items() if kernel.spilled}
-    assert all(", 32" not in name and count <= 208 for name, count in spilled.items()), spilled
+    most = {name: 208 if "MultiplyForInput" in name else 8 for name in spilled}
+    assert all(", 32" not in name and count <= most[name] for name, count in spilled.items()), spilled
     assert {name: found[name].products for name in PRODUCTS} == PRODUCTS
     shares = {name: found[name].multiply_adds / found[name].loop for name in CONVOLUTIONS if ", 32" in name}
     assert len(shares) == len(CONVOLUTIONS) / 2
