@@ -53,7 +53,7 @@ def d2(runs: Runs) -> Verdict:
 
 
 def _near(runs: Runs, ours: Cell, curve: str, loss: float) -> Part:
-    values = [minimum(history.curves[curve]).value / loss for history in ours.by_seed.values()]
+    values = [minimum(history.curves[curve]).value / loss for history in ours.histories]
     meaning = f"smallest {curve} over the article's {loss}: {ours.label}"
     part = Part(meaning, values, 1 / (1 + CLOSE), 1 + CLOSE, ratio=True, cells=[ours])
     return part.open_if(unsettled([ours]))

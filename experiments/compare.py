@@ -200,7 +200,7 @@ def _some_better(runs: Runs, optimizer: str, default: Cell) -> Verdict:
     others = [config for config in family(runs, optimizer, learning_rate=0.001, eps=eps) if config is not default]
     if not others:
         raise NotApplicable(f"grid does not cover it: {optimizer} at 0.001 was run with the default numbers only")
-    return decide([attempt(higher_minimum, runs, default, other) for other in others], some=True)
+    return decide([attempt(higher_minimum, runs, default, other) for other in others], some=True, of=2)
 
 
 def _without(*names: str) -> list[str]:

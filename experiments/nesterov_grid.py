@@ -62,6 +62,8 @@ def most_cells(runs: Runs, *, curve: str) -> Verdict:
     if len(compared) < _LEAST:
         raise NotApplicable(f"grid does not cover it: {len(compared)} cells with momentum, {_LEAST} are needed")
     kept = [gain for gain in compared if gain.converged]
+    if not kept:
+        raise NotApplicable("nothing converges: neither rule gets halfway from guessing to the best loss in any cell")
     seeds = sorted(set.intersection(*(set(gain.gains) for gain in kept)))
     if not seeds:
         raise Undecided("too few seeds: none in common for all cells")

@@ -45,4 +45,5 @@ def claims(judgements: Sequence[Judgement]) -> Table:
 
 def reference(judgements: Sequence[Judgement], sections: Sequence[tuple[int, str]]) -> Reference:
     """The article as the report sets a study beside it."""
-    return Reference("article", NOTE, claims(judgements), sections, discoveries(judgements))
+    rules = {run.title: run.optimizer for run in facts.BEST_RUNS}
+    return Reference("article", NOTE, claims(judgements), sections, discoveries(judgements), rules)

@@ -68,6 +68,7 @@ class Verdict(NamedTuple):
             in the unit of the effect, of a ratio as a factor; NaN without an interval.
         cells: of an undecided claim the configurations of which more seeds may decide it.
         values: of the part that the effect is of, one a seed.
+        holds, fails: p-values of its being supported and contradicted, of which ``p`` is the smaller; NaN as that.
     """
 
     verdict: str
@@ -84,10 +85,11 @@ class Verdict(NamedTuple):
     smallest_visible: float = math.nan
     cells: tuple[Cell, ...] = ()
     values: tuple[float, ...] = ()
+    holds: float = math.nan
+    fails: float = math.nan
 
 
-_MOST_SEEDS: ContextVar[int | None] = ContextVar("most_seeds", default=None)
-_REPLICATES: ContextVar[Sequence[int]] = ContextVar("replicates", default=())
+_LOOK: ContextVar[tuple[int | None, Sequence[int]]] = ContextVar("look", default=(None, ()))
 
 
 @contextlib.contextmanager
@@ -97,12 +99,11 @@ def looking(most_seeds: int | None, replicates: Sequence[int] = ()) -> Iterator[
     Of the level of a part only what ``analysis.looking.allowed`` grants to its number of seeds is left. None: one look.
     ``replicates`` are those that the values of parts are of: of several orders of the data an interval is over these.
     """
-    token, other = _MOST_SEEDS.set(most_seeds), _REPLICATES.set(replicates)
+    token = _LOOK.set((most_seeds, replicates))
     try:
         yield
     finally:
-        _MOST_SEEDS.reset(token)
-        _REPLICATES.reset(other)
+        _LOOK.reset(token)
 
 
 class _Outcome(NamedTuple):
@@ -116,6 +117,7 @@ class _Outcome(NamedTuple):
         verdict: at the levels of its claim.
         reason: why.
         seeds_needed: see :class:`Verdict`.
+        inside: whether its mean lies in the range; not, without one.
     """
 
     part: Part
@@ -125,12 +127,17 @@ class _Outcome(NamedTuple):
     verdict: str
     reason: str
     seeds_needed: int | None = None
+    inside: bool = False
 
 
-def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
-    """Applies the rule to the parts of a claim, at least one; with ``some`` one that holds is enough, else all must."""
+def decide(parts: Sequence[Part], *, some: bool = False, of: int = 1) -> Verdict:
+    """Applies the rule to the parts of a claim, at least one; with ``some`` one that holds is enough, else all must.
+
+    ``of``: how many such verdicts the claim needs, see :func:`both`; each of them can fail by luck.
+    """
     strict = ALPHA / len(parts)
-    outcomes = [_judge(part, *((strict, ALPHA) if some else (ALPHA, strict))) for part in parts]
+    holding, failing = (strict, ALPHA) if some else (ALPHA, strict)
+    outcomes = [_judge(part, holding, failing / of) for part in parts]
     one, all_of = (SUPPORTED, CONTRADICTED) if some else (CONTRADICTED, SUPPORTED)
     for verdict in (one, UNDECIDED):
         deciding = [outcome for outcome in outcomes if outcome.verdict == verdict]
@@ -140,7 +147,8 @@ def decide(parts: Sequence[Part], *, some: bool = False) -> Verdict:
         if deciding:
             told = _verdict(verdict, deciding, outcomes, some)
             return told._replace(cells=_open_cells(deciding)) if verdict == UNDECIDED else told
-    return _verdict(all_of, sorted(outcomes, key=lambda outcome: -_p(outcome, all_of)), outcomes, some)
+    weakest = sorted(outcomes, key=lambda outcome: -(outcome.fails if some else outcome.holds))
+    return _verdict(all_of, weakest, outcomes, some)
 
 
 def _open_cells(outcomes: Sequence[_Outcome]) -> tuple[Cell, ...]:
@@ -150,13 +158,21 @@ def _open_cells(outcomes: Sequence[_Outcome]) -> tuple[Cell, ...]:
 
 
 def both(first: Verdict, second: Verdict) -> Verdict:
-    """The verdict on a claim that consists of two, with the effect of the one that decided it."""
-    for verdict in (CONTRADICTED, NOT_APPLICABLE, UNDECIDED):
-        for candidate in (first, second):
-            if candidate.verdict == verdict:
-                return candidate
-    reason = f"{first.reason}; and {second.meaning}: {second.reason}"
-    return first._replace(reason=reason, p=max(first.p, second.p))
+    """The verdict on a claim that needs two, each decided as one ``of`` 2, told by the first that has it."""
+    pair = (first, second)
+    verdict = min((one.verdict for one in pair), key=(CONTRADICTED, NOT_APPLICABLE, UNDECIDED, SUPPORTED).index)
+    deciding = [one for one in pair if one.verdict == verdict]
+    if verdict == NOT_APPLICABLE:
+        return deciding[0]
+    holds = 1.0 if any(math.isnan(one.p) for one in pair) else max(first.holds, second.holds)
+    fails = min(2 * float(np.fmin(first.fails, second.fails)), 1.0)  # NaN where neither has an interval
+    needed = [one.seeds_needed for one in deciding if one.seeds_needed]
+    return deciding[0]._replace(
+        reason="; and ".join([deciding[0].reason, *(f"{one.meaning}: {one.reason}" for one in deciding[1:])]),
+        p=min(fails, holds), holds=holds, fails=fails,
+        seeds_needed=max(needed) if len(needed) == len(deciding) else None,
+        cells=tuple({id(cell): cell for one in deciding for cell in one.cells}.values()),
+    )  # fmt: skip
 
 
 def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
@@ -166,7 +182,7 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
         return _Outcome(part, None, 1.0, 1.0, UNDECIDED, _silence(part, independent(values)))
     grows = chosen_by_halves(mean.seeds).mean if part.halves else 1.0
     mean = mean._replace(sd=max(mean.sd, math.sqrt(grows * part.least)))
-    if most := _MOST_SEEDS.get():
+    if most := _LOOK.get()[0]:
         hold_alpha, fail_alpha = (allowed(mean.seeds, most, alpha, part.halves) for alpha in (hold_alpha, fail_alpha))
     low, high = part.bounds
     inside = [p for bound, p in ((low, mean.p_above(low)), (high, mean.p_below(high))) if math.isfinite(bound)]
@@ -183,12 +199,12 @@ def _judge(part: Part, hold_alpha: float, fail_alpha: float) -> _Outcome:
     needed = None
     if verdict == UNDECIDED and not (part.no_support if is_in else part.no_contradiction):
         needed = power.seeds_needed(mean, _distance(part, mean), level)
-    return _Outcome(part, mean, holds, fails, verdict, _reason(part, mean, verdict, level), needed)
+    return _Outcome(part, mean, holds, fails, verdict, _reason(part, mean, verdict, level), needed, is_in)
 
 
 def _by_replicate(part: Part) -> tuple[dict[int, float], Part]:
     """The values of a part of which the interval is, and the part; with a reason why there is none."""
-    replicates = _REPLICATES.get()
+    _, replicates = _LOOK.get()
     if several_orders(replicates) and len(replicates) == len(part.values):
         return dict(zip(replicates, part.scaled(), strict=True)), part
     if several_orders(replicates):
@@ -206,9 +222,13 @@ def _silence(part: Part, values: np.ndarray) -> str:
     fits = "fits" if part.bounds[0] < float(np.mean(values)) < part.bounds[1] else "does not fit"
     if len(values) == 1:
         return f"too few seeds: one seed has no interval (its value {fits} the claim)"
-    return (
-        f"no interval: {len(values)} seeds agree exactly and have no spread to judge by (their value {fits} the claim)"
-    )
+    agree = f"{len(values)} {_units()} agree exactly and have no spread to judge by"
+    return f"no interval: {agree} (their value {fits} the claim)"
+
+
+def _units() -> str:
+    """What an interval is over."""
+    return "orders of the data" if several_orders(_LOOK.get()[1]) else "seeds"
 
 
 def _distance(part: Part, mean: Mean) -> float:
@@ -226,11 +246,7 @@ def _reason(part: Part, mean: Mean, verdict: str, level: float) -> str:
         claimed = f"below {part.high:.3g}"
     low, high = _interval(part, mean, level)
     says = {SUPPORTED: "is", CONTRADICTED: "is not", UNDECIDED: "does not tell whether the mean is"}[verdict]
-    return f"the {100 * level:.4g}% interval {low:.3g} to {high:.3g} of {mean.seeds} seeds {says} {claimed}"
-
-
-def _p(outcome: _Outcome, verdict: str) -> float:
-    return outcome.holds if verdict == SUPPORTED else outcome.fails
+    return f"the {100 * level:.4g}% interval {low:.3g} to {high:.3g} of {mean.seeds} {_units()} {says} {claimed}"
 
 
 def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Outcome], some: bool) -> Verdict:
@@ -244,46 +260,41 @@ def _verdict(verdict: str, deciding: Sequence[_Outcome], outcomes: Sequence[_Out
     needed = _seeds_needed(outcomes, some) if verdict == UNDECIDED else None
     lost = len(part.values) - len(part.finite())
     reason = "; ".join(filter(None, [
-        counted, f"needs about {needed} seeds" if needed else "", part.note,
+        counted, f"needs about {needed} {_units()}" if needed else "", part.note,
         f"{lost} of {len(part.values)} seeds have no finite value" if lost and mean else "",
     ]))  # fmt: skip
+    holds, fails = _p_values(verdict, outcomes, some)
+    if _units() != "seeds":
+        needed = None  # more of them, of the same orders, would show no more
     if mean is None:
         values = part.finite()
         value = part.told(float(np.mean(values))) if values else math.nan
-        p = _claim_p(verdict, outcomes, some)
-        return Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, p=p, values=tuple(part.values))
-    student = student_interval(_by_replicate(part)[0], halves=part.halves)
-    student_low, student_high = map(part.told, student)
+        told = Verdict(verdict, value, math.nan, math.nan, part.meaning, reason, values=tuple(part.values))
+        return told._replace(p=min(holds, fails), holds=holds, fails=fails)
+    student_low, student_high = map(part.told, student_interval(_by_replicate(part)[0], halves=part.halves))
     method = f"{TOST}, {mean.method}" if part.is_equivalence else mean.method
     visible = part.told(power.smallest_visible(mean))
     return Verdict(
         verdict, part.told(mean.value), *_interval(part, mean, LEVEL), part.meaning, reason, method,
-        student_low, student_high, _claim_p(verdict, outcomes, some), needed, visible, values=tuple(part.values),
+        student_low, student_high, min(holds, fails), needed, visible, values=tuple(part.values), holds=holds,
+        fails=fails,
     )  # fmt: skip
 
 
-def _claim_p(verdict: str, outcomes: Sequence[_Outcome], some: bool) -> float:
-    """The p-value of a claim: of all its parts holding or one failing, with ``some`` of one holding or all failing."""
+def _p_values(verdict: str, outcomes: Sequence[_Outcome], some: bool) -> tuple[float, float]:
+    """Of a claim, that all its parts hold and that one fails; with ``some`` that one holds and that all fail."""
     if verdict == NOT_APPLICABLE or all(outcome.mean is None for outcome in outcomes):
-        return math.nan
+        return math.nan, math.nan
     holds, fails = [outcome.holds for outcome in outcomes], [outcome.fails for outcome in outcomes]
     one, all_of = (holds, fails) if some else (fails, holds)
-    return min(1.0, len(outcomes) * min(one), max(all_of))
+    lone, joint = min(1.0, len(outcomes) * min(one)), max(all_of)
+    return (lone, joint) if some else (joint, lone)
 
 
 def _seeds_needed(outcomes: Sequence[_Outcome], some: bool) -> int | None:
     """Seeds until one part decides the claim, or until all of them do."""
-    one = CONTRADICTED if not some else SUPPORTED
-    lone = [o.seeds_needed for o in outcomes if o.seeds_needed and _leans(o) == one]
-    if lone:
+    if lone := [o.seeds_needed for o in outcomes if o.seeds_needed and o.inside == some]:
         return min(lone)
     open_ones = [outcome for outcome in outcomes if outcome.verdict == UNDECIDED]
     needed = [o.seeds_needed for o in open_ones if o.seeds_needed]
     return max(needed) if len(needed) == len(open_ones) else None
-
-
-def _leans(outcome: _Outcome) -> str:
-    if outcome.mean is None:
-        return UNDECIDED
-    low, high = outcome.part.bounds
-    return SUPPORTED if low < outcome.mean.value < high else CONTRADICTED

@@ -49,6 +49,7 @@ class Mean(NamedTuple):
         method: the name of its interval.
         agreement: how the share of seeds that fail is spread over the configurations, where ``step`` is from those
             that do to those that do not; None: nothing is known of it.
+        certain: as how many seeds they count where they are equal on a grid; None: as all.
     """
 
     value: float
@@ -58,6 +59,7 @@ class Mean(NamedTuple):
     step: float
     method: str
     agreement: Agreement | None = None
+    certain: int | None = None
 
     def half_width(self, level: float = LEVEL) -> float:
         """Half of the t interval, and on a grid at least what n equal seeds leave open.
@@ -73,7 +75,8 @@ class Mean(NamedTuple):
     def _unseen(self) -> tuple[float, float]:
         """The beta distribution of the share of seeds that are of a value that none of the n has (Clopper-Pearson)."""
         known = self.agreement
-        return (1.0, self.seeds) if known is None else (known.learns, known.fails + self.seeds)
+        seeds = self.seeds if self.certain is None else self.certain
+        return (1.0, seeds) if known is None else (known.learns, known.fails + seeds)
 
     def p_above(self, bound: float) -> float:
         """One-sided p-value against the true mean being ``bound`` or less; it fits :meth:`half_width`."""
@@ -149,7 +152,8 @@ def stratified_mean(samples: Sequence[Sample], step: float = 0.0) -> Mean | None
 
     Its variance is the sum of those of the samples' means over the square of their number, with the degrees of freedom
     of F. E. Satterthwaite, "An approximate distribution of estimates of variance components", 1946 (Welch's, of two
-    samples). ``step`` is of a measure on a grid.
+    samples). ``step`` is of a measure on a grid; what equal values leave open is told as if each sample had as few of
+    them as the smallest, which counts for as much as the others.
     """
     if min((len(one.values) for one in samples), default=0) < 2:
         return None
@@ -163,7 +167,8 @@ def stratified_mean(samples: Sequence[Sample], step: float = 0.0) -> Mean | None
     error = math.sqrt(total) / len(samples)
     centre = float(np.mean([one.values.mean() for one in samples]))
     method = MODERATED if any(one.prior for one in samples) else STUDENT
-    return Mean(centre, error * math.sqrt(count), dof, count, step, method)
+    least = len(samples) * min(len(one.values) for one in samples)
+    return Mean(centre, error * math.sqrt(count), dof, count, step, method, certain=least)
 
 
 def seed_estimate(

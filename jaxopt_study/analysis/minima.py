@@ -139,7 +139,7 @@ def unchosen_loss(history: History, curve: str = "val_loss") -> float:
     smallest, epoch = minimum(values)
     if epoch is None or math.isnan(lowest_loss(history, curve)):
         return math.nan
-    if curve == "val_loss" and "test_loss" in history.curves:
+    if _is_tested(history, curve):
         return at_minimum(history, "test_loss")
     beside = np.array([values[at] for at in (epoch - 2, epoch) if 0 <= at < len(values)])
     beside = beside[np.isfinite(beside)]
@@ -153,13 +153,20 @@ def variance_of_epochs(history: History, curve: str = "val_loss") -> float:
     Noise that is independent in each epoch has second differences with 6 times its variance, whatever line it is on.
     The lowest epoch is among them, so that some 10% too much is told.
     """
-    values = np.asarray(history.curves[curve], np.float64)
-    epoch = minimum(values).epoch
+    epoch = minimum(history.curves[curve]).epoch
     if epoch is None:
         return 0.0
-    near = values[max(0, epoch - _NEAR) : epoch + _NEAR]
+    tested = _is_tested(history, curve)
+    told = np.asarray(history.curves["test_loss" if tested else curve], np.float64)
+    near = told[max(0, epoch - _NEAR) : epoch + _NEAR]
     bends = np.diff(near[np.isfinite(near)], 2)
-    return float(np.square(bends).mean()) / 6 / 2 if len(bends) else 0.0
+    epochs = 1 if tested else 2  # that the loss is a mean of
+    return float(np.square(bends).mean()) / 6 / epochs if len(bends) else 0.0
+
+
+def _is_tested(history: History, curve: str) -> bool:
+    """Whether what is told of a run's lowest loss is measured on examples that chose no epoch."""
+    return curve == "val_loss" and "test_loss" in history.curves
 
 
 def lowest(runs: Runs, history: History, curve: str = "val_loss") -> float:

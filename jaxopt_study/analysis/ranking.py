@@ -56,5 +56,5 @@ def _compared(
     prior = prior_of(every, list(differences), (1.0, -1.0)) if seeds > 1 else None
     mean = seed_mean(differences, prior)
     if mean is None:
-        return (math.nan if seeds < 2 else 1.0), seeds  # equal ones are no difference
+        return (math.nan if seeds < 2 else 1.0), seeds  # equal ones tell no spread
     return 2 * min(mean.p_above(0.0), mean.p_below(0.0)), seeds

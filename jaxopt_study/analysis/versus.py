@@ -8,7 +8,7 @@ from jaxopt_study.analysis.best import held_out
 from jaxopt_study.analysis.intervals import LEVEL, independent, paired_differences, seed_mean
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.minima import COST, Monitor, lowest_loss
-from jaxopt_study.history import History
+from jaxopt_study.history import History, several_orders
 
 Side = Sequence[Sequence[History]]
 """Configurations, each the runs of its seeds."""
@@ -55,28 +55,32 @@ def versus(first: Side, second: Side, most_seeds: int | None = None, monitor: Mo
         {run.replicate: lowest_loss(run, curve) for run in held_out(side, curve)} if side else {} for side in sides
     ]
     both = losses[0].keys() & losses[1].keys()
-    known = [{seed: of[seed] for seed in both if all(math.isfinite(side[seed]) for side in losses)} for of in losses]
-    relative = monitor is None and all(loss > 0 for side in known for loss in side.values())
-    if relative:
-        known = [{seed: math.log(loss) for seed, loss in side.items()} for side in known]
+    lost = sum(not all(math.isfinite(side[seed]) for side in losses) for seed in both)
+    relative = monitor is None and not any(side[seed] <= 0 for side in losses for seed in both)
+    known = [{seed: math.log(side[seed]) if relative else side[seed] for seed in both} for side in losses]
     paired = paired_differences(*known)
-    seeds, lost = len(independent(paired)), len(both) - len(paired)
+    values = independent(paired)
+    seeds = len(values)
     what = "loss" if monitor is None else monitor.name
     reason = f"{lost} of {len(both)} seeds have no {what} that counts: a run diverged or failed" if lost else ""
     chosen = max(len(first), len(second)) > 1
     mean = seed_mean(paired, halves=chosen)
+    sign = 1 if monitor is None else monitor.sign
+
+    def told(difference: float) -> float:
+        return math.expm1(min(difference, 700.0)) if relative else sign * difference
+
     if mean is None:
         nan, short = math.nan, seeds < 2
-        why = "fewer than two seeds of both" if short else "all seeds are equal"
-        told = "; ".join(filter(None, [why, reason]))
-        return Versus(None, nan if short else 0.0, nan, nan, nan, seeds, told)
+        unit = "order" if several_orders(paired) else "seed"
+        why = f"fewer than two {unit}s of both" if short else f"all {unit}s differ by exactly the same"
+        effect = nan if short else told(float(values.mean()))
+        return Versus(None, effect, nan, nan, nan, seeds, "; ".join(filter(None, [why, reason])))
     p = 2 * min(mean.p_above(0.0), mean.p_below(0.0))
     enough = 1 - LEVEL
     if most_seeds is not None:
         enough = allowed(seeds, most_seeds, enough, chosen)
     half = mean.half_width(1 - enough)
-    value = mean.value if monitor is None else monitor.sign * mean.value
-    ends = (value, value - half, value + half)
-    effect, low, high = (math.expm1(min(end, 700.0)) for end in ends) if relative else ends
+    low, high = sorted([told(mean.value - half), told(mean.value + half)])
     better = None if p > enough else int(mean.value > 0)
-    return Versus(better, effect, low, high, p, seeds, reason)
+    return Versus(better, told(mean.value), low, high, p, seeds, reason)

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxopt_study.analysis.guessing import WORSE
@@ -35,6 +36,7 @@ class Reference(NamedTuple):
             the publication, what it says; without rows the page says so.
         sections: the number of the first figure of each of its sections and the section's heading, ascending.
         discoveries: how many of its decided verdicts are expected to be chance, in a sentence; empty if none is.
+        rules: the names of rules by what the table of best runs calls them, where that is another name.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Reference(NamedTuple):
     claims: Table
     sections: Sequence[tuple[int, str]]
     discoveries: str = ""
+    rules: Mapping[str, str] = MappingProxyType({})
 
 
 def facts(

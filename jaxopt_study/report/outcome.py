@@ -155,7 +155,9 @@ def write_report(
     best = best_runs or tables.best_configurations(histories, chance)
     costs = costs_in([origin.stats for origin in origins])
     epochs = max((origin.config.get("settings", {}).get("max_epochs", 1) for origin in origins), default=1)
-    best = tables.with_costs(best, histories, costs, epochs)
+    monitors = [monitor for origin in origins if (monitor := monitor_of(origin.config)) is not None]
+    watched, names = monitors[0] if monitors else None, reference.rules if reference else None
+    best = tables.with_costs(best, histories, costs, epochs, watched, names)
     beside = [f"{reference.name}_val_loss"] if reference and f"{reference.name}_val_loss" in best.columns else []
     on = f" ({where})" if where else ""
     printed = {
@@ -184,7 +186,6 @@ def write_report(
         write_text(folder / f"{name}.csv", tables.to_csv(table))
     for name, (table, caption) in printed.items():
         write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
-    monitors = [monitor for origin in origins if (monitor := monitor_of(origin.config)) is not None]
     maximized = [monitor.name for monitor in monitors if monitor.mode == "max"]
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,

@@ -106,16 +106,23 @@ def best_configurations(
     return Table(("optimizer", *MEASURED), rows).without_empty(TESTED)
 
 
-def with_costs(best: Table, histories: Sequence[History], costs: Mapping[str, float], epochs: int) -> Table:
+def with_costs(
+    best: Table,
+    histories: Sequence[History],
+    costs: Mapping[str, float],
+    epochs: int,
+    monitor: minima.Monitor | None = None,
+    names: Mapping[str, str] | None = None,
+) -> Table:
     """The best configurations with two columns more; without them where no cost is known.
 
     cost, seconds of a step over SGD's; equal_time_val_loss, the loss of the rule's best configuration, perhaps another
-    one, in the time in which SGD trains ``epochs`` epochs.
+    one, in the time in which SGD trains ``epochs`` epochs. ``names``: of rules that the table calls otherwise.
     """
-    rules = best.column("optimizer")
+    rules = [(names or {}).get(str(told), told) for told in best.column("optimizer")]
     if not any(rule in costs for rule in rules):
         return best
-    cut = best_configurations(at_equal_time(histories, costs, epochs)).records()
+    cut = best_configurations(at_equal_time(histories, costs, epochs), monitor=monitor).records()
     losses = {row["optimizer"]: row["val_loss"] for row in cut}
     added = [(costs.get(rule), losses.get(rule) if rule in costs else None) for rule in rules]
     rows = [(*row, *more) for row, more in zip(best.rows, added, strict=True)]

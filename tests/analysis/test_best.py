@@ -15,7 +15,7 @@ from experiments.command import terminal
 from jaxopt_study.analysis.best import best_cell, best_first, best_of, best_places, best_run, held_out, held_out_cell
 from jaxopt_study.analysis.halves import chosen_by_halves, folds
 from jaxopt_study.analysis.intervals import seed_mean
-from jaxopt_study.analysis.minima import seed_minima, unchosen_loss
+from jaxopt_study.analysis.minima import seed_minima, unchosen_loss, variance_of_epochs
 from jaxopt_study.analysis.moderated import Prior
 from jaxopt_study.analysis.runs import Runs, by_configuration
 from jaxopt_study.plots import heatmaps
@@ -262,6 +262,18 @@ def test_the_noise_of_a_curve_does_not_lower_what_is_told_of_it():
         runs = [history(val=curve) for curve in curves]
         assert np.mean([seed_minima([run]).value for run in runs]) < 0.4 - 2 * noise
         assert abs(np.mean([unchosen_loss(run) for run in runs]) - 0.4) < 0.1 * noise
+
+
+def test_the_noise_of_what_is_told_is_that_of_the_curve_that_it_is_told_of():
+    rng = np.random.default_rng(1)
+    runs = [history(val=0.4 + 0.01 * rng.standard_normal(60)) for _ in range(300)]
+    assert np.mean([variance_of_epochs(run) for run in runs]) == pytest.approx(0.01**2 / 2, rel=0.3)
+    for run in runs:  # one epoch's test loss, four times as noisy
+        run.curves["test_loss"] = 0.4 + 0.04 * rng.standard_normal(60)
+    tested = [dataclasses.replace(run) for run in runs]  # what is known of a run is remembered
+    assert np.mean([variance_of_epochs(run) for run in tested]) == pytest.approx(0.04**2, rel=0.3)
+    assert np.mean([variance_of_epochs(run, "train_loss") for run in tested]) == pytest.approx(0.01**2 / 2, rel=0.3)
+    assert np.var([unchosen_loss(run) for run in tested]) == pytest.approx(0.04**2, rel=0.3)
 
 
 def test_a_test_loss_is_told_in_the_epoch_of_the_lowest_validation_loss():

@@ -13,7 +13,7 @@ from scipy import stats
 
 import jaxopt_study as js
 from jaxopt_study.analysis.best import held_out
-from jaxopt_study.analysis.intervals import student_interval
+from jaxopt_study.analysis.intervals import Sample, stratified_mean, student_interval
 from jaxopt_study.analysis.minima import unchosen_loss
 from jaxopt_study.analysis.problems import standings, told
 from jaxopt_study.analysis.profiles import profiles, ratios
@@ -255,3 +255,13 @@ def test_runs_of_several_orders_of_the_data_are_refused():
     ]
     with pytest.raises(InputError, match="one, runs of several data_seeds: allowed are the runs of one order"):
         js.over_problems({"one": several})
+
+
+def test_a_problem_with_few_seeds_is_as_uncertain_as_its_own_seeds_leave_it():
+    """First on all 2 seeds of one and 10 of another: as first on 2 of each, for both problems count the same."""
+    shares = [Sample(np.ones(seeds)) for seeds in (2, 10)]
+    low = 1 - stratified_mean(shares, step=1.0).half_width()
+    assert low == pytest.approx(1 - (1 - 0.025 ** (1 / 4)))
+    # A share of 0.158 of the one and all of the other give these seeds with a probability of 2.5%.
+    assert low <= (math.sqrt(0.025) + 1) / 2
+    assert stratified_mean(shares, step=1.0).seeds == 12

@@ -101,3 +101,26 @@ def test_what_is_to_be_large_is_better_where_it_is_larger_and_told_by_its_differ
         assert abs(found.effect - effect) < 0.02
         assert found.low < found.effect < found.high
         assert found.low * found.high > 0
+
+
+def test_a_difference_that_is_the_same_in_every_seed_is_told_without_an_interval():
+    seeds = np.array([1.0, 2.0, 4.0])
+    found = versus(side([2 * seeds]), side([seeds]))
+    assert (found.better, found.effect, found.seeds) == (None, pytest.approx(1.0), 3)
+    assert np.isnan([found.low, found.high, found.p]).all()
+    assert found.reason == "all seeds differ by exactly the same"
+    shares = [side([[share] * 3]) for share in (0.96875, 0.9375)]
+    assert versus(*shares, monitor=Monitor("val_loss", "max")).effect == 0.03125
+    assert versus(side([seeds]), side([seeds])).effect == 0
+
+
+def test_one_order_of_several_that_is_left_has_no_interval():
+    """Three seeds of one order have its luck in common: they are one value, whatever the other order's runs did."""
+    losses = [1.0, 1.1, 0.9, np.nan, np.nan, np.nan]
+    first, second = (
+        [[replace(run, data_seed=run.seed // 3) for run in runs] for runs in side([of])]
+        for of in (losses, np.array([2.0, 2.3, 1.7, 2.0, 2.0, 2.1]))
+    )
+    found = versus(first, second)
+    assert (found.better, found.seeds) == (None, 1)
+    assert found.reason.startswith("fewer than two orders of both; 3 of 6 seeds have no loss")

@@ -9,7 +9,10 @@ import pytest
 import small
 from plot_runs import run as made_run
 
+from experiments.article import tables as article_tables
+from experiments.article.find import ArticleRuns
 from jaxopt_study.analysis.equal_time import at_equal_time
+from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.engine import costs, stats
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.report import tables
@@ -110,3 +113,22 @@ def test_the_table_of_best_runs_has_the_cost_and_the_loss_at_equal_time():
     assert (sgd["cost"], adam["cost"]) == (1.0, 3.0)
     assert sgd["equal_time_val_loss"] == sgd["val_loss"]
     assert adam["equal_time_val_loss"] > adam["val_loss"]  # of the first two epochs
+
+
+def test_costs_stand_beside_rules_that_the_table_calls_otherwise_and_go_by_what_is_monitored():
+    runs = [made_run(rule, seed=s, epochs=6, learning_rate=0.1) for rule in ("sgd", "adam") for s in (0, 1)]
+    named = article_tables.best_runs(ArticleRuns(runs))
+    names = article_tables.reference([], ()).rules
+    rows = {row["optimizer"]: row for row in tables.with_costs(named, runs, {"adam": 3.0}, 6, names=names).records()}
+    plain = tables.with_costs(tables.best_configurations(runs), runs, {"adam": 3.0}, 6).records()
+    assert rows["Adam"]["cost"] == 3.0
+    assert rows["Adam"]["equal_time_val_loss"] == plain[1]["equal_time_val_loss"]
+    assert rows["SGD"]["cost"] is None
+    low, right = (made_run("adam", epochs=2, learning_rate=rate) for rate in (0.1, 0.2))
+    for run, losses, shares in ((low, [0.2, 0.1], [0.1, 0.1]), (right, [0.6, 0.5], [0.8, 0.9])):
+        run.curves.update(val_loss=np.array(losses), f1=np.array(shares))
+    monitor = Monitor("f1", "max")
+    best = tables.best_configurations([low, right], monitor=monitor)
+    (row,) = tables.with_costs(best, [low, right], {"adam": 1.0}, 2, monitor).records()
+    assert row["equal_time_val_loss"] == row["val_loss"]
+    assert row["hyperparameters"] == "learning_rate 0.2"

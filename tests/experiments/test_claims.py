@@ -186,6 +186,14 @@ def test_a_few_cells_say_nothing_of_most_cases():
     )
 
 
+@pytest.mark.parametrize("claim", ["N1", "N2"])
+def test_of_rules_of_which_no_cell_converges_most_cases_say_nothing(claim):
+    """Though another rule learns: the whole of the study is not at guessing."""
+    stuck = [(at(rule), {"floor": 0.68}) for rule in ("sgd", "momentum", "nesterov")]
+    found = judged(claim, world(*stuck))
+    assert (found.verdict, found.reason[:18]) == ("does not apply", "nothing converges:")
+
+
 def test_one_configuration_that_still_improves_keeps_open_that_none_converges():
     falling = made(Truth(0.688, 0.01), "rmsprop", {"learning_rate": 10**-1.5, "decay": 0.5}, 0, status="finished")
     runs = [run for run in world() if not (rate(run) == 10**-1.5 and run.hyperparameters.get("decay") in (0.5, 0.99))]

@@ -205,7 +205,9 @@ def test_of_several_orders_of_the_data_the_interval_is_over_the_orders():
     with looking(None, replicates):
         found, short = decide([Part("m", values)]), decide([Part("m", values[:5])])
     assert found.verdict == "undecided"
-    assert "of 3 seeds" in found.reason
+    assert "of 3 orders of the data does not tell" in found.reason
+    assert "needs about 8 orders of the data" in found.reason
+    assert found.seeds_needed is None  # more seeds of these orders would show no more
     assert found[2:4] == pytest.approx(student_interval(dict(enumerate([1.05, 0.25, 2.05]))))
     assert "several orders of the data, and not every one with every seed" in short.reason
     with looking(None, replicates[:2]):
@@ -213,13 +215,47 @@ def test_of_several_orders_of_the_data_the_interval_is_over_the_orders():
     assert one == decide([Part("m", values[:2])])
 
 
+def halves(first, second):
+    """A claim of two, in either order."""
+    pair = [decide([Part(name, values)], some=True, of=2) for name, values in (("one", first), ("two", second))]
+    there, back = both(*pair), both(*pair[::-1])
+    assert there.verdict == back.verdict
+    assert there.p == pytest.approx(back.p, nan_ok=True)
+    return there
+
+
 def test_two_verdicts_together_are_only_as_good_as_the_worse():
-    good, bad, unknown = (
-        Verdict(word, 1.0, 0.0, 2.0, word, word) for word in ("supported", "contradicted", "undecided")
-    )
-    assert both(good, good).verdict == "supported"
-    assert both(good, unknown) == unknown
-    assert both(unknown, bad) == bad
+    better = [2.0, 2.1, 1.9]
+    assert halves(CLEAR, better).verdict == "supported"
+    assert halves(CLEAR, better).p == decide([Part("m", CLEAR)]).p  # the larger one
+    assert halves(OPEN, AGAINST).verdict == "contradicted"
+    assert halves(OPEN, AGAINST).p == pytest.approx(2 * decide([Part("m", AGAINST)]).p)
+    assert halves(CLEAR, OPEN).verdict == "undecided"
+    assert halves(CLEAR, OPEN).p == decide([Part("m", CLEAR), Part("m", OPEN)]).p
+    assert math.isnan(halves([1.0], [2.0]).p)
+    assert halves([1.0], CLEAR).p == 1.0
+    silent = Verdict("does not apply", 1.0, 0.0, 2.0, "m", "no runs")
+    assert both(decide([Part("m", CLEAR)], of=2), silent) == silent
+
+
+def test_one_of_two_verdicts_that_fails_at_95_percent_alone_does_not_contradict_the_claim():
+    """Two chances of failing by luck: each is taken at 2.5%."""
+    weak = [-1.0, -0.5, -0.7]
+    alone = decide([Part("m", weak)])
+    assert alone.verdict == "contradicted"
+    assert 0.025 < alone.p <= 0.05
+    found = halves(weak, CLEAR)
+    assert found.verdict == "undecided"
+    assert found.p == pytest.approx(2 * alone.p)
+
+
+def test_of_two_open_verdicts_both_are_told_and_the_configurations_of_both_are_open():
+    cells = [Cell("adam", {"learning_rate": rate}, [history()]) for rate in (0.1, 0.2)]
+    parts = [Part(name, OPEN, cells=[cell]) for name, cell in zip(("rho", "betas"), cells, strict=True)]
+    found = both(*(decide([part], some=True, of=2) for part in parts))
+    assert found.cells == tuple(cells)
+    assert "; and betas: the 9" in found.reason
+    assert found.seeds_needed is not None
 
 
 def test_the_page_says_how_many_decided_verdicts_are_expected_to_be_chance():
