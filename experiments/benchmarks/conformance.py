@@ -35,7 +35,8 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.optimizers import cautious, registry, sam
 from jaxopt_study.optimizers.family import Family
-from jaxopt_study.optimizers.foreign import Factory, label, rule
+from jaxopt_study.optimizers.foreign import rule
+from jaxopt_study.optimizers.parts import Factory, label
 from jaxopt_study.optimizers.wrapped import wrapped
 from jaxopt_study.settings import Execution, Settings
 from jaxopt_study.storage.checkpoint import Checkpoints, Parked

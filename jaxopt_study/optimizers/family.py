@@ -3,7 +3,7 @@
 import ctypes
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter
 from numbers import Real
 from typing import Any
@@ -136,6 +136,7 @@ class Family:
             :mod:`jaxopt_study.optimizers.protocol`.
         treats: ``weights -> sentence``, of a rule that does not treat all arrays of weights alike: which it treats how.
         whole_run: whether ``make`` is given the most epochs of the run too, ``max_epochs``, for a schedule over them.
+        code: gives the identity anew, of the code as it is now; None of this project's own.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Family:
     eval_params: EvalParams | None = None
     treats: Callable[[PyTree], str] | None = None
     whole_run: bool = False
+    code: Callable[[], str] | None = field(default=None, compare=False)
 
     def same_but_edited(self, other: "Family") -> bool:
         """Whether all that differs from another rule is code that stands where the other's stood: a cell run again."""

@@ -8,15 +8,15 @@ import optax
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers.family import Family
-from jaxopt_study.optimizers.foreign import (
+from jaxopt_study.optimizers.parts import (
     Factory,
     check_names,
     family_of_parts,
+    inner_rule,
     label,
     listed,
     named,
     parameters,
-    rule_parameters,
 )
 from jaxopt_study.optimizers.protocol import EvalParams
 
@@ -49,12 +49,19 @@ def wrapped(
         name: as in :func:`~jaxopt_study.optimizers.foreign.rule`.
         inner: values of the rule's parameters that are the same in all runs.
         static: the same of the wrapper's.
-        eval_params: as in :func:`~jaxopt_study.optimizers.foreign.rule`.
+        eval_params: as in :func:`~jaxopt_study.optimizers.foreign.rule`, of the wrapper's state.
 
     Raises:
-        InputError: as :func:`~jaxopt_study.optimizers.foreign.rule`, and where the two share the name of a parameter.
+        InputError: as :func:`~jaxopt_study.optimizers.foreign.rule`, where the two share the name of a parameter, and
+            where the rule has ``eval_params`` of its own, which know nothing of the wrapper's state.
     """
-    of_rule, factory, rule_name = rule_parameters(optimizer)
+    rule = inner_rule(optimizer)
+    of_rule, rule_name = rule.rest, rule.name
+    if rule.eval_params is not None and eval_params is None:
+        allowed = (
+            "its eval_params know its own state; allowed is js.wrapped(.., eval_params=a function of the wrapper's)"
+        )
+        raise InputError("optimizer", rule_name, allowed)
     first, *of_wrapper = parameters(wrapper) or [Parameter("", Parameter.KEYWORD_ONLY)]
     inner, static = dict(inner or {}), dict(static or {})
     check_names("inner", inner, of_rule, f" for {rule_name}")
@@ -62,19 +69,19 @@ def wrapped(
     of_rule = [parameter for parameter in of_rule if parameter.name not in inner]
     own = [parameter for parameter in of_wrapper if parameter.name != "learning_rate"]
     names = [parameter.name for parameter in own]
-    for shared in (parameter.name for parameter in of_rule if parameter.name in names):
+    of_both = {*names} & {*(parameter.name for parameter in of_rule), *["max_epochs"] * rule.whole_run}
+    for shared in sorted(of_both):
         allowed = f'{label(wrapper)} and {rule_name} both take {shared}; allowed is inner={{"{shared}": ..}}'
         raise InputError("optimizer", rule_name, allowed)
 
     def make(numbers: Mapping[str, Any], steps_per_epoch: int) -> optax.GradientTransformation:
-        del steps_per_epoch
         rate = {"learning_rate": numbers["learning_rate"]}
         others = {n: v for n, v in numbers.items() if n not in names and n != "learning_rate"}
         around = {n: v for n, v in numbers.items() if n in names}
         around |= rate if len(own) < len(of_wrapper) else {}
-        return wrapper(**{first.name: factory(**rate, **inner, **others)}, **around)
+        return wrapper(**{first.name: rule.make({**rate, **inner, **others}, steps_per_epoch)}, **around)
 
     text = named(name, f"{label(wrapper)}({', '.join([rule_name + listed(inner), listed(static)[1:-1]]).rstrip(', ')})")
-    code = {"its wrapper": wrapper, "its optimizer": optimizer, **{f"inner {n}": inner[n] for n in sorted(inner)}}
+    code = {"its wrapper": wrapper, "its optimizer": rule.code, **{f"inner {n}": inner[n] for n in sorted(inner)}}
     taken = [Parameter("learning_rate", Parameter.KEYWORD_ONLY), *of_rule, *own]
-    return family_of_parts(text, taken, make, static, {}, code, eval_params)
+    return family_of_parts(text, taken, make, static, {}, code, eval_params, whole_run=rule.whole_run)

@@ -1,5 +1,6 @@
 """Wrappers around any rule."""
 
+import identities
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -82,3 +83,57 @@ def test_what_cannot_be_wrapped_is_refused_in_one_line(make, said):
         make()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+EDITED = "def thing(learning_rate): return (optax.sgd, optax.adam)[§](learning_rate)"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda: js.wrapped(optax.lookahead, "thing", static={"sync_period": 2}),
+        lambda: js.scheduled("thing", optax.linear_schedule, static={"end_value": 0.1, "transition_steps": 9}),
+    ],
+)
+def test_a_rule_around_one_that_was_edited_is_another(around):
+    js.rule(identities.made(EDITED, 0))
+    first = around()
+    assert around() is first
+    js.rule(identities.made(EDITED, 1))
+    second = around()
+    assert first.identity != second.identity
+    assert registry.family(second.name) is second
+    js.rule(identities.made(EDITED, 0))
+    assert around().identity == first.identity
+
+
+@pytest.mark.parametrize("epochs", [None, 3.0])
+def test_a_schedule_within_goes_by_the_same_epochs_or_the_same_run(epochs):
+    """Half of an epoch, or of a run of three, for the rate to rise; alone and within a wrapper."""
+    units = {"in_epochs" if epochs is None else "in_runs": ["transition_steps"]}
+    static = {"init_value": 0.0, "transition_steps": 0.5}
+    warm = js.scheduled("sgd", optax.linear_schedule, "warm", static=static, peak="end_value", **units)
+    length = 50 * 0.5 * (epochs or 1)
+    for family in (warm, js.wrapped(cautious, "warm")):
+        numbers = {"learning_rate": 0.1} | ({"max_epochs": epochs} if family.whole_run else {})
+        rule = protocol.adapted(registry.build(family, numbers, 50))
+        gradient, found = jnp.ones(2), []
+        state = rule.init(gradient)
+        for _ in range(4):
+            updates, state = rule.update(gradient, state, gradient)
+            found.append(updates[0])
+        np.testing.assert_allclose(found, [-0.1 * step / length for step in range(4)], rtol=1e-4, atol=1e-9)
+    assert family.whole_run == (epochs is not None)
+    assert len(js.make_grid(family, learning_rate=[0.1, 0.2]).points) == 2
+
+
+def test_weights_to_be_judged_are_those_of_the_rule_within_or_asked_for():
+    def halved(state, params):
+        return jax.tree.map(lambda w: w / 2, params)
+
+    js.rule(optax.adam, "judged", eval_params=halved)
+    later = js.scheduled("judged", optax.linear_schedule, static={"end_value": 0.1, "transition_steps": 9})
+    assert later.eval_params is halved
+    with pytest.raises(InputError, match=r"^optimizer=judged: its eval_params know its own state; allowed"):
+        js.wrapped(cautious, "judged")
+    assert js.wrapped(cautious, "judged", eval_params=halved).eval_params is halved
