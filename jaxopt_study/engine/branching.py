@@ -16,6 +16,7 @@ from jaxopt_study.engine.watcher import Watcher
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import Run, of_study, signature
 from jaxopt_study.history import History
+from jaxopt_study.identity import traced_as
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import PRECISION
 from jaxopt_study.settings import MOST_WHOLE, check_whole
@@ -77,7 +78,8 @@ class Branch(NamedTuple):
                 return parked
             rule = sweep.program.rules.each[sweep.places[signature(run)]]
             numbers = {name: value[0] for name, value in sweep.stacked([run]).numbers.items()}
-            opt_state = jax.device_get(rule.build(numbers).init(parked.state.variables.params))
+            with traced_as(sweep.program.code):
+                opt_state = jax.device_get(rule.build(numbers).init(parked.state.variables.params))
             return parked._replace(state=parked.state._replace(opt_state=opt_state))
 
         return start

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxopt_study.engine import devices
+from jaxopt_study.engine import devices, own_code
 from jaxopt_study.engine.groups import by_group, rule_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run, make_run, signature
@@ -50,6 +50,7 @@ def costs(study: Trainer) -> dict[str, Cost]:
 
     Each rule has a program of its own, compiled for this: about as long as the training's own compilation, a rule.
     """
+    own_code.check(study)
     group, _ = next(iter(by_group(study.runs).items()))
     first: dict[str, Run] = {"sgd": make_run("sgd", {}, 0)}
     for run in study.runs:

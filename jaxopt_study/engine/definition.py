@@ -13,7 +13,7 @@ from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
 from jaxopt_study.data.trees import mapped
-from jaxopt_study.engine import config, devices
+from jaxopt_study.engine import config, devices, own_code
 from jaxopt_study.engine.branching import Branch
 from jaxopt_study.engine.groups import by_group, rule_of
 from jaxopt_study.errors import InputError
@@ -106,10 +106,9 @@ class Definition:
             self.val_labels = mapped(lambda x: x[kept], dataset.val_labels)
         known = [each.identity for each in self.variants.models.values()]
         network = known[0] if len(known) == 1 else f"{known[0].split()[0]} {grid.digest(known)}"
-        data = dataset.fingerprint
-        self.identity = {"data": data, "model": network, "outputs": self.outputs, **settings.identity()}
-        usual = self.loss if callable(self.objective.loss) else Objective().fitted(*labels).name
-        self.identity |= self.objective.identity(self.loss, usual)
+        self.identity = {"data": dataset.fingerprint, "model": network, "outputs": self.outputs, **settings.identity()}
+        self.usual_loss = self.loss if callable(self.objective.loss) else Objective().fitted(*labels).name
+        self.identity |= self.objective.identity(self.loss, self.usual_loss)
         if branch_of:
             self.identity["branch"] = branch_of.identity()
         self.fingerprints = {run: self.fingerprint(run) for run in self.runs}
@@ -120,6 +119,7 @@ class Definition:
     def by_group(self, runs: Sequence[Run]) -> dict[Group, list[Run]]:
         """The runs of each program. Where they are batched all rules of a program are computed for all of its runs:
         there those that cost more than some arithmetic have one of their own."""
+        self.code = own_code.identities(self)
         return by_group(runs, self.apart)
 
     @functools.cached_property
@@ -222,3 +222,4 @@ class Definition:
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
         return config.describe(self)
+            code=own_code.of_group(self, group),

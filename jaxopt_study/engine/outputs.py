@@ -5,8 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxopt_study.engine import own_code
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import signature
+from jaxopt_study.identity import traced_as
 from jaxopt_study.models.network import Network
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.foreign import check_weights
@@ -19,11 +21,14 @@ def check_outputs(study: Trainer) -> None:
     """Refuses, before anything is compiled, what could only fail while training.
 
     Raises:
-        InputError: the outputs do not fit the labels, loss or metrics, sharpness cannot be measured, or a rule cannot
-            train such weights.
+        InputError: the outputs do not fit the labels, loss or metrics, sharpness cannot be measured, a rule cannot
+            train such weights, or was edited since it was made.
     """
+    own_code.check(study, "it was edited since it was made; allowed is a new one, of js.rule or the like")
     for group in {group.model: group for group in reversed(study.groups)}.values():
-        _check_network(study, study.network(study.batch_size(group), group.model), study.batch_size(group))
+        with traced_as(own_code.of_group(study, group)):
+            _check_network(study, study.network(study.batch_size(group), group.model), study.batch_size(group))
+    study.code = own_code.identities(study, now=True)  # to trace a function may have filled what it remembers
 
 
 def _check_network(study: Trainer, network: Network, size: int) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxopt_study.analysis.numbers import number
 from jaxopt_study.data.trees import nbytes
-from jaxopt_study.engine import memory, strategy
+from jaxopt_study.engine import memory, own_code, strategy
 from jaxopt_study.engine.sweep import memory_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run
@@ -46,6 +46,7 @@ class Part(NamedTuple):
 
 def plan(study: Trainer) -> list[Part]:
     """Compiles a short epoch of every group that has runs to train and times it; trains nothing and writes nothing."""
+    own_code.check(study)
     pending = study.by_group(study.pending())
     return [
         _measured(study, group, runs, pending[group])

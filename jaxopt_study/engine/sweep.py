@@ -16,6 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.engine.decompositions import never_waiting, one_by_one
 from jaxopt_study.grids.run import Run, Signature, signature
+from jaxopt_study.identity import traced_as
 from jaxopt_study.optimizers import registry
 from jaxopt_study.training import early_stopping
 from jaxopt_study.training.early_stopping import Limits
@@ -66,8 +67,9 @@ class Sweep:
         self.batches: Batches = jax.device_put(batches, NamedSharding(self.mesh, PartitionSpec()))
         self.curves = measured(batches, self.program)
         self.by_run = NamedSharding(self.mesh, PartitionSpec(AXIS))
-        params = jax.eval_shape(lambda: program.network.init(jax.random.key(0))).params
-        self.memory, layouts = program.rules.layouts(params)
+        with traced_as(program.code):
+            params = jax.eval_shape(lambda: program.network.init(jax.random.key(0))).params
+            self.memory, layouts = program.rules.layouts(params)
         signatures = [Signature(rule.name, rule.names) for rule in program.rules.each]
         self.places = {known: place for place, known in enumerate(signatures)}
         self.layouts = dict(zip(signatures, layouts, strict=True))

@@ -12,17 +12,16 @@ from typing import Any
 from jaxopt_study import files
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.data.trees import size
-from jaxopt_study.engine import devices, memory, stats, strategy
+from jaxopt_study.engine import devices, memory, own_code, stats, strategy
 from jaxopt_study.engine.definition import Definition
 from jaxopt_study.engine.groups import part, shared
 from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
-from jaxopt_study.errors import Damaged, InputError
+from jaxopt_study.errors import Damaged
 from jaxopt_study.grids.run import Group, Run
 from jaxopt_study.history import TEST_CURVES, History
-from jaxopt_study.optimizers import registry
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
@@ -143,7 +142,8 @@ class Trainer(Definition):
     def opened(self, watcher: Watcher, process: int = 0, processes: int = 1) -> Iterator[list[Run]]:
         """Holds the work directory, unless it is one process of several, and gives the pending runs of its part.
 
-        EnvironmentFault: another process holds it, or a file in it cannot be used. InputError: a rule was edited.
+        EnvironmentFault: another process holds it, or a file in it cannot be used. InputError: what is to be
+        trained was edited.
         """
         for name, known in self.rules.items():
             if registry.family(name).identity != known:
@@ -151,9 +151,15 @@ class Trainer(Definition):
         with workdir.locked(self.folder) if processes == 1 else contextlib.nullcontext():
             mine = part(self.computations, process, processes)
             self.mend()
+            if pending:
+                own_code.check(self)
             pending = [run for run in mine if self.fingerprints[run] not in self.trained]
             watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
-            yield pending
+            try:
+                yield pending
+            finally:
+                if pending:  # to trace a function may have filled what it remembers
+                    self.code = own_code.identities(self, now=True)
 
     def mend(self) -> None:
         """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""

@@ -22,11 +22,13 @@ class Model(NamedTuple):
         build: ``(image_shape (height, width, channels), outputs, batch_size) -> Network``; must give the same object
             for the same arguments, or programs are traced again. Data that are no images have shapes of other ranks.
         factory: makes the same model again; what is sent to the workers of a cluster where networks cannot be.
+        code: gives the identity anew, of the user's code as it is now; None of this project's own.
     """
 
     identity: str
     build: Build
     factory: "Callable[[], Model] | None" = None
+    code: Callable[[], str] | None = None
 
 
 @functools.cache

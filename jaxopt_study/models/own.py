@@ -9,7 +9,7 @@ import jax
 from flax import linen
 
 from jaxopt_study.errors import InputError, one_line
-from jaxopt_study.identity import identity
+from jaxopt_study.identity import identity, traced_as
 from jaxopt_study.models import switches
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.check import check_network
@@ -26,13 +26,15 @@ ALLOWED = (
 
 
 def model_of(model: Any) -> Model:
-    """The model that a user's ``model`` stands for; its identity holds the code and attributes of what it is made of.
+    """The model that a user's ``model`` stands for; its identity holds the code and attributes of what it is made of,
+    as they are now.
 
     Raises:
         InputError: it is none of what is allowed.
     """
     if isinstance(model, Model):
-        return model
+        edited = model.code and model.factory and model.code() != model.identity
+        return model.factory() if model.factory and edited else model
     is_class = isinstance(model, type)
     name = model.__name__ if is_class else type(model).__name__
     again = functools.partial(model_of, model)
@@ -79,10 +81,14 @@ def _built(
 ) -> Model:
     """A model; whatever the network raises on such data is told in one line."""
 
+    def identified() -> str:
+        return f"{name} {identity(*code, of='model')}"
+
     @functools.cache
     def build(image_shape: Example, outputs: int, batch_size: int) -> Network:
         try:
-            return network(image_shape)
+            with traced_as((known,)):
+                return network(image_shape)
         except InputError:
             raise
         except Exception as error:  # a user's module raises what it likes
@@ -93,8 +99,8 @@ def _built(
             why = f"it fails with {type(error).__name__}: {one_line(error)}{hint}"
             raise InputError("model", examples, why) from error
 
-    of_code = identity(*code, of="model")
-    return Model(f"{name} {of_code}", build, factory)
+    known = identified()
+    return Model(known, build, factory, identified)
 
 
 def functions(init: Callable[..., PyTree], apply: Callable[..., jax.Array], name: str | None = None) -> Model:

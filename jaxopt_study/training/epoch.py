@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.history import CURVES, TEST_CURVES
+from jaxopt_study.identity import traced_as
 from jaxopt_study.models.network import Variables
 from jaxopt_study.training import diagnostics, early_stopping
 from jaxopt_study.training.early_stopping import RUNNING, Limits
@@ -106,7 +107,8 @@ def epoch(
 
     names = diagnostics.STEP_METRICS if program.diagnostics else diagnostics.ALWAYS
     # What all runs share of a batch is prepared outside of a run's steps, once for all of them.
-    with jax.default_matmul_precision(program.precision):  # the default of GPUs and TPUs is coarser than float32
+    # The default precision of GPUs and TPUs is coarser than float32.
+    with jax.default_matmul_precision(program.precision), traced_as(program.code):
         progress = Progress(state, TrainMetrics(jnp.float32(0), dict.fromkeys(names, jnp.float32(0))))
         if steps:
             progress, _ = jax.lax.scan(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import optax
 from jax import custom_batching
 
+from jaxopt_study.identity import traced_as
 from jaxopt_study.kernels import calls
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.training import diagnostics, early_stopping
@@ -60,6 +61,7 @@ class Program(NamedTuple):
         monitor: the name of what the stopping rule and the best weights go by.
         maximize: whether that is to be large.
         weighted: whether examples have weights of their own.
+        code: identities of the user's own code in it, since the same function may have become another by its globals.
     """
 
     network: Network
@@ -76,6 +78,7 @@ class Program(NamedTuple):
     monitor: str = "val_loss"
     maximize: bool = False
     weighted: bool = False
+    code: tuple[str, ...] = ()
 
 
 class RunState(NamedTuple):
@@ -134,10 +137,12 @@ class EvalMetrics(NamedTuple):
 
 def init_run(seed: jax.Array, hyperparameters: Hyperparameters, program: Program) -> RunState:
     """The state of a run before its first epoch; the weights depend on the seed alone."""
-    variables = program.network.init(jax.random.fold_in(jax.random.key(0), seed))
+    with traced_as(program.code):
+        variables = program.network.init(jax.random.fold_in(jax.random.key(0), seed))
+        opt_state = program.rules.init(hyperparameters, variables.params)
     return RunState(
         variables=variables,
-        opt_state=program.rules.init(hyperparameters, variables.params),
+        opt_state=opt_state,
         signs=diagnostics.no_signs(variables.params) if program.diagnostics else (),
         seed=seed,
         epoch=jnp.int32(0),
