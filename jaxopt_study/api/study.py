@@ -145,7 +145,8 @@ class Study(Trainer):
         Args:
             run: of this study, finished; or several that differ in nothing but their seeds: a branch of each.
             epoch: after which they go on.
-            grid: as of :func:`~jaxopt_study.api.make.make_study`, without batch sizes; the seeds are those of the runs.
+            grid: as of :func:`~jaxopt_study.api.make.make_study`, without batch sizes or precisions, with the seeds
+                of the runs.
             reset: whether what a rule remembers begins anew in any case.
             max_epochs: counted from the first epoch of the run; the study's if not given.
             patience: the study's if not given.

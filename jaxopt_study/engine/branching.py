@@ -19,7 +19,7 @@ from jaxopt_study.history import History
 from jaxopt_study.identity import traced_as
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import PRECISION
-from jaxopt_study.settings import MOST_WHOLE, check_whole
+from jaxopt_study.settings import MOST_WHOLE, PRECISIONS, check_whole
 from jaxopt_study.storage.checkpoint import Parked
 from jaxopt_study.training.early_stopping import RUNNING, Limits
 
@@ -123,13 +123,15 @@ def runs_from(parents: Sequence[Run], points: Sequence[Run], epoch: int, max_epo
     """The configurations of some runs with the seeds of the parents, and their batches.
 
     Raises:
-        InputError: one has a batch size of its own, or a budget that the parents have used up.
+        InputError: one has a batch size or a precision of its own, or a budget that the parents have used up.
     """
     own = [each for each in parents[0].hyperparameters if each[0] in ("batch_size", PRECISION)]
     runs = []
     for run in points:
-        if of_study(run, "batch_size") is not None:
-            raise InputError("batch_size", of_study(run, "batch_size"), "a branch goes on with that of its run")
+        for name in ("batch_size", PRECISION):  # in which its run is trained again, too
+            if (value := of_study(run, name)) is not None:
+                given = PRECISIONS[value] if name == PRECISION else value
+                raise InputError(name, given, "a branch goes on with that of its run")
         if (budget := of_study(run, "max_epochs") or max_epochs) <= epoch:
             allowed = f"allowed is more than the {epoch} epochs after which the branch begins"
             raise InputError("max_epochs", budget, allowed)

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxopt_study.data.trees import length
 from jaxopt_study.engine import devices, own_code
-from jaxopt_study.engine.groups import by_group, rule_of
+from jaxopt_study.engine.groups import rule_of
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.grids.run import Group, Run, make_run, signature
 from jaxopt_study.storage import workdir
@@ -51,12 +52,12 @@ def costs(study: Trainer) -> dict[str, Cost]:
     Each rule has a program of its own, compiled for this: about as long as the training's own compilation, a rule.
     """
     own_code.check(study)
-    group, _ = next(iter(by_group(study.runs).items()))
+    group = study.groups[0]
     first: dict[str, Run] = {"sgd": make_run("sgd", {}, 0)}
     for run in study.runs:
         first.setdefault(run.optimizer, run)
     size = study.batch_size(group)
-    steps = max(1, min(STEPS, len(study.dataset.train_labels) // size))
+    steps = max(1, min(STEPS, study.dataset_of(group).examples // size))
     batches = study.batches(size, steps, data_seed=group.data_seed).train
     programs = {name: _Alone(study, group, run, batches) for name, run in first.items()}
     with devices.cores_apart(devices.choose(study.execution.devices)):
@@ -125,7 +126,7 @@ class _Alone:
             def step(state: RunState, batch: tuple[Any, Any, jax.Array]) -> tuple[RunState, None]:
                 return train_step(state, own, Batch(*batch), program)[0], None
 
-            return jax.lax.scan(step, state, (*batches, jnp.arange(len(batches[1]))))[0]
+            return jax.lax.scan(step, state, (*batches, jnp.arange(length(batches[1]))))[0]
 
         self.state = jax.jit(lambda: init_run(jnp.uint32(0), own, program))()
         self.batches = (prepared(batches[0]), batches[1])

@@ -12,7 +12,7 @@ import jax
 from jaxopt_study.analysis.guessing import loss_of_guessing
 from jaxopt_study.data import Dataset
 from jaxopt_study.data.dataset import Batches, batches_of, held_back
-from jaxopt_study.data.trees import mapped
+from jaxopt_study.data.trees import described, mapped
 from jaxopt_study.engine import config, devices, own_code
 from jaxopt_study.engine.branching import Branch
 from jaxopt_study.engine.groups import by_group, rule_of
@@ -53,7 +53,8 @@ class Definition:
         may_part: whether rules may have programs of their own, see :attr:`apart`.
 
     Raises:
-        InputError: a batch is larger than the training part, or the loss does not fit the labels.
+        InputError: a batch is larger than the training part, the loss does not fit the labels, or data of several seeds
+            differ in more than their examples.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Definition:
         self.objective = objective or Objective()
         labels = dataset.train_labels, len(dataset.classes), dataset.task
         self.loss, self.outputs, self.loss_function = self.objective.fitted(*labels)
-        examples = dataset.examples
+        for seed, other in self.datasets.items():
+            if other is not dataset:
+                self._check_alike(seed, other)
         if settings.halving and any(grid.of_study(run, "max_epochs") for run in self.runs):
             allowed = "not allowed where runs have max_epochs of their own: it compares them at the same epochs"
             raise InputError("--halving", settings.halving, allowed)
@@ -96,10 +99,11 @@ class Definition:
             for of_group in self.totals.values():
                 of_group.setdefault(grid.signature(branch_of.parents[0]), 0)
         self.groups = list(self.totals)
-        largest = max(map(self.batch_size, self.groups), default=settings.batch_size)
-        if largest > examples:
-            allowed = f"allowed is a whole number from 1 to the {examples} training examples of {dataset.name}"
-            raise InputError("--batch_size", largest, allowed)
+        for group in sorted(self.groups, key=self.batch_size, reverse=True) or [Group()]:
+            size, data = self.batch_size(group), self.dataset_of(group)
+            if size > data.examples:
+                allowed = f"allowed is a whole number from 1 to the {data.examples} training examples of {data.name}"
+                raise InputError("--batch_size", size, allowed)
         self.val_labels = dataset.val_labels
         if settings.test_share:
             kept, _ = held_back(dataset.val_labels, settings.test_share)
@@ -115,11 +119,25 @@ class Definition:
         if settings.halving:  # who goes on depends on the others: such runs are theirs alone
             self.identity["grid"] = grid.digest(self.fingerprints.values())
             self.fingerprints = {run: self.fingerprint(run) for run in self.runs}
+        self.code = own_code.identities(self)
+
+    def _check_alike(self, seed: int, other: Dataset) -> None:
+        """Refuses data of another seed of which a network, loss and metrics would be others."""
+
+        def kind(data: Dataset) -> dict[str, Any]:
+            loss = self.objective.fitted(data.train_labels, len(data.classes), data.task)[:2]
+            weights = None if data.train_weights is None else described(data.train_weights)
+            inputs, labels = described(data.train_images), described(data.train_labels)
+            return {"inputs": inputs, "labels": labels, "weights": weights, "classes": data.classes, "loss": loss}
+
+        first, this = kind(self.dataset), kind(other)
+        for what in (what for what in this if this[what] != first[what]):
+            allowed = f"its data have {what} {this[what]}; allowed are {first[what]}, as the first data seed's have"
+            raise InputError("data_seed", seed, allowed)
 
     def by_group(self, runs: Sequence[Run]) -> dict[Group, list[Run]]:
         """The runs of each program. Where they are batched all rules of a program are computed for all of its runs:
         there those that cost more than some arithmetic have one of their own."""
-        self.code = own_code.identities(self)
         return by_group(runs, self.apart)
 
     @functools.cached_property
@@ -170,6 +188,10 @@ class Definition:
         """What an example is."""
         return example_of(self.dataset.train_images)
 
+    def dataset_of(self, group: Group) -> Dataset:
+        """The data of a group's runs, of which those of another data seed may have more examples or fewer."""
+        return self.dataset if group.data_seed is None else self.datasets[group.data_seed]
+
     def batch_size(self, group: Group) -> int:
         """Training examples in a step of a group's runs."""
         return group.batch_size or self.settings.batch_size
@@ -196,7 +218,7 @@ class Definition:
     def program(self, group: Group, strategy: str) -> Program:
         """The static parts of an epoch for one group; equal for equal arguments, so that nothing is traced twice."""
         size = self.batch_size(group)
-        steps = -(-self.dataset.examples // size)
+        steps = -(-self.dataset_of(group).examples // size)
         return Program(
             network=self.network(size, group.model),
             loss=self.loss_function,
@@ -212,6 +234,7 @@ class Definition:
             monitor=self.objective.monitor,
             maximize=self.objective.mode == "max",
             weighted=self.dataset.train_weights is not None,
+            code=own_code.of_group(self, group),
         )
 
     def network(self, batch_size: int, values: Values = ()) -> Network:
@@ -222,4 +245,3 @@ class Definition:
     def describe(self) -> dict[str, Any]:
         """What is being run, for config.json."""
         return config.describe(self)
-            code=own_code.of_group(self, group),

@@ -68,17 +68,17 @@ def optimizers(runs: list[Run]) -> str:
 
 
 def _measured(study: Trainer, group: Group, runs: list[Run], left: list[Run]) -> Part:
-    size = study.batch_size(group)
-    steps = max(1, min(strategy.STEPS, study.dataset.examples // size))
+    size, data = study.batch_size(group), study.dataset_of(group)
+    steps = max(1, min(strategy.STEPS, data.examples // size))
     sweep = study.sweep(group, study.batches(size, steps, data_seed=group.data_seed))
     slots = min(memory.slots_for(sweep, len(runs), study.execution.slots), len(left))
     epoch_of = strategy.epoch_timer(sweep, runs[0], slots)
     seconds = min(epoch_of() for _ in range(3))
-    examples = study.dataset.examples + study.dataset.val_examples
+    examples = data.examples + data.val_examples
     timed_parts = sweep.batches.train, sweep.batches.val, sweep.batches.test
     timed = sum(int(np.prod(jax.tree.leaves(part)[0].shape[:2])) for part in timed_parts if part)
     epoch = seconds * examples / timed
-    whole = nbytes((study.dataset.train_images, study.dataset.val_images))
+    whole = nbytes((data.train_images, data.val_images))
     short = sum(x.nbytes for x in jax.tree.leaves(sweep.batches))
     return Part(
         optimizer=optimizers(runs),

@@ -9,12 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+
 from jaxopt_study import files
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.data.trees import size
 from jaxopt_study.engine import devices, memory, own_code, stats, strategy
 from jaxopt_study.engine.definition import Definition
-from jaxopt_study.engine.groups import part, shared
+from jaxopt_study.engine.groups import part, rule_of, shared
 from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
@@ -128,7 +130,7 @@ class Trainer(Definition):
                         watcher=watcher,
                         start=self.branch_of.starts(sweep, sweep.padded(slots), watcher) if self.branch_of else None,
                     )
-                    examples = self.dataset.examples
+                    examples = self.dataset_of(group).examples
                     try:
                         with devices.cores_apart(sweep.devices):
                             scheduler.train()
@@ -145,15 +147,12 @@ class Trainer(Definition):
         EnvironmentFault: another process holds it, or a file in it cannot be used. InputError: what is to be
         trained was edited.
         """
-        for name, known in self.rules.items():
-            if registry.family(name).identity != known:
-                raise InputError("optimizer", name, "it was edited since the study was made; allowed is a new study")
         with workdir.locked(self.folder) if processes == 1 else contextlib.nullcontext():
             mine = part(self.computations, process, processes)
             self.mend()
+            pending = [run for run in mine if self.fingerprints[run] not in self.trained]
             if pending:
                 own_code.check(self)
-            pending = [run for run in mine if self.fingerprints[run] not in self.trained]
             watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
             try:
                 yield pending
@@ -220,6 +219,9 @@ class Trainer(Definition):
         shape = [self.example, self.outputs, batch, slots, len(chosen)]
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
         about |= {"sharpness": True} if self.settings.sharpness else {}
+        params = jax.eval_shape(lambda: self.network(batch, group.model).init(jax.random.key(0)).params)
+        costly = {known.optimizer for known in self.totals[group] if not rule_of(known, 1).is_light(params)}
+        about |= {"rules": sorted(costly)} if costly else {}
         return strategy.fastest(names, timer_of, about, files.cache_folder() / "choices")
 
     def keep(self, run: Run, history: History, best: Any) -> None:

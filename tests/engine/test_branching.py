@@ -134,5 +134,7 @@ def test_what_cannot_be_branched_is_refused_in_a_line(straight, branched, tmp_pa
         straight.branch(first._replace(seed=9), 3, MOMENTUM)
     with pytest.raises(InputError, match=r"^batch_size=8: a branch goes on with that of its run"):
         straight.branch(first, 3, js.make_grid("sgd", batch_size=8))
+    with pytest.raises(InputError, match=r"^matmul_precision=bfloat16: a branch goes on with that of its run"):
+        straight.branch(first, 3, js.make_grid("sgd", matmul_precision=["bfloat16"]))
     with pytest.raises(InputError, match=r"^branch=.*no branch itself"):
         branched.branch(branched.runs[0], 3, MOMENTUM)

@@ -4,11 +4,13 @@ import itertools
 import json
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
 from plot_runs import run as made_run
 
+import jaxopt_study as js
 from experiments.article import tables as article_tables
 from experiments.article.find import ArticleRuns
 from jaxopt_study.analysis.equal_time import at_equal_time
@@ -51,6 +53,22 @@ def test_seconds_are_measured_and_kept_in_stats_json(measured, monkeypatch):
     assert kept["sgd"]["seconds_over_sgd"] == kept["sgd"]["bytes_over_sgd"] == 1
     monkeypatch.setattr(costs, "costs", lambda study: pytest.fail("they were measured before"))
     assert costs.known_costs(study) == found
+
+
+def test_labels_of_several_arrays_are_examples_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(costs, "LEAST", 0.0)
+    rng = np.random.default_rng(0)
+    inputs = {"x": rng.normal(size=(40, 3)).astype(np.float32)}
+    labels = {"height": rng.normal(size=40).astype(np.float32), "depth": rng.normal(size=40).astype(np.float32)}
+    data = js.arrays(inputs, labels, val_share=0.2)
+    model = js.functions(lambda key, x: jnp.zeros(3), lambda w, x: x["x"] @ w)
+    study = js.make_study(
+        model=model, data=data, grid=js.make_grid("sgd"), workdir=tmp_path, batch_size=8, max_epochs=1, devices=1,
+        loss=lambda outputs, labels: (outputs - labels["height"]) ** 2 + (outputs - labels["depth"]) ** 2,
+    )  # fmt: skip
+    assert study.costs()["sgd"].step_seconds > 0
+    study.run()
+    assert study.best("sgd", equal_time=True).hyperparameters["learning_rate"] == 0.01
 
 
 def test_a_short_call_is_timed_over_many_and_a_long_one_alone(monkeypatch):

@@ -71,6 +71,36 @@ def test_data_without_a_fixed_split_are_split_by_each_seed(tmp_path):
     assert fixed.datasets[1] is fixed.dataset
 
 
+def of_size(split_seed):
+    """30 examples to train on, or 16; their order matters to nothing here."""
+    return own_studies.data(examples=34 if split_seed == 0 else 20)
+
+
+def test_data_of_another_size_have_the_steps_of_their_own_study(tmp_path):
+    several = study(tmp_path / "several", of_size, data_seeds=2)
+    several.run()
+    for order, steps in ((0, 4), (1, 2)):
+        alone = study(tmp_path / f"alone_{order}", functools.partial(of_size, order), data_seed=order)
+        alone.run()
+        assert alone.program(alone.groups[0], "map").steps == steps
+        for run, history in alone.finished.items():
+            named = run._replace(data_seed=order)
+            assert several.fingerprints[named] == alone.fingerprints[run]
+            assert_identical(history, several.finished[named])
+
+
+def test_a_batch_is_no_larger_than_the_smallest_of_them_and_all_are_of_one_kind(tmp_path):
+    with pytest.raises(js.InputError, match=r"batch_size=20: allowed is a whole number from 1 to the 16 training"):
+        study(tmp_path, of_size, data_seeds=2, batch_size=20)
+
+    def wider(split_seed):
+        images = np.zeros((20, 4 + split_seed), np.float32)
+        return js.arrays(images[:16], np.arange(16) % 3, images[16:], np.arange(4) % 3)
+
+    with pytest.raises(js.InputError, match=r"^data_seed=1: its data have inputs .*5.*; allowed are .*4.*, as"):
+        study(tmp_path, wider, data_seeds=2)
+
+
 def test_an_order_that_was_begun_goes_on_in_its_own(tmp_path):
     heard = []
 

@@ -11,6 +11,7 @@ import small
 from jaxopt_study import files
 from jaxopt_study.engine import devices, strategy
 from jaxopt_study.errors import InputError
+from jaxopt_study.grids.run import make_run
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import Settings
 
@@ -100,6 +101,19 @@ def test_a_study_trains_by_the_strategy_that_was_measured(tmp_path: Path, monkey
     kept = json.loads(path.read_text())
     assert study.strategy == kept["fastest"] == min(kept["seconds"], key=kept["seconds"].get)
     assert len(kept["seconds"]) == 2
+
+
+def test_what_costs_more_than_arithmetic_is_timed_for_itself(tmp_path, monkeypatch):
+    """Where matrices are decomposed, both may be one program: which then is the faster says nothing of others."""
+    monkeypatch.setattr(strategy, "SHORT", 0.0)
+    asked = []
+    monkeypatch.setattr(strategy, "fastest", lambda names, timer_of, about, folder: asked.append(about) or names[0])
+    for rules in (["sgd"], ["adam", "sgd"], ["soap"], ["sgd", "soap"]):
+        assert small.study(tmp_path, [make_run(rule, {}, 0) for rule in rules for _ in range(2)]).strategy == "map"
+    sgd, adam, soap, mixed = [{**about, "shape": about["shape"][:3]} for about in asked]
+    assert sgd == adam
+    assert soap != sgd
+    assert mixed == soap
 
 
 def test_precision_is_part_of_what_a_run_is_only_where_it_is_not_the_default():
