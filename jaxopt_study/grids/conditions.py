@@ -5,13 +5,14 @@ import decimal
 import functools
 import operator
 import warnings
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
 from jaxopt_study.analysis.numbers import listed, meant
 from jaxopt_study.errors import InputError
 from jaxopt_study.optimizers import registry
+from jaxopt_study.optimizers.family import COMMON
 
 Value = float | str
 Condition = Callable[[Mapping[str, Value]], bool | None]
@@ -44,7 +45,11 @@ _AS_GIVEN = 1e-9
 """The share of themselves by which two numbers that are one may differ."""
 _AS_COMPUTED = 6
 """Significant digits in which they agree where one of them is computed."""
+_ROUNDING = decimal.Decimal("1e-15")
+"""The share of the largest of some terms that is nothing where they add up to zero."""
 _SHOWN = 12
+_PLACES = {number.name: number.names for number in COMMON if number.names}
+"""What is no number, by name, and what each of its places stands for."""
 
 
 _Result = TypeVar("_Result")
@@ -67,7 +72,8 @@ def condition(
     ...     {"momentum": 0.9, "learning_rate": 0.1})  # which is 1.0000000000000002 in binary numbers
     True
 
-    Numbers are computed with as the decimals that they are written as.
+    Numbers are computed with as the decimals that they are written as. A text that is compared with a number of which
+    each place has a name, ``matmul_precision == 'bfloat16'``, stands for that place.
 
     Args:
         text: the condition.
@@ -86,7 +92,7 @@ def condition(
     for used_name in sorted(used):
         registry.check_name(f"{name}: name", used_name, known)
     try:
-        truth = _truth(_with_meant(tree, values or {}))
+        truth = _truth(_with_meant(_with_places(tree, known), values or {}))
     except (_NotAllowed, OverflowError, RecursionError):
         raise InputError(name, " ".join(text.split()), ALLOWED) from None
 
@@ -115,29 +121,49 @@ def unmet(text: str, points: Sequence[Mapping[str, Value]]) -> str:
     return f"there {'are' if told else 'is'} {'; '.join(told) or 'nothing that it names'}"
 
 
-def _same(first: Any, second: Any) -> bool:
-    """Whether two numbers, floats or decimals, are one but for rounding; texts are one or not."""
-    if first == second or isinstance(first, str) or isinstance(second, str):
+def _same(first: Any, second: Any, largest: Any = 0) -> bool:
+    """Whether two numbers, floats or decimals, are one but for rounding; texts are one or not.
+
+    ``largest`` of what is added up in them: zero is what is nothing beside it. TypeError: a text and a number.
+    """
+    if isinstance(first, str) != isinstance(second, str):
+        raise TypeError("a text and a number")
+    if first == second or isinstance(first, str):
         return bool(first == second)
     if isinstance(first, float):
         return bool(abs(first - second) <= _AS_GIVEN * max(abs(first), abs(second)))
+    if not first or not second:
+        return bool(abs(first - second) <= _ROUNDING * largest)
     half = decimal.Decimal(5).scaleb(max(first.adjusted(), second.adjusted()) - _AS_COMPUTED)
     return bool(abs(first - second) <= half)
 
 
+def _with_places(tree: ast.expr, known: Collection[str]) -> ast.expr:
+    """The condition with places instead of the names that they have."""
+    for first, one in _pairs(tree):
+        if first.id in _PLACES and first.id in known and isinstance(one.value, str):
+            registry.check_name(first.id, one.value, _PLACES[first.id])
+            one.value = float(_PLACES[first.id].index(one.value))
+    return tree
+
+
+def _pairs(tree: ast.expr) -> Iterator[tuple[ast.Name, ast.Constant]]:
+    """The names that are compared with a constant, or with several, each with it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            for first, second in [*pairwise(sides), *pairwise(sides[::-1])]:
+                if isinstance(first, ast.Name):
+                    several = second.elts if isinstance(second, ast.Tuple | ast.List) else [second]
+                    yield from ((first, one) for one in several if isinstance(one, ast.Constant))
+
+
 def _with_meant(tree: ast.expr, values: Mapping[str, Collection[Value]]) -> ast.expr:
     """The condition with the values of names in place of numbers that are written like them."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Compare):
-            continue
-        sides = [node.left, *node.comparators]
-        for first, second in [*pairwise(sides), *pairwise(sides[::-1])]:
-            if isinstance(first, ast.Name) and first.id in values:
-                known = [value for value in values[first.id] if not isinstance(value, str)]
-                for one in second.elts if isinstance(second, ast.Tuple | ast.List) else [second]:
-                    number = getattr(one, "value", None)
-                    if isinstance(one, ast.Constant) and isinstance(number, int | float) and number is not bool(number):
-                        one.value = meant(float(number), known)
+    for first, one in _pairs(tree):
+        number = one.value
+        if first.id in values and isinstance(number, int | float) and number is not bool(number):
+            one.value = meant(float(number), [value for value in values[first.id] if not isinstance(value, str)])
     return tree
 
 
@@ -189,12 +215,22 @@ def _compared(op: ast.cmpop, left: ast.expr, right: ast.expr) -> _Of[bool]:
     if type(op) not in _COMPARISONS:
         raise _NotAllowed
     compare, second = _COMPARISONS[type(op)], _value(right, exact)
+    terms = [_value(term, exact) for term in (*_terms(left), *_terms(right))] if exact else []
 
     def holds(point: Mapping[str, Value]) -> bool:
         one, other = first(point), second(point)
-        return compare(one, other, _same(one, other))
+        largest = 0 if one and other else max((abs(term(point)) for term in terms), default=0)
+        return compare(one, other, _same(one, other, largest))
 
     return holds
+
+
+def _terms(node: ast.expr) -> Iterator[ast.expr]:
+    """What is added up or taken away in it; itself where nothing is."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        yield from (*_terms(node.left), *_terms(node.right))
+    else:
+        yield node
 
 
 def _value(node: ast.expr, exact: bool) -> _Of[Any]:

@@ -115,8 +115,19 @@ def _condition(
     if test is None:
         return lambda point: True
     if callable(test):
-        return test
+        return _own_condition(test, name)
     return condition(test, dict.fromkeys(names), name=name, values=values)
+
+
+def _own_condition(test: Callable[[Mapping[str, Value]], object], name: str) -> Condition:
+    def holds(point: Mapping[str, Value]) -> bool | None:
+        found = test(point)
+        try:
+            return None if found is None else bool(found)  # truth values of NumPy and JAX are not Python's
+        except (TypeError, ValueError):
+            raise InputError(name, repr(found), "allowed is a function that returns True or False") from None
+
+    return holds
 
 
 def _groups(paired: object) -> list[list[str]]:
@@ -222,7 +233,9 @@ def _listed(point: object, known: Mapping[str, Hyperparameter | None]) -> Point:
     checked = {}
     for name, value in point.items():
         check_name("points", name, known)
-        numbers = values(value, known[name], name=name)
+        number = known[name]
+        value = number.place(value) if number else value
+        numbers = values(value, number, name=name)
         if isinstance(value, str) or len(numbers) != 1 or isinstance(value, Sequence):
             raise InputError(name, value, "allowed is one number")
         checked[name] = numbers[0]

@@ -104,7 +104,8 @@ class Hyperparameter:
 
     def place(self, value: object) -> object:
         """The number that a name stands for; anything else as it is."""
-        return float(self.names.index(value)) if isinstance(value, str) and value in self.names else value
+        name = value.strip() if isinstance(value, str) else value
+        return float(self.names.index(name)) if isinstance(name, str) and name in self.names else value
 
     def _legal(self, value: float) -> bool:
         above = value > self.low if self.low_open else value >= self.low

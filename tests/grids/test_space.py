@@ -16,6 +16,7 @@ from jaxopt_study.grids.conditions import condition
 from jaxopt_study.grids.points import MOST_POINTS, points
 from jaxopt_study.grids.ranges import MOST_OF_AXIS, parsed, values
 from jaxopt_study.optimizers import registry
+from jaxopt_study.settings import PRECISIONS
 
 RATE, MOMENTUM = registry.OPTIMIZERS["momentum"].hyperparameters
 
@@ -306,6 +307,47 @@ def test_numbers_compare_as_they_are_written_and_shown(text, expected):
     assert condition(text, point, values=there)(point) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("learning_rate * weight_decay > 0", 4),
+        ("learning_rate * weight_decay <= 0", 2),
+        ("1 - momentum > 0", 6),
+        ("momentum - 1 >= 0", 0),
+        ("0 < 1 - momentum <= 2e-7", 6),
+        ("learning_rate * 1 > weight_decay", 5),
+        ("learning_rate * learning_rate - 1e-7 == 0", 3),  # 1e-7 and 4e-24 in decimals
+    ],
+)
+def test_only_nothing_is_zero(text, kept):
+    axes = {"learning_rate": [1e-4, 10**-3.5], "weight_decay": [0, 1e-4, 1e-7], "momentum": 0.9999999}
+    assert len(points(axes, where=text, listed=[{"momentum": 0}])) - 1 == kept
+
+
+@pytest.mark.parametrize("truth", [bool, np.bool_, jnp.bool_, float])
+def test_a_function_says_what_is_left_out_by_whatever_is_true_or_false(truth):
+    axes = {"momentum": [0, 0.5, 0.9]}
+    assert points(axes, where=lambda point: truth(point["momentum"] > 0.4)) == [{"momentum": 0.5}, {"momentum": 0.9}]
+    assert len(points(axes, where=lambda point: None)) == 3
+    with pytest.raises(InputError, match=r"where=.*allowed is a function that returns True or False"):
+        points(axes, where=lambda point: np.arange(2) < 1)
+
+
+def test_a_precision_is_compared_by_its_name():
+    known = registry.family("sgd").known()
+    axes = {"learning_rate": 0.1, "matmul_precision": "float32, bfloat16"}
+
+    def chosen(where):
+        found = points(axes, where=where, hyperparameters=known)
+        return [PRECISIONS[int(point["matmul_precision"])] for point in found]
+
+    assert chosen(None) == ["float32", "bfloat16"]
+    assert chosen("matmul_precision != 'bfloat16'") == chosen("matmul_precision in ('float32',)") == ["float32"]
+    assert points({}, listed=[{"matmul_precision": "bfloat16"}], hyperparameters=known) == [{"matmul_precision": 3.0}]
+    with pytest.raises(InputError, match="matmul_precision=bfloat: did you mean bfloat16"):
+        chosen("matmul_precision == 'bfloat'")
+
+
 def test_points_are_chosen_by_the_numbers_that_tables_show():
     axes = {"learning_rate": "0.001:1:half_decade", "momentum": [0, 0.9]}
     found = points(axes, where="learning_rate in (0.1, 0.316, 0.00316) and momentum == 0")
@@ -322,7 +364,9 @@ def test_a_condition_of_many_parts_is_refused():
         condition(" and ".join(["a < 1"] * 34), ["a"])
 
 
-@pytest.mark.parametrize("text", ["a / b < 1", "a < 'x'", "-name < 1", "name * 2 == 3"])
+@pytest.mark.parametrize(
+    "text", ["a / b < 1", "a < 'x'", "a != 'x'", "a in (2, 'x')", "name == 1", "-name < 1", "name * 2 == 3"]
+)
 def test_a_condition_that_cannot_be_computed_says_for_what(text):
     point = {"a": 1.0, "b": 0.0, "name": "adam"}
     with pytest.raises(InputError, match="cannot be computed"):
