@@ -39,7 +39,8 @@ from jaxopt_study.optimizers.foreign import rule
 from jaxopt_study.optimizers.parts import Factory, label
 from jaxopt_study.optimizers.wrapped import wrapped
 from jaxopt_study.settings import Execution, Settings
-from jaxopt_study.storage.checkpoint import Checkpoints, Parked
+from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.storage.parked import Parked
 from jaxopt_study.training.early_stopping import Limits
 from jaxopt_study.training.step import Batch, Program, RunState, init_run, train_step
 
@@ -179,11 +180,11 @@ def run_alone(program: Program, sweep: Sweep, study: Trainer, i: int) -> RunStat
 
 def resumes(sweep: Sweep, study: Trainer, states: RunState, numbers: PyTree, folder: Path) -> bool:
     """Whether the next epoch is the same after a checkpoint was written and read."""
-    checkpoints = Checkpoints(folder / "checkpoints", study.identity)
+    checkpoints = Checkpoints(folder / "checkpoints", study.identity, study.fingerprint)
     rows = np.zeros((1, 9), np.float32)
     checkpoints.save({run: Parked(rows, sweep.own_state(run, slot(states, i))) for i, run in enumerate(study.runs)})
     checkpoints.wait()
-    parked = checkpoints.load(sweep.own_shapes())
+    parked = checkpoints.load(study.runs, sweep.own_shapes())
     checkpoints.clear()
     checkpoints.close()
     incoming = {i: sweep.slot_state(run, parked[run].state) for i, run in enumerate(study.runs)}

@@ -104,7 +104,7 @@ def trained(
     ``lengths`` they begin in their order."""
     ended: list[Run] = []
     sweep: Any = Simulated(epochs, in_turn=in_turn)
-    nothing: Any = SimpleNamespace(load=lambda shapes: {})
+    nothing: Any = SimpleNamespace(load=lambda runs, shapes: {})
     scheduler = Scheduler(
         sweep,
         list(epochs),

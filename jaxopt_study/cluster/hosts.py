@@ -75,6 +75,7 @@ def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:
                 raise EnvironmentFault(f"--distributed: process {other} has ended ({why}); {saved}") from error
         if process == 0:
             gather(trainer.folder, processes)
+            trainer.gather_begun(process=0)
         return trainer.histories
 
 
@@ -96,6 +97,7 @@ def _hold(trainer: Trainer, all_at_work: Path, held: contextlib.ExitStack) -> No
         try:
             held.enter_context(workdir.locked(folder))
             trainer.mend()
+            trainer.gather_begun(process=0)
             write_text(all_at_work, "")
         except (InputError, EnvironmentFault) as error:
             refused = error

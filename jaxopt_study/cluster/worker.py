@@ -213,7 +213,8 @@ class Worker:
 
     def _train(self, runs: list[Run]) -> None:
         watcher = Watcher(epoch=self._epoch, tick=self._tick, more=self._more)
-        checkpoints = Checkpoints(self.trainer.folder / "checkpoints", self.trainer.identity)
+        trainer = self.trainer
+        checkpoints = Checkpoints(trainer.folder / "checkpoints", trainer.identity, trainer.fingerprint)
         sweep = self.sweep(group(runs[0]))
         self.before = self.account._replace(compile_seconds=self.account.compile_seconds - sweep.compile_seconds)
         # Slots for its part of the group's runs; of runs that are compared at rungs it has all.

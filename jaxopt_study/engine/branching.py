@@ -20,7 +20,7 @@ from jaxopt_study.identity import traced_as
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import PRECISION
 from jaxopt_study.settings import MOST_WHOLE, PRECISIONS, check_whole
-from jaxopt_study.storage.checkpoint import Parked
+from jaxopt_study.storage.parked import Parked
 from jaxopt_study.training.early_stopping import RUNNING, Limits
 
 

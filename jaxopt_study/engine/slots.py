@@ -26,7 +26,8 @@ from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
 from jaxopt_study.grids.run import Run, Signature, of_study
 from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
-from jaxopt_study.storage.checkpoint import Checkpoints, Parked
+from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.storage.parked import Parked
 from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
 from jaxopt_study.training.epoch import EpochReport
 from jaxopt_study.training.rules import Hyperparameters
@@ -87,7 +88,7 @@ class Scheduler:
 
     def _resume(self, slots: int) -> None:
         """Begins, in so many slots, with what the newest checkpoint holds of the runs that are left."""
-        saved = self.checkpoints.load(self.sweep.own_shapes())
+        saved = self.checkpoints.load(self.left, self.sweep.own_shapes())
         self.parked = {run: saved[run] for run in self.left if run in saved}
         trained = {run: len(parked.rows) for run, parked in self.parked.items()}
         self.halving = Halving(self.settings.max_epochs, self.settings.halving, self.totals)

@@ -22,12 +22,15 @@ from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import Damaged
-from jaxopt_study.grids.run import Group, Run
+from jaxopt_study.grids.run import Group, Run, said
 from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
 from jaxopt_study.training.metrics import TEST
+
+ALL = "process_all"
+"""The folder with what was begun before several processes did, in any number of them."""
 
 
 class Trainer(Definition):
@@ -170,16 +173,42 @@ class Trainer(Definition):
 
     @contextlib.contextmanager
     def checkpoints(self, process: int = 0, processes: int = 1) -> Iterator[Checkpoints]:
-        """The checkpoints of a process, which are those of this study; they are removed when all has been trained."""
-        several = processes > 1
-        folder = self.folder / "checkpoints" / (f"process_{process}" if several else "")
-        checkpoints = Checkpoints(folder, self.identity, process=process if several else None)
-        try:
+        """The checkpoints of a process; of this study nothing is left in them when all has been trained."""
+        if processes == 1:
+            self.gather_begun()
+        with contextlib.ExitStack() as opened:
+
+            def of(name: str, before: Checkpoints | None = None) -> Checkpoints:
+                found = self._checkpoints(name, process if processes > 1 else None, before)
+                return opened.enter_context(contextlib.closing(found))
+
+            checkpoints = of("") if processes == 1 else of(f"process_{process}", of(ALL))
             checkpoints.check_study()
             yield checkpoints
             checkpoints.clear()
-        finally:
-            checkpoints.close()
+
+    def gather_begun(self, process: int | None = None) -> None:
+        """Puts what others have begun, one process or several, where this one or all of them look for it.
+
+        For who holds the work directory; ``process`` is its number where there are several, which all wait for it.
+        EnvironmentFault: it is of another study, or cannot be read or written.
+        """
+        top = self.folder / "checkpoints"
+        mine = "" if process is None else ALL
+        if folders := [folder for folder in (top, *sorted(top.glob("process_*"))) if folder != top / mine]:
+            with contextlib.closing(self._checkpoints(mine, process)) as checkpoints:
+                checkpoints.adopt(folders)
+
+    def _checkpoints(self, name: str, process: int | None, before: Checkpoints | None = None) -> Checkpoints:
+        return Checkpoints(
+            self.folder / "checkpoints" / name,
+            self.identity,
+            self.fingerprint,
+            said=said(self.runs),
+            is_stored=self.store.__contains__,
+            process=process,
+            before=before,
+        )
 
     def write_config(self) -> None:
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""

@@ -93,6 +93,13 @@ def of_study(run: Run, name: str) -> int | None:
     return None if value is None or registry.family(run.optimizer).has(name) else int(value)
 
 
+def said(runs: Sequence[Run]) -> list[str]:
+    """What all of some runs say of themselves, by its names in the identity of their study, see :func:`fingerprint`."""
+    names = [name for name in OF_STUDY if all(of_study(run, name) is not None for run in runs)]
+    has_data_seed, has_model = (all(run.data_seed is not None for run in runs), all(map(of_model, runs)))
+    return [*names, *["data", "data_seed"] * has_data_seed, *["model"] * has_model]
+
+
 def make_run(optimizer: str, hyperparameters: Mapping[str, float], seed: int) -> Run:
     """A checked run, defaults filled in; InputError: rule or hyperparameter unknown, or a value out of its range."""
     checked = registry.check(registry.family(optimizer), hyperparameters)

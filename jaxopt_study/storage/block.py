@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from orbax import checkpoint as ocp
 
-_FILE = "packed.npy"
+FILE = "packed.npy"
 
 
 class BlockHandler(ocp.CheckpointHandler):  # type: ignore[misc]  # Orbax has no types
@@ -17,13 +17,13 @@ class BlockHandler(ocp.CheckpointHandler):  # type: ignore[misc]  # Orbax has no
 
     def save(self, directory: Any, args: "BlockSave") -> None:
         """Writes it to a folder that is there."""
-        np.save(directory / _FILE, args.item["packed"])
+        np.save(directory / FILE, args.item["packed"])
 
     def restore(self, directory: Any, args: "BlockRestore") -> Any:
         """Reads it back."""
-        if not (directory / _FILE).exists():  # the first process's, of an earlier version
+        if not (directory / FILE).exists():  # the first process's, of an earlier version
             return ocp.StandardCheckpointHandler().restore(directory, args=ocp.args.StandardRestore(args.item))
-        return {"packed": np.load(directory / _FILE)}
+        return {"packed": np.load(directory / FILE)}
 
 
 @ocp.args.register_with_handler(BlockHandler, for_save=True)

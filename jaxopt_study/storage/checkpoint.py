@@ -1,49 +1,57 @@
 """Runs under way, on disk: Orbax checkpoints of the whole sweep, written beside the training, read after a kill."""
 
 import contextlib
-import errno
 import hashlib
 import json
-import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import numpy as np
 
 from jaxopt_study.errors import EnvironmentFault, one_line
 from jaxopt_study.grids.run import Run, Signature, signature
-from jaxopt_study.optimizers import registry
+from jaxopt_study.storage.parked import Parked, Part, furthest, named, parts_of, stands, unpacked
+from jaxopt_study.storage.quiet import quieten_orbax, why
 from jaxopt_study.training.step import RunState
 
-PyTree = Any
 KEPT = 2
-
-
-class Parked(NamedTuple):
-    """A run that was begun and waits for a slot: its rows, float32 ``[E, curves]``, and its state on the host."""
-
-    rows: np.ndarray
-    state: RunState
 
 
 class Checkpoints:
     """The checkpoints of a work directory; the newest two are kept.
 
+    Runs of others, half-trained, stay in them: of another grid in the same work directory, of a group whose turn comes
+    later.
+
     Args:
         folder: made at the first save.
         study: what the results depend on beside the run, as in the fingerprints; a checkpoint of another study is
             refused.
+        fingerprint: of a run of the study.
+        said: names in ``study`` that each run says of itself, so that it is no matter what the study says.
+        is_stored: whether the run with a fingerprint has come to its end, so that it is not kept any more.
         process: of several that train the study; Orbax then waits for none of the others.
+        before: what all of these had begun before, see :meth:`adopt`; runs are taken from there too.
     """
 
-    def __init__(self, folder: Path, study: dict[str, Any], *, process: int | None = None) -> None:
-        self.folder = folder.absolute()
-        self.process = process
-        self.study = study
+    def __init__(
+        self,
+        folder: Path,
+        study: dict[str, Any],
+        fingerprint: Callable[[Run], str],
+        *,
+        said: Collection[str] = (),
+        is_stored: Callable[[str], bool] = lambda fingerprint: True,
+        process: int | None = None,
+        before: "Checkpoints | None" = None,
+    ) -> None:
+        self.folder, self.study, self.said = folder.absolute(), study, said
+        self.fingerprint, self.is_stored = fingerprint, is_stored
+        self.process, self.before = process, before
+        self.others: list[Part] = []
         self._manager: Any = None
 
     def exist(self) -> bool:
@@ -59,13 +67,13 @@ class Checkpoints:
         Raises:
             EnvironmentFault: this checkpoint, or the one before it, could not be written.
         """
+        self._save([*parts_of(begun, self.study, self.said, self.fingerprint), *self.others])
+
+    def _save(self, parts: Iterable[Part]) -> None:
         from orbax import checkpoint as ocp
 
-        parts: dict[Signature, dict[Run, Parked]] = {}
-        for run, parked in begun.items():
-            parts.setdefault(signature(run), {})[run] = parked
-        described, leaves = zip(*(_part(part) for part in parts.values()), strict=True)
-        packed = np.concatenate([np.frombuffer(x.tobytes(), np.uint8) for of_part in leaves for x in of_part])
+        described, arrays = zip(*(part.written() for part in parts), strict=True)
+        packed = np.concatenate([np.frombuffer(x.tobytes(), np.uint8) for of_part in arrays for x in of_part])
         table = {
             "study": self.study,
             "parts": described,
@@ -91,23 +99,38 @@ class Checkpoints:
         return max([least, *(step + 1 for step in steps)])
 
     def _unwritten(self, error: Exception) -> EnvironmentFault:
-        text = str(error)
-        full = "No space left" in text or "RESOURCE_EXHAUSTED" in text or getattr(error, "errno", 0) == errno.ENOSPC
-        why = "the disk is full" if full else one_line(error)
-        return EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {why}; finished runs are kept")
+        return EnvironmentFault(f"cannot write a checkpoint to {self.folder}: {why(error)}; finished runs are kept")
 
-    def load(self, templates: Mapping[Signature, RunState]) -> dict[Run, Parked]:
-        """The runs of the newest checkpoint that can be read, of rules as they are now; empty if there is none.
+    def load(self, runs: Collection[Run], templates: Mapping[Signature, RunState]) -> dict[Run, Parked]:
+        """Those of the runs that the newest checkpoint that can be read holds; from now on all others in it are kept.
 
-        ``templates`` have the structure of the state of runs whose rule has a signature; of other rules nothing is
-        read. EnvironmentFault: the checkpoint is of another study, or none of them can be read.
+        ``templates`` have the structure of the state of runs whose rule has a signature. EnvironmentFault: the
+        checkpoint is of another study, or has no best weights that are asked for, or none can be read.
         """
+        wanted = {self.fingerprint(run): run for run in runs}
+        found: dict[Run, Parked] = {}
+        self.others = []
+        for part in self.newest(wanted):
+            usable = {}
+            for known, (there, parked) in part.parked.items():
+                if known in wanted and signature(wanted[known]) == signature(there):
+                    usable[wanted[known]] = stands(parked, templates[signature(there)], self.folder)
+            found |= usable
+            rest = [known for known in part.parked if wanted.get(known) not in usable and not self.is_stored(known)]
+            self.others += [part.only(rest)] * bool(rest)
+        if self.before:
+            found = self.before.load(runs, templates) | found  # own ones are further
+            self.before.others = []  # they stay where they are
+        return found
+
+    def newest(self, wanted: Collection[str]) -> list[Part]:
+        """What the newest checkpoint that can be read has of runs that are wanted or not stored."""
         if not self.exist():
-            return {}
+            return []
         errors = []
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
-                return self._read(step, templates)
+                return self._read(step, wanted)
             except EnvironmentFault:  # of another study
                 raise
             except Exception as error:  # Orbax and its storage raise many kinds for a damaged file
@@ -135,45 +158,83 @@ class Checkpoints:
         table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
         if "digest" in table and table.pop("digest") != _digest(table):
             raise ValueError("its table is not what was written")
-        if table["study"] != self.study:
-            names = sorted(self.study | table["study"])
-            both = [(name, table["study"].get(name), self.study.get(name)) for name in names]
-            different = ", ".join(f"{name} {there} there, {here} here" for name, there, here in both if there != here)
+        for part in _parts(table):
+            self._check(part.get("study", table["study"]), part.get("said", ()))
+        return table
+
+    def _check(self, study: Mapping[str, Any], said: Collection[str]) -> None:
+        """Refuses what is of another study; what each run says of itself is no matter."""
+        names = (name for name in sorted({**self.study, **study}) if name not in self.said and name not in said)
+        both = [(name, study.get(name), self.study.get(name)) for name in names]
+        different = ", ".join(f"{name} {there} there, {here} here" for name, there, here in both if there != here)
+        if different:
             raise EnvironmentFault(
                 f"--workdir={self.folder.parent}: holds a checkpoint of another study ({different}); "
                 "finish that one with its own flags, or choose another --workdir"
             )
-        return table
 
-    def _read(self, step: int, templates: Mapping[Signature, RunState]) -> dict[Run, Parked]:
+    def _packed(self, step: int, size: int) -> np.ndarray:
         from orbax import checkpoint as ocp
 
+        from jaxopt_study.storage import block
+
+        of_process = self.folder / str(step) / "arrays" / block.FILE
+        if of_process.exists():  # whoever reads it
+            packed: np.ndarray = np.load(of_process)
+            return packed
+        args = self._args()[1]({"packed": np.zeros(size, np.uint8)})
+        return np.asarray(self.manager.restore(step, args=ocp.args.Composite(arrays=args)).arrays["packed"])
+
+    def _read(self, step: int, wanted: Collection[str]) -> list[Part]:
         table = self._table(step)
-        parts = table.get("parts", [table])  # before rules shared a program a checkpoint was of one
-        if not any(_runs(part, templates) for part in parts):
-            return {}
-        blank = {"packed": np.zeros(table["bytes"], np.uint8)}
-        restored = self.manager.restore(step, args=ocp.args.Composite(arrays=self._args()[1](blank)))
-        packed = np.asarray(restored.arrays["packed"])
+        described = _parts(table)
+        runs = [named(part, self.fingerprint) or {} for part in described]
+        if not any(known in wanted or not self.is_stored(known) for of_part in runs for known in of_part):
+            return []
+        packed = self._packed(step, table["bytes"])
         if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
             raise ValueError("its bytes are not those that were written")
-        saved: dict[Run, Parked] = {}
-        leaves = iter(_unpack(packed, [leaf for part in parts for leaf in part["leaves"]]))
-        for part in parts:
-            rows, *of_states = (next(leaves) for _ in part["leaves"])
-            if runs := _runs(part, templates):
-                structure = jax.tree.structure(templates[signature(runs[0])])
-                states = [jax.tree.unflatten(structure, own) for own in zip(*of_states, strict=True)]
-                rows_of_runs = np.split(rows, np.cumsum(part["epochs"])[:-1])
-                saved |= zip(runs, map(Parked, rows_of_runs, states), strict=True)
-        return saved
+        return [
+            Part(
+                part.get("rule", ""),
+                part.get("study", table["study"]),
+                part.get("said", ()),
+                dict(zip(of_part, zip(of_part.values(), parked, strict=True), strict=True)),
+            )
+            for part, of_part, parked in zip(described, runs, unpacked(packed, described), strict=True)
+            if of_part
+        ]
 
     def clear(self) -> None:
-        """Removes all checkpoints: nothing is under way any more."""
-        if self.exist():
+        """Removes all checkpoints but of others: nothing of this study is under way any more."""
+        self.wait()
+        steps = self.manager.all_steps() if self.exist() else []
+        unfinished = ([known for known in part.parked if not self.is_stored(known)] for part in self.others)
+        self.others = [part.only(known) for part, known in zip(self.others, unfinished, strict=True) if known]
+        if self.others:
+            self._save(self.others)
             self.wait()
-            for step in self.manager.all_steps():
-                self.manager.delete(step)
+        for step in set(steps) & set(self.manager.all_steps()) if steps else ():
+            self.manager.delete(step)
+
+    def adopt(self, folders: Collection[Path]) -> None:
+        """Takes over what was begun in other folders, of each run what is furthest, and removes it there.
+
+        Raises:
+            EnvironmentFault: something in them is of another study or cannot be read; or it cannot be written here.
+        """
+        how: Any = {"said": self.said, "is_stored": self.is_stored, "process": self.process}
+        with contextlib.ExitStack() as opened:
+            others = [Checkpoints(folder, self.study, self.fingerprint, **how) for folder in folders]
+            for one in others:
+                opened.callback(one.close)
+            self.others = furthest([part for one in (self, *others) for part in one.newest(())])
+            self.clear()
+            for one in others:
+                one.clear()
+        for emptied in (*folders, *([] if self.others else [self.folder])):
+            with contextlib.suppress(OSError):  # it holds something else, or was not there
+                emptied.rmdir()
 
     def wait(self) -> None:
         """Until what was begun is on disk; EnvironmentFault: it could not be written."""
@@ -227,48 +288,11 @@ class Checkpoints:
         return self._manager
 
 
-def _part(begun: Mapping[Run, Parked]) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """What the table says of runs of one signature, and their arrays."""
-    rows, states = zip(*begun.values(), strict=True)
-    leaves = [np.concatenate(rows), *jax.tree.leaves(jax.tree.map(lambda *x: np.stack(x), *states))]
-    optimizer = next(iter(begun)).optimizer
-    described = {
-        "optimizer": optimizer,
-        "rule": registry.family(optimizer).identity,
-        "runs": [[list(map(list, run.hyperparameters)), run.seed, run.data_seed] for run in begun],
-        "epochs": list(map(len, rows)),
-        "leaves": [[list(x.shape), str(x.dtype)] for x in leaves],
-    }
-    return described, [np.ascontiguousarray(x) for x in leaves]
-
-
-def _runs(part: Mapping[str, Any], templates: Mapping[Signature, RunState]) -> list[Run]:
-    """The runs of a part of a checkpoint; none where their rule is not wanted, or is another now."""
-    runs = [
-        Run(part["optimizer"], tuple((name, value) for name, value in hyperparameters), *seeds)
-        for hyperparameters, *seeds in part["runs"]
-    ]
-    is_wanted = signature(runs[0]) in templates
-    return runs if is_wanted and part.get("rule", "") == registry.family(part["optimizer"]).identity else []
+def _parts(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Of a table; before rules shared a program a checkpoint was of one."""
+    parts: list[Mapping[str, Any]] = table.get("parts", [table])
+    return parts
 
 
 def _digest(table: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
-
-
-def quieten_orbax() -> None:
-    """Keeps Orbax's steps, and its failures with their tracebacks, from the log: what matters is raised in a line."""
-    logging.getLogger("absl").addFilter(_not_orbax)
-    logging.getLogger("asyncio").addFilter(_not_orbax)  # of several parts that fail it waits for one only
-
-
-def _not_orbax(record: logging.LogRecord) -> bool:
-    text = record.pathname if record.name == "absl" else record.getMessage()
-    return "orbax" not in text and "tensorstore" not in text
-
-
-def _unpack(packed: np.ndarray, leaves: list[tuple[list[int], str]]) -> list[np.ndarray]:
-    """The arrays that lie one after another in ``packed``, of the given shapes and types."""
-    ends = np.cumsum([int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in leaves])
-    parts = zip(np.split(packed, ends[:-1]), leaves, strict=True)
-    return [np.frombuffer(part.tobytes(), dtype).reshape(shape) for part, (shape, dtype) in parts]

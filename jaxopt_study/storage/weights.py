@@ -15,14 +15,13 @@ from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.runs import has
 from jaxopt_study.data.pictures import UnreadableImage, decode
 from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
-from jaxopt_study.files import reason
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Network, Variables, example_from
 from jaxopt_study.models.own import model_of
 from jaxopt_study.settings import own_switches
 from jaxopt_study.storage import workdir
-from jaxopt_study.storage.checkpoint import quieten_orbax
-from jaxopt_study.storage.store import read_runs
+from jaxopt_study.storage.quiet import quieten_orbax, why
+from jaxopt_study.storage.store import numbers_of, read_runs
 
 _DIGEST = "digest.json"
 
@@ -83,8 +82,8 @@ def write(folder: Path, variables: Variables) -> None:
             shutil.rmtree(left, ignore_errors=True)
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(folder.absolute(), variables._asdict())
-    except OSError as error:
-        raise EnvironmentFault(f"cannot write {folder}: {reason(error)}") from error
+    except Exception as error:
+        raise EnvironmentFault(f"cannot write {folder}: {why(error)}") from error
     workdir.write_json(folder / _DIGEST, {"sha256": _digest(variables)})
 
 
@@ -169,7 +168,7 @@ def _find(folder: Path, asked: Mapping[str, float | str] | None, monitor: Monito
     fitting = [
         name
         for name, history in runs.items()
-        if rule in (None, history.optimizer) and has({**history.hyperparameters, "seed": history.seed}, numbers)
+        if rule in (None, history.optimizer) and has({**numbers_of(history), "seed": history.seed}, numbers)
     ]
     if len(fitting) != 1:
         allowed = f"allowed is what singles one run out; {len(fitting)} of {len(runs)} fit"

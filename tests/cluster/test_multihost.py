@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import small
+from begun import interrupt, resumed
 from compared import assert_identical, by_run
 
 from jaxopt_study.engine.groups import part
@@ -25,16 +26,17 @@ import small
 SAVE_OFTEN = """
 import numpy as np
 from jaxopt_study.grids.run import signature
-from jaxopt_study.storage.checkpoint import Checkpoints, Parked
-checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
+from jaxopt_study.storage.checkpoint import Checkpoints
+from jaxopt_study.storage.parked import Parked
+checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, repr, process={process})
 run = small.grid()[0]
 parked = Parked(np.zeros((1, 2), np.float32), {{"w": np.full(4, {process}, np.float32)}})
 for _ in range(20):
     checkpoints.save({{run: parked}})
 checkpoints.wait()
 checkpoints.close()
-checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, process={process})
-(found,) = checkpoints.load({{signature(run): parked.state}}).values()
+checkpoints = Checkpoints(Path({folder!r}) / "process_{process}", {{}}, repr, process={process})
+(found,) = checkpoints.load([run], {{signature(run): parked.state}}).values()
 assert (found.rows == parked.rows).all() and (found.state["w"] == {process}).all(), found
 """
 
@@ -114,6 +116,18 @@ def test_two_processes_of_two_devices_stop_go_on_and_give_the_results_of_one_bit
     assert found.keys() == whole.keys()
     for key, history in whole.items():
         assert_identical(history, found[key])
+
+
+def test_what_was_begun_goes_on_with_another_number_of_processes(tmp_path):
+    together(tmp_path / "two", STOP)
+    study = small.study(tmp_path / "two", small.grid(), epochs=5)
+    assert 1 not in resumed(study)
+    assert len(study.finished) == 6
+    assert not list((tmp_path / "two" / "checkpoints").iterdir())
+    interrupt(small.study(tmp_path / "one", small.grid(), epochs=5), 2)
+    together(tmp_path / "one", RESUME)
+    assert len(small.study(tmp_path / "one", small.grid(), epochs=5).finished) == 6
+    assert not list((tmp_path / "one" / "checkpoints").iterdir())
 
 
 @pytest.mark.slow

@@ -78,9 +78,9 @@ def begun(folder: Path) -> Kind:
     templates = study.sweep(study.groups[0], study.batches(16)).own_shapes()
 
     def load(_: Path) -> Any:
-        checkpoints = Checkpoints(folder / "checkpoints", study.identity)
+        checkpoints = Checkpoints(folder / "checkpoints", study.identity, study.fingerprint)
         try:
-            return {run.seed: parked._asdict() for run, parked in checkpoints.load(templates).items()}
+            return {run.seed: parked._asdict() for run, parked in checkpoints.load(runs, templates).items()}
         finally:
             checkpoints.close()
 

@@ -13,28 +13,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import small
+from begun import interrupt
 from compared import assert_identical, by_run
+from orbax import checkpoint as ocp
 
 from jaxopt_study import files
 from jaxopt_study.engine.trainer import Trainer
 from jaxopt_study.engine.watcher import Interrupted, OutOfTime, Watcher
 from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.models.network import Variables
 from jaxopt_study.settings import Execution, Settings
-from jaxopt_study.storage import checkpoint, workdir
+from jaxopt_study.storage import checkpoint, weights, workdir
 from jaxopt_study.storage.store import load_runs, run_files
-
-
-def interrupt(study: Trainer, ticks: int) -> list[int]:
-    """Lets the study go on for some ticks, then stops it as a signal would; the epochs that it has trained."""
-    seen, numbers = [], []
-    told = Watcher(
-        epoch=lambda run, number, metrics: numbers.append(number),
-        tick=lambda _: seen.append(1),
-        interrupted=lambda: len(seen) >= ticks,
-    )
-    with pytest.raises(Interrupted):
-        study.train(told)
-    return numbers
 
 
 @pytest.mark.gpu
@@ -192,6 +182,16 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(tmp_path, monke
     with pytest.raises(EnvironmentFault, match=r"cannot write .*\.parquet: the disk is full"):
         small.study(tmp_path, small.grid((0.01,)), epochs=2).train()
     assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize("error", [ValueError("RESOURCE_EXHAUSTED: writing"), OSError(errno.ENOSPC, "No space left")])
+def test_a_full_disk_is_one_line_where_best_weights_are_written_too(error, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ocp.StandardCheckpointer, "save", full)
+    with pytest.raises(EnvironmentFault, match=rf"^cannot write {tmp_path}/weights/a: the disk is full$"):
+        weights.write(tmp_path / "weights" / "a", Variables({"w": np.zeros(2, np.float32)}, {}))
 
 
 def test_a_work_directory_that_is_a_file_is_refused(tmp_path):
