@@ -1,7 +1,7 @@
 """A study from what a user says of network, data, optimizers and grid; it is checked here, nothing is trained."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,10 @@ def make_study(
         raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
     runs = runs_of(grid, seeds, sizes, exact)
+    for run in grid if isinstance(grid, list | tuple) else ():
+        if isinstance(run, Run) and run.data_seed is not None:
+            allowed = "allowed is None: data_seed and data_seeds of the study say it of all runs"
+            raise InputError("grid: data_seed", run.data_seed, allowed)
     if data_seeds is not None:
         check_whole("data_seeds", data_seeds, 1)
         if machines.cluster is not None:
@@ -156,6 +160,7 @@ def make_study(
     networks = _networks(model, model_axes, runs, machines)
     runs = [run._replace(hyperparameters=run.hyperparameters + values) for values in networks.models for run in runs]
     goal = objective(loss, metrics, monitor, mode)
+    _check_metrics(goal.metrics, runs)
     folder = _folder(workdir, machines)
     if tensorboard:
         callbacks = [*callbacks, TensorBoard(folder / "tensorboard")]
@@ -189,6 +194,16 @@ def _networks(model: Any, axes: Any, runs: Sequence[Run], machines: Machines) ->
                 allowed = f"allowed is a name that no run and no number of {run.optimizer} has"
                 raise InputError("model_axes", name, allowed)
     return networks
+
+
+def _check_metrics(metrics: Iterable[str], runs: Sequence[Run]) -> None:
+    """Refuses a metric with the name of a number of the runs: the store would have two columns of it."""
+    numbers = {name: run.optimizer for run in runs for name, _ in run.hyperparameters}
+    numbers |= {name: rule for rule in {run.optimizer for run in runs} for name in registry.family(rule).known()}
+    for name in metrics:
+        if name in numbers:
+            allowed = f"allowed is a name that no number of {numbers[name]} and no axis of the network has"
+            raise InputError("metrics", repr(name), allowed)
 
 
 def _dataset(data: object, seed: int, *, named: bool) -> Dataset:

@@ -159,6 +159,10 @@ def _split(part: Part, val_share: float, seed: int) -> tuple[Part, Part, str]:
         raise InputError("labels", given, f"allowed are {several}, or a validation part{numbers}")
     of_train, of_val = (mapped(lambda x, at=at: x[at], part[:2]) for at in (train, val))
     own = (None, None) if part[2] is None else (part[2][train], part[2][val])
+    for what, weights in zip(("training", "validation"), own, strict=True):
+        if weights is not None and not weights.any():
+            allowed = f"allowed are some above 0 in both parts, or another split_seed or val_share than {val_share:.3g}"
+            raise InputError("weights", f"all 0 in the {what} part of split_seed {seed}", allowed)
     how = "of every class alike" if classes.any() else "at random"
     said = f"split into {len(train):,} training and {len(val):,} validation examples, {how}, by split_seed {seed}"
     return (*of_train, own[0]), (*of_val, own[1]), said

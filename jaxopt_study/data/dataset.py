@@ -211,17 +211,15 @@ def strata(labels: Tree) -> Labels:
     return np.zeros(length(labels), np.int32)
 
 
-def held_back(labels: Tree, share: float) -> tuple[Indices, Indices]:
+def held_back(labels: Tree, share: float, weights: np.ndarray | None = None) -> tuple[Indices, Indices]:
     """Splits a validation part of labels ``[M]`` in two: indices of what validates, and of the share held back to test.
 
     Of every class of n round(n * share) are held back, of a regression of all M, but of several at least one and not
-    all. Which these are depends on the labels and on nothing else, and those of a smaller share are among those of a
-    larger one.
+    all. Which these are depends on the labels alone, and those of a smaller share are among those of a larger one.
 
-    InputError: there is no class of two.
+    InputError: there is no class of two, or the weights of one of the parts are all 0.
     """
-    rng = np.random.default_rng(0)
-    classes = strata(labels)
+    rng, classes = np.random.default_rng(0), strata(labels)
     test = []
     for label in np.unique(classes):
         members = rng.permutation(np.flatnonzero(classes == label))
@@ -231,6 +229,8 @@ def held_back(labels: Tree, share: float) -> tuple[Indices, Indices]:
     if not len(held):
         allowed = f"allowed is 0: no class has two of the {len(classes)} validation examples"
         raise InputError("--test_share", share, allowed)
+    if weights is not None and not (weights[kept].any() and weights[held].any()):
+        raise InputError("--test_share", share, "allowed is another: weights are all 0 in one of its two parts")
     return kept, held
 
 
@@ -252,7 +252,7 @@ def batches_of(
     examples = data.examples
     parts: Sequence[Indices] = [np.arange(data.val_examples)]
     if test_share:
-        parts = held_back(data.val_labels, test_share)
+        parts = held_back(data.val_labels, test_share, data.val_weights)
     if steps is not None:
         parts = [part[: -(-steps * batch_size * len(part) // examples)] for part in parts]
         examples = steps * batch_size

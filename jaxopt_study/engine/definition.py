@@ -106,7 +106,7 @@ class Definition:
                 raise InputError("--batch_size", size, allowed)
         self.val_labels = dataset.val_labels
         if settings.test_share:
-            kept, _ = held_back(dataset.val_labels, settings.test_share)
+            kept, _ = held_back(dataset.val_labels, settings.test_share, dataset.val_weights)
             self.val_labels = mapped(lambda x: x[kept], dataset.val_labels)
         known = [each.identity for each in self.variants.models.values()]
         network = known[0] if len(known) == 1 else f"{known[0].split()[0]} {grid.digest(known)}"

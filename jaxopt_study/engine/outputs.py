@@ -12,7 +12,7 @@ from jaxopt_study.identity import traced_as
 from jaxopt_study.models.network import Network
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.foreign import check_weights
-from jaxopt_study.training.objective import Fitted
+from jaxopt_study.training.objective import Fitted, check_monitor
 from jaxopt_study.training.objective import check as check_objective
 from jaxopt_study.training.sharpness import check as check_sharpness
 
@@ -45,6 +45,7 @@ def _check_network(study: Trainer, network: Network, size: int) -> None:
     weights = of(np.zeros(1, np.float32) if data.train_weights is None else data.train_weights, 2)
     fitted = Fitted(study.loss, study.outputs, study.loss_function)
     check_objective(fitted, study.objective.metrics, outputs, of(data.train_labels, 2), weights, name)
+    check_monitor(study.objective.monitor, fitted, outputs, of(data.train_labels, 2))
     if study.settings.sharpness:
         batch, of_batch = of(data.train_images, size), of(data.train_labels, size)
         check_sharpness(network, study.loss_function, batch, of_batch, name)

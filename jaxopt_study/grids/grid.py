@@ -14,6 +14,7 @@ from jaxopt_study.grids.run import Run, make_run
 from jaxopt_study.optimizers import foreign as rules
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import PRECISION, Family
+from jaxopt_study.settings import check_whole
 
 Optimizer = str | Family | Callable[..., optax.GradientTransformation]
 
@@ -108,6 +109,8 @@ def runs_of(grid: object, seeds: int, sizes: Sequence[int], precisions: Sequence
         if isinstance(part, Grid) and registry.family(part.optimizer).identity != part.identity:
             allowed = "its rule was edited since it was made; allowed is a new one, of js.make_grid"
             raise InputError("grid", part.optimizer, allowed)
+        if isinstance(part, Run):
+            check_whole("seed", part.seed, 0, 2**32 - 1)
     axes: dict[str, dict[Any, None]] = {"batch_size": dict.fromkeys(sizes), PRECISION: dict.fromkeys(precisions)}
     own = {name: list(values) for name, values in axes.items() if len(values) > 1}
     several: list[dict[str, Any]] = [dict(zip(own, each, strict=True)) for each in itertools.product(*own.values())]

@@ -61,6 +61,7 @@ class Store:
 
         Raises:
             EnvironmentFault: a file cannot be read, renamed or written.
+            InputError: a metric has the name of a hyperparameter: there would be two columns of it.
         """
         read = {}
         for path in run_files(self.folder.parent):
@@ -71,9 +72,13 @@ class Store:
                 what = f"{path} is damaged ({error.why}); it is now {aside}, and the run is trained again"
                 warnings.warn(what, stacklevel=2)
         held = [name for _, table in read.values() for name in _numbers(table)]
-        self.numbers = tuple(dict.fromkeys([*held, *numbers]))
         found = [name for _, table in read.values() for name in _curves(table) if name not in CURVES]
-        self.optional = _ordered([*found, *curves])
+        columns, more = dict.fromkeys([*held, *numbers]), _ordered([*found, *curves])
+        for name in more:
+            if name in columns:
+                given = f"{self.folder.parent}, where {name} is a metric of some runs and a hyperparameter of others"
+                raise InputError("--workdir", given, "allowed is another one, or another name for the metric")
+        self.numbers, self.optional = tuple(columns), more
         for fingerprint, (history, table) in read.items():
             if table.schema != _schema(self.numbers, self.optional):
                 self.write(fingerprint, history)

@@ -97,6 +97,11 @@ OwnLoss = Callable[[Any, Any], jax.Array]
 """``(outputs, labels) -> loss [B]``, or ``[B, T]``, of whatever a network returns."""
 
 
+def are_classes(outputs: Any, labels: Any) -> bool:
+    """Whether outputs are logits of classes, ``[.., O]``, and labels one of them, ``[..]``, by shapes and types."""
+    return getattr(labels, "dtype", None) == jnp.int32 and bool(getattr(outputs, "shape", ())[:-1] == labels.shape)
+
+
 def own_loss(function: OwnLoss) -> Loss:
     """A loss of the user's own. Right is what the usual loss counts as right, where outputs and labels are of classes.
 
@@ -107,8 +112,7 @@ def own_loss(function: OwnLoss) -> Loss:
         return jnp.asarray(function(outputs, labels)).astype(jnp.float32)
 
     def correct(outputs: Any, labels: Any) -> jax.Array:
-        of_classes = getattr(labels, "dtype", None) == jnp.int32 and getattr(outputs, "shape", ())[:-1] == labels.shape
-        if not of_classes:
+        if not are_classes(outputs, labels):
             return no_accuracy(outputs, labels)
         binary = outputs.ndim == 2 and outputs.shape[-1] == 1
         return sigmoid_correct(outputs, labels) if binary else softmax_correct(outputs, labels)

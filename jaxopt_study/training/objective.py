@@ -11,7 +11,7 @@ from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.identity import identity
 from jaxopt_study.training import metrics as own
-from jaxopt_study.training.losses import LOSSES, Loss, OwnLoss, loss_of, own_loss
+from jaxopt_study.training.losses import LOSSES, Loss, OwnLoss, are_classes, loss_of, no_accuracy, own_loss
 from jaxopt_study.training.metrics import Metric
 
 MODES = ("min", "max")
@@ -123,6 +123,14 @@ def check(fitted: Fitted, metrics: Mapping[str, Metric], outputs: Any, labels: A
         _check_losses(fitted, outputs, labels, weights)
     for name, metric in metrics.items():
         own.check(name, metric, outputs, labels, weights)
+
+
+def check_monitor(monitor: str, fitted: Fitted, outputs: Any, labels: Any) -> None:
+    """Refuses, with an InputError, to go by the accuracy where it means nothing: it is NaN, which never improves."""
+    counts = fitted.loss.correct is not no_accuracy if fitted.outputs else are_classes(outputs, labels)
+    if monitor == "val_accuracy" and not counts:
+        allowed = "allowed are val_loss and metrics of your own: there is no accuracy of the loss"
+        raise InputError("monitor", monitor, f"{allowed} {fitted.name} and such labels")
 
 
 def _check_losses(fitted: Fitted, outputs: Any, labels: Any, weights: Any) -> None:

@@ -98,6 +98,15 @@ def test_nothing_is_held_back_of_which_there_is_one(labels: np.ndarray) -> None:
         held_back(labels, 0.5)
 
 
+def test_what_is_held_back_and_what_is_not_count_for_something() -> None:
+    labels = np.repeat(np.arange(2, dtype=np.int32), 4)
+    kept, held = held_back(labels, 0.5)
+    for part in (kept, held):
+        with pytest.raises(InputError, match=r"test_share=0\.5: .*weights are all 0 in one of its two parts"):
+            held_back(labels, 0.5, np.isin(np.arange(8), part).astype(np.float32))
+    held_back(labels, 0.5, np.ones(8, np.float32))
+
+
 def test_the_training_part_mixes_the_classes() -> None:
     labels = np.repeat(np.arange(2, dtype=np.int32), 100)
     train, _ = stratified_split(labels, 0)

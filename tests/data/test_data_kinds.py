@@ -9,6 +9,7 @@ from jaxopt_study.errors import InputError
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3)).astype(np.float32)
 Y = np.arange(40) % 4
+FIRST = np.arange(40) == 0
 TOKENS = RNG.integers(0, 6, (40, 9))
 
 
@@ -126,6 +127,8 @@ def test_what_cannot_be_taken_is_one_line_that_says_what_can(arguments, told):
     [
         ({"weights": X}, "weights=[40, 3] of"),
         ({"weights": -np.ones(40)}, "weights=[40] of -1 to -1: allowed are numbers from 0, some above, [40]"),
+        ({"weights": FIRST}, "weights=all 0 in the validation part of split_seed 0: allowed are some above"),
+        ({"weights": FIRST, "split_seed": 2}, "weights=all 0 in the training part of split_seed 2: allowed are some"),
         ({"task": "class"}, "task=class: allowed are classes, multi_label, sequences, numbers"),
         ({"task": "sequences"}, "labels=int64 [40]: allowed for the task sequences is [N, T]"),
         ({"val_share": 1}, "val_share=1: allowed is a number above 0 and below 1"),

@@ -14,6 +14,7 @@ from experiments import momentum_grid
 from experiments.command import results
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.data import load
+from jaxopt_study.grids.run import Run
 from jaxopt_study.report import tables
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import load_runs, run_files
@@ -29,8 +30,8 @@ def learnable():
 
 def study(folder, data=None, **options):
     small = {"max_epochs": 2, "batch_size": 8, "slots": 4, "devices": 2, **options}
-    grid = js.make_grid("sgd", learning_rate=[0.1, 0.2])
-    return js.make_study(model=own_studies.Net(), data=data or own_studies.data(), grid=grid, workdir=folder, **small)
+    given = {"grid": js.make_grid("sgd", learning_rate=[0.1, 0.2]), **small}
+    return js.make_study(model=own_studies.Net(), data=data or own_studies.data(), workdir=folder, **given)
 
 
 def test_each_order_gives_the_runs_and_fingerprints_of_a_study_of_its_own(tmp_path):
@@ -139,6 +140,8 @@ def test_a_command_trains_reports_and_reads_several_splits(tmp_path):
 
 
 BAD = [
+    ({"grid": [Run("sgd", (("learning_rate", 0.1),), 0, 3)]}, "grid: data_seed=3: allowed is None: data_seed and"),
+    ({"grid": [Run("sgd", (("learning_rate", 0.1),), -1)]}, "seed=-1: allowed is a whole number from 0"),
     ({"data_seeds": 0}, "data_seeds=0: allowed is a whole number from 1"),
     ({"data_seeds": 2, "until": "decided"}, "data_seeds=2: not allowed with until"),
     ({"data_seeds": 2, "cluster": "local"}, "data_seeds=2: not allowed with cluster"),

@@ -1,5 +1,6 @@
 """A run that is in the store is what was written, or is said not to be; all files of a store are one table."""
 
+import dataclasses
 import json
 import os
 import random
@@ -15,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from compared import assert_identical
 
-from jaxopt_study.errors import Damaged, EnvironmentFault
+from jaxopt_study.errors import Damaged, EnvironmentFault, InputError
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.storage import workdir
+from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.store import Store, load_runs, read_run, read_runs, run_files, to_table
 
 
@@ -146,6 +147,21 @@ def write(path):
     os.kill(os.getpid(), signal.SIGKILL)
 write_atomically(Path(sys.argv[1]), write)
 """
+
+
+def test_a_metric_named_like_a_number_of_other_runs_is_refused_and_leaves_the_store_as_it_is(tmp_path: Path) -> None:
+    measured = history()
+    measured.curves["alpha"] = measured.curves["val_loss"]
+    store(tmp_path).write("a", measured)
+    with pytest.raises(InputError, match="where alpha is a metric of some runs and a hyperparameter of others"):
+        store(tmp_path).mend(["alpha"])
+    assert list(store(tmp_path).mend(["beta"])) == ["a"]
+
+
+def test_a_run_of_several_orders_of_the_data_is_found_by_its_data_seed(tmp_path: Path) -> None:
+    for name, order in (("a", 0), ("b", 1)):
+        store(tmp_path).write(name, dataclasses.replace(history(), data_seed=order))
+    assert weights._find(tmp_path, {"data_seed": 1}, None) == "b"
 
 
 def test_what_a_killed_process_left_half_written_is_no_run_and_goes_with_the_next_start(tmp_path: Path) -> None:

@@ -232,6 +232,21 @@ def test_seeds_are_added_where_the_monitor_does_not_decide(tmp_path):
         ({"grid": optax.adam(0.1)}, "grid=GradientTransformationExtraArgs(init=<function chain"),
         ({"monitor": "f1"}, "monitor='f1': allowed are val_loss, val_accuracy"),
         ({"monitor": "m", "metrics": {"m": worst}}, "mode=None: allowed are min and max: whether m"),
+        (
+            {"data": js.arrays(X, X[:, 0]), "model": Net(1), "monitor": "val_accuracy"},
+            "monitor=val_accuracy: allowed are val_loss and metrics of your own: there is no accuracy of the",
+        ),
+        (
+            {"loss": lambda outputs, labels: jnp.square(outputs).mean(-1), "data": js.arrays(X, {"a": Y, "b": Y}),
+             "monitor": "val_accuracy"},
+            "monitor=val_accuracy: allowed are val_loss and metrics of your own: there is no accuracy of the",
+        ),
+        ({"metrics": {"b1": worst}}, "metrics='b1': allowed is a name that no number of adam and no axis of the"),
+        ({"metrics": {"max_norm": worst}}, "metrics='max_norm': allowed is a name that no number of adam and no axis"),
+        (
+            {"metrics": {"outputs": worst}, "model": Net, "model_axes": {"outputs": [3]}},
+            "metrics='outputs': allowed is a name that no number of adam and no axis",
+        ),
         ({"mode": "up"}, "mode='up': allowed are min and max"),
         ({"loss": 3}, "loss=3: allowed are sigmoid, softmax, squared_error, multi_label, or a function"),
         ({"loss": lambda outputs, labels: outputs.mean()}, "loss=<lambda>, which returns [] for 2 examples: allowed"),
