@@ -1,14 +1,14 @@
 """The small part of a study's results, to be kept beside the code: runs, tables, figures, settings, a page to read.
 
     python -m experiments.results.publish --workdir=W --output=experiments/results/NAME
-    python -m experiments.results.publish --workdir=W --output=experiments/results/NAME --weights
+    python -m experiments.results.publish --workdir=W --output=experiments/results/NAME --weights --checkpoint
     python -m experiments.report --workdir=experiments/results/NAME --output=workdir/again
 
 Copies the finished runs, makes everything again from them (as experiments.report does) and keeps the tables as CSV and
 the figures as PNG; README.md says what ran where and for how long, with the best run of each optimizer beside the
 article's and a verdict on each of its claims. What comes out is a work directory: reports are made of it, and a copy of
 it is trained further, of several work directories as one. With --weights the weights that --save_best_weights kept go
-with it. Nothing is trained.
+with it, with --checkpoint what is under way, so that another machine goes on with it. Nothing is trained.
 """
 
 import contextlib
@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     report.define("Folder for the results; its figures are made anew.")
     flags.DEFINE_bool("weights", False, "Copy the best weights of the runs, too.")
+    flags.DEFINE_bool("checkpoint", False, "Copy the newest checkpoint, too: of the runs that are under way.")
     command.start(body, argv)
 
 
@@ -56,18 +57,23 @@ def body() -> None:
         if not results.of_article:
             own = "allowed are the article's experiments; a study of one's own has report()"
             raise InputError("--workdir", results.origins[0][0], own)
-        publish(results, folder, flags.FLAGS.weights)
+        publish(results, folder, flags.FLAGS.weights, flags.FLAGS.checkpoint)
 
 
-def publish(results: "Results", into: Path, weights: bool = False) -> None:
-    """Writes what is made of work directories into a folder, of which only the figures are removed before.
+def publish(results: "Results", into: Path, weights: bool = False, checkpoint: bool = False) -> None:
+    """Writes what is made of work directories into a folder, of which only figures and checkpoints are removed before.
 
     Raises:
-        InputError: the folder is one of the work directories, or holds runs of something else; no weights were kept.
+        InputError: the folder is one of the work directories, or holds runs of something else; no weights were kept, or
+            not one of the work directories has runs under way.
     """
     from experiments.command import experiment, outputs  # takes its time to import
 
+    begun = _newest_checkpoint([folder for folder, _, _ in results.origins]) if checkpoint else None
     kept = _copy(results, into, weights)
+    shutil.rmtree(into / CHECKPOINTS, ignore_errors=True)
+    if begun:
+        shutil.copytree(begun, into / CHECKPOINTS / begun.name, ignore=_NOTES)
     with tempfile.TemporaryDirectory() as made:
         with contextlib.redirect_stdout(io.StringIO()):  # of a folder that will not be there
             outputs.write(results, Path(made))
@@ -113,6 +119,9 @@ def unfinished(left: "Sequence[Run]") -> str:
 NAMED = 8
 """Runs that are named at most."""
 
+CHECKPOINTS = "checkpoints"
+"""The folder of a work directory with them."""
+
 
 LOAD = """{kept} runs' weights at their lowest validation loss. What the best run of all says of a photograph:
 
@@ -145,9 +154,7 @@ def _copy(results: "Results", into: Path, weights: bool) -> int:
         shutil.copy(at / "runs" / f"{name}.parquet", into / "runs")
     for name in with_weights:
         shutil.rmtree(into / "weights" / name, ignore_errors=True)
-        # Orbax's note of success names a path of the machine that wrote them; nobody reads it, they have a digest.
-        without = shutil.ignore_patterns("commit_success.txt")
-        shutil.copytree(found[name] / "weights" / name, into / "weights" / name, ignore=without)
+        shutil.copytree(found[name] / "weights" / name, into / "weights" / name, ignore=_NOTES)
     first = dict(results.origins[0][1])
     if "asked" in first.get("dataset", {}):  # where the data lay is that machine's own affair
         asked = {name: value for name, value in first["dataset"]["asked"].items() if name != "data_dir"}
@@ -161,6 +168,19 @@ def _copy(results: "Results", into: Path, weights: bool) -> int:
         total = {**totals(parts), **({"costs": costs} if costs else {}), "parts": parts}
         workdir.write_json(into / "stats.json", total)
     return len(with_weights)
+
+
+_NOTES = shutil.ignore_patterns("commit_success.txt")
+"""Orbax's notes of success name a path of the machine that wrote; nobody reads them, what they are of has a digest."""
+
+
+def _newest_checkpoint(folders: Sequence[Path]) -> Path:
+    """The one of the work directory, of several, that has runs under way."""
+    steps = [[at for at in (folder / CHECKPOINTS).glob("*") if at.name.isdigit()] for folder in folders]
+    if len(found := [max(of_folder, key=lambda at: int(at.name)) for of_folder in steps if of_folder]) != 1:
+        allowed = "allowed is one work directory with runs under way"
+        raise InputError("--checkpoint", f"given, with {len(found)} of them", allowed)
+    return found[0]
 
 
 def facts(origins: Sequence[tuple[Path, Mapping[str, Any], Mapping[str, Any]]]) -> list[str]:

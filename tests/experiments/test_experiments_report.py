@@ -1,8 +1,11 @@
+import contextlib
 import csv
 import json
+import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -185,6 +188,46 @@ def test_published_weights_are_loaded_and_name_no_place(tmp_path):
     assert [path for path in files if str(workdir).encode() in path.read_bytes()] == []
     assert folders.read_config(output / "config.json")["dataset"]["asked"] == {"image_size": 8}
     assert f"x {processor()}, 1 x another (" in (output / "README.md").read_text()
+
+
+class StopsAfterARun:
+    """Interrupts two epochs after the first run has ended."""
+
+    def __init__(self):
+        self.left = math.inf
+
+    def on_epoch(self, run, epoch, metrics):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_run_end(self, run, history):
+        self.left = min(self.left, 2)
+
+
+def test_a_study_under_way_goes_on_from_what_is_published(tmp_path, monkeypatch, capsys):
+    from experiments.command import flags
+
+    def study(folder, *more):
+        grid = ("--learning_rates=0.01", "--momenta=0,0.5,0.9", "--max_epochs=6", "--slots=1", "--devices=1")
+        return commands.run(momentum_grid, *commands.TINY, *grid, f"--workdir={folder}", *more)
+
+    workdir, output = tmp_path / "begun", tmp_path / "published"
+    assert study(tmp_path / "whole") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(flags, "watched", lambda study: contextlib.nullcontext(StopsAfterARun()))
+        assert study(workdir, "--watch") == 130
+    assert commands.run(publish, f"--workdir={workdir}", f"--output={output}", "--checkpoint") == 0
+    assert len(list((output / "checkpoints").iterdir())) == 1
+    assert not [path for path in output.rglob("*") if path.is_file() and str(workdir).encode() in path.read_bytes()]
+    assert study(output) == 0
+    assert (output / "summary.csv").read_bytes() == (tmp_path / "whole" / "summary.csv").read_bytes()
+    begun, rest = (part["epochs_trained"] for part in folders.read_stats(output / "stats.json")["parts"])
+    assert begun % 6 > 0  # of the run that was under way
+    assert begun + rest == 3 * 6
+    assert commands.run(publish, f"--workdir={output}", f"--output={tmp_path / 'other'}", "--checkpoint") == 2
+    assert "error: --checkpoint=given, with 0 of them: allowed is one work dir" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_what_is_not_trained_yet_is_said(made, tmp_path, capsys):
