@@ -112,7 +112,7 @@ def make_study(
             function like a loss, of which the mean is told. Measured on the validation split after every epoch.
         monitor: what the stopping rule, the best weights and :meth:`Study.best` go by: ``val_loss`` if not given,
             ``val_accuracy``, or a metric's name.
-        mode: whether that is to be small, ``min``, or large, ``max``; a metric of your own needs it.
+        mode: whether that is to be small, ``min``, or large, ``max``; a metric that does not say it needs it.
         workdir: folder for results, or a URL of object storage (``s3://..``, ``gs://..``).
         execution: how to compute it, instead of slots, devices, strategy, checkpoint_minutes, save_best_weights,
             max_minutes, until, max_seeds: see :class:`~jaxopt_study.settings.Execution`.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def describe(study: "Definition") -> dict[str, Any]:
     """Its identity, settings, data, network, runs, and what it is computed with."""
     share, objective, models = study.settings.test_share, study.objective, study.variants.models
+    modes = {name: metric.mode for name, metric in objective.metrics.items() if metric.mode}
     plain = not isinstance(study.example, Inputs)
     treated = treatments(study.runs, study.network(study.settings.batch_size))
     return {
@@ -29,6 +30,7 @@ def describe(study: "Definition") -> dict[str, Any]:
         "loss": study.loss,
         **({"guessing": study.guessing} if math.isfinite(study.guessing) else {}),
         **({"metrics": list(objective.metrics)} if objective.metrics else {}),
+        **({"metric_modes": modes} if modes else {}),
         **({} if objective.is_usual else {"monitor": objective.monitor, "mode": objective.mode}),
         **({"branch": study.branch_of.describe()} if study.branch_of else {}),
         "settings": dataclasses.asdict(study.settings),

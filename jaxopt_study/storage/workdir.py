@@ -217,6 +217,7 @@ _CONFIG: Mapping[str, Any] = {
     "models": [str],
     "monitor": str,
     "mode": str,
+    "metric_modes": lambda modes: isinstance(modes, dict) and _fits([*modes.values()], [str]),
     "own": bool,
     "loss": str,
     "guessing": _is_number,

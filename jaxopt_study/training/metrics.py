@@ -11,6 +11,7 @@ from jaxopt_study.history import CURVES, OPTIONAL_CURVES
 from jaxopt_study.training.losses import softmax_cross_entropy
 
 PyTree = Any
+MODES = ("min", "max")
 TEST = "test_"
 """Begins the name of a metric on the part that is held back for testing."""
 
@@ -30,10 +31,13 @@ class Metric(NamedTuple):
             ``[N, T]``, ``[B, T, ..]``.
         value: of the means of these over the split, weights counted, the metric: a float32 scalar. The sums are these
             times the number of examples, so that any ratio of sums is one of means.
+        mode: whether it is to be small, ``min``, or large, ``max``; empty where that is not said: the page then calls
+            no value of it the best, and a study that monitors it needs a mode of its own.
     """
 
     per_example: Callable[[Any, Any], PyTree]
     value: Callable[[PyTree], jax.Array] = mean
+    mode: str = ""
 
 
 def own_metrics(metrics: Mapping[str, Any]) -> dict[str, Metric]:
@@ -53,6 +57,8 @@ def own_metrics(metrics: Mapping[str, Any]) -> dict[str, Metric]:
         if not callable(metric) and not isinstance(metric, Metric):
             allowed = "allowed is js.Metric(per_example, value), or a function of outputs and labels, [B]"
             raise InputError(f"metrics[{name!r}]", repr(metric), allowed)
+        if isinstance(metric, Metric) and metric.mode not in ("", *MODES):
+            raise InputError(f"metrics[{name!r}].mode", repr(metric.mode), "allowed are min and max")
         made[name] = metric if isinstance(metric, Metric) else Metric(metric)
     return made
 
@@ -126,7 +132,7 @@ def _macro_f1(means: dict[str, jax.Array]) -> jax.Array:
     return jnp.mean(2 * both / jnp.where(found + there > 0, found + there, 1))
 
 
-macro_f1 = Metric(_hits, _macro_f1)
+macro_f1 = Metric(_hits, _macro_f1, "max")
 """The mean over the classes of F1, the harmonic mean of precision and recall; 0 for a class that is neither there nor
 predicted. Of logits [B, K], or [B, 1] of two classes; of sequences [B, T, K]; of rows of several labels [B, O], where
 the mean is over the labels."""
@@ -137,5 +143,5 @@ def _nats(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     return softmax_cross_entropy(outputs, labels)
 
 
-perplexity = Metric(_nats, lambda means: jnp.exp(jnp.mean(means)))
+perplexity = Metric(_nats, lambda means: jnp.exp(jnp.mean(means)), "min")
 """The exponential of the mean cross-entropy: of sequences [B, T, K], or classes [B, K]."""

@@ -12,9 +12,8 @@ from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.identity import identity
 from jaxopt_study.training import metrics as own
 from jaxopt_study.training.losses import LOSSES, Loss, OwnLoss, are_classes, loss_of, no_accuracy, own_loss
-from jaxopt_study.training.metrics import Metric
+from jaxopt_study.training.metrics import MODES, Metric
 
-MODES = ("min", "max")
 MEASURED = {"val_loss": "min", "val_accuracy": "max"}
 """What may be monitored in any study, and whether it is to be small or large."""
 
@@ -70,7 +69,10 @@ class Objective(NamedTuple):
         elif name != usual:
             told["loss"] = name
         if self.metrics:
-            told["metrics"] = {each: identity(*made, of=f"metrics[{each!r}]") for each, made in self.metrics.items()}
+            told["metrics"] = {
+                each: identity(made.per_example, made.value, of=f"metrics[{each!r}]")
+                for each, made in self.metrics.items()
+            }
         if not self.is_usual:
             told["monitor"] = f"{self.mode} {self.monitor}"
         return told
@@ -100,7 +102,7 @@ def objective(loss: Any, metrics: Any, monitor: str | None, mode: str | None) ->
     name = monitor or "val_loss"
     if name not in (*MEASURED, *made):
         raise InputError("monitor", repr(name), f"allowed are {', '.join((*MEASURED, *made))}")
-    if mode is None and name in made:
+    if name in made and not (mode := mode or made[name].mode):
         raise InputError("mode", None, f"allowed are min and max: whether {name} is to be small or large")
     if mode not in (None, *MODES):
         raise InputError("mode", repr(mode), "allowed are min and max")

@@ -172,6 +172,17 @@ def test_an_edited_loss_or_metric_is_another_run(tmp_path):
     assert list(known[2]) == list(known[-1])
 
 
+def test_a_metric_may_say_which_way_is_better_and_is_the_same_metric(tmp_path):
+    data = js.arrays(X[:64], Y[:64], X[64:], Y[64:])
+    plain, known = ({"m": js.Metric(cross_entropy, mode=mode)} for mode in ("", "min"))
+    made = study(tmp_path, data=data, metrics={**known, "f1": js.macro_f1}, monitor="m")
+    assert made.objective.mode == "min"
+    assert made.describe()["metric_modes"] == {"m": "min", "f1": "max"}
+    assert study(tmp_path, data=data, metrics=known, monitor="m", mode="max").objective.mode == "max"
+    names = [list(study(tmp_path, data=data, metrics=each).fingerprints.values()) for each in (plain, known)]
+    assert names[0] == names[1]
+
+
 def test_f1_of_two_classes_with_one_output_and_of_sequences():
     labels, logits = np.array([0, 1, 1, 0, 1]), np.array([-1.0, 2.0, -0.5, 0.3, 1.0])
     ones = jnp.ones(5)
@@ -248,6 +259,7 @@ def test_seeds_are_added_where_the_monitor_does_not_decide(tmp_path):
             "metrics='outputs': allowed is a name that no number of adam and no axis",
         ),
         ({"mode": "up"}, "mode='up': allowed are min and max"),
+        ({"metrics": {"m": js.Metric(worst, mode="up")}}, "metrics['m'].mode='up': allowed are min and max"),
         ({"loss": 3}, "loss=3: allowed are sigmoid, softmax, squared_error, multi_label, or a function"),
         ({"loss": lambda outputs, labels: outputs.mean()}, "loss=<lambda>, which returns [] for 2 examples: allowed"),
         ({"loss": lambda outputs, labels: outputs @ labels}, "loss=<lambda>: it fails with TypeError"),
