@@ -229,7 +229,7 @@ def draw_shares(axes: Axes, rows: Sequence[Row]) -> None:
 
 def workers_axis(axes: Axes, rows: Sequence[Row]) -> None:
     """The x axis."""
-    axes.set_xscale("log")
+    style.log_axis(axes, "x", rows[0].workers, rows[-1].workers)
     axes.set_xlabel("workers")
     axes.set_xlim(rows[0].workers / 1.2, rows[-1].workers * 1.2)
 

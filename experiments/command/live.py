@@ -18,8 +18,7 @@ from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables, wording
 from jaxopt_study.report.data import study_data
-from jaxopt_study.report.facts import Origin
-from jaxopt_study.report.outcome import losses_unit
+from jaxopt_study.report.outcome import losses_unit, monitor_of
 from jaxopt_study.report.server import Served
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import run_files
@@ -61,23 +60,27 @@ class LivePage:
         live = [told.without(lambda run: _computation(run) in finished) for told in live]
         under_way = [run for told in live for run in told.histories]
         histories = [*results.histories, *under_way]
-        origins = [Origin(folder.name, config, stats) for folder, config, stats in results.origins]
-        best = article.best_runs(results.runs) if results.of_article else None
-        judgements = self._judgements(results) if results.of_article else []
+        origins, again, of_article = outputs.origins(results), "", dict[str, Any]()
+        if results.of_article:
+            best, again = article.best_runs(results.runs), outputs.command_again(results)
+            of_article = {"where": results.where, "question": experiment.question(results.drawn)}
+            if judgements := self._judgements(results):
+                of_article["reference"] = article.reference(judgements, experiment.sections())
+        else:
+            best = tables.best_configurations(results.histories, results.chance, monitor_of(origins[0].config))
         return page.render(
             title=outputs.title(results),
             origins=origins,
-            best_runs=best or tables.best_configurations(results.histories, results.chance),
+            best_runs=best,
             runs=tables.summary(histories, results.chance),
             data=study_data(
                 histories, results.chance, files=[*results.files, *[""] * len(under_way)], unit=losses_unit(origins),
-                again=outputs.command_again(results),
+                again=again,
             ),
             chance=results.chance,
-            where=results.where,
-            question=experiment.question(results.drawn),
-            reference=article.reference(judgements, experiment.sections()) if judgements else None,
+            notes=outputs.left_out(results),
             progress=progress(results, live),
+            **of_article,
         )  # fmt: skip
 
     def _read(self) -> Results:

@@ -32,12 +32,11 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
     judgements = judge(experiment.claims(), results.runs)
     best_runs = article.best_runs(results.runs)
     saved, notes = draw(results, output / "figures")
-    if results.foreign:
-        notes.append(f"{results.foreign} runs of other settings in the work directory are left out.")
+    notes += left_out(results)
     outcome.write_report(
         results.histories,
         output,
-        [Origin(folder.name, config, stats) for folder, config, stats in results.origins],
+        origins(results),
         saved,
         title=title(results),
         chance=results.chance,
@@ -57,6 +56,20 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
     seconds = sum(stats.get("seconds", 0.0) for _, _, stats in results.origins)
     machine.tell(notes=notes, seconds=seconds)
     machine.tell_of(shown, results.chance, best_runs, article.claims(applying), output)
+
+
+def origins(results: Results) -> list[Origin]:
+    """The work directories for the report, by the last parts of their paths, or by all of it where two share that."""
+    names = [folder.name for folder, _, _ in results.origins]
+    return [
+        Origin(folder.name if names.count(folder.name) == 1 else str(folder), config, stats)
+        for folder, config, stats in results.origins
+    ]
+
+
+def left_out(results: Results) -> list[str]:
+    """A note on the runs in the work directories that are of something else, if there are any."""
+    return [f"{results.foreign} runs of other settings in the work directory are left out."] if results.foreign else []
 
 
 def command_again(results: Results) -> str:
@@ -126,6 +139,9 @@ def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
 
 def title(results: Results) -> str:
     """Of the report: what was run, on what data."""
+    if not results.of_article:
+        config = results.origins[0][1]
+        return f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
     names = list(results.drawn)
     what = experiment.title(names[0]) if len(names) == 1 else "Optimizers and their hyperparameters"
     return f"{what} on {results.where}" if results.where else what

@@ -47,11 +47,12 @@ def study_data(
     Returns:
         For JSON, of R runs, C configurations, M measures and E epochs:
 
-        - ``measures``: name, title, unit, whether more is better, and whether it is a share.
+        - ``measures``: name, title, unit, whether more is better (None where nothing says so), whether it is a share.
         - ``parameters``: name, title, and the texts of its values, ascending.
         - ``runs``: columns of length R; ``of`` is the place of the configuration.
-        - ``configurations``: rule, title, places of its values (-1 without such a number), ``best`` in its rule, and
-          ``usable``: whether it may be the best of some measure; see ``analysis.best``.
+        - ``configurations``: rule, title, whether the rule is ``known`` by its name, places of its values (-1 without
+          such a number), ``best`` in its rule, and ``usable``: whether it may be the best of some measure; see
+          ``analysis.best``.
         - ``epochs``: those that the curves have.
         - ``numbers``: packed, ``[2, M, R]`` and ``[M, R, E]``: each measure at the run's best epoch (a loss at its own
           lowest, the others where the validation loss is lowest) and in its last one, then the curves; NaN where there
@@ -77,7 +78,7 @@ def study_data(
                 "name": name,
                 "title": labels.measure(name),
                 "unit": unit if unit and name.endswith("_loss") else labels.MEASURES.get(name, ("", ""))[1],
-                "more": name.endswith("accuracy") or name in maximized,
+                "more": _more(name, maximized),
                 "share": name.endswith("accuracy"),
                 "loss": name.endswith("_loss"),
             }
@@ -121,6 +122,12 @@ def _is_measured(run: History, name: str) -> bool:
     return name in run.curves and bool(np.isfinite(run.curves[name]).any())
 
 
+def _more(name: str, maximized: Sequence[str]) -> bool | None:
+    if name.endswith("_loss"):
+        return False
+    return True if name.endswith("accuracy") or name in maximized else None
+
+
 def _epochs(most: int, curves: int) -> list[int]:
     """Epochs of the curves, from the first to the last: all if there are few, else evenly spread."""
     room = min(max(MOST_NUMBERS // max(curves, 1), FEWEST_EPOCHS), MOST_EPOCHS)
@@ -144,6 +151,7 @@ def _configurations(
         {
             "rule": group[0].optimizer,
             "title": labels.optimizer(group[0].optimizer),
+            "known": group[0].optimizer in labels.OPTIMIZERS,
             "values": [index[n].get(as_trained(group[0].hyperparameters.get(n, math.nan)), -1) for n in parameters],
             "best": at in best,
             "usable": one.is_whole and one.learnt and one.runs >= few[group[0].optimizer],

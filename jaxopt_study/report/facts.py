@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from jaxopt_study.analysis.guessing import WORSE
+from jaxopt_study.plots import labels
 from jaxopt_study.report import wording
 from jaxopt_study.report.tables import Table
 
@@ -87,8 +88,8 @@ def _monitored(best: Table) -> list[tuple[str, str]]:
         rows = [row for row in best.records() if not wording.empty(row[name])]
         between = [wording.interval(row[f"{name}_low"], row[f"{name}_high"]) for row in rows]
         texts = [
-            f"{wording.loss(row[name])}{f' (95% interval {ends})' if ends else ''}: {row['optimizer']}, "
-            f"{row['hyperparameters']}"
+            f"{wording.loss(row[name])}{f' (95% interval {ends})' if ends else ''}: "
+            f"{labels.optimizer(row['optimizer'])}, {row['hyperparameters']}"
             for row, ends in zip(rows, between, strict=True)
         ]
         told.append((name.replace("_", " ").capitalize(), "; ".join(texts)))
@@ -146,13 +147,22 @@ def _run_counts(runs: Table) -> str:
     return f"{len(runs.rows)} runs with {seeds} seed{'s' if seeds != 1 else ''} ({parts})" if runs.rows else "none"
 
 
+def directions(origins: Sequence[Origin]) -> dict[str, bool]:
+    """Whether more is better, of each metric of the user's own of which the work directories say so."""
+    modes = dict[str, str]()
+    for config in (origin.config for origin in origins):
+        modes |= config.get("metric_modes", {})
+        modes |= {config["monitor"]: config["mode"]} if config.keys() >= {"monitor", "mode"} else {}
+    return {name: mode == "max" for name, mode in modes.items()}
+
+
 def _by_origin(origins: Sequence[Origin], say: Callable[[Origin], str]) -> str:
     """What is true of every work directory, once; else each by its name."""
-    parts = {origin.name: say(origin) for origin in origins}
-    texts = list(dict.fromkeys(text for text in parts.values() if text))
+    parts = [(origin.name, text) for origin in origins if (text := say(origin))]
+    texts = list(dict.fromkeys(text for _, text in parts))
     if len(texts) < 2:
         return "".join(texts)
-    return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
+    return "; ".join(f"{name}: {text}" for name, text in parts)
 
 
 def _edited(origin: Origin) -> str:

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.plots import labels
 from jaxopt_study.report import wording
 from jaxopt_study.report.data import to_json
 from jaxopt_study.report.facts import (
@@ -20,6 +21,7 @@ from jaxopt_study.report.facts import (
     Origin,
     Reference,
     answers,
+    directions,
     facts,
     intervals,
     verdict_line,
@@ -103,12 +105,21 @@ def render(
         EnvironmentFault: a figure cannot be read.
     """
     numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
-    tried = [row for row in best_runs.records() if row["note"] != NOT_RUN]
+    tried = [
+        {**row, "optimizer": labels.optimizer(row["optimizer"])}
+        for row in best_runs.records()
+        if row["note"] != NOT_RUN
+    ]
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     tested = ["test loss"] if "test_loss" in best_runs.columns else []
     costs = ["step, of SGD's"] if "cost" in best_runs.columns else []
     script, style = "\n".join(map(source, SCRIPTS)), source("page.css")
     claims = reference.claims.records() if reference else []
+    more = directions(origins)
+    measures = [
+        {**one, "more": more.get(one["name"].removeprefix("test_"))} if one["more"] is None else one
+        for one in data["measures"]
+    ]
     live = progress is not None
     return environment().get_template("report.html.j2").render(
         title=title,
@@ -120,7 +131,7 @@ def render(
         policy=policy([*(one.source for one in LIBRARIES), script], [style, PLOT_STYLE], live=live),
         live=live,
         progress=progress,
-        data=to_json({**data, "best": intervals(tried)}),
+        data=to_json({**data, "measures": measures, "best": intervals(tried)}),
         reference=reference,
         beside=reference is not None and f"{reference.name}_val_loss" in best_runs.columns,
         answers=answers(tried),

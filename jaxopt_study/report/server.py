@@ -1,5 +1,6 @@
 """A page that is served to this machine alone while a study trains, with a token in its address."""
 
+import contextlib
 import json
 import secrets
 import threading
@@ -91,5 +92,6 @@ def _send(request: BaseHTTPRequestHandler, status: int, kind: str, text: str) ->
     }  # fmt: skip
     for name, value in headers.items():
         request.send_header(name, value)
-    request.end_headers()
-    request.wfile.write(content)
+    with contextlib.suppress(ConnectionError):  # its tab was closed
+        request.end_headers()
+        request.wfile.write(content)

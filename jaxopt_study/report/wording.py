@@ -43,15 +43,17 @@ def cell(value: object, name: str = "") -> str:
 
 
 def loss(value: float | None) -> str:
-    """A loss to four decimals, an en dash where there is none."""
-    return "\N{EN DASH}" if value is None or math.isnan(value) else f"{value:.4f}"
+    """A loss to four decimals, below 0.001 to four significant digits, an en dash where there is none."""
+    if value is None or math.isnan(value):
+        return "\N{EN DASH}"
+    return f"{value:.4g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
 
 
-def interval(low: float | None, high: float | None, digits: str = ".4f") -> str:
-    """``0.2010 to 0.2095``; empty without one."""
+def interval(low: float | None, high: float | None, digits: str | None = None) -> str:
+    """``0.2010 to 0.2095``, as losses if no digits are given; empty without one."""
     if low is None or high is None or math.isnan(low) or math.isnan(high):
         return ""
-    return f"{low:{digits}} to {high:{digits}}"
+    return " to ".join(loss(end) if digits is None else f"{end:{digits}}" for end in (low, high))
 
 
 def apart(values: Sequence[object]) -> list[str]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.scaling_model import Costs, simulate
+from experiments.benchmarks.scaling_model import Costs, Row, draw_seconds, simulate
 from jaxopt_study.cluster.shares import Capacity
+from jaxopt_study.plots import style
 
 ROOT = Path(__file__).parents[2]
 ONE = Capacity(8, 1, True)
@@ -35,6 +36,15 @@ def test_a_slow_driver_holds_many_workers_up():
     held_up, free = (simulate([1] * 1000, 100, ONE, costs) for costs in (slow, FREE))
     assert held_up.makespan > 10 * free.makespan
     assert held_up.driver_load > 0.9
+
+
+def test_the_axis_of_workers_has_plain_numbers():
+    rows = [Row(workers, 10, 9.0 / workers, 1.0, 0.0, 0.0, None) for workers in (1, 10, 100)]
+    with style.applied():
+        figure, (axes, _) = style.panels(2, "")
+        draw_seconds(axes, rows)
+        figure.canvas.draw()
+    assert {"1", "10", "100"} <= {text.get_text() for text in axes.get_xticklabels()}
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

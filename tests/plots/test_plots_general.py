@@ -8,6 +8,7 @@ from plot_runs import momentum_grid, run
 
 from jaxopt_study.plots import labels
 from jaxopt_study.plots.general import general
+from jaxopt_study.plots.picture import save_pictures
 
 
 def test_each_rule_has_its_curves_its_axes_and_their_pairs_and_the_rules_are_compared():
@@ -25,6 +26,13 @@ def test_each_rule_has_its_curves_its_axes_and_their_pairs_and_the_rules_are_com
         "sgd_accuracy",
         "sgd_by_learning_rate",
     ]
+
+
+def test_a_dollar_in_the_name_of_a_rule_or_an_axis_is_a_letter(tmp_path):
+    odd = r"a $\frac{1$ b"
+    runs = [run(odd, learning_rate=rate, **{"$x$": at}) for rate in (0.1, 0.2) for at in (1.0, 2.0)]
+    runs += [run("sgd", learning_rate=rate) for rate in (0.1, 0.2)]
+    assert len(save_pictures(general(runs), tmp_path)) > 5
 
 
 def without_accuracy(runs):

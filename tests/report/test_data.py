@@ -82,10 +82,11 @@ def test_of_a_metric_to_be_maximized_more_is_better_and_it_is_no_share():
     one = history()
     one.curves["f1"] = one.curves["lowest"] = np.linspace(0, 1, one.epochs)
     told = {each["name"]: each for each in study_data([one], CHANCE, maximized=["f1"])["measures"]}
-    found = {name: (told[name]["more"], told[name]["share"]) for name in ("f1", "lowest", "val_accuracy", "val_loss")}
-    assert found == {
+    names = ("f1", "lowest", "distance", "val_accuracy", "val_loss")
+    assert {name: (told[name]["more"], told[name]["share"]) for name in names} == {
         "f1": (True, False),
-        "lowest": (False, False),
+        "lowest": (None, False),  # nobody said which way is better
+        "distance": (None, False),
         "val_accuracy": (True, True),
         "val_loss": (False, False),
     }

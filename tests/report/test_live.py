@@ -4,6 +4,9 @@ import http.client
 import itertools
 import json
 import math
+import socket
+import struct
+import threading
 import time
 import urllib.request
 from urllib.error import HTTPError
@@ -11,7 +14,8 @@ from urllib.error import HTTPError
 import numpy as np
 import pytest
 from browser import Browser, installed
-from plot_runs import momentum_grid, run
+from plot_runs import everything, momentum_grid, run
+from report_content import content
 
 from experiments.command import live as live_page
 from experiments.command.live import LivePage, progress
@@ -19,6 +23,7 @@ from experiments.command.results import Results
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import CURVES
 from jaxopt_study.report import wording
+from jaxopt_study.report.page import Progress, render
 from jaxopt_study.report.server import Served, Server
 from jaxopt_study.storage.store import Store
 from jaxopt_study.storage.workdir import write_json
@@ -122,6 +127,28 @@ def test_only_who_has_the_token_and_asks_for_this_machine_is_answered():
             urllib.request.urlopen(server.address.split("?")[0], timeout=10)
 
 
+def test_a_tab_that_is_closed_while_it_is_answered_leaves_no_word_in_the_terminal(capfd):
+    asked, gone = threading.Event(), threading.Event()
+
+    def page():
+        asked.set()
+        gone.wait(10)
+        return Served("1", "<p>" * 100_000)
+
+    with Server(page) as server:
+        tab = socket.create_connection(("127.0.0.1", server.port))
+        tab.sendall(f"GET /?token={server.token} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n\r\n".encode())
+        assert asked.wait(10)
+        tab.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
+        tab.close()
+        gone.set()
+        others = [one for one in threading.enumerate() if "process_request" in one.name]
+        for thread in others:
+            thread.join(10)
+    assert others
+    assert capfd.readouterr().err == ""
+
+
 @pytest.fixture
 def folder(tmp_path):
     store = Store(tmp_path / "runs")
@@ -146,6 +173,21 @@ def test_the_live_page_has_what_is_finished_and_what_is_under_way(folder):
     assert "12 finished, none under way" in page().html  # it has ended since
     Store(folder / "runs").write("f" * 64, run(learning_rate=0.7, momentum=0.9))
     assert page().version != first.version
+
+
+def test_the_live_page_of_ones_own_study_ranks_by_what_is_monitored(tmp_path, monkeypatch):
+    about = {"identity": {"model": "Net 1", "max_epochs": 6}, "dataset": {"name": "mine", "image_shape": [8, 8, 1]}}
+    runs = [run("adam", learning_rate=0.1 + at, low=0.2 + 0.1 * at) for at in range(2)]
+    for one, score in zip(runs, (0.3, 0.9), strict=True):
+        one.curves["f1"] = np.full(one.epochs, score, np.float32)
+    origin = tmp_path, {"own": True, "guessing": 1.0, "monitor": "f1", "mode": "max", **about}, {}
+    monkeypatch.setattr(LivePage, "_read", lambda _: Results([origin], runs, 2, {}, ["a", "b"]))
+    html = LivePage([tmp_path])().html
+    assert '<h1 id="title">Net on mine</h1>' in html
+    assert "Best f1</dt><dd>0.9000: Adam, learning_rate 1.1<" in html
+    assert "2 runs of other settings in the work directory are left out." in html
+    data = json.loads(html.split('id="study">')[1].split("</script>")[0])
+    assert {one["name"]: one["more"] for one in data["measures"]}["f1"] is True
 
 
 def test_making_the_page_takes_a_twentieth_of_the_time_at_most(folder, monkeypatch):
@@ -186,6 +228,37 @@ def test_an_open_page_follows_the_study_and_keeps_what_is_chosen(folder, tmp_pat
         assert page.get("document.querySelector('#measure').value") == "train_loss"
         assert "13 finished" in page.get("document.querySelector('#progress').innerText")
         assert page.complaints() == []
+
+
+@pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
+def test_what_is_open_and_has_the_focus_stays_so_while_the_page_is_made_anew(tmp_path_factory):
+    given, done = content(everything(3)), iter(range(9))
+
+    def page():
+        return Served(str(now), render(**given, progress=Progress(0.5, f"{now} finished.")))
+
+    now = next(done)
+    with Server(page) as server, Browser(tmp_path_factory.mktemp("profile")) as browser:
+        tab = browser.open(server.address)
+        claim = tab.get("document.querySelectorAll('.claim')[1].id")
+        opened = f"document.querySelector('#{claim}')"
+        for focus in (f"{opened}.querySelector('summary')", "document.querySelector('nav a[href=\"#runs\"]')"):
+            tab.get(f"{opened}.open = true; {focus}.focus()")
+            now = next(done)
+            tab.until(f"document.querySelector('#progress').innerText.includes('{now} finished')")
+            assert tab.get(f"{opened}.open && document.activeElement === {focus}")
+        assert tab.complaints() == []
+
+
+@pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
+def test_a_server_that_refuses_the_page_is_lost(folder, tmp_path_factory):
+    with Server(LivePage([folder])) as server, Browser(tmp_path_factory.mktemp("profile")) as browser:
+        page = browser.open(server.address)
+        assert page.get("document.querySelector('#lost').hidden")
+        server.token, token = "that of another study on this port", server.token
+        page.until("!document.querySelector('#lost').hidden")
+        server.token = token
+        page.until("document.querySelector('#lost').hidden")
 
 
 @pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")

@@ -15,6 +15,8 @@ from plot_runs import everything, run
 from report_content import HOSTILE, ORIGIN, content, runs
 
 from experiments.command import experiment as catalogue
+from experiments.command.outputs import origins
+from experiments.command.results import Results
 from jaxopt_study.errors import EnvironmentFault
 from jaxopt_study.plots.picture import SavedFigure, save_pictures
 from jaxopt_study.report import libraries, page, tables, wording
@@ -184,12 +186,32 @@ def test_several_work_directories_are_told_apart():
     assert page.count("digits: 1438 training") == 1
 
 
+def test_work_directories_of_one_name_do_not_hide_each_other():
+    made = [(Path(parent, "w"), {}, {"seconds": seconds}) for parent, seconds in (("a", 3.0), ("b", 5.0))]
+    page = text(render(**content(runs(), origins=origins(Results(made, [], 0, {})))))
+    assert "Time a/w: 3 s; b/w: 5 s" in page
+    same = [ORIGIN._replace(stats={"seconds": seconds}) for seconds in (3.0, 5.0)]
+    assert "Time workdir/a: 3 s; workdir/a: 5 s" in text(render(**content(runs(), origins=same)))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0.4321, "0.432 s"), (59.4, "59.4 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")],
 )
 def test_durations_are_told_in_two_units(seconds, text):
     assert wording.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2e-5, "2e-05"), (0.00012345678, "0.0001235"), (0.001, "0.0010"), (0.52, "0.5200"), (0.0, "0.0000"),
+        (-9.94, "-9.9400"), (math.nan, "\N{EN DASH}"), (None, "\N{EN DASH}"),
+    ],
+)  # fmt: skip
+def test_losses_have_four_decimals_or_four_digits_where_these_would_say_nothing(value, text):
+    assert wording.loss(value) == text
+    assert wording.interval(value, 0.25) == ("" if value is None or math.isnan(value) else f"{text} to 0.2500")
 
 
 def test_settings_are_flattened_and_long_lists_counted():

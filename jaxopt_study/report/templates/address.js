@@ -26,8 +26,13 @@ let state,
 function fromAddress() {
   const given = new URLSearchParams(location.hash.startsWith("#view?") ? location.hash.slice(6) : "");
   state = Object.fromEntries(Object.entries(USUAL).map(([name, usual]) => [name, given.get(name) ?? usual]));
-  if (!study.measures.some((measure) => measure.name === state.measure)) state.measure = study.measures[0]?.name;
+  checkMeasure();
   return given.size > 0;
+}
+
+/** The measure is one that the data have, if they have any: of a study that trains there may be none at first. */
+function checkMeasure() {
+  if (!study.measure(state.measure)) state.measure = study.measures[0]?.name ?? USUAL.measure;
 }
 
 function change(what) {

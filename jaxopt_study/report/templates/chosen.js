@@ -1,6 +1,6 @@
 // Which runs the filter leaves, and what is said of a configuration.
 
-const TERM = /^([\w.]+)(<=|>=|=|<|>)(.+)$/;
+const TERM = /^([^<>=]+)(<=|>=|=|<|>)(.+)$/;
 const COMPARED = {
   "<": (a, b) => a < b,
   "<=": (a, b) => a <= b,
@@ -70,18 +70,23 @@ function remark(one, told = summary(one)) {
   return "";
 }
 
-/** Whether a is a better mean than b. */
-const better = (a, b, measure) => (Number.isNaN(b) ? !Number.isNaN(a) : measure.more ? a > b : a < b);
+/** Whether one is better than another for the measure; in the study's own ranking where nothing says which way is. */
+function isBetter(one, other) {
+  const { more } = study.measure(state.measure),
+    [a, b] = [one, other].map((each) => summary(each).mean);
+  if (more == null) return one.rank < other.rank;
+  return Number.isNaN(b) ? !Number.isNaN(a) : more ? a > b : a < b;
+}
 
-/** The best configuration for the measure among some; by the study's own ranking where that is of this measure. */
+/**
+ * The best configuration for the measure among some, by the study's own ranking where that is of this measure; none for
+ * a measure of which nothing says whether more is better.
+ */
 function bestOf(some) {
-  const measure = study.measure(state.measure),
-    usable = some.filter((one) => one.usable);
+  const usable = some.filter((one) => one.usable);
   if (state.measure === "val_loss" && !state.last) return d3.least(usable, (one) => one.rank);
-  return usable.reduce(
-    (best, one) => (!best || better(summary(one).mean, summary(best).mean, measure) ? one : best),
-    undefined,
-  );
+  if (study.measure(state.measure).more == null) return undefined;
+  return usable.reduce((best, one) => (!best || isBetter(one, best) ? one : best), undefined);
 }
 
 /** Configurations of a rule that the filter leaves, and the slices of what is on no axis. */

@@ -6,7 +6,7 @@ function sides() {
     { id: idOf(one), name: named(one), one, runs: one.runs },
     ...one.runs.map((run) => ({
       id: idOf(one, run),
-      name: `${named(one)}, seed ${study.runs.seed[run]}`,
+      name: `${named(one)}, ${study.seed(run)}`,
       one,
       runs: [run],
     })),

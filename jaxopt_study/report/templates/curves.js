@@ -122,9 +122,9 @@ function legend(bands) {
           type: "button",
           class: "plain",
           onclick: () => openRun(run),
-          "aria-label": `Run of seed ${study.runs.seed[run]}: ${one.name}`,
+          "aria-label": `Run of ${study.seed(run)}: ${one.name}`,
         },
-        String(study.runs.seed[run]),
+        [study.runs.seed[run], study.runs.data_seed?.[run]].filter((seed) => seed != null).join("/"),
       ),
     );
     const remove = pinned().includes(one)
@@ -146,7 +146,7 @@ function legend(bands) {
   const heads = [
     [alike ? bands[0].one.title : "configuration"],
     ["", "number", "value-head"],
-    ["runs by seed"],
+    [study.runs.data_seed ? "runs by seed/order" : "runs by seed"],
     [""],
   ].map(([text, kind, id]) =>
     make(text || id ? "th" : "td", { scope: text || id ? "col" : null, class: kind, id }, text),
@@ -195,4 +195,5 @@ function readAt(epoch) {
     byId("value-head").textContent =
       at < 0 ? (state.last ? "last epoch" : measure.loss ? "lowest" : "at the best epoch") : `epoch ${epoch}`;
   if (byId("epoch-read")) byId("epoch-read").textContent = at < 0 ? "–" : String(epoch);
+  byId("epoch")?.setAttribute("aria-valuetext", at < 0 ? "no epoch" : `epoch ${epoch}`);
 }

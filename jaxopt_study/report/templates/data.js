@@ -63,13 +63,15 @@ async function load(text) {
   });
   data.runs.of.forEach((of, run) => data.configurations[of].runs.push(run));
   for (const one of data.configurations) one.runs.sort((a, b) => data.runs.seed[a] - data.runs.seed[b]);
+  data.seed = (run) =>
+    `seed ${data.runs.seed[run]}${data.runs.data_seed?.[run] == null ? "" : `, order ${data.runs.data_seed[run]}`}`;
   data.byId = new Map(data.configurations.map((one) => [one.id, one]));
   data.texts = data.runs.of.map((of, run) => {
     const one = data.configurations[of];
     const numbers = data.parameters.map((p, at) =>
       one.values[at] < 0 ? "" : `${p.title} ${p.name} ${p.texts[one.values[at]]}`,
     );
-    return [one.title, one.rule, ...numbers, `seed ${data.runs.seed[run]}`, data.runs.status[run]]
+    return [one.title, one.rule, ...numbers, data.seed(run), data.runs.status[run]]
       .join(" ")
       .toLowerCase();
   });

@@ -48,12 +48,11 @@ const distinct = (p, ones) => [...new Set(ones.map((one) => one.values[p]))].sor
 function inCells(ones, x, y, columns, rows) {
   const placesOf = (lines) => new Map(lines.flatMap((values, at) => values.map((value) => [value, at])));
   const [column, row] = [placesOf(columns), placesOf(rows)],
-    measure = study.measure(state.measure),
     found = new Map();
   for (const one of ones) {
     const key = `${x == null ? 0 : column.get(one.values[x])}/${y == null ? 0 : row.get(one.values[y])}`;
     const before = found.get(key);
-    if (!before || better(summary(one).mean, summary(before).mean, measure)) found.set(key, one);
+    if (!before || isBetter(one, before)) found.set(key, one);
   }
   return found;
 }
@@ -134,7 +133,8 @@ function mapCaption(rule, x, y, grouped) {
   const rest = rule.varied.filter((p) => p !== x && p !== y && !sliced.has(study.parameters[p].name));
   const over = [...rest.map((p) => study.parameters[p].title), ...(grouped ? ["neighbouring values"] : [])];
   const when = state.last ? " in the last epoch" : measure.loss ? ", lowest" : " where the validation loss is lowest";
-  return ` ${measure.title}${when}, mean over seeds${over.length ? `, the best over ${over.join(" and ")}` : ""}`;
+  const best = measure.more == null ? "of the lowest validation loss" : "the best";
+  return ` ${measure.title}${when}, mean over seeds${over.length ? `, ${best} over ${over.join(" and ")}` : ""}`;
 }
 
 function cell(one, shade, star, numbered) {

@@ -7,8 +7,10 @@ function drawBest() {
   if (!place || all.length < 2) return;
   const values = all.map((one) => one.value),
     ends = all.flatMap((one) => [one.low, one.high]).filter((end) => end != null);
-  const low = Math.max(d3.min([...values, ...ends]), d3.min(values) / 2),
-    high = Math.min(d3.max([...values, ...ends]), 2 * d3.max(values));
+  const [least, most] = d3.extent(values),
+    room = most - least || Math.abs(most) || 1;
+  const low = Math.max(d3.min([...values, ...ends]), least > 0 ? least / 2 : least - room),
+    high = Math.min(d3.max([...values, ...ends]), least > 0 ? 2 * most : most + room);
   const log = low > 0 && high > 4 * low,
     measure = study.measure("val_loss");
   const name = (at) => (all[at].rule.length > 20 ? `${all[at].rule.slice(0, 19)}\u2026` : all[at].rule);
@@ -47,18 +49,21 @@ function drawBest() {
   );
 }
 
-/** All that depends on what is chosen. */
+/** All that depends on what is chosen; of runs that measured nothing their table alone. */
 function draw() {
   filter();
-  drawControls();
-  drawOverview();
-  drawCurves();
-  drawCompare();
+  if (study.measures.length) {
+    drawControls();
+    drawOverview();
+    drawCurves();
+    drawCompare();
+  }
   drawRuns();
 }
 
 /** That, and what depends on the data and the screen alone; widths are read before anything is drawn, in one layout. */
 function drawAll() {
+  byId("explore").hidden = !study.measures.length;
   byId("compare-box").hidden = false;
   for (const id of ["best-picture", "overview", "curves", "compare"]) widths.set(id, byId(id)?.clientWidth || 640);
   drawBest();
@@ -153,6 +158,7 @@ async function follow() {
     try {
       address.searchParams.set("have", version);
       const answer = await fetch(address);
+      if (!answer.ok) throw new Error(answer.statusText);
       if (answer.status === 200) {
         const news = await answer.json();
         version = news.version;
@@ -161,12 +167,13 @@ async function follow() {
         for (const id of ["title", "links", "answer", "claims", "progress"]) {
           const now = byId(id),
             then = page.getElementById(id);
-          if (now && then) now.replaceChildren(...then.childNodes);
+          if (now && then) fill(now, ...then.childNodes);
           else if (then) byId("figures").before(then);
         }
         study = await load(page.getElementById("study").textContent);
         hovered = study.byId.get(hovered?.id) ?? null;
         if (begun) {
+          checkMeasure();
           pinUsual();
           drawAll();
         } else begin();
@@ -202,7 +209,7 @@ function begin() {
   if (given) usual = null;
   pinUsual();
   byId("ranges").parentElement.open = state.ranges !== "";
-  byId("explore").hidden = byId("runs").hidden = byId("copy-box").hidden = false;
+  byId("runs").hidden = byId("copy-box").hidden = false;
   listen();
   drawAll();
   const run = d3

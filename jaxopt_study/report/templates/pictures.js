@@ -78,7 +78,7 @@ const colour = (one) => {
 };
 const dash = (one) => DASHES[Math.max(pinned().indexOf(one), 0) % DASHES.length];
 
-/** Shades from the worst to the best of some numbers, no loss above guessing told apart. */
+/** Shades from the worst to the best of some numbers, or from the lowest up; no loss above guessing told apart. */
 function heat(values) {
   const measure = study.measure(state.measure);
   let [low, high] = d3.extent(values.filter(Number.isFinite));
@@ -86,7 +86,7 @@ function heat(values) {
   if (low === high) high = low + 1;
   const scale = state.log && low > 0 ? d3.scaleSequentialLog : d3.scaleSequential;
   const shades = scale(
-    measure.more ? [low, high] : [high, low],
+    measure.more === false ? [high, low] : [low, high],
     d3.interpolateRgbBasis(css("--heat").split(" ")),
   ).clamp(true);
   return (value) => d3.color(shades(value));

@@ -43,14 +43,19 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Puts children into an element in place of others; what had the focus there has it again, or what is in its place. */
+/**
+ * Puts children into an element in place of others; what had the focus there has it again, or what is in its place, and
+ * details with a name (an id) that were open are.
+ */
 function fill(place, ...children) {
-  const within = () => [...place.querySelectorAll("button, select, input, summary")],
-    name = (one) => one.ariaLabel ?? one.textContent;
+  const within = () => [...place.querySelectorAll("a, button, select, input, summary")],
+    name = (one) => (one.matches("summary") && one.parentElement.id) || (one.ariaLabel ?? one.textContent);
   const before = within(),
     at = before.indexOf(document.activeElement),
-    had = at < 0 ? "" : name(before[at]);
+    had = at < 0 ? "" : name(before[at]),
+    open = [...place.querySelectorAll("details[id][open]")].map((one) => one.id);
   place.replaceChildren(...children.filter((child) => child != null));
+  for (const one of place.querySelectorAll("details[id]")) if (open.includes(one.id)) one.open = true;
   if (at < 0) return;
   const now = within();
   (now.find((one) => name(one) === had) ?? now[Math.min(at, now.length - 1)])?.focus();
