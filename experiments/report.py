@@ -57,6 +57,7 @@ def define(output: str) -> None:
     """Defines the flags of a command that reads finished runs: --workdir, and --output with its help."""
     flags.DEFINE_list("workdir", None, "Work directories with finished runs, comma-separated.", allow_override=True)
     flags.DEFINE_string("output", None, output, allow_override=True)
+    command.listed(flags.FLAGS["workdir"], flags.FLAGS["output"])
 
 
 def body() -> None:

@@ -42,8 +42,13 @@ def register(*others: ModuleType) -> None:
     """Lists the flags that commands share, and those of other modules, in the --help of the one that is run."""
     machine.define()
     for module in (*others, sys.modules[__name__], study_flags, grid_flags, machine):
-        for flag in FLAGS.get_key_flags_for_module(module):
-            FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # so that --help lists it
+        listed(*FLAGS.get_key_flags_for_module(module))
+
+
+def listed(*known: "flags.Flag[Any]") -> None:
+    """Has the --help of the module that is run list flags that another one defined."""
+    for flag in known:
+        FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def command(experiment: Experiment) -> Callable[..., None]:
@@ -225,15 +230,18 @@ def start(body: "Callable[[], Study | None]", argv: Sequence[str] | None = None)
             machine.tell_study(study)
 
     machine.define()
+    listed(FLAGS["json"])
     app.run(lambda _: exit_status()(told)(), argv=None if argv is None else list(argv), flags_parser=parse)
 
 
 def parse(arguments: Sequence[str]) -> list[str]:
-    """Parses flags; what cannot be parsed ends the program with one line and exit status 2."""
+    """Parses flags; what cannot be parsed ends the program with one line and exit status 2, and --help with 0."""
     try:
         rest: list[str] = FLAGS(arguments)
         if len(rest) > 1:
             raise flags.Error(f"{rest[1]!r} is not a flag")
+    except SystemExit:  # absl's, after --help, with 1
+        sys.exit(0)
     except flags.Error as error:
         if "--json" in arguments:
             machine.tell(command=Path(arguments[0]).stem, status=2, error=" ".join(str(error).split()))

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import json
 import runpy
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -72,6 +73,17 @@ def test_every_command_has_it(command, monkeypatch, capsys):
     assert told["status"] == 2
     assert "no_such_flag" in told["error"]
     assert "json" not in told["error"]
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"), [("report", "--workdir"), ("own_model", "--[no]json"), ("benchmarks.until", "--workdir")]
+)
+def test_help_lists_the_commands_flags_and_ends_with_0(command, flag):
+    line = [sys.executable, "-m", f"experiments.{command}", "--help"]
+    done = subprocess.run(line, cwd=HERE.parent, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"  {flag}:" in done.stdout
+    assert "  --[no]json:" in done.stdout
 
 
 def lines(capsys):
