@@ -24,6 +24,8 @@ from jaxopt_study.storage.quiet import quieten_orbax, why
 from jaxopt_study.storage.store import numbers_of, read_runs
 
 _DIGEST = "digest.json"
+_FEW = 10
+"""Classes that are told by their names."""
 
 
 class Predictor(NamedTuple):
@@ -35,6 +37,7 @@ class Predictor(NamedTuple):
         classes: names of the labels; empty for numbers.
         loss: the name of what it was trained to lower.
         shape: of one picture ``[height, width, channels]``; empty for other inputs.
+        run: its run's fingerprint.
     """
 
     network: Network
@@ -42,6 +45,13 @@ class Predictor(NamedTuple):
     classes: tuple[str, ...]
     loss: str
     shape: tuple[int, ...] = ()
+    run: str = ""
+
+    def __repr__(self) -> str:
+        few = len(self.classes) <= _FEW
+        classes = f"classes {', '.join(self.classes)}" if few else f"{len(self.classes)} classes"
+        shape = f"pictures of {' x '.join(map(str, self.shape))}" if self.shape else ""
+        return f"<{'; '.join(filter(None, [f'run {self.run}', shape, classes if self.classes else 'numbers']))}>"
 
     def __call__(self, inputs: Any) -> Any:
         """Predictions for examples ``[N, ..]`` of the shape and type trained on.
@@ -149,7 +159,7 @@ def load_model(
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes._asdict())
     shape = tuple(data["image_shape"])
-    return Predictor(network, _read(saved, wanted), tuple(data["classes"]), config["loss"], shape)
+    return Predictor(network, _read(saved, wanted), tuple(data["classes"]), config["loss"], shape, fingerprint)
 
 
 def _of_article(identity: str) -> Model:
