@@ -2,7 +2,7 @@
 
     python -m experiments.optimizers_2026                                # the suite's problems
     python -m experiments.optimizers_2026 --problems=digits_cnn,digits_mlp --costs
-    python -m experiments.optimizers_2026 --problems=cats_vs_dogs_32     # the article's data at 32 x 32 pixels: an hour
+    python -m experiments.optimizers_2026 --problems=cats_vs_dogs_32     # the article's data at 32 pixels: 93 minutes
     python -m experiments.optimizers_2026 --optimizers=adamw,soap --where="learning_rate < 0.1" --until=decided
     python -m experiments.optimizers_2026 --output=experiments/results/optimizers_2026     # once more the small part
 

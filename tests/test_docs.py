@@ -2,9 +2,12 @@
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
+
+import jaxopt_study as js
 
 ROOT = Path(__file__).parents[1]
 WITH_EXAMPLES = sorted(
@@ -47,6 +50,18 @@ def test_the_main_public_functions_have_examples():
         "jaxopt_study.grids.ranges",
         "jaxopt_study.grids.conditions",
     } <= {*WITH_EXAMPLES}
+
+
+def test_every_public_name_is_in_the_reference():
+    text = "".join((ROOT / "docs" / name).read_text() for name in ("api.md", "rules.md"))
+    modules = re.findall(r"automodule:: (\S+)\n   :members:(.*)", text)
+    shown = {f"{module}.{name}" for module, names in modules for name in names.replace(",", " ").split()}
+    shown |= set(re.findall(r"autodata:: (\S+)", text))
+    shown |= {f"jaxopt_study.optimizers.{name}" for name in re.findall(r"autofunction:: (\w+)\n", text)}
+    whole = [importlib.import_module(module) for module, names in modules if not names.strip()]
+    found = [getattr(importlib.import_module(module), name) for module, _, name in (s.rpartition(".") for s in shown)]
+    found += [x for of in whole for x in vars(of).values() if getattr(x, "__module__", "") == of.__name__]
+    assert [name for name in js.__all__ if not any(getattr(js, name) is each for each in found)] == []
 
 
 def test_the_readme_shows_the_program_that_is_run():

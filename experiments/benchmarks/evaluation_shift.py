@@ -7,7 +7,7 @@ count that were averaged over batches with dropout. A normalization after a drop
 spread then, and what follows may lean towards a class. Of each run with weights of a work directory (two classes, the
 sigmoid's loss), on the first validation examples: loss and mean logit as it is evaluated, as it is trained, and as it
 is evaluated after its statistics have seen some hundred batches more with all weights as they are. Expected, on the
-photographs at 64 x 64: mean logits within 0.4 of zero, but for RMSprop -0.8 in evaluation and -0.2 in training: its
+photographs at 64 x 64: mean logits within 0.2 of zero, but for RMSprop -0.8 in evaluation and -0.2 in training: its
 validation loss varies most, and it is stopped first.
 """
 

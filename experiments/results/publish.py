@@ -92,8 +92,8 @@ def publish(results: "Results", into: Path, weights: bool = False, checkpoint: b
         "\n".join(f"- {line}" for line in [*facts(results.origins), *([unfinished(left)] if left else [])]),
         f"## Best run of each optimizer ({results.where})",
         ("The article trained on cats_vs_dogs at 128 x 128 pixels, up to 1000 epochs. " if beside else "")
-        + "Losses are validation and training cross-entropy in nats, `epoch` is that of the lowest validation loss, "
-        "intervals are over seeds.",
+        + "Losses are a run's lowest validation and its lowest training cross-entropy (nats), each in an epoch of its "
+        "own; `epoch` is that of the validation loss. Intervals are over seeds.",
         tables.to_markdown(best_runs.select([name for name in BEST if name in best_runs.columns])).rstrip(),
         f"## The article's claims ({results.where})",
         f"{counted(judgements)}.",

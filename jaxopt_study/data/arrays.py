@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxopt_study.data import labels as of_labels
-from jaxopt_study.data.dataset import TRAIN_SHARE, Dataset, strata, stratified_split, warn_of_classes
+from jaxopt_study.data.dataset import VAL_SHARE, Dataset, strata, stratified_split, warn_of_classes
 from jaxopt_study.data.trees import Tree, described, is_tree, leaves, length, mapped, named
 from jaxopt_study.errors import InputError
 from jaxopt_study.settings import check_whole
@@ -27,7 +27,7 @@ def arrays(
     val_weights: Any = None,
     classes: Sequence[str] | None = None,
     task: str | None = None,
-    val_share: float = 1 - TRAIN_SHARE,
+    val_share: float = VAL_SHARE,
     split_seed: int = 0,
     name: str = "arrays",
 ) -> Dataset:

@@ -18,7 +18,7 @@ Labels = NDArray[np.int32]
 Indices = NDArray[np.int64]
 Array = Any  # numpy before it is put on a device, jax after
 
-TRAIN_SHARE = 0.8  # the article's train[:80%]
+VAL_SHARE = 0.2  # the article's train[80%:]
 _NAMED = 10
 _ALIGNMENT = 64  # bytes
 
@@ -101,7 +101,7 @@ class Batches(NamedTuple):
         return length(self.rest)
 
 
-def stratified_split(labels: Labels, seed: int, val_share: float = 1 - TRAIN_SHARE) -> tuple[Indices, Indices]:
+def stratified_split(labels: Labels, seed: int, val_share: float = VAL_SHARE) -> tuple[Indices, Indices]:
     """Splits every class 80/20, then shuffles both parts: indices of the training and of the validation part.
 
     A class of n >= 2 examples gives round(n / 5), at least one, to validation, a single example none. The training part

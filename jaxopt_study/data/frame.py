@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxopt_study.data.arrays import arrays
-from jaxopt_study.data.dataset import TRAIN_SHARE, Dataset
+from jaxopt_study.data.dataset import VAL_SHARE, Dataset
 from jaxopt_study.errors import InputError
 
 NUMBERS = "numbers"
@@ -24,7 +24,7 @@ def frame(
     weights: str | None = None,
     classes: Sequence[str] | None = None,
     task: str | None = None,
-    val_share: float = 1 - TRAIN_SHARE,
+    val_share: float = VAL_SHARE,
     split_seed: int = 0,
     name: str = "frame",
 ) -> Dataset:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxopt_study.data.arrays import arrays
-from jaxopt_study.data.dataset import TRAIN_SHARE, Dataset
+from jaxopt_study.data.dataset import VAL_SHARE, Dataset
 from jaxopt_study.errors import InputError
 
 VALIDATION = ("validation", "valid", "val", "dev", "test")
@@ -21,7 +21,7 @@ def hf(
     val: Any = None,
     classes: Sequence[str] | None = None,
     task: str | None = None,
-    val_share: float = 1 - TRAIN_SHARE,
+    val_share: float = VAL_SHARE,
     split_seed: int = 0,
     name: str = "hf",
 ) -> Dataset:
