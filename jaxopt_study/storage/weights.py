@@ -50,7 +50,7 @@ class Predictor(NamedTuple):
     def __repr__(self) -> str:
         few = len(self.classes) <= _FEW
         classes = f"classes {', '.join(self.classes)}" if few else f"{len(self.classes)} classes"
-        shape = f"pictures of {' x '.join(map(str, self.shape))}" if self.shape else ""
+        shape = f"examples of {' x '.join(map(str, self.shape))}" if self.shape else ""
         return f"<{'; '.join(filter(None, [f'run {self.run}', shape, classes if self.classes else 'numbers']))}>"
 
     def __call__(self, inputs: Any) -> Any:

@@ -217,7 +217,7 @@ def test_best_weights_are_those_of_the_lowest_validation_loss_and_predict(tmp_pa
     told = predict.classify(tmp_path / "photograph.png")
     assert tuple(told) == ("dark", "light")
     pixels = " x ".join(map(str, study.dataset.val_images.shape[1:]))
-    assert repr(predict) == f"<run {study.fingerprints[study.runs[-1]]}; pictures of {pixels}; classes dark, light>"
+    assert repr(predict) == f"<run {study.fingerprints[study.runs[-1]]}; examples of {pixels}; classes dark, light>"
     np.testing.assert_allclose(list(told.values()), probabilities[3], rtol=1e-6)
     with pytest.raises(ValueError, match="allowed is a file that Pillow reads"):
         predict.classify(tmp_path / "config.json")
