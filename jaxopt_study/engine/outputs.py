@@ -24,11 +24,11 @@ def check_outputs(study: Trainer) -> None:
         InputError: the outputs do not fit the labels, loss or metrics, sharpness cannot be measured, a rule cannot
             train such weights, or was edited since it was made.
     """
-    own_code.check(study, "it was edited since it was made; allowed is a new one, of js.rule or the like")
-    for group in {group.model: group for group in reversed(study.groups)}.values():
-        with traced_as(own_code.of_group(study, group)):
-            _check_network(study, study.network(study.batch_size(group), group.model), study.batch_size(group))
-    study.code = own_code.identities(study, now=True)  # to trace a function may have filled what it remembers
+    edited = "it was edited since it was made; allowed is a new one, of js.rule or the like"
+    with own_code.unedited(study, edited):
+        for group in {group.model: group for group in reversed(study.groups)}.values():
+            with traced_as(own_code.of_group(study, group)):
+                _check_network(study, study.network(study.batch_size(group), group.model), study.batch_size(group))
 
 
 def _check_network(study: Trainer, network: Network, size: int) -> None:

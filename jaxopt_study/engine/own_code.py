@@ -1,12 +1,14 @@
 """The user's own code in a study: a function is one object whatever becomes of the globals that it reads, so what is
 computed is known by identities, and refused where they are no longer those of the fingerprints."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import Group
+from jaxopt_study.identity import became, is_still, known_now
 from jaxopt_study.models.build import Model
 from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import Family
@@ -14,7 +16,6 @@ from jaxopt_study.optimizers.family import Family
 if TYPE_CHECKING:
     from jaxopt_study.engine.definition import Definition
 
-T = TypeVar("T")
 Identities = dict[tuple[str, str], str | None]
 """By what it is and its name; None where it cannot be known any more, as of what keeps a traced array."""
 
@@ -23,10 +24,10 @@ def identities(study: "Definition", *, now: bool = False) -> Identities:
     """Of the models, rules, metrics and loss of a study: as they were when these were made, or as they are now."""
 
     def of(each: Model | Family) -> str | None:
-        return _known(each.code) if now and each.code else each.identity
+        return known_now(each.code) if now and each.code else each.identity
 
     own = partial(study.objective.identity, study.loss, study.usual_loss)
-    goal = (_known(own) or {"loss": None}) if now else study.identity
+    goal = (known_now(own) or {"loss": None}) if now else study.identity
     parents = study.branch_of.parents if study.branch_of else ()
     rules = map(registry.family, dict.fromkeys(run.optimizer for run in (*study.runs, *parents)))
     return {
@@ -37,19 +38,22 @@ def identities(study: "Definition", *, now: bool = False) -> Identities:
     }
 
 
-def _known(identified: Callable[[], T]) -> T | None:
-    try:
-        return identified()
-    except InputError:
-        return None
-
-
-def check(study: "Definition", said: str = "it was edited since the study was made; allowed is a new study") -> None:
-    """Refuses what is another than when the study was made, with an InputError."""
-    now = identities(study, now=True)
+@contextlib.contextmanager
+def unedited(
+    study: "Definition", said: str = "it was edited since the study was made; allowed is a new study"
+) -> Iterator[None]:
+    """Refuses what is another than when the study was made, with an InputError. What is traced within may fill what it
+    remembers: that is no edit, of this study or another."""
+    before = identities(study, now=True)
     for (what, name), known in study.code.items():
-        if None not in (known, later := now.get((what, name))) and later != known:
+        if not is_still(known, before.get((what, name))):
             raise InputError(what, name.split()[0] if what == "model" else name, said)
+    try:
+        yield
+    finally:
+        after = identities(study, now=True)
+        for each, known in before.items():
+            became(known, after.get(each))
 
 
 def of_group(study: "Definition", group: Group) -> tuple[str, ...]:

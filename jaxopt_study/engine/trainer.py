@@ -154,14 +154,9 @@ class Trainer(Definition):
             mine = part(self.computations, process, processes)
             self.mend()
             pending = [run for run in mine if self.fingerprints[run] not in self.trained]
-            if pending:
-                own_code.check(self)
-            watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
-            try:
+            with own_code.unedited(self) if pending else contextlib.nullcontext():
+                watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
                 yield pending
-            finally:
-                if pending:  # to trace a function may have filled what it remembers
-                    self.code = own_code.identities(self, now=True)
 
     def mend(self) -> None:
         """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""

@@ -205,32 +205,36 @@ def _compared(op: ast.cmpop, left: ast.expr, right: ast.expr) -> _Of[bool]:
     if isinstance(op, ast.In | ast.NotIn):
         if not isinstance(right, ast.Tuple | ast.List):
             raise _NotAllowed
-        several, wanted = [_value(element, exact) for element in right.elts], isinstance(op, ast.In)
-
-        def among(point: Mapping[str, Value]) -> bool:
-            one = first(point)
-            return any(_same(one, value(point)) for value in several) is wanted
-
-        return among
+        equal = [_compared(ast.Eq(), left, element) for element in right.elts]
+        wanted = isinstance(op, ast.In)
+        return lambda point: any(one(point) for one in equal) is wanted
     if type(op) not in _COMPARISONS:
         raise _NotAllowed
     compare, second = _COMPARISONS[type(op)], _value(right, exact)
-    terms = [_value(term, exact) for term in (*_terms(left), *_terms(right))] if exact else []
+    sizes = [_size(left), _size(right)] if exact else []
 
     def holds(point: Mapping[str, Value]) -> bool:
         one, other = first(point), second(point)
-        largest = 0 if one and other else max((abs(term(point)) for term in terms), default=0)
+        largest = 0 if one and other else max((size(point) for size in sizes), default=0)
         return compare(one, other, _same(one, other, largest))
 
     return holds
 
 
-def _terms(node: ast.expr) -> Iterator[ast.expr]:
-    """What is added up or taken away in it; itself where nothing is."""
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
-        yield from (*_terms(node.left), *_terms(node.right))
-    else:
-        yield node
+def _size(node: ast.expr) -> _Of[Any]:
+    """How large a number is before anything in it cancels: what its rounding is a share of."""
+    match node:
+        case ast.UnaryOp(op=ast.USub()):
+            return _size(node.operand)
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            terms = [_size(node.left), _size(node.right)]
+            return lambda point: max(term(point) for term in terms)
+        case ast.BinOp() if type(node.op) in _ARITHMETIC:
+            compute, left = _ARITHMETIC[type(node.op)], _size(node.left)
+            right = _size(node.right) if isinstance(node.op, ast.Mult) else _value(node.right, exact=True)
+            return lambda point: compute(left(point), abs(right(point)))
+    value = _value(node, exact=True)
+    return lambda point: abs(value(point))
 
 
 def _value(node: ast.expr, exact: bool) -> _Of[Any]:

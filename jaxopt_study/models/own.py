@@ -9,7 +9,7 @@ import jax
 from flax import linen
 
 from jaxopt_study.errors import InputError, one_line
-from jaxopt_study.identity import identity, traced_as
+from jaxopt_study.identity import identity, is_still, known_now, traced_as
 from jaxopt_study.models import switches
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.check import check_network
@@ -33,8 +33,9 @@ def model_of(model: Any) -> Model:
         InputError: it is none of what is allowed.
     """
     if isinstance(model, Model):
-        edited = model.code and model.factory and model.code() != model.identity
-        return model.factory() if model.factory and edited else model
+        if model.factory and model.code and not is_still(model.identity, known_now(model.code)):
+            return model.factory()
+        return model
     is_class = isinstance(model, type)
     name = model.__name__ if is_class else type(model).__name__
     again = functools.partial(model_of, model)

@@ -143,3 +143,78 @@ def test_what_a_function_fills_when_it_is_traced_is_no_edit(tmp_path):
         made.run(Stop())
     assert len(tables) > 1
     assert len(made.run()["epoch"]) == 2
+
+
+def remembers(kind):
+    """What a user may give that fills something when it is traced, by the shapes that it is traced with."""
+    seen = {}
+
+    def apply(params, x):
+        return x @ params * seen.setdefault(x.shape, np.ones((1, 3), np.float32))
+
+    def loss(outputs, labels):
+        seen.setdefault(outputs.shape, 1)
+        return optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+
+    def errors(outputs, labels):
+        seen.setdefault(outputs.shape, 1)
+        return (outputs.argmax(-1) != labels).astype(np.float32)
+
+    def rule(learning_rate):
+        def update(grads, state, params=None):
+            seen.setdefault(str(jax.tree.map(lambda g: g.shape, grads)), 1)
+            return jax.tree.map(lambda g: -learning_rate * g, grads), state
+
+        return optax.GradientTransformation(lambda params: (), update)
+
+    return {
+        "model": lambda: {"model": js.functions(init, apply)},
+        "loss": lambda: {"loss": loss},
+        "metrics": lambda: {"metrics": {"errors": errors}},
+        "optimizer": lambda: {"optimizer": js.rule(rule, name=f"remembering_{len(registry.OPTIMIZERS)}")},
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_what_is_traced_is_not_edited_in_whichever_study_and_by_whatever(tmp_path, kind):
+    given = remembers(kind)
+    one, other = (study(tmp_path / str(size), batch_size=size, **given) for size in (8, 4))
+    one.plan()
+    if kind == "model":
+        one.costs()
+    assert len(one.run()["epoch"]) == len(other.run()["epoch"]) == 1
+    assert study(tmp_path / "16", batch_size=16, **given).run().num_rows == 1
+
+
+def test_a_network_that_is_given_again_after_training_is_the_same_and_trained_once(tmp_path):
+    calls = {"count": 0, "last": None}
+
+    def counting(params, x):
+        calls["count"] += 1
+        return x @ params
+
+    def keeping(params, x):
+        calls["last"] = x @ params
+        return calls["last"]
+
+    for name, forward in (("counting", counting), ("keeping", keeping)):
+        network = js.functions(init, forward)
+        first = study(tmp_path / name, network)
+        first.run()
+        again = study(tmp_path / name, network)
+        assert again.fingerprints == first.fingerprints
+        assert not again.pending()
+
+
+def test_an_edit_after_a_trace_is_still_an_edit(tmp_path, monkeypatch):
+    seen = {}
+
+    def remembering(params, x):
+        seen.setdefault(x.shape, 1)
+        return FACTOR * (x @ params)
+
+    made = study(tmp_path, js.functions(init, remembering))
+    made.plan()
+    monkeypatch.setattr(f"{__name__}.FACTOR", 3.0)
+    with pytest.raises(js.InputError, match="it was edited since the study was made"):
+        made.run()

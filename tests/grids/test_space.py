@@ -294,6 +294,11 @@ ROOT = 10**-0.5
         ("root * 2 < 0.632456", False),
         ("root * 3 <= 0.948683", True),  # 0.9486833
         ("root * 3 > 0.948683", False),
+        ("(root * root - 0.1) * 2 == 0", True),
+        ("-(root * root - 0.1) >= 0", True),
+        ("(root * root - 0.1) / 0.001 > 0", False),
+        ("root * root - 0.1 in (0, 1)", True),
+        ("root * root - 0.1 not in [1, 2]", True),
         ("near == 1.000001", False),
         ("near == 1.000002", True),
         ("near > 1.000001", True),
