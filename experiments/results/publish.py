@@ -175,10 +175,10 @@ _NOTES = shutil.ignore_patterns("commit_success.txt")
 
 
 def _newest_checkpoint(folders: Sequence[Path]) -> Path:
-    """The one of the work directory, of several, that has runs under way."""
+    """The one of the work directory, of several, of which one process has runs under way."""
     steps = [[at for at in (folder / CHECKPOINTS).glob("*") if at.name.isdigit()] for folder in folders]
     if len(found := [max(of_folder, key=lambda at: int(at.name)) for of_folder in steps if of_folder]) != 1:
-        allowed = "allowed is one work directory with runs under way"
+        allowed = "allowed is one work directory with runs that one process has under way"
         raise InputError("--checkpoint", f"given, with {len(found)} of them", allowed)
     return found[0]
 

@@ -21,7 +21,7 @@ from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
-from jaxopt_study.errors import Damaged
+from jaxopt_study.errors import Damaged, EnvironmentFault
 from jaxopt_study.grids.run import Group, Run, said
 from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.storage import weights, workdir
@@ -157,6 +157,9 @@ class Trainer(Definition):
             with own_code.unedited(self) if pending else contextlib.nullcontext():
                 watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
                 yield pending
+            if processes == 1:
+                with contextlib.suppress(EnvironmentFault), contextlib.closing(self._checkpoints("")) as left:
+                    left.tidy()
 
     def mend(self) -> None:
         """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""
@@ -194,7 +197,7 @@ class Trainer(Definition):
             with contextlib.closing(self._checkpoints(mine, process)) as checkpoints:
                 checkpoints.adopt(folders)
 
-    def _checkpoints(self, name: str, process: int | None, before: Checkpoints | None = None) -> Checkpoints:
+    def _checkpoints(self, name: str, process: int | None = None, before: Checkpoints | None = None) -> Checkpoints:
         return Checkpoints(
             self.folder / "checkpoints" / name,
             self.identity,

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxopt_study.errors import EnvironmentFault, one_line
 from jaxopt_study.grids.run import Run, Signature, signature
-from jaxopt_study.storage.parked import Parked, Part, furthest, named, parts_of, stands, unpacked
+from jaxopt_study.storage.parked import Parked, Part, described_in, furthest, is_over, named, parts_of, stands, unpacked
 from jaxopt_study.storage.quiet import quieten_orbax, why
 from jaxopt_study.training.step import RunState
 
@@ -32,7 +32,7 @@ class Checkpoints:
             refused.
         fingerprint: of a run of the study.
         said: names in ``study`` that each run says of itself, so that it is no matter what the study says.
-        is_stored: whether the run with a fingerprint has come to its end, so that it is not kept any more.
+        is_stored: whether the run with a fingerprint has come to its end; None keeps those of this study alone.
         process: of several that train the study; Orbax then waits for none of the others.
         before: what all of these had begun before, see :meth:`adopt`; runs are taken from there too.
     """
@@ -44,7 +44,7 @@ class Checkpoints:
         fingerprint: Callable[[Run], str],
         *,
         said: Collection[str] = (),
-        is_stored: Callable[[str], bool] = lambda fingerprint: True,
+        is_stored: Callable[[str], bool] | None = None,
         process: int | None = None,
         before: "Checkpoints | None" = None,
     ) -> None:
@@ -116,7 +116,7 @@ class Checkpoints:
                 if known in wanted and signature(wanted[known]) == signature(there):
                     usable[wanted[known]] = stands(parked, templates[signature(there)], self.folder)
             found |= usable
-            rest = [known for known in part.parked if wanted.get(known) not in usable and not self.is_stored(known)]
+            rest = [known for known in part.parked if wanted.get(known) not in usable and self._is_kept(known)]
             self.others += [part.only(rest)] * bool(rest)
         if self.before:
             found = self.before.load(runs, templates) | found  # own ones are further
@@ -158,9 +158,13 @@ class Checkpoints:
         table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
         if "digest" in table and table.pop("digest") != _digest(table):
             raise ValueError("its table is not what was written")
-        for part in _parts(table):
-            self._check(part.get("study", table["study"]), part.get("said", ()))
+        for part in described_in(table):
+            if not (self.is_stored and is_over(part, self.fingerprint, self.is_stored)):
+                self._check(part.get("study", table["study"]), part.get("said", ()))
         return table
+
+    def _is_kept(self, fingerprint: str) -> bool:
+        return self.is_stored is not None and not self.is_stored(fingerprint)
 
     def _check(self, study: Mapping[str, Any], said: Collection[str]) -> None:
         """Refuses what is of another study; what each run says of itself is no matter."""
@@ -187,9 +191,9 @@ class Checkpoints:
 
     def _read(self, step: int, wanted: Collection[str]) -> list[Part]:
         table = self._table(step)
-        described = _parts(table)
+        described = described_in(table)
         runs = [named(part, self.fingerprint) or {} for part in described]
-        if not any(known in wanted or not self.is_stored(known) for of_part in runs for known in of_part):
+        if not any(known in wanted or self._is_kept(known) for of_part in runs for known in of_part):
             return []
         packed = self._packed(step, table["bytes"])
         if hashlib.sha256(packed.data).hexdigest() != table["sha256"]:
@@ -209,7 +213,7 @@ class Checkpoints:
         """Removes all checkpoints but of others: nothing of this study is under way any more."""
         self.wait()
         steps = self.manager.all_steps() if self.exist() else []
-        unfinished = ([known for known in part.parked if not self.is_stored(known)] for part in self.others)
+        unfinished = ([known for known in part.parked if self._is_kept(known)] for part in self.others)
         self.others = [part.only(known) for part, known in zip(self.others, unfinished, strict=True) if known]
         if self.others:
             self._save(self.others)
@@ -217,11 +221,15 @@ class Checkpoints:
         for step in set(steps) & set(self.manager.all_steps()) if steps else ():
             self.manager.delete(step)
 
+    def tidy(self) -> None:
+        """Removes what has come to its end, as a kill just before, or whoever trained it elsewhere, leaves it."""
+        self.others = self.newest(())
+        self.clear()
+
     def adopt(self, folders: Collection[Path]) -> None:
         """Takes over what was begun in other folders, of each run what is furthest, and removes it there.
 
-        Raises:
-            EnvironmentFault: something in them is of another study or cannot be read; or it cannot be written here.
+        EnvironmentFault: something in them is of another study or cannot be read; or it cannot be written here.
         """
         how: Any = {"said": self.said, "is_stored": self.is_stored, "process": self.process}
         with contextlib.ExitStack() as opened:
@@ -286,12 +294,6 @@ class Checkpoints:
             options = ocp.CheckpointManagerOptions(**options)
             self._manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
         return self._manager
-
-
-def _parts(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Of a table; before rules shared a program a checkpoint was of one."""
-    parts: list[Mapping[str, Any]] = table.get("parts", [table])
-    return parts
 
 
 def _digest(table: dict[str, Any]) -> str:

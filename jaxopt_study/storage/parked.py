@@ -85,6 +85,20 @@ def named(described: Mapping[str, Any], fingerprint: Callable[[Run], str]) -> di
     return {fingerprint(run): run for run in runs} if family else None  # of an earlier version
 
 
+def described_in(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The parts that a table describes; before rules shared a program a checkpoint was of one."""
+    parts: list[Mapping[str, Any]] = table.get("parts", [table])
+    return parts
+
+
+def is_over(described: Mapping[str, Any], fingerprint: Callable[[Run], str], is_stored: Callable[[str], bool]) -> bool:
+    """Whether nobody can go on with a part: all of its runs have come to their ends, or their rule is another now."""
+    if "fingerprints" not in described:  # of an earlier version: it is not known
+        return False
+    runs = named(described, fingerprint)
+    return runs is None or all(map(is_stored, runs))
+
+
 def furthest(parts: Sequence[Part]) -> list[Part]:
     """Parts in which each run is once: where it has the most epochs."""
     epochs = [{known: len(parked.rows) for known, (_, parked) in part.parked.items()} for part in parts]

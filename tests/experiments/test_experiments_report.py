@@ -226,7 +226,7 @@ def test_a_study_under_way_goes_on_from_what_is_published(tmp_path, monkeypatch,
     assert begun % 6 > 0  # of the run that was under way
     assert begun + rest == 3 * 6
     assert commands.run(publish, f"--workdir={output}", f"--output={tmp_path / 'other'}", "--checkpoint") == 2
-    assert "error: --checkpoint=given, with 0 of them: allowed is one work dir" in capsys.readouterr().err
+    assert "--checkpoint=given, with 0 of them: allowed is one work directory with runs" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
 
 

@@ -1,5 +1,6 @@
 """What was begun goes on whatever is trained in between, and with whatever larger grid."""
 
+import shutil
 from pathlib import Path
 
 import optax
@@ -115,3 +116,28 @@ def test_best_weights_may_be_given_up_after_an_interrupt_and_not_asked_for(tmp_p
     ):
         small.study(tmp_path / "without", small.grid(), epochs=8, save_best_weights=True).train()
     assert 1 not in resumed(small.study(tmp_path / "without", small.grid(), epochs=8))
+
+
+def test_what_a_kill_leaves_of_a_finished_study_is_in_nobodys_way(tmp_path):
+    """Killed between the last run's way into the store and the removal of its checkpoint; or finished on a cluster."""
+    left, folder = tmp_path / "left", tmp_path / "w"
+    interrupt(small.study(folder, adam(), epochs=6), 3)
+    shutil.copytree(folder / "checkpoints", left)
+    resumed(small.study(folder, adam(), epochs=6))
+    for epochs, trained in ((7, [1]), (6, [])):
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        shutil.copytree(left, folder / "checkpoints")
+        assert resumed(small.study(folder, adam(), epochs=epochs))[:1] == trained
+        assert not steps_in(folder)
+
+
+def test_a_checkpoint_of_a_rule_that_is_another_now_refuses_no_study(tmp_path):
+    def study(scale, epochs):
+        registry.OPTIMIZERS.pop("edited_since", None)
+        js.rule(lambda learning_rate: optax.sgd(scale * learning_rate), "edited_since")
+        return small.study(tmp_path, product("edited_since", {"learning_rate": (0.1,)}, 1), epochs=epochs)
+
+    interrupt(study(1.0, 6), 3)
+    with pytest.raises(EnvironmentFault, match="another study"):
+        resumed(study(1.0, 7))
+    assert resumed(study(2.0, 7))[0] == 1

@@ -19,7 +19,7 @@ function columns() {
     ...(study.runs.data_seed ? [["data seed", (run) => study.runs.data_seed[run]]] : []),
     ["status", (run) => study.runs.status[run]],
     ...study.measures
-      .filter((one) => one.loss || one.more)
+      .filter((one) => one.loss || one.more != null)
       .map((one) => [
         one.title,
         (run) => study.score(one.name, run, state.last),
