@@ -18,6 +18,7 @@ from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables, wording
 from jaxopt_study.report.data import study_data
+from jaxopt_study.report.facts import directions
 from jaxopt_study.report.outcome import losses_unit, monitor_of
 from jaxopt_study.report.server import Served
 from jaxopt_study.storage import workdir
@@ -75,7 +76,7 @@ class LivePage:
             runs=tables.summary(histories, results.chance),
             data=study_data(
                 histories, results.chance, files=[*results.files, *[""] * len(under_way)], unit=losses_unit(origins),
-                again=again,
+                again=again, directions=directions(origins),
             ),
             chance=results.chance,
             notes=outputs.left_out(results),

@@ -140,8 +140,7 @@ def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
 def title(results: Results) -> str:
     """Of the report: what was run, on what data."""
     if not results.of_article:
-        config = results.origins[0][1]
-        return f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
+        return outcome.title_of(results.origins[0][1])
     names = list(results.drawn)
     what = experiment.title(names[0]) if len(names) == 1 else "Optimizers and their hyperparameters"
     return f"{what} on {results.where}" if results.where else what

@@ -85,7 +85,7 @@ def at_equal_time(studies: Mapping[str, "Study"], reference: str, into: Path) ->
     """The same where each rule has as much time as SGD, written too; None where a cost was not measured."""
     for study in studies.values():
         known = workdir.usable(workdir.written_stats, study.folder / "stats.json").get("costs", {})
-        if not study.rules.keys() <= known.keys():
+        if not known.keys() >= set(study.rules):
             return None
     costs = [
         (name, rule, *cost) for name, study in studies.items() for rule, cost in study.costs().items()

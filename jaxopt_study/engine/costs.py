@@ -103,7 +103,7 @@ def known_costs(study: Trainer) -> dict[str, Cost]:
     path = study.folder / "stats.json"
     stats = workdir.usable(workdir.written_stats, path)
     known = dict(stats.get("costs", {}))
-    if not study.rules.keys() <= known.keys():
+    if not known.keys() >= set(study.rules):
         for rule, cost in costs(study).items():
             known[rule] = {name: value for name, value in cost._asdict().items() if math.isfinite(value)}
         if stats:

@@ -22,7 +22,6 @@ from jaxopt_study.grids.run import Group, Run
 from jaxopt_study.models.build import Model, article_model
 from jaxopt_study.models.network import Example, Network, example_of
 from jaxopt_study.models.variants import Values, Variants
-from jaxopt_study.optimizers import registry
 from jaxopt_study.optimizers.family import PRECISION
 from jaxopt_study.settings import PRECISIONS, Execution, Settings
 from jaxopt_study.training.objective import Objective
@@ -82,7 +81,7 @@ class Definition:
         self.model = next(iter(self.variants.models.values()))
         self.execution = execution or Execution()
         self.runs = list(dict.fromkeys(runs))
-        self.rules = {name: registry.family(name).identity for name in dict.fromkeys(r.optimizer for r in self.runs)}
+        self.rules = tuple(dict.fromkeys(run.optimizer for run in self.runs))
         self.objective = objective or Objective()
         labels = dataset.train_labels, len(dataset.classes), dataset.task
         self.loss, self.outputs, self.loss_function = self.objective.fitted(*labels)

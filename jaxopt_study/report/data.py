@@ -9,6 +9,7 @@ import gzip
 import json
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ _SEEDS = 40
 
 def study_data(
     histories: Sequence[History], chance: float, *, files: Sequence[str] = (), unit: str = "", again: str = "",
-    maximized: Sequence[str] = (),
+    directions: Mapping[str, bool] = MappingProxyType({}),
 ) -> dict[str, Any]:  # fmt: skip
     """What the page's script draws from.
 
@@ -42,7 +43,7 @@ def study_data(
         files: the name of each run's file; none if that is not known.
         unit: of the losses; nats if empty.
         again: the command that the study was trained with; empty if there was none.
-        maximized: metrics of one's own of which more is better.
+        directions: whether more is better, of metrics of one's own, as ``facts.directions`` knows it.
 
     Returns:
         For JSON, of R runs, C configurations, M measures and E epochs:
@@ -78,7 +79,7 @@ def study_data(
                 "name": name,
                 "title": labels.measure(name),
                 "unit": unit if unit and name.endswith("_loss") else labels.MEASURES.get(name, ("", ""))[1],
-                "more": _more(name, maximized),
+                "more": _more(name, directions),
                 "share": name.endswith("accuracy"),
                 "loss": name.endswith("_loss"),
             }
@@ -122,10 +123,10 @@ def _is_measured(run: History, name: str) -> bool:
     return name in run.curves and bool(np.isfinite(run.curves[name]).any())
 
 
-def _more(name: str, maximized: Sequence[str]) -> bool | None:
+def _more(name: str, directions: Mapping[str, bool]) -> bool | None:
     if name.endswith("_loss"):
         return False
-    return True if name.endswith("accuracy") or name in maximized else None
+    return True if name.endswith("accuracy") else directions.get(name.removeprefix("test_"))
 
 
 def _epochs(most: int, curves: int) -> list[int]:

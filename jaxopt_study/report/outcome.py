@@ -16,7 +16,7 @@ from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables, tuning
 from jaxopt_study.report.data import study_data
-from jaxopt_study.report.facts import Origin, Reference
+from jaxopt_study.report.facts import Origin, Reference, directions
 from jaxopt_study.report.tables import Table
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ def unit_of(config: Mapping[str, Any]) -> str:
     """Of the loss, by a config.json."""
     loss = config.get("loss", CROSS_ENTROPIES[0])
     return labels.LOSS_UNIT if loss in CROSS_ENTROPIES else UNITS.get(loss, loss.replace("_", " "))
+
+
+def title_of(config: Mapping[str, Any]) -> str:
+    """Of the page of a study of one's own: its network and its data."""
+    return f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
 
 
 def monitor_of(config: Mapping[str, Any]) -> Monitor | None:
@@ -95,7 +100,7 @@ def write(
     Raises:
         EnvironmentFault: a file cannot be written.
     """
-    title = f"{config['identity']['model'].split()[0]} on {config['dataset']['name']}"
+    title = title_of(config)
     origins = [Origin(folder.name, config, stats)]
     figures, chance = draw(histories, folder, config), guessing_in(config)
     monitor = monitor_of(config)
@@ -186,12 +191,12 @@ def write_report(
         write_text(folder / f"{name}.csv", tables.to_csv(table))
     for name, (table, caption) in printed.items():
         write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
-    maximized = [monitor.name for monitor in monitors if monitor.mode == "max"]
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
         figures=figures, notes=notes, sources=sources, question=question,
         data=study_data(
-            histories, chance, files=files, unit=losses_unit(origins), again=again, maximized=maximized
+            histories, chance, files=files, unit=losses_unit(origins), again=again,
+            directions=directions(origins),
         ),
     )  # fmt: skip
     write_text(folder / "report.html", html)

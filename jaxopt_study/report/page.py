@@ -21,7 +21,6 @@ from jaxopt_study.report.facts import (
     Origin,
     Reference,
     answers,
-    directions,
     facts,
     intervals,
     verdict_line,
@@ -115,11 +114,6 @@ def render(
     costs = ["step, of SGD's"] if "cost" in best_runs.columns else []
     script, style = "\n".join(map(source, SCRIPTS)), source("page.css")
     claims = reference.claims.records() if reference else []
-    more = directions(origins)
-    measures = [
-        {**one, "more": more.get(one["name"].removeprefix("test_"))} if one["more"] is None else one
-        for one in data["measures"]
-    ]
     live = progress is not None
     return environment().get_template("report.html.j2").render(
         title=title,
@@ -131,7 +125,7 @@ def render(
         policy=policy([*(one.source for one in LIBRARIES), script], [style, PLOT_STYLE], live=live),
         live=live,
         progress=progress,
-        data=to_json({**data, "measures": measures, "best": intervals(tried)}),
+        data=to_json({**data, "best": intervals(tried)}),
         reference=reference,
         beside=reference is not None and f"{reference.name}_val_loss" in best_runs.columns,
         answers=answers(tried),

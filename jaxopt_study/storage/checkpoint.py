@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import json
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -13,7 +12,7 @@ import numpy as np
 
 from jaxopt_study.errors import EnvironmentFault, one_line
 from jaxopt_study.grids.run import Run, Signature, signature
-from jaxopt_study.storage.parked import Parked, Part, described_in, furthest, is_over, named, parts_of, stands, unpacked
+from jaxopt_study.storage.parked import Parked, Part, described_in, digest, furthest, named, parts_of, stands, unpacked
 from jaxopt_study.storage.quiet import quieten_orbax, why
 from jaxopt_study.training.step import RunState
 
@@ -64,8 +63,7 @@ class Checkpoints:
         The arrays go as one: a few large writes instead of many small ones, and one place where damage shows. Those of
         runs whose rules have one signature are stacked.
 
-        Raises:
-            EnvironmentFault: this checkpoint, or the one before it, could not be written.
+        EnvironmentFault: this checkpoint, or the one before it, could not be written.
         """
         self._save([*parts_of(begun, self.study, self.said, self.fingerprint), *self.others])
 
@@ -80,7 +78,7 @@ class Checkpoints:
             "bytes": packed.size,
             "sha256": hashlib.sha256(packed.data).hexdigest(),
         }
-        table["digest"] = _digest(table)
+        table["digest"] = digest(table)
         try:
             saved = self.manager.save(
                 self._next_step(),
@@ -141,30 +139,35 @@ class Checkpoints:
             "unfinished runs again, the finished ones are kept"
         )
 
-    def check_study(self) -> None:
-        """Refuses, before anything in the work directory is changed, checkpoints of another study: EnvironmentFault."""
+    def check_study(self) -> list[Mapping[str, Any]]:
+        """What the newest one that can be read says of each of its parts. EnvironmentFault: they are of another study;
+        it is asked before anything in the work directory is changed."""
         for step in sorted(self.manager.all_steps(), reverse=True) if self.exist() else []:
             try:
-                self._table(step)
-                return
+                return described_in(self._table(step))
             except EnvironmentFault:
                 raise
             except Exception:  # a damaged one: ``load`` tells of it
                 continue
+        return []
 
     def _table(self, step: int) -> Any:
         from orbax import checkpoint as ocp
 
         table = self.manager.restore(step, args=ocp.args.Composite(table=ocp.args.JsonRestore())).table
-        if "digest" in table and table.pop("digest") != _digest(table):
+        if "digest" in table and table.pop("digest") != digest(table):
             raise ValueError("its table is not what was written")
         for part in described_in(table):
-            if not (self.is_stored and is_over(part, self.fingerprint, self.is_stored)):
+            known = self.is_stored is not None and "fingerprints" in part  # not of an earlier version
+            if not known or self._unfinished(part):
                 self._check(part.get("study", table["study"]), part.get("said", ()))
         return table
 
     def _is_kept(self, fingerprint: str) -> bool:
         return self.is_stored is not None and not self.is_stored(fingerprint)
+
+    def _unfinished(self, part: Mapping[str, Any]) -> list[str]:
+        return [known for known in named(part, self.fingerprint) or {} if self._is_kept(known)]
 
     def _check(self, study: Mapping[str, Any], said: Collection[str]) -> None:
         """Refuses what is of another study; what each run says of itself is no matter."""
@@ -223,8 +226,9 @@ class Checkpoints:
 
     def tidy(self) -> None:
         """Removes what has come to its end, as a kill just before, or whoever trained it elsewhere, leaves it."""
-        self.others = self.newest(())
-        self.clear()
+        if any(len(self._unfinished(part)) < len(part["runs"]) for part in self.check_study()):
+            self.others = self.newest(())
+            self.clear()
 
     def adopt(self, folders: Collection[Path]) -> None:
         """Takes over what was begun in other folders, of each run what is furthest, and removes it there.
@@ -294,7 +298,3 @@ class Checkpoints:
             options = ocp.CheckpointManagerOptions(**options)
             self._manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
         return self._manager
-
-
-def _digest(table: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

@@ -1,5 +1,7 @@
 """Runs under way as a checkpoint holds them: what its table says of those of one rule, and their arrays."""
 
+import hashlib
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -91,12 +93,9 @@ def described_in(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return parts
 
 
-def is_over(described: Mapping[str, Any], fingerprint: Callable[[Run], str], is_stored: Callable[[str], bool]) -> bool:
-    """Whether nobody can go on with a part: all of its runs have come to their ends, or their rule is another now."""
-    if "fingerprints" not in described:  # of an earlier version: it is not known
-        return False
-    runs = named(described, fingerprint)
-    return runs is None or all(map(is_stored, runs))
+def digest(table: Mapping[str, Any]) -> str:
+    """By which it is known that a table is what was written."""
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
 def furthest(parts: Sequence[Part]) -> list[Part]:

@@ -81,7 +81,7 @@ def test_many_runs_keep_fewer_epochs_from_the_first_to_the_last(monkeypatch):
 def test_of_a_metric_to_be_maximized_more_is_better_and_it_is_no_share():
     one = history()
     one.curves["f1"] = one.curves["lowest"] = np.linspace(0, 1, one.epochs)
-    told = {each["name"]: each for each in study_data([one], CHANCE, maximized=["f1"])["measures"]}
+    told = {each["name"]: each for each in study_data([one], CHANCE, directions={"f1": True})["measures"]}
     names = ("f1", "lowest", "distance", "val_accuracy", "val_loss")
     assert {name: (told[name]["more"], told[name]["share"]) for name in names} == {
         "f1": (True, False),

@@ -13,6 +13,7 @@ from report_pages import cell, legend
 from jaxopt_study.history import History
 from jaxopt_study.report import tables
 from jaxopt_study.report.data import study_data
+from jaxopt_study.report.facts import directions
 from jaxopt_study.report.page import render
 
 pytestmark = pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
@@ -21,7 +22,8 @@ pytestmark = pytest.mark.skipif(not installed(), reason="no Chromium is installe
 def page_of(runs, origin=ORIGIN):
     """The page of a study of one's own."""
     made = {"best_runs": tables.best_configurations(runs), "runs": tables.summary(runs)}
-    return render(title="A study", origins=[origin], data=study_data(runs, math.inf), **made)
+    data = study_data(runs, math.inf, directions=directions([origin]))
+    return render(title="A study", origins=[origin], data=data, **made)
 
 
 def shifted(one, by):

@@ -141,3 +141,16 @@ def test_a_checkpoint_of_a_rule_that_is_another_now_refuses_no_study(tmp_path):
     with pytest.raises(EnvironmentFault, match="another study"):
         resumed(study(1.0, 7))
     assert resumed(study(2.0, 7))[0] == 1
+
+
+def test_a_finished_study_leaves_the_checkpoint_of_another_as_it_is(tmp_path):
+    """It is neither read nor written again for nothing, nor in the way if it is damaged."""
+    resumed(small.study(tmp_path, adam(), epochs=6))
+    interrupt(small.study(tmp_path, small.grid(), epochs=6), 3)
+    before = steps_in(tmp_path)
+    assert resumed(small.study(tmp_path, adam(), epochs=6)) == []
+    assert steps_in(tmp_path) == before
+    for path in (tmp_path / "checkpoints").rglob("metadata"):
+        path.write_text("{}")
+    assert resumed(small.study(tmp_path, adam(), epochs=6)) == []
+    assert steps_in(tmp_path) == before
