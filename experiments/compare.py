@@ -29,6 +29,7 @@ from experiments.article.find import best, cell, common_seeds, family, unsettled
 from experiments.article.part import NotApplicable, Part, Undecided, attempt
 from experiments.article.parts import by_seed, higher_minimum, later_minimum, slower, slower_to
 from experiments.article.rates import rates
+from experiments.article.regrets import near_best, regrets
 from experiments.article.spread import partly_learning
 from experiments.article.verdict import Verdict, both, decide
 from experiments.command import flags
@@ -148,7 +149,7 @@ def x7(runs: Runs) -> Verdict:
     windows: dict[str, list[Cell]] = {}
     for optimizer in _without("cyclical"):
         with contextlib.suppress(Undecided):
-            windows[optimizer] = _window(rates(runs, optimizer))
+            windows[optimizer] = near_best(rates(runs, optimizer))
     if len(windows) < 4:
         raise NotApplicable(f"grid does not cover it: {len(windows)} optimizers with a range of rates, 4 are needed")
     cells = [config for window in windows.values() for config in window]
@@ -160,32 +161,6 @@ def x7(runs: Runs) -> Verdict:
     meaning += f"optimizer (at its best rate), of {', '.join(windows)}"
     part = Part(meaning, values, cells=cells, no_interval=partly_learning(runs, cells))
     return decide([part.open_if(unsettled(cells))])
-
-
-def _window(cells: list[Cell]) -> list[Cell]:
-    centre = best_cell(cells).hyperparameters["learning_rate"]
-    near = [config for config in cells if abs(math.log10(config.hyperparameters["learning_rate"] / centre)) <= 1.01]
-    if len(near) < 3:
-        raise NotApplicable("grid does not cover it: fewer than three rates within a decade of the best")
-    return near
-
-
-def regrets(losses: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """What each seed loses by a learning rate at random and by an optimizer at random, over the best choice: ``[S]``.
-
-    The best rates and the best optimizer are those of the other half of the seeds, so that both are 0 on average where
-    there is nothing but noise. ``losses`` are by optimizer, each ``[S, R]`` over seeds and rates near its best one.
-    """
-    of_rates, of_optimizers = np.zeros((2, len(losses[0])))
-    for told, choosing in folds(range(len(losses[0]))):
-        means = [of_rule[choosing].mean(axis=0) for of_rule in losses]
-        rates = [int(np.argmin(mean)) for mean in means]
-        tuned_SO = np.stack([of_rule[told, rate] for of_rule, rate in zip(losses, rates, strict=True)], axis=1)
-        random_SO = np.stack([of_rule[told].mean(axis=1) for of_rule in losses], axis=1)
-        first = int(np.argmin([mean.min() for mean in means]))
-        of_rates[told] = (random_SO - tuned_SO).mean(axis=1)
-        of_optimizers[told] = tuned_SO.mean(axis=1) - tuned_SO[:, first]
-    return of_rates, of_optimizers
 
 
 def x8(runs: Runs) -> Verdict:
