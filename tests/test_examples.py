@@ -17,7 +17,9 @@ def test_each_example_has_at_most_30_lines():
     assert max(len(program.splitlines()) for program in PROGRAMS.values()) <= 30
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "linen")) for name in PROGRAMS]
+)
 def test_an_example_runs_and_what_it_trains_learns(name, tmp_path, monkeypatch, capsys):
     if name in ("table", "digits"):
         pytest.importorskip("sklearn")

@@ -48,7 +48,9 @@ def sweep_of(tmp_path, model, rule):
     return study, study.sweep(group, study.batches(16))
 
 
-@pytest.mark.parametrize(("model", "rule"), [(small.SmallNet, "soap"), (Solving, "adam")])
+@pytest.mark.parametrize(
+    ("model", "rule"), [(small.SmallNet, "soap"), pytest.param(Solving, "adam", marks=pytest.mark.slow)]
+)
 def test_runs_with_decompositions_take_turns_however_they_are_asked_to_train(model, rule, tmp_path):
     study, sweep = sweep_of(tmp_path, model(), rule)
     states, numbers, limits, batches = sweep.arguments(4)
@@ -90,6 +92,7 @@ def test_what_decomposes_has_no_more_cores_than_its_device_has(tmp_path, monkeyp
             assert blas_threads() == {3}
 
 
+@pytest.mark.slow
 def test_a_study_that_decomposes_nothing_does_not_load_what_does(tmp_path):
     """It takes an eighth of a second; in a process of its own, and without the disk's compiled programs."""
     code = """if True:

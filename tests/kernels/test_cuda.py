@@ -35,6 +35,7 @@ def test_a_block_is_its_layers(sides, first):
     assert_close(*both(*sides, cuda=True, first=first))
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(
     sides=st.tuples(st.integers(1, 6), st.integers(1, 20), st.integers(2, 19), st.integers(2, 9), st.integers(1, 70)),

@@ -48,6 +48,7 @@ def test_a_block_is_its_layers(sides, first):
     assert_close(*both(*sides, first=first))
 
 
+@pytest.mark.slow
 @needs_compiler
 @settings(max_examples=6, deadline=None)
 @given(

@@ -228,10 +228,11 @@ def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
 
 
-def test_kill_9_three_times_and_the_store_equals_an_undisturbed_one(tmp_path):
+@pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_kill_9_and_the_store_equals_an_undisturbed_one(tmp_path, times):
     assert start(tmp_path / "whole").wait() == 0
     checkpoints = tmp_path / "killed" / "checkpoints"
-    for nth in range(3):
+    for nth in range(times):
         process = start(tmp_path / "killed")
         before = time.monotonic()
         while process.poll() is None and time.monotonic() - before < 60:

@@ -197,7 +197,9 @@ class Convolved(nn.Module):
         return nn.Dense(10)(js.max_pool(nn.relu(x), (2, 2), (2, 2)).reshape(len(x), -1))
 
 
-@pytest.mark.parametrize("kernels", ["cpp", "cuda", "convolution"])
+@pytest.mark.parametrize(
+    "kernels", ["cpp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cuda", "convolution"))]
+)
 def test_networks_with_kernels_have_the_hessian_of_plain_ones(kernels):
     data = js.load("digits", classes=["all"], train_examples=64)
     images, labels = data.train_images[:32], jnp.asarray(data.train_labels[:32])
