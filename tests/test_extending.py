@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 
 OPTIMIZER = '''
@@ -112,7 +110,6 @@ def listed(path: Path, before: str, name: str) -> None:
     path.write_text(text.replace(f'"{before}")', f'"{before}", "{name}")'))
 
 
-@pytest.mark.slow
 def test_one_of_each_is_one_file_and_at_most_a_name_in_a_list(tmp_path):
     for package in ("jaxopt_study", "experiments"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("results", "__pycache__"))

@@ -118,7 +118,6 @@ def test_two_processes_of_two_devices_stop_go_on_and_give_the_results_of_one_bit
         assert_identical(history, found[key])
 
 
-@pytest.mark.slow
 def test_what_was_begun_goes_on_with_another_number_of_processes(tmp_path):
     together(tmp_path / "two", STOP)
     study = small.study(tmp_path / "two", small.grid(), epochs=5)

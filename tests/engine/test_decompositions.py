@@ -92,7 +92,6 @@ def test_what_decomposes_has_no_more_cores_than_its_device_has(tmp_path, monkeyp
             assert blas_threads() == {3}
 
 
-@pytest.mark.slow
 def test_a_study_that_decomposes_nothing_does_not_load_what_does(tmp_path):
     """It takes an eighth of a second; in a process of its own, and without the disk's compiled programs."""
     code = """if True:

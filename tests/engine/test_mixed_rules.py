@@ -123,7 +123,6 @@ def test_a_rule_of_matrix_products_or_of_more_losses_is_not_light():
         assert rule_of(signature(run), 1).is_light(params) == light, factory
 
 
-@pytest.mark.slow
 def test_a_state_with_an_array_of_no_elements_trains_on_several_devices_and_goes_on_after_an_interrupt(tmp_path):
     def with_nothing(learning_rate):
         sgd = optax.sgd(learning_rate)

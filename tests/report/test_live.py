@@ -250,7 +250,6 @@ def test_what_is_open_and_has_the_focus_stays_so_while_the_page_is_made_anew(tmp
         assert tab.complaints() == []
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not installed(), reason="no Chromium is installed (Debian: apt-get install chromium)")
 def test_a_server_that_refuses_the_page_is_lost(folder, tmp_path_factory):
     with Server(LivePage([folder])) as server, Browser(tmp_path_factory.mktemp("profile")) as browser:
