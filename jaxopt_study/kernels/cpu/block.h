@@ -21,9 +21,10 @@ INLINE float inverse(float variance, float epsilon) { return 1.0f / std::sqrt(va
 
 // For `filters` neighbours, of which all pointers are the first's: activations [filters, N, M, B] and the chosen output
 // of each window.
-template <int filters>
-INLINE void activate(const float* x, const Shape& padded, Kernel kernel, const float* shift, const float* bias,
-                     float* active, uint8_t* chosen, const Shape& out, int examples) {
+template <int filters, int batch>
+INLINE void activate(const float* x, const Shape& image, Kernel kernel, const float* shift, const float* bias,
+                     float* active, uint8_t* chosen, const Shape& result, int examples) {
+  const Shape padded = of_batch<batch>(image), out = of_batch<batch>(result);
   const ptrdiff_t pixels = ptrdiff_t(out.rows) * out.columns;
   for (int y = 0; y < out.rows; y++)
     for (int column = 0; column < out.columns; column++)
@@ -102,7 +103,9 @@ static void activations(const float* x, const Shape& padded, const Parameters& o
     const Kernel kernel{of.kernel + o, ptrdiff_t(padded.channels) * outputs, outputs};
     const float* shift = of.shift ? of.shift + 4 * ptrdiff_t(o) * out.rows * out.columns : nullptr;
     const int filters = o + FILTERS <= outputs ? FILTERS : 1;
-    const auto block = filters == 1 ? activate<1> : activate<FILTERS>;
+    const auto block = filters == 1               ? activate<1, ANY_BATCH>
+                       : out.batch == USUAL_BATCH ? activate<FILTERS, USUAL_BATCH>
+                                                  : activate<FILTERS, ANY_BATCH>;
     block(x, padded, kernel, shift, of.bias + o, active + o * out.plane, chosen + o * out.plane, out,
           of.examples);
     for (const int end = o + filters; o < end; o++)

@@ -32,9 +32,10 @@ INLINE void convolve(Vector sums[4][filters], const float* in, const Shape& shap
   }
 }
 
-template <int filters>
-INLINE void kernel_gradient_block(const float* x, const Shape& padded, const float* routed, const Shape& full,
+template <int filters, int batch>
+INLINE void kernel_gradient_block(const float* x, const Shape& image, const float* routed, const Shape& result,
                                   int height, int width, float* gradient, ptrdiff_t tap) {
+  const Shape padded = of_batch<batch>(image), full = of_batch<batch>(result);
   Vector sums[9][filters] = {};
   for (int y = 0; y < height; y += 2)
     for (int column = 0; column < width; column += 2)
@@ -105,16 +106,20 @@ static void kernel_gradient(const float* x, const Shape& padded, const float* ro
   for (int o = 0; o < outputs;) {
     const int filters = o + GRADIENT_FILTERS <= outputs ? GRADIENT_FILTERS : 1;
     for (int c = 0; c < channels; c++) {
-      const auto block = filters == 1 ? kernel_gradient_block<1> : kernel_gradient_block<GRADIENT_FILTERS>;
+      const auto block = batch == USUAL_BATCH && filters == GRADIENT_FILTERS
+                             ? kernel_gradient_block<GRADIENT_FILTERS, USUAL_BATCH>
+                         : filters == 1 ? kernel_gradient_block<1, ANY_BATCH>
+                                        : kernel_gradient_block<GRADIENT_FILTERS, ANY_BATCH>;
       block(x + c * padded.plane, padded, routed + o * full.plane, full, height, width, gradient + c * outputs + o, tap);
     }
     o += filters;
   }
 }
 
-template <int filters>
-INLINE void input_gradient_block(const float* routed, const Shape& full, Kernel kernel, float* gradient,
-                                 const Shape& padded) {
+template <int filters, int batch>
+INLINE void input_gradient_block(const float* routed, const Shape& result, Kernel kernel, float* gradient,
+                                 const Shape& image) {
+  const Shape full = of_batch<batch>(result), padded = of_batch<batch>(image);
   for (int y = 0; y < padded.rows - 2; y += 2)
     for (int x = 0; x < padded.columns - 2; x += 2)
       for (int b = 0; b < padded.batch; b += LANES) {
@@ -141,7 +146,9 @@ static void input_gradient(const float* routed, const Shape& full, const float* 
   for (int c = 0; c < channels;) {
     const Kernel of{scratch + c, channels, ptrdiff_t(9) * channels};
     const int filters = c + FILTERS <= channels ? FILTERS : 1;
-    const auto block = filters == 1 ? input_gradient_block<1> : input_gradient_block<FILTERS>;
+    const auto block = filters == 1                 ? input_gradient_block<1, ANY_BATCH>
+                       : full.batch == USUAL_BATCH ? input_gradient_block<FILTERS, USUAL_BATCH>
+                                                   : input_gradient_block<FILTERS, ANY_BATCH>;
     block(routed, full, of, gradient + c * padded.plane, padded);
     c += filters;
   }

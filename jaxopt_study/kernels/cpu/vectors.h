@@ -60,6 +60,16 @@ struct Shape {
   ptrdiff_t at(int y, int x) const { return y * row + ptrdiff_t(x) * batch; }
 };
 
+// The batch that is compiled for, the article's; any other is a number that the program reads.
+constexpr int USUAL_BATCH = 32, ANY_BATCH = 0;
+
+// The same shape with a batch that the compiler knows: pixels are then constant distances apart, and their addresses
+// take no registers.
+template <int batch>
+INLINE Shape of_batch(const Shape& shape) {
+  return Shape(shape.channels, shape.rows, shape.columns, batch == ANY_BATCH ? shape.batch : batch);
+}
+
 // Zeros the border of one channel: `top` pixels above and before, and all that `height` x `width` inner ones leave.
 static void clear_border(float* image, const Shape& shape, int top, int height, int width) {
   const auto clear = [&](int y, int x, ptrdiff_t count) { memset(image + shape.at(y, x), 0, count * sizeof(float)); };
