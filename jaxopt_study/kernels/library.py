@@ -16,10 +16,12 @@ import jax
 from jaxopt_study.kernels import compiled
 
 _FOLDER = Path(__file__).parent / "cpu"
-_SOURCES = ("vectors.h", "convolution.h", "hash.h", "dropout.h", "block.h", "images.h", "measures.h", "library.cc")
+_SOURCES = (
+    "vectors.h", "pixels.h", "convolution.h", "hash.h", "dropout.h", "block.h", "images.h", "measures.h", "library.cc",
+)  # fmt: skip
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-w")
 _FOR_THIS_PROCESSOR = ("-march=native", "-mcpu=native")  # the second is how Clang for ARM has long spelled the first
-_HANDLERS = ("block", "block_gradient", "convolution", "convolution_gradient", "measures")
+_HANDLERS = ("pixels", "block", "block_gradient", "convolution", "convolution_gradient", "measures")
 _TIMEOUT_S = 60
 _log = logging.getLogger(__name__)
 

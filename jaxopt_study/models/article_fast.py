@@ -45,8 +45,8 @@ class _Layout(NamedTuple):
 
 class Batch(NamedTuple):
     """What all runs share of a batch: columns of the first convolution (or, for blocks in C++ or CUDA, padded images
-    [K, H + 2, W + 2, B], for those in CUDA with an indicator), and mean and variance of its input, [K]; ``sized``
-    [examples, 0] where the images are followed by others that do not count."""
+    [K, H + 2, W + 2, B], for those in CUDA with an indicator), and mean and variance of its input, [K], which only
+    training reads; ``sized`` [examples, 0] where the images are followed by others that do not count."""
 
     columns: jax.Array
     mean: jax.Array
@@ -111,6 +111,10 @@ def fast(
 
 
 def _prepare(images: jax.Array, train: bool, layout: _Layout, last: bool) -> Batch:
+    if layout.native and images.dtype == jnp.uint8 and calls.fits_block(images.shape[0], layout.dtype):
+        # XLA reads them byte by byte, and in training once more to normalize them.
+        x, mean, var = calls.pixels(images, article.EPSILON if train else None)
+        return Batch(x, mean, var)
     x = lax.optimization_barrier(scale(images.transpose(3, 1, 2, 0), train))
     channels = x.shape[0]
     mean, var = moments(x) if train else (jnp.zeros(channels), jnp.ones(channels))

@@ -1,8 +1,9 @@
-// What XLA calls: the handlers of block.py, convolution.py and measures.py, which know the shapes.
+// What XLA calls: the handlers of calls.py, which knows the shapes.
 
 #include "block.h"
 #include "images.h"
 #include "measures.h"
+#include "pixels.h"
 #include "xla/ffi/api/ffi.h"
 
 namespace ffi = xla::ffi;
@@ -83,6 +84,23 @@ static ffi::Error convolution_gradient(Floats x, Floats dy, FloatsOut gradient, 
   return ffi::Error::Success();
 }
 
+// Mean and variance without elements are not asked for, and nothing is normalized.
+static ffi::Error pixels(ffi::Buffer<ffi::U8> images, FloatsOut result, FloatsOut mean, FloatsOut variance,
+                         float epsilon) {
+  const auto sides = images.dimensions();
+  const Shape of{int(sides[3]), int(sides[1]), int(sides[2]), int(sides[0])};
+  std::vector<float> less(of.channels, 0.0f), times(of.channels, 1.0f);
+  if (mean->element_count() > 0) {
+    pixel_moments(images.typed_data(), of, mean->typed_data(), variance->typed_data());
+    for (int c = 0; c < of.channels; c++) {
+      less[c] = mean->typed_data()[c];
+      times[c] = inverse(variance->typed_data()[c], epsilon);
+    }
+  }
+  read_pixels(images.typed_data(), of, less.data(), times.data(), result->typed_data(), shape_of(*result));
+  return ffi::Error::Success();
+}
+
 // Arguments: gradients, updates, weights, each `count` arrays, and signs. Results: the new weights, the new signs, and
 // the sums. Arrays of at least `alone` numbers have signs by themselves, in order; the others share the last.
 static ffi::Error measures(ffi::RemainingArgs arguments, ffi::RemainingRets results, int32_t count, int64_t alone) {
@@ -120,6 +138,13 @@ static ffi::Error measures(ffi::RemainingArgs arguments, ffi::RemainingRets resu
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     jaxopt_study_measures, measures,
     ffi::Ffi::Bind().RemainingArgs().RemainingRets().Attr<int32_t>("count").Attr<int64_t>("alone"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_pixels, pixels,
+                              ffi::Ffi::Bind()
+                                  .Arg<ffi::Buffer<ffi::U8>>()  // images
+                                  .Ret<Floats>()                // result
+                                  .Ret<Floats>()                // mean
+                                  .Ret<Floats>()                // variance
+                                  .Attr<float>("epsilon"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxopt_study_convolution, convolution,
                               ffi::Ffi::Bind()
                                   .Arg<Floats>()  // x
