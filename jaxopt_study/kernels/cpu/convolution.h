@@ -61,9 +61,10 @@ INLINE void kernel_gradient_block(const float* x, const Shape& image, const floa
 
 // Of few pixels most of that is the sum over lanes in the end. Where filters fill vectors they take the lanes instead:
 // `turned` [height * width, B, O] is the gradient of the convolution with the filters innermost.
-template <int vectors>
-INLINE void kernel_gradient_of_filters(const float* x, const Shape& padded, const float* turned, int outputs,
+template <int vectors, int batch>
+INLINE void kernel_gradient_of_filters(const float* x, const Shape& image, const float* turned, int outputs,
                                        int height, int width, float* gradient, ptrdiff_t tap) {
+  const Shape padded = of_batch<batch>(image);
   Vector sums[9][vectors] = {};
   for (int y = 0; y < height; y++)
     for (int column = 0; column < width; column++)
@@ -94,9 +95,12 @@ static void kernel_gradient(const float* x, const Shape& padded, const float* ro
             scratch[(ptrdiff_t(y * width + column) * batch + b) * outputs + o] =
                 routed[o * full.plane + full.at(y + 1, column + 1) + b];
     for (int o = 0; o < outputs;) {
-      const bool two = GRADIENT_FILTERS == 2 && o + 2 * LANES <= outputs;
+      const bool two = GRADIENT_FILTERS == 2 && o + 2 * LANES <= outputs, usual = batch == USUAL_BATCH;
       for (int c = 0; c < channels; c++) {
-        const auto block = two ? kernel_gradient_of_filters<2> : kernel_gradient_of_filters<1>;
+        const auto block = two ? usual ? kernel_gradient_of_filters<2, USUAL_BATCH>
+                                       : kernel_gradient_of_filters<2, ANY_BATCH>
+                           : usual ? kernel_gradient_of_filters<1, USUAL_BATCH>
+                                   : kernel_gradient_of_filters<1, ANY_BATCH>;
         block(x + c * padded.plane, padded, scratch + o, outputs, height, width, gradient + c * outputs + o, tap);
       }
       o += two ? 2 * LANES : LANES;
