@@ -29,6 +29,7 @@ from experiments.command import machine
 from jaxopt_study import files
 from jaxopt_study.analysis.runs import describe
 from jaxopt_study.errors import InputError
+from jaxopt_study.plots import labels
 from jaxopt_study.report import tables, wording
 from jaxopt_study.storage import store, workdir
 
@@ -105,7 +106,8 @@ def publish(results: "Results", into: Path, weights: bool = False, checkpoint: b
         ),
     ]
     files.write_text(into / "README.md", "\n\n".join(parts) + "\n")
-    print(f"{into}: README.md, tables, figures and {len(results.histories)} runs; {len(left)} are not trained yet")
+    finished = labels.counted(len(results.histories), "run")
+    print(f"{into}: README.md, tables, figures, {finished}; {len(left)} not trained yet")
     machine.tell(workdir=str(into), runs=len(results.histories) + len(left), files=machine.files_of(into))
 
 
@@ -113,7 +115,7 @@ def unfinished(left: "Sequence[Run]") -> str:
     """A line that names the runs of the grid that are not finished."""
     named = [f"{describe(run.optimizer, dict(run.hyperparameters), {})} with seed {run.seed}" for run in left[:NAMED]]
     more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
-    return f"**Not all of it is trained yet**: {len(left)} runs are to come: {'; '.join(named)}{more}."
+    return f"**Not all of it is trained yet**: {labels.counted(len(left), 'run')} to come: {'; '.join(named)}{more}."
 
 
 NAMED = 8

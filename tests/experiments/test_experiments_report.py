@@ -237,8 +237,8 @@ def test_what_is_not_trained_yet_is_said(made, tmp_path, capsys):
     output = tmp_path / "published"
     assert commands.run(publish, f"--workdir={workdir}", f"--output={output}") == 0
     told = capsys.readouterr().out
-    assert told == f"{output}: README.md, tables, figures and 1 runs; 1 are not trained yet\n"
-    assert "1 runs are to come: momentum (learning_rate 0.01" in (output / "README.md").read_text()
+    assert told == f"{output}: README.md, tables, figures, 1 run; 1 not trained yet\n"
+    assert "1 run to come: momentum (learning_rate 0.01" in (output / "README.md").read_text()
 
 
 def test_nothing_is_published_from_a_folder_without_runs(tmp_path, capsys):
