@@ -1,4 +1,4 @@
-"""The kernels in C++ as functions: pixels, a block of the article's network, a convolution, an update of the weights.
+"""The kernels in C++ as functions: a block of the article's network, a convolution, an update of the weights.
 
 A block is convolution, 2 x 2 max-pooling, bias, ReLU, batch norm and dropout in one call. The reference is `conv_pool`,
 `batch_norm` and `dropout` of :mod:`jaxopt_study.layers`, one after the other. Its images are float32
@@ -117,23 +117,6 @@ def whole(x: jax.Array) -> jax.Array:
 def pad(x: jax.Array) -> jax.Array:
     """A pixel of zeros around the images [C, H, W, B]."""
     return jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-
-
-def pixels(images: jax.Array, epsilon: float | None) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Reads images uint8 [B, H, W, C], of a batch that :func:`fits_block`, as numbers from 0 to 1.
-
-    Args:
-        images: of the batch.
-        epsilon: added to the variance of a channel by which they are normalized; None: they are not.
-
-    Returns:
-        The numbers [C, H + 2, W + 2, B] with zeros around; mean and variance of the batch, [C], without elements where
-        they are not normalized.
-    """
-    batch, height, width, channels = images.shape
-    shapes = (channels, height + 2, width + 2, batch), *((0 if epsilon is None else channels,),) * 2
-    results = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
-    return tuple(_call("pixels", results, images, epsilon=np.float32(epsilon or 0)))
 
 
 def block(form: Form, x: jax.Array, parameters: Parameters, seed: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxopt_study.kernels import calls, chain
+from jaxopt_study.kernels import calls, chain, pixels
 from jaxopt_study.kernels.calls import Form, Parameters
 from jaxopt_study.layers.batch_norm import batch_norm, inference_norm, moments, per_channel
 from jaxopt_study.layers.conv_pool import (
@@ -113,7 +113,7 @@ def fast(
 def _prepare(images: jax.Array, train: bool, layout: _Layout, last: bool) -> Batch:
     if layout.native and images.dtype == jnp.uint8 and calls.fits_block(images.shape[0], layout.dtype):
         # XLA reads them byte by byte, and in training once more to normalize them.
-        x, mean, var = calls.pixels(images, article.EPSILON if train else None)
+        x, mean, var = pixels.read(images, article.EPSILON if train else None)
         return Batch(x, mean, var)
     x = lax.optimization_barrier(scale(images.transpose(3, 1, 2, 0), train))
     channels = x.shape[0]

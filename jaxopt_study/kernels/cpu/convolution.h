@@ -150,7 +150,7 @@ static void input_gradient(const float* routed, const Shape& full, const float* 
   for (int c = 0; c < channels;) {
     const Kernel of{scratch + c, channels, ptrdiff_t(9) * channels};
     const int filters = c + FILTERS <= channels ? FILTERS : 1;
-    const auto block = filters == 1                 ? input_gradient_block<1, ANY_BATCH>
+    const auto block = filters == 1                ? input_gradient_block<1, ANY_BATCH>
                        : full.batch == USUAL_BATCH ? input_gradient_block<FILTERS, USUAL_BATCH>
                                                    : input_gradient_block<FILTERS, ANY_BATCH>;
     block(routed, full, of, gradient + c * padded.plane, padded);

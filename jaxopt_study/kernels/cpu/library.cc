@@ -1,4 +1,4 @@
-// What XLA calls: the handlers of calls.py, which knows the shapes.
+// What XLA calls: the handlers of calls.py and pixels.py, which know the shapes.
 
 #include "block.h"
 #include "images.h"
