@@ -100,6 +100,9 @@ class Scheduler:
         self._empty(slots)
         if trained:
             self.watcher.resumed(trained)
+            at = self.sweep.curves.index("val_loss")
+            for parked in self.parked.values():
+                self.watcher.known(parked.rows[:, at])
 
     def _empty(self, slots: int) -> None:
         self.most = slots

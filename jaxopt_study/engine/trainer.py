@@ -156,6 +156,8 @@ class Trainer(Definition):
             pending = [run for run in mine if self.fingerprints[run] not in self.trained]
             with own_code.unedited(self) if pending else contextlib.nullcontext():
                 watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
+                for history in self.trained.values():
+                    watcher.known(history.curves["val_loss"])
                 yield pending
             if processes == 1:
                 with contextlib.suppress(EnvironmentFault), contextlib.closing(self._checkpoints("")) as left:

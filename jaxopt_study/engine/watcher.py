@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 
@@ -34,6 +36,7 @@ class Watcher(NamedTuple):
         interrupted: asked before every epoch; if it says so, what is under way is saved and Interrupted raised.
         more: asked before every epoch for runs to add to those that wait; None when none will come any more.
         resumed: ``{run: epochs that it has}`` of runs that go on from a checkpoint.
+        known: validation losses ``[E]`` of a run, as far as the store or a checkpoint has it already.
         workers: on a cluster, the number of those that are ready.
         tell: a line about what was done beside the training.
         out_of_time: asked before every epoch like ``interrupted``; OutOfTime is raised then.
@@ -46,6 +49,7 @@ class Watcher(NamedTuple):
     interrupted: Callable[[], bool] = lambda: False
     more: Callable[[], list[Run] | None] = lambda: None
     resumed: Callable[[Mapping[Run, int]], None] = lambda epochs: None
+    known: Callable[[np.ndarray], None] = lambda losses: None
     workers: Callable[[int], None] = lambda count: None
     tell: Callable[[str], None] = lambda line: None
     out_of_time: Callable[[], bool] = lambda: False

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Self, TextIO, cast
 
+import numpy as np
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
@@ -15,6 +16,7 @@ from rich.text import Text
 from jaxopt_study.engine.watcher import AtWork, OutOfTime, Watcher
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
+from jaxopt_study.plots import labels
 from jaxopt_study.watch.callbacks import Callback
 from jaxopt_study.watch.notebook import NotebookBar
 from jaxopt_study.watch.terminal import Lasting, answered
@@ -79,14 +81,14 @@ class TrainingProgress:
         self.reached.clear()
         kept = f", {stored} of them already in the store" if stored else ""
         todo = "; compiling" if stored < total else "; nothing is left to train"
-        self.console.print(f"{total} runs{kept}{todo}")
+        self.console.print(f"{labels.counted(total, 'run')}{kept}{todo}")
         self.bar.update(self.task, total=max(self.expected, 1), visible=total > stored)
 
     def resumed(self, trained: Mapping[Run, int]) -> None:
         """Runs go on from a checkpoint, where they had so many epochs."""
         first, last = min(trained.values()), max(trained.values())
         at = f"epoch {first}" + (f" to {last}" if last > first else "")
-        self.console.print(f"{len(trained)} runs go on from {at}")
+        self.console.print(f"{labels.counted(len(trained), 'run')} to go on with, from {at}")
         for run, epochs in trained.items():
             self._reach(run, epochs)
 
@@ -100,6 +102,10 @@ class TrainingProgress:
         self._reach(run, number)  # a run that goes back to a checkpoint repeats some
         if metrics["val_loss"] < self.best:
             self.best = metrics["val_loss"]
+
+    def known(self, losses: np.ndarray) -> None:
+        """A run had these validation losses ``[E]`` before; NaN is no loss."""
+        self.best = float(np.fmin.reduce(losses, initial=self.best))
 
     def end(self, run: Run, history: History) -> None:
         """A run has ended: what it did not train is no longer expected."""
@@ -186,7 +192,11 @@ def watched(
         watcher = Watcher(progress.begin, epoch, end, progress.tick, lambda: bool(asked))
         try:
             yield watcher._replace(
-                resumed=progress.resumed, workers=progress.workers, tell=progress.tell, out_of_time=deadline.near
+                resumed=progress.resumed,
+                known=progress.known,
+                workers=progress.workers,
+                tell=progress.tell,
+                out_of_time=deadline.near,
             )
         except OutOfTime:
             progress.console.print(progress.left(max_minutes or 0.0, again), soft_wrap=True)

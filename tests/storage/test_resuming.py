@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import optax
 import pytest
 import small
@@ -154,3 +155,18 @@ def test_a_finished_study_leaves_the_checkpoint_of_another_as_it_is(tmp_path):
         path.write_text("{}")
     assert resumed(small.study(tmp_path, adam(), epochs=6)) == []
     assert steps_in(tmp_path) == before
+
+
+def test_who_watches_hears_what_was_trained_before_of_the_store_and_of_the_checkpoint(tmp_path):
+    def study(rates):
+        return small.study(tmp_path, small.grid(rates), epochs=8)
+
+    study((0.01,)).train()
+    interrupt(study((0.01, 0.1)), 3)
+    heard = []
+    study((0.01, 0.1)).train(Watcher(known=lambda losses: heard.append(losses.tolist())))
+    whole = [history.curves["val_loss"].tolist() for history in study((0.01, 0.1)).histories]
+    begun, stored = np.split(np.sort([len(losses) for losses in heard]), 2)
+    assert stored.tolist() == [8, 8]
+    assert 0 < begun.min() <= begun.max() < 8
+    assert all(any(losses == of[: len(losses)] for of in whole) for losses in heard)

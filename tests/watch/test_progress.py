@@ -3,6 +3,7 @@
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import small
 from made_runs import history
 from rich.console import Console
@@ -89,7 +90,7 @@ def test_a_resumed_start_says_where_it_goes_on_and_the_bar_begins_there():
         progress.epoch(FIRST, 5, LOSS)
         assert progress.epochs == 12
 
-    assert lines(act)[:2] == ["3 runs; compiling", "2 runs go on from epoch 4 to 7"]
+    assert lines(act)[:2] == ["3 runs; compiling", "2 runs to go on with, from epoch 4 to 7"]
 
 
 def test_eighty_columns_show_the_bar_the_time_left_and_the_runs():
@@ -103,3 +104,12 @@ def test_eighty_columns_show_the_bar_the_time_left_and_the_runs():
     assert "epoch 1234567/2000000" in bar
     assert bar.split()[-2] == "left"
     assert runs == "256 active, 0/2000 runs done, 321 diverged, best val loss 0.6931"
+
+
+def test_the_best_loss_is_of_the_study_and_not_of_what_was_trained_since_a_resume():
+    def act(progress):
+        progress.known(np.array([0.7, 0.31, np.nan]))
+        progress.known(np.array([np.nan, np.inf]))
+        progress.epoch(FIRST, 1, LOSS)
+
+    assert said(act).endswith("best val loss 0.3100")
