@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import absl.flags
 import numpy as np
 
-from experiments.article import facts, figures
+from experiments.article import best_figures, facts, figures
 from experiments.article.claim import Claim
 from experiments.article.find import best, cell, common_seeds, family, unsettled
 from experiments.article.part import NotApplicable, Part, Undecided, attempt
@@ -35,15 +35,12 @@ from experiments.article.verdict import Verdict, both, decide
 from experiments.command import flags
 from experiments.command.experiment import Experiment, Values, first_as_momentum
 from jaxopt_study import plots
-from jaxopt_study.analysis.best import best_cell, held_out_cell, mean_lowest
+from jaxopt_study.analysis.best import best_cell, mean_lowest
 from jaxopt_study.analysis.halves import folds
-from jaxopt_study.analysis.minima import accuracy, lowest, minimum
+from jaxopt_study.analysis.minima import lowest, minimum
 from jaxopt_study.analysis.runs import Cell, Runs, same_value, stands_for
-from jaxopt_study.analysis.speed import epochs_to
 from jaxopt_study.grids.run import Run, make_run
-from jaxopt_study.history import History
 from jaxopt_study.plots import labels, selection
-from jaxopt_study.plots.selection import NotDrawable
 
 BESIDES = ("sgd", {"learning_rate": 0.01})
 
@@ -205,45 +202,6 @@ CLAIMS = (
 # Its figures.
 
 
-def _all_best(source: plots.picture.Source) -> list[Cell]:
-    chosen = [held_out_cell(cells) for rule in _ALL if (cells := source.runs.family(rule))]
-    if len(chosen) < 2:
-        raise NotDrawable("it compares optimizers, and there are runs of fewer than two")
-    return chosen
-
-
-def _bars(
-    source: plots.picture.Source, *, number: int, shows: str, what: str, measured: Callable[[History], float],
-    unit: str = f"loss ({labels.LOSS_UNIT})", whole: bool = False,
-) -> plots.picture.Picture:  # fmt: skip
-    entries = [
-        plots.comparison.Bar(c.optimizer, labels.configuration(c.hyperparameters), [measured(h) for h in c.histories])
-        for c in _all_best(source)
-    ]
-    title = labels.sentence(f"{what}, each optimizer at its best configuration")
-    figure = plots.comparison.bars(entries, unit=unit, whole=whole, title=title)
-    chosen = "The best configuration has the lowest mean of the minimum validation losses over its seeds." + (
-        plots.captions.over_seeds(
-            source.histories, " What is told of each half of the seeds is of what the other half chooses.", ""
-        )
-    )
-    dots = plots.captions.over_seeds(
-        source.histories, "Bars are means over up to {} seeds, dots the seeds.", "One seed a configuration."
-    )
-    caption = f"{title}. {chosen} {dots} The lowest is starred."
-    alt = f"Bar chart. {title}: {plots.comparison.told(entries, whole)}."
-    return plots.picture.Picture(f"fig{number}_{shows}", figure, caption, alt)
-
-
-def _epochs_to_worst(source: plots.picture.Source) -> plots.picture.Picture:
-    target = max(mean_lowest(source.runs, config) for config in _all_best(source))
-    what = f"epochs until the validation loss is at most {labels.loss(target)}, the worst of the minima"
-    return _bars(
-        source, number=48, shows="epochs_to_worst_minimum", what=what, unit="epochs", whole=True,
-        measured=lambda run: float(epochs_to(run.curves["val_loss"], target) or math.nan),
-    )  # fmt: skip
-
-
 def _sgd_and_momentum(source: plots.picture.Source) -> plots.picture.Picture:
     sgd, momentum = plots.picture.best(source, "sgd"), plots.picture.best(source, "momentum")
     runs = selection.of_rule(source.histories, "sgd")
@@ -258,29 +216,19 @@ def _sgd_and_momentum(source: plots.picture.Source) -> plots.picture.Picture:
     return plots.picture.groups_picture(49, groups, lead, chance=source.chance, shows="sgd_and_momentum", title=title)
 
 
-def _accuracies(source: plots.picture.Source) -> plots.picture.Picture:
-    cells = _all_best(source)
-    if not any(np.isfinite(accuracy(run)).any() for cell in cells for run in cell.histories):
-        raise NotDrawable("no accuracy was measured")
-    groups = {f"{labels.optimizer(c.optimizer)}\n{labels.configuration(c.hyperparameters)}": c.histories for c in cells}
-    lead = "Each optimizer at the configuration with the lowest mean of the minimum validation losses over its seeds."
-    title = "Validation accuracy, each optimizer at its best configuration"
-    return plots.picture.groups_picture(
-        0, groups, lead, chance=source.chance, shows="best_accuracy", title=title, metrics=["val_accuracy"]
-    )
-
-
 FIGURES = (
-    (45, partial(_bars, number=45, shows="best_validation_loss", what="minimum validation loss",
+    (45, partial(best_figures.bars, number=45, shows="best_validation_loss", what="minimum validation loss",
                  measured=lambda run: minimum(run.curves["val_loss"]).value)),
-    (46, partial(_bars, number=46, shows="best_training_loss", what="minimum training loss",
+    (46, partial(best_figures.bars, number=46, shows="best_training_loss", what="minimum training loss",
                  measured=lambda run: minimum(run.curves["train_loss"]).value)),
-    (47, partial(_bars, number=47, shows="epoch_of_minimum", what="epoch of the minimum validation loss",
+    (47, partial(best_figures.bars, number=47, shows="epoch_of_minimum", what="epoch of the minimum validation loss",
                  measured=lambda run: float(minimum(run.curves["val_loss"]).epoch or math.nan),
                  unit="epoch", whole=True)),
-    (48, _epochs_to_worst),
+    (48, partial(best_figures.epochs_to_worst, number=48)),
     (49, _sgd_and_momentum),
-    (0, _accuracies),
+    (0, partial(best_figures.curves, shows="best_losses", what="training loss and validation loss",
+                metrics=["train_loss", "val_loss"])),
+    (0, best_figures.accuracies),
     (0, lambda source: plots.tuning.picture(source)),  # Matplotlib waits until it is drawn
 )  # fmt: skip
 

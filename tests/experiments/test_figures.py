@@ -21,7 +21,7 @@ NUMBERS = {
     "adam_betas": [36, 37],
     "adagrad_learning_rates": [39, 40, 41, 42],
     "cyclical_learning_rate": [43, 44],
-    "compare": [45, 46, 47, 48, 49, 0, 0],
+    "compare": [45, 46, 47, 48, 49, 0, 0, 0],
 }
 """By chapter; 0 is one that the article does not have."""
 
