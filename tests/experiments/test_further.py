@@ -1,0 +1,57 @@
+"""Runs that go on from their best weights."""
+
+import numpy as np
+import pytest
+
+import jaxopt_study as js
+from experiments.benchmarks import further
+from jaxopt_study.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("further")
+    study = js.make_study(
+        data=js.load("digits"),
+        model=js.article_model(),
+        grid=js.make_grid("momentum", learning_rate=0.03),
+        max_epochs=4,
+        workdir=folder,
+        save_best_weights=True,
+    )
+    study.run()
+    return folder
+
+
+def test_a_run_goes_on_where_its_best_weights_are(trained, tmp_path):
+    ((name, of),) = further.chosen(trained, []).items()
+    made = []
+
+    def study_of(**given):
+        # So small a rate moves nothing: what is evaluated are the weights that it begins with.
+        still = js.make_grid("momentum", learning_rate=1e-30)
+        made.append(js.make_study(**given | {"grid": still}, data=js.load("digits"), workdir=tmp_path, max_epochs=1))
+        return made[0]
+
+    before, since = further.gone_on(trained, name, of, study_of)
+    model, data = js.load_model(trained), js.load("digits")
+    assert before.loss == pytest.approx(of.curves["val_loss"].min())
+    assert since.epoch == before.epoch + 1
+    assert made[0].model.identity.startswith("article, from the best weights of run ")
+    # Weights are the same, statistics have moved on by an epoch: the loss is near, and far from a fresh network's.
+    chances = model(data.val_images)[np.arange(len(data.val_labels)), data.val_labels]
+    assert before.loss == pytest.approx(-np.log(chances).mean(), rel=1e-4)
+    assert abs(since.loss - before.loss) < 0.1 < abs(0.69 - since.loss)
+
+
+def test_the_lowest_is_told_beside_what_is_around_it():
+    curve = np.array([0.9, 0.5, np.nan, 0.2, 0.6])
+    assert further.lowest(curve) == (0.2, 4, pytest.approx(0.55))
+
+
+def test_only_rules_with_weights_go_on(trained, tmp_path):
+    assert len(further.chosen(trained, ["momentum"])) == 1
+    with pytest.raises(InputError, match="--only adam is not usable|allowed are rules with weights in it: momentum"):
+        further.chosen(trained, ["adam"])
+    with pytest.raises(InputError, match="allowed is a work directory with weights"):
+        further.chosen(tmp_path, [])
