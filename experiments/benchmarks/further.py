@@ -75,19 +75,19 @@ def gone_on(folder: Path, name: str, of: History, study_of: Callable[..., js.Stu
 
 
 def chosen(folder: Path, only: Sequence[str]) -> dict[str, History]:
-    """The runs with weights, by fingerprint, of these rules or of all.
+    """The runs with weights, by fingerprint: all, or those of the rules and of the fingerprints in ``only``.
 
     Raises:
-        InputError: the folder has no weights, or none of such a rule.
+        InputError: the folder has no weights, or none of what is asked for.
     """
     if not (folder / "weights").is_dir():
         raise InputError("--workdir", folder, "allowed is a work directory with weights: --save_best_weights")
     there = {name: of for name, of in read_runs(folder).items() if (folder / "weights" / name).is_dir()}
-    rules = sorted({of.optimizer for of in there.values()})
-    for rule in only:
-        if rule not in rules:
-            raise InputError("--only", rule, f"allowed are rules with weights in it: {', '.join(rules)}")
-    return {name: of for name, of in there.items() if not only or of.optimizer in only}
+    known = sorted({of.optimizer for of in there.values()} | there.keys())
+    for asked in only:
+        if asked not in known:
+            raise InputError("--only", asked, f"allowed is what has weights in it: {', '.join(known)}")
+    return {name: of for name, of in there.items() if not only or {name, of.optimizer} & set(only)}
 
 
 def define_flags() -> None:
@@ -95,7 +95,7 @@ def define_flags() -> None:
     flags.DEFINE_string("workdir", None, "Folder of a study trained with --save_best_weights.")
     flags.DEFINE_string("output", None, "Folder for the studies of what goes on.")
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets.")
-    flags.DEFINE_list("only", [], "Rules whose runs go on; all if not given.")
+    flags.DEFINE_list("only", [], "Rules, or fingerprints of runs, that go on; all if not given.")
     flags.DEFINE_integer("epochs", 100, "For which each run goes on.", 1)
     flags.DEFINE_float("max_minutes", None, "For each run; the same command goes on with it.", 0.0)
 
