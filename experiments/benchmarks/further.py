@@ -117,6 +117,7 @@ def run() -> None:
             max_epochs=options.epochs,
             patience=options.epochs,
             max_minutes=options.max_minutes,
+            save_best_weights=True,
         )
         found = gone_on(folder, name, of, study_of)
         defaults = {number.name: number.default for number in registry.family(of.optimizer).hyperparameters}
