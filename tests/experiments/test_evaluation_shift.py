@@ -34,6 +34,17 @@ def test_losses_and_logits_are_those_of_the_network(trained):
     assert len({evaluated.loss, as_trained.loss, more.loss}) == 3
 
 
+def test_without_its_lean_the_loss_is_the_lowest_of_all_with_a_number_added():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 400)
+    logits = rng.normal(2 * labels - 1, 1.5)
+    around = [evaluation_shift.said(logits + added, labels).loss for added in np.linspace(-3, 3, 601)]
+    leaning = evaluation_shift.said(logits - 1.7, labels)
+    assert leaning.upright == pytest.approx(min(around), abs=1e-5)
+    assert leaning.upright < leaning.loss - 0.1
+    assert evaluation_shift.said(logits, np.ones(400)).upright == pytest.approx(0, abs=1e-12)
+
+
 def test_what_statistics_see_moves_the_third_number_alone(trained):
     model, data = js.load_model(trained), js.load("digits")
     few, many = (evaluation_shift.shift(model, data, 64, count) for count in (1, 600))
