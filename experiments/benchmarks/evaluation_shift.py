@@ -21,6 +21,7 @@ import jax
 import numpy as np
 from absl import flags
 from rich.console import Console
+from scipy.optimize import minimize_scalar
 
 from experiments.benchmarks import common
 from experiments.command import flags as command
@@ -28,6 +29,7 @@ from jaxopt_study import load_model
 from jaxopt_study.analysis.runs import describe
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.errors import EnvironmentFault, InputError
+from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.storage import workdir
 from jaxopt_study.storage.store import read_runs
@@ -53,17 +55,8 @@ def said(logits: np.ndarray, labels: np.ndarray) -> Said:
         moved = np.asarray(logits, np.float64) + added
         return float((np.logaddexp(0, moved) - moved * labels).mean())
 
-    return Said(loss(0.0), float(logits.mean()), loss(_upright(logits, labels)))
-
-
-def _upright(logits: np.ndarray, labels: np.ndarray) -> float:
-    """What to add to all logits for the lowest loss, where classes are as likely in the mean as they are frequent."""
-    low, high = (float(bound) for bound in (-FAR - logits.max(), FAR - logits.min()))
-    for _ in range(60):
-        middle = (low + high) / 2
-        likely = 1 / (1 + np.exp(-(np.asarray(logits, np.float64) + middle)))
-        low, high = (low, middle) if likely.mean() > labels.mean() else (middle, high)
-    return (low + high) / 2
+    upright = minimize_scalar(loss, bounds=(-FAR - logits.max(), FAR - logits.min()), method="bounded").fun
+    return Said(loss(0.0), float(logits.mean()), float(upright))
 
 
 def shift(model: Predictor, dataset: Dataset, examples: int, batches: int) -> tuple[Said, Said, Said]:
@@ -106,6 +99,19 @@ def data_of(folder: Path, data_dir: str | None) -> Dataset:
     return dataset
 
 
+def with_weights(folder: Path) -> dict[str, History]:
+    """The runs of a work directory that have weights, by fingerprint; InputError: it has no weights."""
+    if not (folder / "weights").is_dir():
+        raise InputError("--workdir", folder, "allowed is a work directory with weights: --save_best_weights")
+    return {name: of for name, of in sorted(read_runs(folder).items()) if (folder / "weights" / name).is_dir()}
+
+
+def in_words(of: History) -> str:
+    """A run's rule and numbers, those that have their defaults left out."""
+    defaults = {number.name: number.default for number in registry.family(of.optimizer).hyperparameters}
+    return describe(of.optimizer, of.hyperparameters, defaults)
+
+
 def rows(
     folder: Path, data_dir: str | None, examples: int, batches: int
 ) -> Iterator[tuple[str, tuple[Said, Said, Said]]]:
@@ -115,16 +121,14 @@ def rows(
         InputError: the directory has no weights, or the network is not for two classes.
         EnvironmentFault: the data are not there, or a file is damaged.
     """
-    if not (folder / "weights").is_dir():
-        raise InputError("--workdir", folder, "allowed is a work directory with weights: --save_best_weights")
-    dataset, histories = data_of(folder, data_dir), read_runs(folder)
-    for name in sorted(path.name for path in (folder / "weights").iterdir() if path.name in histories):
-        model, of = load_model(folder, name), histories[name]
+    runs = with_weights(folder)
+    dataset = data_of(folder, data_dir)
+    for name, of in runs.items():
+        model = load_model(folder, name)
         if model.loss != "sigmoid":
             allowed = f"allowed is a study of two classes with the loss sigmoid, not {model.loss}"
             raise InputError("--workdir", folder, allowed)
-        defaults = {number.name: number.default for number in registry.family(of.optimizer).hyperparameters}
-        yield describe(of.optimizer, of.hyperparameters, defaults), shift(model, dataset, examples, batches)
+        yield in_words(of), shift(model, dataset, examples, batches)
 
 
 def define_flags() -> None:

@@ -13,7 +13,7 @@ luck.
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import flags
@@ -21,17 +21,15 @@ from rich.console import Console
 
 import jaxopt_study as js
 from experiments.benchmarks import common
-from experiments.benchmarks.evaluation_shift import data_of
+from experiments.benchmarks.evaluation_shift import data_of, in_words, with_weights
 from experiments.command import flags as command
 from jaxopt_study.analysis.minima import minimum
-from jaxopt_study.analysis.runs import describe
+from jaxopt_study.data import Dataset
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.run import make_run
 from jaxopt_study.history import History
 from jaxopt_study.models.build import Model
-from jaxopt_study.optimizers import registry
 from jaxopt_study.storage import workdir
-from jaxopt_study.storage.store import read_runs
 from jaxopt_study.storage.weights import Predictor
 
 NEAR = 10
@@ -47,10 +45,11 @@ class Lowest(NamedTuple):
 
 
 def lowest(curve: np.ndarray) -> Lowest:
-    """Of losses ``[E]``, of which one at least is finite."""
+    """Of losses ``[E]``; NaN in epoch 0 where none is finite."""
     loss, epoch = minimum(curve)
-    at = (epoch or 1) - 1
-    return Lowest(loss, at + 1, float(np.nanmedian(curve[max(0, at - NEAR) : at + NEAR + 1])))
+    if epoch is None:
+        return Lowest(loss, 0, loss)
+    return Lowest(loss, epoch, float(np.nanmedian(curve[max(0, epoch - 1 - NEAR) : epoch + NEAR])))
 
 
 def begun_with(trained: Predictor, identity: str) -> Model:
@@ -60,12 +59,21 @@ def begun_with(trained: Predictor, identity: str) -> Model:
 
 
 def gone_on(folder: Path, name: str, of: History, study_of: Callable[..., js.Study]) -> tuple[Lowest, Lowest] | None:
-    """The lowest loss of a run, and since; None if it has not all of its further epochs yet."""
-    identity = workdir.read_config(folder / "config.json")["identity"]
+    """The lowest loss of a run, and since; None if it has not all of its further epochs yet.
+
+    ``study_of`` makes the study, from what it is to share with the run's own.
+
+    Raises:
+        InputError: the run was one of several orders of the examples.
+    """
+    config = workdir.read_config(folder / "config.json")
+    if of.data_seed is not None:
+        raise InputError("--workdir", folder, "allowed is a study with one order of the examples, without --data_seeds")
     study = study_of(
-        model=begun_with(js.load_model(folder, name), identity["model"]),
+        **config["settings"] | {"halving": None},
+        loss=config["loss"],
+        model=begun_with(js.load_model(folder, name), config["identity"]["model"]),
         grid=[make_run(of.optimizer, of.hyperparameters, of.seed)],
-        batch_size=identity["batch_size"],
     )
     study.run()
     if not study.histories:
@@ -80,9 +88,7 @@ def chosen(folder: Path, only: Sequence[str]) -> dict[str, History]:
     Raises:
         InputError: the folder has no weights, or none of what is asked for.
     """
-    if not (folder / "weights").is_dir():
-        raise InputError("--workdir", folder, "allowed is a work directory with weights: --save_best_weights")
-    there = {name: of for name, of in read_runs(folder).items() if (folder / "weights" / name).is_dir()}
+    there = with_weights(folder)
     known = sorted({of.optimizer for of in there.values()} | there.keys())
     for asked in only:
         if asked not in known:
@@ -100,6 +106,13 @@ def define_flags() -> None:
     flags.DEFINE_float("max_minutes", None, "For each run; the same command goes on with it.", 0.0)
 
 
+def _study(dataset: Dataset, folder: Path, **shared: Any) -> js.Study:
+    """A study of as many epochs as the flags say, whatever the patience."""
+    options = flags.FLAGS
+    length = {"max_epochs": options.epochs, "patience": options.epochs}
+    return js.make_study(**shared | length, data=dataset, workdir=folder, max_minutes=options.max_minutes)
+
+
 def run() -> None:
     """From the flags to the table."""
     options = flags.FLAGS
@@ -110,19 +123,9 @@ def run() -> None:
     runs = chosen(folder, options.only)
     dataset, texts = data_of(folder, options.data_dir), []
     for name, of in runs.items():
-        study_of = partial(
-            js.make_study,
-            data=dataset,
-            workdir=output / name,
-            max_epochs=options.epochs,
-            patience=options.epochs,
-            max_minutes=options.max_minutes,
-            save_best_weights=True,
-        )
-        found = gone_on(folder, name, of, study_of)
-        defaults = {number.name: number.default for number in registry.family(of.optimizer).hyperparameters}
+        found = gone_on(folder, name, of, partial(_study, dataset, output / name))
         told = [f"{one.loss:.4f}, {one.around:.4f} ({one.epoch})" for one in found] if found else ["", "under way"]
-        texts.append((describe(of.optimizer, of.hyperparameters, defaults), *told))
+        texts.append((in_words(of), *told))
     columns = ("run", "lowest, around it (epoch)", f"since, of {options.epochs} epochs more")
     Console(width=120).print(common.table("Further than the patience", columns, texts, left=("run",)))
 

@@ -16,6 +16,8 @@ def trained(tmp_path_factory):
         model=js.article_model(),
         grid=js.make_grid("momentum", learning_rate=0.03),
         max_epochs=4,
+        data_seed=3,
+        diagnostics=False,
         workdir=folder,
         save_best_weights=True,
     )
@@ -30,13 +32,15 @@ def test_a_run_goes_on_where_its_best_weights_are(trained, tmp_path):
     def study_of(**given):
         # So small a rate moves nothing: what is evaluated are the weights that it begins with.
         still = js.make_grid("momentum", learning_rate=1e-30)
-        made.append(js.make_study(**given | {"grid": still}, data=js.load("digits"), workdir=tmp_path, max_epochs=1))
+        given |= {"grid": still, "max_epochs": 1}
+        made.append(js.make_study(**given, data=js.load("digits"), workdir=tmp_path))
         return made[0]
 
     before, since = further.gone_on(trained, name, of, study_of)
     model, data = js.load_model(trained), js.load("digits")
     assert before.loss == pytest.approx(of.curves["val_loss"].min())
     assert since.epoch == before.epoch + 1
+    assert (made[0].settings.data_seed, made[0].settings.diagnostics) == (3, False)
     assert made[0].model.identity.startswith("article, from the best weights of run ")
     # Weights are the same, statistics have moved on by an epoch: the loss is near, and far from a fresh network's.
     chances = model(data.val_images)[np.arange(len(data.val_labels)), data.val_labels]
@@ -47,6 +51,7 @@ def test_a_run_goes_on_where_its_best_weights_are(trained, tmp_path):
 def test_the_lowest_is_told_beside_what_is_around_it():
     curve = np.array([0.9, 0.5, np.nan, 0.2, 0.6])
     assert further.lowest(curve) == (0.2, 4, pytest.approx(0.55))
+    assert np.isnan(further.lowest(np.array([np.nan, np.inf])).loss)
 
 
 def test_only_what_has_weights_goes_on(trained, tmp_path):
