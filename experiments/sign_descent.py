@@ -19,17 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from experiments.article import facts
-from experiments.article.falling_rates import (
-    CONSTANT,
-    COURSES,
-    EXPONENTIAL,
-    FALLING,
-    LINE,
-    ROOT,
-    SIGN,
-    STEADY,
-    add_rules,
-)
+from experiments.article.falling_rates import CONSTANT, COURSES, FALLING, SIGN, add_rules, course
 from experiments.command import flags
 from experiments.command.experiment import Answer, Axis, Experiment, Values
 from jaxopt_study import plots
@@ -89,16 +79,6 @@ class Loss(NamedTuple):
     decay: float
     lowest: Estimate
     last: Estimate
-
-
-def course(cell: Cell) -> str:
-    """How a configuration's rate goes, from its numbers; empty where it goes in more than one of the ways."""
-    if cell.optimizer == "sign_sgd":
-        return SIGN
-    falls_with = [name for name, steady in STEADY.items() if cell.hyperparameters.get(name, steady) != steady]
-    if len(falls_with) > 1:
-        return ""
-    return {"root": ROOT, "last_share": EXPONENTIAL, "line": LINE}[falls_with[0]] if falls_with else CONSTANT
 
 
 def by_course(runs: Runs) -> dict[tuple[str, float], list[Cell]]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxopt_study.analysis.runs import Cell
 from jaxopt_study.optimizers import registry, rmsprop
 from jaxopt_study.optimizers.family import Family, Hyperparameter
 from jaxopt_study.optimizers.scalars import Scalar, Schedule, as_float32
@@ -59,6 +60,16 @@ def add_rules() -> None:
         ("sign_sgd", _sign_sgd, (_RATE,), "Sign descent", "8a28153a4f0a2fb0d428"),
     ):
         registry.add(Family(name, make, taken, title, identity=identity))
+
+
+def course(cell: Cell) -> str:
+    """How a configuration's rate goes, from its numbers; empty where it goes in more than one of the ways."""
+    if cell.optimizer == "sign_sgd":
+        return SIGN
+    falls_with = [name for name, steady in STEADY.items() if cell.hyperparameters.get(name, steady) != steady]
+    if len(falls_with) > 1:
+        return ""
+    return {"root": ROOT, "last_share": EXPONENTIAL, "line": LINE}[falls_with[0]] if falls_with else CONSTANT
 
 
 def _rmsprop_falling(numbers: Mapping[str, Scalar], steps_per_epoch: int) -> optax.GradientTransformation:

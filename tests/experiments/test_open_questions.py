@@ -175,7 +175,7 @@ def test_sign_descent_is_told_from_what_it_is_not():
 def test_a_course_that_is_two_at_once_has_no_name():
     numbers = {"learning_rate": 0.1, "decay": 0.0, "root": 1.0, "last_share": 0.1, "line": 0.0}
     (cell,) = Runs([history("rmsprop_falling", **numbers)]).cells("rmsprop_falling")
-    assert sign_descent.course(cell) == ""
+    assert falling_rates.course(cell) == ""
 
 
 def nesterov_world(gain, *, seeds=3, epochs=8):
