@@ -172,7 +172,7 @@ def draw(tests: Sequence[RangeTest], ceiling: float) -> Figure:
 
 
 def _panel(axes: Axes, test: RangeTest) -> None:
-    look = plots.style.named_look(test.optimizer)
+    look = plots.style.looks([test.optimizer])[test.optimizer]
     finite = np.isfinite(test.losses).all(1)
     shown = np.where(finite[:, None], test.losses, np.nan)
     axes.plot(test.rates, shown.mean(1), color=look.color, marker=".")

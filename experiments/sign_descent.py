@@ -179,7 +179,7 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
     if (CONSTANT, 0.0) not in courses:
         raise NotDrawable("there is no run of RMSprop with rho 0 and a constant rate")
     decays = [0.0, *sorted({decay for _, decay in courses if decay > 0})[-1:]]
-    looks = {name: plots.style.named_look("", i) for i, name in enumerate((*COURSES, SIGN))}
+    looks = plots.style.looks((*COURSES, SIGN))
     estimates = [loss(runs, key, cell).lowest for key, cells in courses.items() for cell in cells]
     with plots.style.applied():
         title = "RMSprop with and without memory: constant and falling rates"

@@ -214,7 +214,7 @@ def bowl() -> Figure:
         _contours(plane)
         for name in ("momentum", "nesterov"):
             x, y = descend(rate, momentum, 60, nesterov=name == "nesterov").T
-            look = plots.style.named_look(name)._asdict()
+            look = plots.style.looks([name])[name]._asdict()
             plane.plot(x, y, **look | {"linewidth": 1.2, "markersize": 3.5})
             losses.plot(height(x, y), label=labels.optimizer(name), markevery=5, **look)
         plane.plot(*START, "o", markersize=8, markerfacecolor="white", markeredgecolor=plots.style.INK, zorder=6)

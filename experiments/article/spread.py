@@ -56,7 +56,7 @@ def judged_by(
 @functools.lru_cache(maxsize=8)
 def agreement(runs: Runs) -> Agreement | None:
     """How seldom some runs of a configuration learn and others do not, in this study."""
-    groups = [[fails(run, runs.chance) for run in cell.histories] for cell in _configurations(runs)]
+    groups = [[fails(run, runs.chance) for run in cell.histories] for cell in runs.configurations]
     return fit_agreement([sum(group) for group in groups], [len(group) for group in groups])
 
 
@@ -108,11 +108,7 @@ def _measured(runs: Runs, measure: Callable[[History], float], name: str) -> lis
 
 @functools.lru_cache(maxsize=8)
 def _learning_configurations(runs: Runs) -> list[Cell]:
-    return [cell for cell in _configurations(runs) if _learning(runs, cell.histories)]
-
-
-def _configurations(runs: Runs) -> list[Cell]:
-    return [cell for optimizer in runs.optimizers for cell in runs.family(optimizer)]
+    return [cell for cell in runs.configurations if _learning(runs, cell.histories)]
 
 
 def _finite(cell: Cell, measure: Callable[[History], float]) -> Mapping[int, float]:

@@ -34,7 +34,7 @@ def _best_row(runs: ArticleRuns, row: facts.BestRun) -> tuple[Value, ...]:
     cells = runs.family(row.optimizer)
     if not cells:
         return (*theirs, *[None] * 6, "", 0, "not run", "", None, None, *[None] * len(tables.TESTED))
-    among = [cell.histories for optimizer in runs.optimizers for cell in runs.family(optimizer)]
+    among = [cell.histories for cell in runs.configurations]
     return (*theirs, *tables.measured([cell.histories for cell in cells], runs.chance, among))
 
 

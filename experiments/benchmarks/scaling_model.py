@@ -208,8 +208,7 @@ def draw_seconds(axes: Axes, rows: Sequence[Row]) -> None:
     measured = [(row.workers, row.measured_seconds) for row in rows if row.measured_seconds]
     values = [row.seconds for row in rows] + [seconds for _, seconds in measured]
     style.log_axis(axes, "y", min(values), max(values))
-    look = style.named_look("", 0)
-    axes.plot([row.workers for row in rows], values[: len(rows)], color=look.color, marker=look.marker)
+    axes.plot([row.workers for row in rows], values[: len(rows)], color=style.INK, marker="o")
     if measured:
         axes.plot(*zip(*measured, strict=True), linestyle="None", marker="x", color=style.MUTED)
     workers_axis(axes, rows)
@@ -219,9 +218,8 @@ def draw_seconds(axes: Axes, rows: Sequence[Row]) -> None:
 def draw_shares(axes: Axes, rows: Sequence[Row]) -> None:
     """Idle share and driver load over the workers."""
     shares = {"workers idle": [row.idle_share for row in rows], "driver busy": [row.driver_load for row in rows]}
-    for i, (label, values) in enumerate(shares.items()):
-        look: dict[str, Any] = style.named_look("", i)._asdict()
-        axes.plot([row.workers for row in rows], values, label=label, **look)
+    for label, look in style.looks(shares).items():
+        axes.plot([row.workers for row in rows], shares[label], label=label, **look._asdict())
     axes.set_ylim(-0.02, 1.02)
     workers_axis(axes, rows)
     axes.set_title("share of the time", loc="left")

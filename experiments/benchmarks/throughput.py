@@ -159,7 +159,7 @@ def figure(rows: Sequence[Row], ceilings: Mapping[int, float], title: str) -> Fi
     """
     sizes = sorted({row.case.image_size for row in rows})
     measured = {row.name for row in rows}
-    looks = {name: style.named_look("", i) for i, name in enumerate(name for name in PROGRAMS if name in measured)}
+    looks = style.looks(name for name in PROGRAMS if name in measured)
     with style.applied():
         drawn, panels = style.panels(len(sizes), title, height=3.4, right=2.7)
         for axes, size in zip(panels, sizes, strict=True):

@@ -10,13 +10,14 @@ import functools
 import html
 import math
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis.guessing import WORSE, fails
+from jaxopt_study.analysis.guessing import WORSE, fails, status
 from jaxopt_study.analysis.halves import folds
 from jaxopt_study.analysis.intervals import Estimate, independent, seed_estimate
 from jaxopt_study.analysis.minima import (
@@ -182,14 +183,16 @@ def best_of(
     chosen, told = best_first(configurations, curve)[0][0], held_out(configurations, curve)
     minima = seed_minima(told, chance=chance)
     several = len(configurations) > 1
-    stuck = f"{minima.worse} of {len(told)} seeds {WORSE}" if minima.worse else ""
+    count, ended = len(told), Counter(status(run, chance) for run in told)
+    unlike = [f"{ended[how]} of {count} seeds {how}" for how in ("diverged", "failed", WORSE) if ended[how]]
+    mixed = "; ".join(unlike)  # of whose losses there is no interval: the spread of those that learn says nothing
 
     def over_seeds(measure: Callable[[History], float], moderated: bool = True) -> Estimate:
         values = dict(
             enumerate(independent({run.replicate: measure(run) for run in told}))
         )  # what is lost is told below
         prior = prior_of_losses(among or configurations, told, measure, chance) if moderated else None
-        return seed_estimate(values, prior=prior, positive=True, no_interval=stuck, halves=several)
+        return seed_estimate(values, prior=prior, positive=True, no_interval=mixed, halves=several)
 
     val, student = over_seeds(lowest_loss), over_seeds(lowest_loss, moderated=False)
     train = over_seeds(lambda run: lowest_loss(run, "train_loss"))
@@ -197,17 +200,15 @@ def best_of(
     monitored = Estimate(math.nan, math.nan, math.nan, 0)
     if monitor is not None:
         best = dict(enumerate(independent({run.replicate: monitor.best(run).value for run in told})))
-        monitored = seed_estimate(best, halves=several)
-    count, lost = len(told), len(minima.diverged)
+        monitored = seed_estimate(best, no_interval=mixed, halves=several)
     others = sum(configuration(run) != configuration(chosen) for run in told)
     alone = "chosen and told by the same run" if count == 1 and several else ""
     notes = [
-        val.note if minima.seeds or not lost else "",
+        val.note if minima.seeds or not unlike else "",
         alone,
         f"{others} of {count} seeds show another configuration, which the other half of them chooses" if others else "",
-        f"{lost} of {count} seeds diverged" if lost else "",
         f"interval over {val.seeds} orders of the data" if several_orders(run.replicate for run in told) else "",
-        stuck if stuck not in val.note else "",
+        mixed if mixed not in val.note else "",
     ]
     return Best(
         chosen.optimizer, chosen.hyperparameters, val.value, val.low, val.high, minima.accuracy, train.value,
@@ -261,7 +262,7 @@ def halfway(runs: Runs, curve: str = "val_loss") -> float:
     Returns:
         NaN where no configuration gets a tenth below guessing, so that nothing can be said to have converged.
     """
-    cells = [cell for optimizer in runs.optimizers for cell in runs.cells(optimizer)]
+    cells = runs.configurations
     best = mean_lowest(runs, best_cell(cells, curve), curve) if cells else math.nan
     return (runs.chance + best) / 2 if best <= 0.9 * runs.chance else math.nan
 
@@ -283,6 +284,6 @@ def _lowest_of_best(runs: Runs) -> dict[int, float]:
     """Of each seed the lowest loss in the configuration that the other half chooses, where it learns."""
     if math.isnan(halfway(runs)):
         return {}
-    told = held_out([cell.histories for optimizer in runs.optimizers for cell in runs.family(optimizer)])
+    told = held_out([cell.histories for cell in runs.configurations])
     losses = {run.replicate: lowest(runs, run) for run in told}
     return {seed: loss for seed, loss in losses.items() if loss <= 0.9 * runs.chance}

@@ -140,8 +140,7 @@ def nested(groups: Sequence[np.ndarray], noise: float = 0.0) -> tuple[float, flo
 
 def layout(runs: Runs) -> tuple[list[Cell], np.ndarray]:
     """Configurations that learn in every run, and their smallest validation losses ``[C, D, S]`` by order and seed."""
-    cells = [cell for rule in runs.optimizers for cell in runs.cells(rule) if cell.optimizer == rule]
-    learning = [cell for cell in cells if not any(_fails(run, runs.chance) for run in cell.histories)]
+    learning = [cell for cell in runs.configurations if not any(_fails(run, runs.chance) for run in cell.histories)]
     usual = Counter(frozenset(cell.by_seed) for cell in learning).most_common(1)
     if not usual:
         return [], np.empty((0, 0, 0))

@@ -16,15 +16,27 @@ WORSE = "worse than guessing"
 """What is said of such a run in the place of ``finished`` or ``stopped``; the store keeps those."""
 
 
-def loss_of_guessing(loss: str, classes: int, train_labels: np.ndarray, val_labels: np.ndarray) -> float:
+def loss_of_guessing(
+    loss: str,
+    classes: int,
+    train_labels: np.ndarray,
+    val_labels: np.ndarray,
+    train_weights: np.ndarray | None = None,
+    val_weights: np.ndarray | None = None,
+) -> float:
     """The validation loss of a constant: ``log(classes)``; of a squared error that of the mean training label.
 
-    Of several labels, each by itself, it is ``log(2)``.
+    Of several labels, each by itself, it is ``log(2)``. Weights count as in training and validation.
     """
     if loss != "squared_error":
         return math.log(2 if loss == "multi_label" else classes)
-    errors = np.asarray(val_labels, np.float64) - np.mean(train_labels, axis=0, dtype=np.float64)
-    return float(np.mean(np.square(errors)))
+    train, val = (np.reshape(labels, (len(labels), -1)).astype(np.float64) for labels in (train_labels, val_labels))
+    errors = val - np.average(train, axis=0, weights=_of_examples(train_weights))
+    return float(np.average(np.square(errors).mean(1), weights=_of_examples(val_weights)))
+
+
+def _of_examples(weights: np.ndarray | None) -> np.ndarray | None:
+    return None if weights is None else np.reshape(weights, (len(weights), -1)).sum(1, dtype=np.float64)
 
 
 def guessing_in(config: Mapping[str, Any]) -> float:

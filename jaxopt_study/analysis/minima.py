@@ -19,7 +19,7 @@ PATIENCE = 50
 
 
 class Summary(NamedTuple):
-    """What is said of a run in a table of all; NaN and None where there is no finite loss or no accuracy."""
+    """What is said of a run in a table of all; NaN and None where no loss of it counts, or no accuracy was measured."""
 
     min_val_loss: float
     min_val_epoch: int | None
@@ -42,6 +42,9 @@ class Minimum(NamedTuple):
     epoch: int | None
 
 
+_NONE = Minimum(math.nan, None)
+
+
 def minimum(curve: ArrayLike) -> Minimum:
     """The smallest finite value of a curve ``[E]`` and its epoch; the first of equals."""
     values = np.asarray(curve, np.float64)
@@ -50,7 +53,7 @@ def minimum(curve: ArrayLike) -> Minimum:
         return Minimum(float(values[at]), at + 1)
     finite = np.isfinite(values)
     if not finite.any():
-        return Minimum(math.nan, None)
+        return _NONE
     at = int(np.argmin(np.where(finite, values, math.inf)))
     return Minimum(float(values[at]), at + 1)
 
@@ -63,14 +66,15 @@ def minimum_of(history: History, curve: str = "val_loss") -> Minimum:
 
 def summary(history: History, chance: float = math.inf) -> Summary:
     """The numbers of one run; its status as :func:`jaxopt_study.analysis.guessing.status` tells it."""
-    val, train = (minimum_of(history, curve) for curve in ("val_loss", "train_loss"))
+    counts = not math.isnan(lowest_loss(history))
+    val, train = (minimum_of(history, curve) if counts else _NONE for curve in ("val_loss", "train_loss"))
     shares = accuracy(history)
     at_val, beside = (
         float(curve[val.epoch - 1]) if val.epoch else math.nan for curve in (shares, history.curves["train_loss"])
     )
-    status = guessing.status(history, chance)
+    most, status = -minimum(-shares).value if counts else math.nan, guessing.status(history, chance)
     return Summary(
-        *val, at_val, -minimum(-shares).value, beside, *train, history.epochs, status, history.diverged_epoch,
+        *val, at_val, most, beside, *train, history.epochs, status, history.diverged_epoch,
         at_minimum(history, "test_loss"), at_minimum(history, "test_accuracy"),
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ def ranking(histories: Sequence[History], most_seeds: int, monitor: Monitor | No
     """
     curve = "val_loss" if monitor is None else COST
     runs = Runs(histories if monitor is None else map(monitor.added, histories))
-    cells = [cell for rule in runs.optimizers for cell in runs.cells(rule) if cell.optimizer == rule]
+    cells = runs.configurations
     minima = [seed_minima(cell.histories, curve) for cell in cells]
     order = [cells[place] for place in ranked(minima) if minima[place].is_whole]
     relative = monitor is None and all(one.low > 0 for one in minima if one.is_whole)

@@ -191,6 +191,11 @@ class Runs:
         """Names of the rules that have runs, momentum 0 counted as ``sgd``."""
         return list(self._cells)
 
+    @property
+    def configurations(self) -> list[Cell]:
+        """All configurations, each once: momentum 0 as ``sgd`` alone."""
+        return [cell for optimizer in self.optimizers for cell in self.family(optimizer)]
+
     def cells(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
         """The configurations of a rule with exactly the numbers given, any value where none is given.
 

@@ -24,7 +24,7 @@ class Versus(NamedTuple):
         low, high: its interval, which leaves 0 out exactly where it is decided.
         p: two-sided p-value of no difference.
         seeds: that both sides have.
-        reason: why nothing can be said, or what was left out; empty if all is well.
+        reason: why nothing can be said, or how many runs diverged or failed; empty if all is well.
     """
 
     better: int | None
@@ -36,10 +36,17 @@ class Versus(NamedTuple):
     reason: str = ""
 
 
-def versus(first: Side, second: Side, most_seeds: int | None = None, monitor: Monitor | None = None) -> Versus:
+def versus(
+    first: Side,
+    second: Side,
+    most_seeds: int | None = None,
+    monitor: Monitor | None = None,
+    chance: float = math.inf,
+) -> Versus:
     """Compares two sides seed by seed, by the logarithms of the losses of what the other half of the seeds chooses.
 
-    By the values themselves where something else is monitored.
+    By the values themselves where something else is monitored. A run that diverged or failed counts as guessing: were
+    its seed passed over, a rule would be told by the seeds that it survived.
 
     Args:
         first: configurations of one side.
@@ -47,6 +54,8 @@ def versus(first: Side, second: Side, most_seeds: int | None = None, monitor: Mo
         most_seeds: of a configuration where it is looked at after every seed, so that a p-value decides that is below
             what :func:`jaxopt_study.analysis.looking.allowed` says; None where it is looked at once: below 5%.
         monitor: what runs are judged by; the validation loss if None.
+        chance: the loss of guessing, as which any that is higher counts; where it is not known, and of what is
+            monitored, the worst value told of any run stands for that of one that diverged or failed.
     """
     sides, curve = [first, second], "val_loss"
     if monitor is not None:
@@ -56,16 +65,21 @@ def versus(first: Side, second: Side, most_seeds: int | None = None, monitor: Mo
     ]
     both = losses[0].keys() & losses[1].keys()
     lost = sum(not all(math.isfinite(side[seed]) for side in losses) for seed in both)
+    finite = [side[seed] for side in losses for seed in both if math.isfinite(side[seed])]
+    worst = chance if monitor is None and math.isfinite(chance) else max(finite, default=math.nan)
+    losses = [
+        {seed: min(side[seed], worst) if math.isfinite(side[seed]) else worst for seed in both} for side in losses
+    ]
     relative = monitor is None and not any(side[seed] <= 0 for side in losses for seed in both)
     known = [{seed: math.log(side[seed]) if relative else side[seed] for seed in both} for side in losses]
     paired = paired_differences(*known)
     values = independent(paired)
     seeds = len(values)
-    what = "loss" if monitor is None else monitor.name
-    reason = f"{lost} of {len(both)} seeds have no {what} that counts: a run diverged or failed" if lost else ""
+    what, sign = ("loss", 1) if monitor is None else (monitor.name, monitor.sign)
+    counts = f"guessing, {worst:.4g}" if worst == chance else f"the worst {what} told, {sign * worst:.4g}"
+    reason = f"in {lost} of {len(both)} seeds a run diverged or failed, which counts as {counts}" if lost else ""
     chosen = max(len(first), len(second)) > 1
     mean = seed_mean(paired, halves=chosen)
-    sign = 1 if monitor is None else monitor.sign
 
     def told(difference: float) -> float:
         return math.expm1(min(difference, 700.0)) if relative else sign * difference

@@ -18,7 +18,6 @@ from jaxopt_study.grids.grid import Grid, Optimizer, make_grid, runs_of
 from jaxopt_study.history import History
 from jaxopt_study.models.build import article_model
 from jaxopt_study.settings import MOST_SEEDS
-from jaxopt_study.training.objective import objective
 
 RATES = "1e-4:1:half_decade"
 """Learning rates of a rule that is given without a grid."""
@@ -107,7 +106,6 @@ def compare(
     grids = [each if isinstance(each, Grid) else make_grid(each, learning_rate=RATES) for each in (first, second)]
     if grids[0] == grids[1]:
         raise InputError("second", grids[1].optimizer, "allowed is another rule, or another grid, than the first")
-    watched = objective(*(options.get(name) for name in ("loss", "metrics", "monitor", "mode"))).watched
     most = max(max_seeds, 2) if until else None
     sides = [
         {configuration_of(run.optimizer, dict(run.hyperparameters)) for run in runs_of(grid, 1, [1])} for grid in grids
@@ -115,13 +113,13 @@ def compare(
     try:
         study = make_study(
             model=article_model() if model is None else model, data=on, grid=grids, seeds=seeds, max_epochs=max_epochs,
-            workdir=workdir, until=until, max_seeds=max_seeds if until else None, max_minutes=minutes,
-            questions=_questions(sides, watched), **options,
+            workdir=workdir, until=until, max_seeds=max_seeds if until else None, max_minutes=minutes, **options,
         )  # fmt: skip
     except InputError as error:
         if error.name not in (ours := {"data": "on", "max_minutes": "minutes"}):
             raise
         raise InputError(ours[error.name], error.given, error.allowed) from None
+    study.questions = _questions(sides, study.objective.watched, study.guessing)
     study.run()
     return _concluded(study, sides, [grid.optimizer for grid in grids], most, time.monotonic() - begin)
 
@@ -131,16 +129,16 @@ def _side(histories: Sequence[History], side: set[Configuration]) -> list[list[H
 
 
 def _questions(
-    sides: Sequence[set[Configuration]], monitor: Monitor | None
+    sides: Sequence[set[Configuration]], monitor: Monitor | None, chance: float
 ) -> Callable[[Sequence[History], int], list[Question]]:
     """The one question, which hangs on the best configurations of both sides."""
 
     def questions(histories: Sequence[History], most: int) -> list[Question]:
         both = [_side(histories, side) for side in sides]
-        found = versus(both[0], both[1], most, monitor)
+        found = versus(both[0], both[1], most, monitor, chance)
         if found.better is not None or not all(both):
             return []
-        chosen = [best_of(side, monitor=monitor) for side in both]
+        chosen = [best_of(side, chance, monitor=monitor) for side in both]
         return [Question([configuration_of(best.optimizer, best.hyperparameters) for best in chosen], found.p)]
 
     return questions
@@ -151,7 +149,7 @@ def _concluded(
 ) -> Comparison:
     both = [_side(study.histories, side) for side in sides]
     monitor = study.objective.watched
-    found = versus(both[0], both[1], most, monitor)
+    found = versus(both[0], both[1], most, monitor, study.guessing)
     best = [best_of(side, study.guessing, monitor=monitor) if side else None for side in both]
     labels = list(names)
     if names[0] == names[1]:

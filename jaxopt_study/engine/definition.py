@@ -103,10 +103,11 @@ class Definition:
             if size > data.examples:
                 allowed = f"allowed is a whole number from 1 to the {data.examples} training examples of {data.name}"
                 raise InputError("--batch_size", size, allowed)
-        self.val_labels = dataset.val_labels
+        self.val_labels, self.val_weights = dataset.val_labels, dataset.val_weights
         if settings.test_share:
             kept, _ = held_back(dataset.val_labels, settings.test_share, dataset.val_weights)
             self.val_labels = mapped(lambda x: x[kept], dataset.val_labels)
+            self.val_weights = None if dataset.val_weights is None else dataset.val_weights[kept]
         known = [each.identity for each in self.variants.models.values()]
         network = known[0] if len(known) == 1 else f"{known[0].split()[0]} {grid.digest(known)}"
         self.identity = {"data": dataset.fingerprint, "model": network, "outputs": self.outputs, **settings.identity()}
@@ -179,8 +180,9 @@ class Definition:
         """The validation loss of guessing; infinite where it is not known, as of a loss of the user's own."""
         if callable(self.objective.loss):
             return math.inf
-        labels = self.dataset.train_labels, self.val_labels
-        return loss_of_guessing(self.loss, len(self.dataset.classes), *labels)
+        data = self.dataset
+        labels, weights = (data.train_labels, self.val_labels), (data.train_weights, self.val_weights)
+        return loss_of_guessing(self.loss, len(data.classes), *labels, *weights)
 
     @functools.cached_property
     def example(self) -> Example:

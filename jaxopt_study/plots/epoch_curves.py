@@ -73,7 +73,7 @@ def lines(
         chance: the loss of guessing, where a dotted line is; losses far above it are cut off.
         rest: further configurations, whose means are drawn thin and grey and have no place in the legend.
     """
-    chosen = looks or [style.named_look("", i) for i in range(len(groups))]
+    chosen = looks or list(style.looks(groups).values())
     with style.applied():
         figure, axes = style.panels(len(metrics), title)
         drawn = {

@@ -123,7 +123,7 @@ def curve_picture(
     rules = dict.fromkeys(h.optimizer for h in runs)
     what = labels.listing(map(labels.measure, metrics))
     if names == ("optimizer",):
-        looks = [style.named_look(rule, i) for i, rule in enumerate(sorted(rules))]
+        looks = list(style.looks(sorted(rules)).values())
     else:
         looks = style.ordered_looks(len(groups))
         what += f" by {labels.listing(map(labels.hyperparameter, names))}"
@@ -150,8 +150,8 @@ def groups_picture(
     """Curves over the epochs of named groups, each the seeds of one configuration, and of ``rest`` thin and grey."""
     runs = [h for members in groups.values() for h in members]
     rules = [members[0].optimizer for members in groups.values()]
-    told_apart = len(set(rules)) == len(rules) and labels.OPTIMIZERS.keys() >= set(rules)
-    looks = [style.named_look(rule) for rule in rules] if told_apart else None
+    by_rule = style.looks(sorted(rules))
+    looks = [by_rule[rule] for rule in rules] if len(by_rule) == len(rules) else None  # else a rule has several
     figure = epoch_curves.lines(
         groups, metrics, legend=legend, title=title, looks=looks, events=events, chance=chance, rest=rest
     )

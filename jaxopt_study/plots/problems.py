@@ -92,7 +92,7 @@ def _points(axes: Axes, of: Sequence[Estimate], marked: Sequence[bool]) -> None:
 def profile_lines(profiles: Mapping[str, Sequence[Profile]], order: Sequence[str]) -> Figure:
     """The profiles of epochs to the target and of the loss, a line each of the first few rules of an order."""
     titles = {"epochs": "epochs to the target, over the fewest", "loss": "loss, over the lowest"}
-    looks = {name: style.named_look("", at) for at, name in enumerate(order[:MOST_LINES])}
+    looks = style.looks(order[:MOST_LINES])
     with style.applied():
         figure, panels = style.panels(len(profiles), "Performance profiles", width=3.4, height=3.0, left=0.9, right=2.7)
         for axes, (measure, of) in zip(panels, profiles.items(), strict=True):

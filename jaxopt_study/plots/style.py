@@ -6,7 +6,7 @@ black-and-white print; line styles and markers say the same a second time.
 
 import contextlib
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,10 +62,22 @@ def ordered_looks(count: int) -> list[Look]:
     ]
 
 
-def named_look(name: str, index: int = 0) -> Look:
-    """The look of an optimizer, the same in every figure; other names are told apart by their ``index``."""
-    known = list(labels.OPTIMIZERS)
-    i = known.index(name) if name in known else index
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Looks for what is drawn together: an optimizer of ours has the same in every figure, others have what is left.
+
+    No two of up to 32 have color and dash in common.
+    """
+    known, wanted = list(labels.OPTIMIZERS), list(dict.fromkeys(names))
+    numbers = {name: known.index(name) for name in wanted if name in known}
+    # Beside ours the looks that none of ours has come first, so that a rule of one's own keeps its look, too.
+    every = range(max(len(known), len(wanted)) + len(_OKABE_ITO))
+    order = sorted(every, key=lambda i: i < len(known)) if numbers else every
+    free = iter([i for i in order if i not in numbers.values()])
+    numbers |= {name: next(free) for name in wanted if name not in known}
+    return {name: _look(numbers[name]) for name in wanted}
+
+
+def _look(i: int) -> Look:
     again = i // len(_OKABE_ITO)  # another dash where the colors come round
     return Look(_OKABE_ITO[i % len(_OKABE_ITO)], _DASHES[(i + again) % len(_DASHES)], _MARKERS[i % len(_MARKERS)])
 

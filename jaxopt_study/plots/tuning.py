@@ -1,6 +1,7 @@
 """The figure of what tuning buys: expected loss over the number of configurations tried, a line an optimizer."""
 
 import itertools
+import math
 import textwrap
 from collections.abc import Sequence
 
@@ -39,7 +40,7 @@ def picture(source: Source) -> Picture:
     which = "Test loss" if any("test_loss" in run.curves for run in source.histories) else "Validation loss"
     lead = (
         f"{which} to be expected of the best of so many configurations, drawn without replacement from those of each "
-        "optimizer (their number in brackets); the strip above has the color of the lowest."
+        "optimizer (their number in brackets); the strip above has the color and the mark of the lowest."
     )
     seeds = captions.over_seeds(
         source.histories,
@@ -54,10 +55,10 @@ def picture(source: Source) -> Picture:
 def lines(curves: Sequence[TuningCurve], *, title: str = "", chance: float = np.inf) -> Figure:
     """A line an optimizer with a band of its 95% intervals; a mark where its grid ends, dotted beyond.
 
-    The strip above has the color of the optimizer that is the lowest after as many configurations. ``chance`` is the
-    loss of guessing.
+    The strip above has the color and the mark of the optimizer that is the lowest after as many configurations.
+    ``chance`` is the loss of guessing.
     """
-    looks = {curve.optimizer: style.named_look(curve.optimizer, at) for at, curve in enumerate(curves)}
+    looks = style.looks(sorted(curve.optimizer for curve in curves))
     most = len(curves[0].expected)
     with style.applied():
         figure, (axes,) = style.panels(1, title, width=5.4, height=max(3.4, 0.18 * len(curves)), right=2.7)
@@ -88,8 +89,7 @@ def _line(axes: Axes, curve: TuningCurve, look: style.Look, is_banded: bool) -> 
     mean, low, high = (np.array([getattr(one, end) for one in curve.expected]) for end in ("value", "low", "high"))
     tried, own = np.arange(1, len(mean) + 1), curve.configurations
     label = textwrap.fill(f"{labels.optimizer(curve.optimizer)} ({own})", 28)
-    axes.plot(tried[:own], mean[:own], color=look.color, linestyle=look.linestyle, label=label)
-    axes.plot(tried[own - 1], mean[own - 1], color=look.color, marker=look.marker, markersize=5)
+    axes.plot(tried[:own], mean[:own], **look._asdict(), markevery=[own - 1], markersize=5, label=label)
     axes.plot(tried[own - 1 :], mean[own - 1 :], color=look.color, linestyle=":", linewidth=0.8)
     if not is_banded:
         return np.zeros(0)
@@ -115,7 +115,11 @@ def _strip(axes: Axes, first: Sequence[str], looks: dict[str, style.Look]) -> No
     for optimizer, same in itertools.groupby(first):
         end = start + len(list(same))
         left, right = (low if start == 1 else start - 0.5), (high if end > len(first) else end - 0.5)
-        axes.axvspan(left, right, 1.01, 1.01 + STRIP, color=looks[optimizer].color, clip_on=False, linewidth=0)
+        look = looks[optimizer]
+        axes.axvspan(left, right, 1.01, 1.01 + STRIP, color=look.color, clip_on=False, linewidth=0)
+        middle = math.sqrt(left * right) if axes.get_xscale() == "log" else (left + right) / 2
+        above = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot(middle, 1.01 + STRIP / 2, marker=look.marker, color="white", markersize=3.2, **above)
         start = end
 
 

@@ -124,7 +124,11 @@ def _finite(value: Any) -> float | None:
 
 def _place(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
     lost = wording.empty(row["val_loss"])
-    return lost, "diverged" in (row["note"] or ""), math.inf if lost else row["val_loss"]
+    return (
+        lost,
+        any(how in (row["note"] or "") for how in ("diverged", "failed")),
+        math.inf if lost else row["val_loss"],
+    )
 
 
 def _answer(row: Mapping[str, Any]) -> str:
@@ -135,7 +139,10 @@ def _answer(row: Mapping[str, Any]) -> str:
     spread = f"{between}, 95% interval, {seeds}" if between else f"{seeds}, no interval"
     accuracy = wording.cell(row["val_accuracy"], "val_accuracy")
     note = row["note"] or ""
-    told = [f"accuracy {accuracy}" if accuracy else "", note if "diverged" in note or WORSE in note else ""]
+    told = [
+        f"accuracy {accuracy}" if accuracy else "",
+        note if any(how in note for how in ("diverged", "failed", WORSE)) else "",
+    ]
     at = f" at {row['hyperparameters']}" if row["hyperparameters"] else ""
     return "; ".join(filter(None, [f"gets to {wording.loss(row['val_loss'])} ({spread}){at}", *told]))
 

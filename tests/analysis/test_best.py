@@ -254,6 +254,16 @@ def test_runs_of_which_some_are_stuck_at_guessing_have_no_interval():
     assert best.note == "no interval: 1 of 3 seeds worse than guessing"
 
 
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_runs_of_which_some_diverged_or_failed_have_no_interval(status):
+    """As of those that are stuck: the spread of the runs that learn says nothing of the others."""
+    (runs,) = grid_of([np.array([0.3, 0.31, 0.32])])
+    runs[2] = dataclasses.replace(runs[2], status=status)
+    best = best_of([runs], chance=0.69)
+    assert np.isnan([best.val_low, best.val_high, best.student_low]).all()
+    assert (best.val_loss, best.note) == (pytest.approx(0.305), f"no interval: 1 of 3 seeds {status}")
+
+
 def test_the_noise_of_a_curve_does_not_lower_what_is_told_of_it():
     """The smallest of 120 losses is 2.5 standard deviations low; what is told of it is not a third of one."""
     rng = np.random.default_rng(0)

@@ -88,6 +88,18 @@ def test_what_diverged_or_lacks_a_seed_is_left_out():
     assert components(Runs(runs[:1])) == []
 
 
+def test_plain_sgd_counts_once_among_the_rules_that_it_is_the_momentum_0_of():
+    runs = [
+        made_run(rule, seed=s, learning_rate=rate, low=0.3 + rate, **({"momentum": m} if m else {}))
+        for rule, m in (("sgd", 0), ("momentum", 0.9), ("nesterov", 0.9))
+        for rate in (0.1, 0.2)
+        for s in range(2)
+    ]
+    cells, values = layout(Runs(runs))
+    assert sorted({cell.optimizer for cell in cells}) == ["momentum", "nesterov", "sgd"]
+    assert (len(cells), values.shape) == (6, (6, 1, 2))
+
+
 def test_without_data_seeds_there_is_no_order():
     runs = [made_run("sgd", seed=s, learning_rate=r, low=0.3 + r) for r in (0.1, 0.2, 0.3) for s in range(3)]
     found = components(Runs(runs))

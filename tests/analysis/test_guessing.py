@@ -55,6 +55,18 @@ def test_guessing_is_the_same_probability_for_each_class_or_the_mean_of_the_trai
     assert loss_of_guessing("squared_error", 0, *both) == (0 + 9 + 0 + 900) / 4
 
 
+def test_weights_count_in_guessing_as_they_do_in_training_and_validation():
+    train, val = np.array([0.0, 2.0, 9.0]), np.array([1.0, 4.0])
+    weights = np.array([1.0, 3.0, 0.0]), np.array([3.0, 1.0])  # the mean is 1.5
+    assert loss_of_guessing("squared_error", 0, train, val, *weights) == (3 * 0.5**2 + 2.5**2) / 4
+    assert loss_of_guessing("squared_error", 0, train, val, None, weights[1]) == pytest.approx(
+        (3 * (8 / 3) ** 2 + (1 / 3) ** 2) / 4
+    )
+    of_outputs = [np.stack([weight, 0 * weight], axis=1) for weight in weights]  # an example's is their sum
+    both = np.stack([train, train], axis=1), np.stack([val, val], axis=1)
+    assert loss_of_guessing("squared_error", 0, *both, *of_outputs) == (3 * 0.5**2 + 2.5**2) / 4
+
+
 def test_an_older_config_says_it_by_its_classes():
     three = {"dataset": {"classes": ["a", "b", "c"]}}
     assert guessing_in({"guessing": 7.5, **three}) == 7.5

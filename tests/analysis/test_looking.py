@@ -75,6 +75,13 @@ def test_the_ranking_asks_for_the_best_few_and_for_those_that_may_be_among_them(
     ]
     wanted = [{configuration_of("sgd", {"learning_rate": rate}) for rate in pair} for pair in ((0.1, 0.2), (0.3, 0.5))]
     assert [set(question.configurations) for question in ranking(runs, 10)] == wanted
+    # Plain SGD is in the ranking once, though it is what momentum 0 of the other rules is.
+    others = [
+        made_run(rule, seed=s, learning_rate=0.1, momentum=0.5, low=0.8 + 0.01 * s)
+        for rule in ("momentum", "nesterov")
+        for s in range(6)
+    ]
+    assert [set(question.configurations) for question in ranking([*runs, *others], 10)] == wanted
     # The same places by a score that is to be large, whatever the losses say; and by losses that are not above 0.
     scored = [with_curves(run, f1=0.5 - run.curves["val_loss"], val_loss=2 - run.curves["val_loss"]) for run in runs]
     assert [set(question.configurations) for question in ranking(scored, 10, Monitor("f1", "max"))] == wanted

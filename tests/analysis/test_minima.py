@@ -33,7 +33,15 @@ def test_a_run_is_summed_up_by_the_epoch_of_its_lowest_loss_and_the_first_of_equ
 def test_a_run_without_a_finite_loss_has_no_minimum():
     one = minima.summary(run([NAN, INF], accuracy=[0.5, 0.25], status="diverged", diverged_epoch=1))
     assert np.isnan([one.min_val_loss, one.val_accuracy_at_min_val, one.train_loss_at_min_val]).all()
-    assert (one.min_val_epoch, one.min_train_epoch, one.max_val_accuracy) == (None, None, 0.5)
+    assert (one.min_val_epoch, one.min_train_epoch) == (None, None)
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_of_a_run_that_diverged_or_failed_nothing_is_told_that_a_reader_could_take_for_its_result(status):
+    one = minima.summary(run(**WHOLE, status=status, diverged_epoch=4))
+    told = (one.min_val_loss, one.val_accuracy_at_min_val, one.max_val_accuracy)
+    assert np.isnan([*told, one.train_loss_at_min_val, one.min_train_loss]).all()
+    assert (one.min_val_epoch, one.min_train_epoch, one.epochs, one.status) == (None, None, 4, status)
 
 
 @pytest.mark.parametrize(

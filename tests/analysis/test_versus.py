@@ -36,13 +36,37 @@ def test_a_side_whose_every_loss_is_a_tenth_lower_is_better_by_a_tenth():
     assert abs(other.effect - 1 / 0.9 + 1) < 0.002
 
 
-def test_nothing_is_said_of_fewer_than_two_seeds_and_lost_ones_are_told():
+def test_nothing_is_said_of_fewer_than_two_seeds():
     assert versus(side([[1.0]]), side([[0.5]])).better is None
     assert versus(side([[1.0]]), side([[0.5]])).reason == "fewer than two seeds of both"
     assert versus([], side([[0.5, 0.5]])).better is None
-    lost = versus(side([[1.0, np.nan, 1.1, 1.05]]), side([[0.5, 0.5, 0.51, 0.5]]))
-    assert lost.seeds == 3
-    assert lost.reason == "1 of 4 seeds have no loss that counts: a run diverged or failed"
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_a_run_that_diverged_or_failed_counts_as_guessing(status):
+    """A rule is not told by the seeds that it survived: lower in four of ten, it is not the better one."""
+    losses = np.linspace(0.4, 0.403, 10)
+    (survives,), steady = side([losses]), side([np.linspace(0.5, 0.511, 10)])
+    mostly_lost = [replace(run, status=status) if run.seed >= 4 else run for run in survives]
+    found = versus([mostly_lost], steady, 10, chance=np.log(2))
+    logs = np.where(np.arange(10) < 4, np.log(losses), np.log(np.log(2))) - np.log(np.linspace(0.5, 0.511, 10))
+    assert (found.better, found.seeds, found.effect) == (None, 10, pytest.approx(np.expm1(logs.mean())))
+    assert found.reason == "in 6 of 10 seeds a run diverged or failed, which counts as guessing, 0.6931"
+    all_lost = [[replace(run, status=status) for run in survives]]
+    assert versus(all_lost, steady, 10, chance=np.log(2)).better == 1
+    assert versus(steady, all_lost, chance=np.log(2)).effect == pytest.approx(np.expm1(-(logs[-1] + 0.0)), abs=0.02)
+    unknown = versus([mostly_lost], steady, 10)
+    assert unknown.effect > -0.1
+    assert unknown.reason.endswith("which counts as the worst loss told, 0.511")
+    share = versus([mostly_lost], steady, monitor=Monitor("val_loss", "max"))
+    assert share.reason.endswith("which counts as the worst val_loss told, 0.4")
+
+
+def test_no_loss_counts_as_worse_than_guessing():
+    noise = np.random.default_rng(2).uniform(0.99, 1.01, 5)
+    exploded, guessing = (versus(side([at * noise]), side([0.5 * noise]), chance=0.7) for at in (1e4, 0.71))
+    assert exploded.effect == pytest.approx(guessing.effect)
+    assert exploded.better == 1
 
 
 def simulated(losses, most):
@@ -114,13 +138,13 @@ def test_a_difference_that_is_the_same_in_every_seed_is_told_without_an_interval
     assert versus(side([seeds]), side([seeds])).effect == 0
 
 
-def test_one_order_of_several_that_is_left_has_no_interval():
-    """Three seeds of one order have its luck in common: they are one value, whatever the other order's runs did."""
+def test_of_an_order_whose_every_run_diverged_the_difference_is_one_value_too():
+    """Three seeds of one order have its luck in common, whatever the other order's runs did."""
     losses = [1.0, 1.1, 0.9, np.nan, np.nan, np.nan]
     first, second = (
         [[replace(run, data_seed=run.seed // 3) for run in runs] for runs in side([of])]
         for of in (losses, np.array([2.0, 2.3, 1.7, 2.0, 2.0, 2.1]))
     )
     found = versus(first, second)
-    assert (found.better, found.seeds) == (None, 1)
-    assert found.reason.startswith("fewer than two orders of both; 3 of 6 seeds have no loss")
+    assert (found.better, found.seeds) == (None, 2)
+    assert found.reason.startswith("in 3 of 6 seeds a run diverged")

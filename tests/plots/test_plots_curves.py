@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from plot_runs import momentum_grid, run
 
-from jaxopt_study.plots import picture, style
+from jaxopt_study.analysis.runs import by_rule
+from jaxopt_study.analysis.tuning import tuning_curves
+from jaxopt_study.plots import labels, picture, style, tuning
 from jaxopt_study.plots.epoch_curves import band, lines
 from jaxopt_study.plots.selection import NotDrawable
 
@@ -91,6 +93,34 @@ def test_the_epoch_axis_counts_whole_epochs_from_one():
 def test_lines_differ_in_more_than_colour():
     looks = {(look.linestyle, look.marker) for look in style.ordered_looks(9)}
     assert len(looks) == 9
+
+
+@pytest.mark.parametrize("own", [[], ["mine"], [f"adamw_{i}" for i in range(8)], [f"rule {i}" for i in range(30)]])
+def test_no_two_names_of_a_figure_have_one_look(own):
+    ours = list(labels.OPTIMIZERS) if len(own) < 30 else []
+    found = style.looks([*own, *ours])
+    assert list(found) == [*own, *ours]
+    assert len({(look.color, look.linestyle) for look in found.values()}) == len(found)
+    assert len({(look.color, look.marker) for look in found.values()}) == len(found)
+    for name in ours:  # the same in every figure
+        assert style.looks([name])[name] == found[name]
+    if own and ours:  # as long as no rule of ours has it
+        assert style.looks([own[0], "adam"])[own[0]] == found[own[0]]
+
+
+def test_a_line_and_its_place_in_the_legend_look_the_same():
+    rules = ("adam", "mine", "muon", "adam_cosine")
+    made = [
+        run(rule, seed=s, learning_rate=rate, low=0.3 + rate) for rule in rules for rate in (0.1, 0.2) for s in (0, 1)
+    ]
+    figure = tuning.lines(tuning_curves(by_rule(made)))
+    (legend,) = figure.legends
+    keys = {text.get_text(): handle for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)}
+    looks = {name: (key.get_color(), key.get_marker()) for name, key in keys.items()}
+    assert len(set(looks.values())) == len(rules)
+    for line in figure.axes[0].lines:
+        if line.get_label() in looks:
+            assert (line.get_color(), line.get_marker()) == looks[line.get_label()]
 
 
 def test_values_over_several_hyperparameters_are_told_apart():

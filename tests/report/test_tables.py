@@ -50,7 +50,7 @@ def test_summary_has_a_row_a_run_with_the_agreed_columns():
     assert table.columns == ("optimizer", *numbers, *measured, "epochs", "status", "diverged_epoch")
     assert tables.to_csv(table).splitlines()[1:] == [
         "momentum,0.1,0.0,,0,0.25,2,1.0,1.0,0.5,0.375,3,3,stopped,",
-        "adam,0.1,,0.5,1,,,,1.0,,,,1,diverged,1",
+        "adam,0.1,,0.5,1,,,,,,,,1,diverged,1",
     ]
 
 

@@ -13,6 +13,7 @@ import jaxopt_study as js
 from jaxopt_study.analysis.best import best_run
 from jaxopt_study.analysis.minima import Monitor
 from jaxopt_study.analysis.ranking import ranking
+from jaxopt_study.data.dataset import held_back
 from jaxopt_study.errors import InputError
 from jaxopt_study.report.outcome import unit_of
 from jaxopt_study.storage import workdir
@@ -273,3 +274,19 @@ def test_what_cannot_be_used_is_refused_in_a_line(options, told, tmp_path):
     assert str(refused.value).startswith(told)
     assert "\n" not in str(refused.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_loss_of_guessing_weighs_examples_as_the_losses_that_are_compared_with_it(share, tmp_path):
+    """The lowest loss that a network of one number could have, were it trained to its end."""
+    targets = X[:, 0] ** 2
+    data = js.arrays(
+        X[:64], targets[:64], X[64:], targets[64:], weights=WEIGHTS[:64], val_weights=(X[64:, 1] > 0) * WEIGHTS[64:]
+    )
+    made = study(tmp_path, data=data, model=Net(1), test_share=share)
+    kept = held_back(data.val_labels, share, data.val_weights)[0] if share else np.arange(32)
+    constant = (WEIGHTS[:64] * targets[:64]).sum() / WEIGHTS[:64].sum()
+    weights = data.val_weights[kept]
+    losses = np.square(data.val_labels[kept] - constant)
+    assert made.guessing == pytest.approx((weights * losses).sum() / weights.sum(), rel=1e-6)
+    assert made.guessing != pytest.approx(losses.mean(), rel=0.05)
