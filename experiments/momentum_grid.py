@@ -16,7 +16,7 @@ import numpy as np
 
 from experiments.article import facts, figures
 from experiments.article.claim import Claim
-from experiments.article.find import along, best, cell, family, horizon, require_learning, unsettled
+from experiments.article.find import along, best, cell, family, horizon, lasting, require_learning, unsettled
 from experiments.article.part import NotApplicable, Part, attempt
 from experiments.article.parts import (
     CONVERGED,
@@ -70,7 +70,7 @@ def m3(runs: Runs) -> Verdict:
 def m4(runs: Runs) -> Verdict:
     """Trends of the logarithm of the update size over momentum, in the first and the last tenth of the epochs."""
     cells = _momenta(runs)
-    epochs = tenth(horizon(cells))
+    epochs = tenth(lasting(cells))
     meaning = "logarithm of the {} update size"
     first = trend(cells, lambda run: log(early(run, "update_size", epochs)), meaning.format("early"), rises=True)
     last = trend(cells, lambda run: log(late(run, "update_size")), meaning.format("late"), rises=False)

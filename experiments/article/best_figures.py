@@ -9,8 +9,8 @@ import numpy as np
 
 from experiments.article import facts
 from jaxopt_study import plots
-from jaxopt_study.analysis.best import held_out_cell, mean_lowest
-from jaxopt_study.analysis.minima import accuracy
+from jaxopt_study.analysis.best import held_out_cell
+from jaxopt_study.analysis.minima import accuracy, seed_lowest
 from jaxopt_study.analysis.runs import Cell
 from jaxopt_study.analysis.speed import epochs_to
 from jaxopt_study.history import History
@@ -56,12 +56,15 @@ def bars(
 
 
 def epochs_to_worst(source: plots.picture.Source, *, number: int) -> plots.picture.Picture:
-    """Epochs that each needs to the highest of their minima.
+    """Epochs that each needs to the highest of their minima, the longest bar of figure 45.
 
     Raises:
-        NotDrawable: there are runs of fewer than two optimizers.
+        NotDrawable: there are runs of fewer than two optimizers, or none with a loss that counts.
     """
-    target = max(mean_lowest(source.runs, config) for config in best_of_each(source))
+    minima = [seed_lowest(cell.histories).value for cell in best_of_each(source)]
+    if not any(map(math.isfinite, minima)):
+        raise NotDrawable("no optimizer has a loss that counts")
+    target = max(filter(math.isfinite, minima))
     what = f"epochs until the validation loss is at most {labels.loss(target)}, the worst of the minima"
     return bars(
         source, number=number, shows="epochs_to_worst_minimum", what=what, unit="epochs", whole=True,

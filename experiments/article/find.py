@@ -93,14 +93,19 @@ def common_seeds(cells: Sequence[Cell]) -> list[int]:
     return seeds
 
 
+def lasting(cells: Sequence[Cell]) -> int:
+    """The epochs that all runs have, diverged ones apart; at least 10."""
+    trained = [run.epochs for config in cells for run in config.by_seed.values() if run.status != "diverged"]
+    if not trained:
+        raise NotApplicable(f"all runs diverged: {', '.join(config.label for config in cells)}")
+    if min(trained) < MIN_EPOCHS:
+        raise NotApplicable(f"too few epochs: {min(trained)} trained, {MIN_EPOCHS} are needed to compare speeds")
+    return min(trained)
+
+
 def horizon(cells: Sequence[Cell]) -> int:
     """Epochs over which speeds are compared: those that all runs have, diverged ones apart, 10 to 50."""
-    lasting = [run.epochs for config in cells for run in config.by_seed.values() if run.status != "diverged"]
-    if not lasting:
-        raise NotApplicable(f"all runs diverged: {', '.join(config.label for config in cells)}")
-    if min(lasting) < MIN_EPOCHS:
-        raise NotApplicable(f"too few epochs: {min(lasting)} trained, {MIN_EPOCHS} are needed to compare speeds")
-    return min(*lasting, SPEED_EPOCHS)
+    return min(lasting(cells), SPEED_EPOCHS)
 
 
 def unsettled(cells: Sequence[Cell]) -> str:

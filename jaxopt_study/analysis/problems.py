@@ -77,7 +77,7 @@ class Standing(NamedTuple):
         ratio: geometric mean of its losses over those of the reference.
         behind: geometric mean of its losses over those of the rule with the lowest; 1 of that.
         p: of no difference to that rule, adjusted for all pairs of rules; NaN of that rule, and where nothing is known.
-        verdict: ``best``, ``among the best``, ``behind`` or, with one seed, empty.
+        verdict: ``best`` or ``lowest``, ``undecided``, ``behind`` or, with one seed, empty.
     """
 
     optimizer: str
@@ -147,7 +147,8 @@ def standings(problems: Sequence[Problem], rules: Sequence[str], reference: str)
 
     That one is compared with every other, and p multiplied by the number of all pairs of rules (Bonferroni), since it
     was not chosen beforehand: of equal rules, however many, one is told from the lowest in at most 5% of studies. It is
-    ``best`` if all others are told from it; else it and those that are not are ``among the best``.
+    ``best`` if all others are told from it and ``behind``; else it is the ``lowest``, and those that are not told from it
+    are ``undecided``: as good perhaps, perhaps a good deal worse.
     """
     logs = np.mean([np.log(problem.losses).mean(1) for problem in problems], axis=0)
     lead, anchor = int(logs.argmin()), rules.index(reference)
@@ -161,7 +162,7 @@ def standings(problems: Sequence[Problem], rules: Sequence[str], reference: str)
     for at in order:
         rank = over([Sample(problem.ranks[at], problem.chosen) for problem in problems], step=1.0)
         ratio, behind = (_over_other(problems, at, other) for other in (anchor, lead))
-        verdict = ("among the best" if near else "best") if at == lead else "among the best" if at in near else "behind"
+        verdict = ("lowest" if near else "best") if at == lead else "undecided" if at in near else "behind"
         found.append(
             Standing(
                 rules[at], _clipped(rank, 1.0, len(rules)), ratio, behind, p_values.get(at, math.nan),

@@ -29,7 +29,7 @@ def pictures(
     over = f"{labels.counted(len(problems), 'problem')} ({labels.listing(problems)})"
     seeds = min((one.rank.seeds for one in standings), default=0)
     bars = "bars are 95% intervals over the seeds" if seeds else "one seed, so there are no intervals"
-    near = [labels.optimizer(one.optimizer) for one in standings if one.verdict in ("best", "among the best")]
+    near = [labels.optimizer(one.optimizer) for one in standings if one.verdict not in ("", "behind")]
     verdict = f"Orange: {labels.listing(near)}, the best or not told from it." if near else ""
     of = labels.optimizer(reference)
     alt = "; ".join(

@@ -138,7 +138,7 @@ class OverProblems:
     @property
     def best(self) -> list[str]:
         """The rules that are the best or not told from it; with one seed none."""
-        return [one.optimizer for one in self.standings if one.verdict in ("best", "among the best")]
+        return [one.optimizer for one in self.standings if one.verdict not in ("", "behind")]
 
     @property
     def seeds(self) -> int:

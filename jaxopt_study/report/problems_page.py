@@ -14,8 +14,9 @@ READ = """Losses are the lowest validation losses of each rule in the configurat
 chooses, told by the other half. The first number is the geometric mean over the problems of a rule's loss over the
 reference's, `rank` the mean rank, with 95% intervals over the seeds. `lowest`, `fastest` and `reaches` are the shares
 of problems and seeds on which its loss is the lowest, and on which it gets to nine tenths of the way from guessing to
-the best rule's loss first, and at all. `behind` is told from the first rule, all pairs of rules counted. The problems
-are these and no sample of others. docs/statistics.md has the formulas."""
+the best rule's loss first, and at all. `behind` is told from the first rule, all pairs of rules counted;
+`undecided` is not, and may be as good or a good deal worse: the seeds are too few to say. The problems are these and
+no sample of others. docs/statistics.md has the formulas."""
 
 
 def render(found: "OverProblems", figures: Sequence["SavedFigure"], title: str, notes: Sequence[str]) -> str:
