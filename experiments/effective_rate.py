@@ -63,7 +63,7 @@ class Point(NamedTuple):
         rate: the learning rate.
         momentum: in [0, 1).
         effective: what the rate grows to under a constant gradient, to six digits so that equal ones compare equal.
-        losses: the smallest validation loss by seed, at most that of guessing.
+        losses: the smallest validation loss without its own luck by seed, at most that of guessing.
         diverged: whether a seed did.
     """
 
@@ -211,12 +211,12 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
         _panel(axes[1], configs, momenta, by_rate, "learning rate")
         for panel in axes:
             plots.estimates.losses(panel, estimates, source.chance)
-            panel.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
+            panel.set_ylabel(f"lowest validation loss, without\nits own luck ({labels.LOSS_UNIT})")
         plots.style.legend(figure, axes[1], "momentum", width=plots.estimates.LEGEND - 0.05)
     numbers = _numbers([point for point in configs if point.optimizer == PLAIN])
     caption = (
         "The effective rate is rate / (1 - momentum); in the average form (open markers, dotted) it is the rate. "
-        f"{numbers} A cross marks where a seed diverged, the dotted line is guessing. "
+        f"{numbers} Losses are those of the epochs beside the lowest. A cross marks where a seed diverged, the dotted line is guessing. "
         f"{plots.estimates.seeds(estimates)}"
     )
     alt = f"Line chart in two panels, lines for momentum {labels.listing(labels.numbers(momenta))}. {numbers}"

@@ -71,7 +71,7 @@ class Loss(NamedTuple):
     Attributes:
         course: one of ``COURSES``, or ``SIGN``.
         decay: rho; 0 for sign descent.
-        lowest: smallest validation loss, at most that of guessing.
+        lowest: smallest validation loss without its own luck, at most that of guessing.
         last: that of the last epoch, likewise; a run that diverged has that of guessing.
     """
 
@@ -191,7 +191,7 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
         _over_epochs(axes[-1], runs, looks, source.chance)
         plots.style.legend(figure, axes[0], "course of the rate", width=1.95)
     caption = (
-        "Left: lowest validation loss over the rate of the first step, by rho; right: validation loss by epoch, each "
+        "Left: lowest validation loss, of the epochs beside it, over the rate of the first step, by rho; right: by epoch, each "
         f"course at its best rate, rho 0 and (grey) the largest rho at a constant rate. {_numbers(runs)} The dotted "
         f"line is guessing, a cross marks where a seed diverged. {plots.estimates.seeds(estimates)}"
     )
@@ -212,7 +212,7 @@ def _over_rates(axes: Axes, runs: Runs, courses: Grouped, decay: float, looks: M
     lost = {_rate(cell) for cell in every if any(run.status == "diverged" for run in cell.histories)}
     plots.estimates.crosses(axes, sorted(lost))
     plots.estimates.positions(axes, list(map(_rate, every)), "rate of the first step")
-    axes.set_ylabel(f"lowest validation loss\n({labels.LOSS_UNIT})")
+    axes.set_ylabel(f"lowest validation loss, without\nits own luck ({labels.LOSS_UNIT})")
 
 
 def _over_epochs(axes: Axes, runs: Runs, looks: Mapping[str, plots.style.Look], chance: float) -> None:
@@ -258,9 +258,10 @@ def table(source: plots.picture.Source) -> Answer:
     ]
     rows: list[tuple[str | float | None, ...]] = []
     for what, rate, one in measured:
-        rows.append((f"lowest loss{what}", one.course, one.decay, rate, *one.lowest))
+        rows.append((f"lowest loss without its own luck{what}", one.course, one.decay, rate, *one.lowest))
         rows.append((f"last loss{what}", one.course, one.decay, rate, *one.last))
-    for what, apart in zip(("training loss of epoch 1", "lowest loss"), sign_apart(runs), strict=True):
+    measures = ("training loss of epoch 1", "lowest loss without its own luck")
+    for what, apart in zip(measures, sign_apart(runs), strict=True):
         rows.append((f"rho 0 and sign descent apart, {what}", CONSTANT, 0.0, None, *apart))
     return ("quantity", "course", "decay", "learning_rate", *Estimate._fields), rows
 

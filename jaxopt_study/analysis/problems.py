@@ -147,7 +147,7 @@ def standings(problems: Sequence[Problem], rules: Sequence[str], reference: str)
 
     That one is compared with every other, and p multiplied by the number of all pairs of rules (Bonferroni), since it
     was not chosen beforehand: of equal rules, however many, one is told from the lowest in at most 5% of studies. It is
-    ``best`` if all others are told from it and ``behind``; else it is the ``lowest``, and those that are not told from it
+    ``best`` if all others are told from it and ``behind``; else it is the ``lowest``, and those not told from it
     are ``undecided``: as good perhaps, perhaps a good deal worse.
     """
     logs = np.mean([np.log(problem.losses).mean(1) for problem in problems], axis=0)
