@@ -216,7 +216,8 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
     numbers = _numbers([point for point in configs if point.optimizer == PLAIN])
     caption = (
         "The effective rate is rate / (1 - momentum); in the average form (open markers, dotted) it is the rate. "
-        f"{numbers} Losses are those of the epochs beside the lowest. A cross marks where a seed diverged, the dotted line is guessing. "
+        f"{numbers} Losses are those of the epochs beside the lowest. A cross marks where a seed diverged, the dotted "
+        "line is guessing. "
         f"{plots.estimates.seeds(estimates)}"
     )
     alt = f"Line chart in two panels, lines for momentum {labels.listing(labels.numbers(momenta))}. {numbers}"

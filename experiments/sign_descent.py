@@ -191,9 +191,9 @@ def picture(source: plots.picture.Source) -> plots.picture.Picture:
         _over_epochs(axes[-1], runs, looks, source.chance)
         plots.style.legend(figure, axes[0], "course of the rate", width=1.95)
     caption = (
-        "Left: lowest validation loss, of the epochs beside it, over the rate of the first step, by rho; right: by epoch, each "
-        f"course at its best rate, rho 0 and (grey) the largest rho at a constant rate. {_numbers(runs)} The dotted "
-        f"line is guessing, a cross marks where a seed diverged. {plots.estimates.seeds(estimates)}"
+        "Left: lowest validation loss, of the epochs beside it, over the rate of the first step, by rho; right: by "
+        f"epoch, each course at its best rate, rho 0 and (grey) the largest rho at a constant rate. {_numbers(runs)} "
+        f"The dotted line is guessing, a cross marks where a seed diverged. {plots.estimates.seeds(estimates)}"
     )
     shown = labels.listing(labels.numbers(decays))
     alt = f"Line charts, a line a course of the rate, for rho {shown}. {_numbers(runs)}"

@@ -24,7 +24,7 @@ def losses():
     with PUBLISHED.open(encoding="utf-8", newline="") as table:
         for row in csv.DictReader(table):
             numbers = tuple(row.values())[: list(row).index("seed")]
-            cells.setdefault(numbers, []).append((float(row["min_val_loss"]), row["status"]))
+            cells.setdefault(numbers, []).append((float(row["min_val_loss"] or "nan"), row["status"]))
     learn = [of for of in cells.values() if all(loss < math.log(2) and status != "diverged" for loss, status in of)]
     return np.array([[loss for loss, _ in of] for of in learn])
 
