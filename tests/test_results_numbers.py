@@ -16,7 +16,7 @@ TITLES |= {"RMSprop": "rmsprop", "momentum": "momentum"}
 
 @pytest.fixture(scope="module")
 def published():
-    """By optimizer its lowest validation loss at 128 pixels, and the epoch of it, at the article's best configuration."""
+    """By optimizer the lowest validation loss at 128 pixels and its epoch, at the article's best configuration."""
     with (RESULTS / "cats_vs_dogs_128" / "summary.csv").open(encoding="utf-8", newline="") as table:
         rows = [row for row in csv.DictReader(table) if (row["optimizer"], row["learning_rate"]) != ("sgd", "0.01")]
     return {row["optimizer"]: (float(row["min_val_loss"]), int(row["min_val_epoch"])) for row in rows}
