@@ -1,5 +1,6 @@
 """What an experiment leaves in its work directory besides the runs: tables, figures, verdicts and the report."""
 
+import contextlib
 import dataclasses
 import shlex
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,10 @@ from experiments.article.claim import judge
 from experiments.command import experiment, machine, terminal
 from experiments.command.results import Results, configuration
 from jaxopt_study.history import History
+from jaxopt_study.plots import importance
 from jaxopt_study.plots.general import sharpness
 from jaxopt_study.plots.picture import Picture, SavedFigure, Source, save_pictures
+from jaxopt_study.plots.selection import NotDrawable
 from jaxopt_study.report import outcome, tables
 from jaxopt_study.report.facts import SILENT, Origin
 from jaxopt_study.settings import Settings
@@ -121,6 +124,8 @@ def pictures(results: Results, notes: list[str]) -> Iterator[Picture]:
             yield picture
         notes += absent if drawn or results.drawn else []
     yield from sharpness(results.histories, chance=results.chance)
+    with contextlib.suppress(NotDrawable):
+        yield importance.picture(Source(results.histories, results.chance))
 
 
 def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:

@@ -215,7 +215,7 @@ class Runs:
     def family(self, optimizer: str, **hyperparameters: float) -> list[Cell]:
         """As :meth:`cells`, but momentum 0 belongs to ``sgd`` alone: what a rule with momentum has for its own."""
         cells = self.cells(optimizer, **hyperparameters)
-        return [c for c in cells if optimizer not in MOMENTUM_RULES or c.hyperparameters["momentum"] > 0]
+        return [c for c in cells if optimizer not in MOMENTUM_RULES or c.hyperparameters.get("momentum") != 0]
 
     def meant(self, optimizer: str, printed: Mapping[str, float]) -> dict[str, float]:
         """What is meant by numbers in print: of each the nearest value that a rule was run at, 10^-0.5 for 0.316.

@@ -16,7 +16,7 @@ from jaxopt_study.analysis.edge import over_edge
 from jaxopt_study.analysis.minima import accuracy
 from jaxopt_study.analysis.runs import by_configuration
 from jaxopt_study.history import History
-from jaxopt_study.plots import labels, picture, selection, style, tuning
+from jaxopt_study.plots import importance, labels, picture, selection, style, tuning
 from jaxopt_study.plots.picture import Picture, Source
 from jaxopt_study.plots.selection import NotDrawable
 
@@ -33,8 +33,8 @@ _EDGE = " On the right as a multiple of the edge of stability (dotted), from whi
 def general(
     histories: Sequence[History], *, unit: str = labels.LOSS_UNIT, chance: float = math.inf
 ) -> Iterator[Picture]:
-    """Curves of each rule, the lowest loss over each of its axes and each pair of them, and the rules compared, also
-    over the number of configurations tried.
+    """Curves of each rule, the lowest loss over each of its axes and each pair of them, the rules compared, also over
+    the number of configurations tried, and how much each hyperparameter matters.
 
     The curves are those of the losses, of the validation accuracy where it was measured, and of the user's own metrics.
 
@@ -53,6 +53,8 @@ def general(
     pictures = [_compared(rules, chance, *one) for one in curves.items()] if len(rules) > 1 else []
     with contextlib.suppress(NotDrawable):
         pictures.append(tuning.picture(Source(trained, chance)))
+    with contextlib.suppress(NotDrawable):
+        pictures.append(importance.picture(Source(trained, chance)))
     for rule, runs in rules.items():
         axes = varied(runs)
         pictures += [_curves(rule, runs, axes, chance, *one) for one in curves.items()]

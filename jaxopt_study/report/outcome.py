@@ -184,6 +184,8 @@ def write_report(
     sources = tables.variance_components(histories, chance, _orders(origins))
     if sources.rows:
         in_full["tables/variance_components"] = sources
+    if (importance := tables.importance(histories, chance)).rows:
+        in_full["tables/importance"] = importance
     in_full |= {f"tables/{name}": table for name, table in (further or {}).items()}
     if curves := tuning_curves(by_rule(histories), chance):
         in_full["tables/tuning_curves"] = tuning.table(curves)

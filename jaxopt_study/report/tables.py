@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jaxopt_study.analysis import components, minima
+from jaxopt_study.analysis import importance as importances
 from jaxopt_study.analysis.best import Best, best_of
 from jaxopt_study.analysis.equal_time import at_equal_time
 from jaxopt_study.analysis.numbers import number
@@ -85,6 +86,13 @@ def summary(histories: Iterable[History], chance: float = math.inf) -> Table:
 def variance_components(histories: Iterable[History], chance: float, orders: str) -> Table:
     """A row a source of variance, see :class:`jaxopt_study.analysis.components.Component`."""
     return Table(components.Component._fields, components.components(Runs(histories, chance=chance), orders))
+
+
+def importance(histories: Iterable[History], chance: float) -> Table:
+    """A row a source of a rule's grid, see :class:`jaxopt_study.analysis.importance.Importance`; ``held`` in words."""
+    found = importances.importance(Runs(histories, chance=chance))
+    rows = [(*one[:-1], labels.configuration(one.held)) for one in found]
+    return Table(importances.Importance._fields, rows)
 
 
 def best_configurations(
