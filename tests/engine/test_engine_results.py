@@ -127,11 +127,14 @@ def test_a_run_alone_or_on_more_devices_is_the_same_to_rounding(tmp_path):
 @pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_how_many_steps_a_chunk_has_changes_nothing(steps, tmp_path, monkeypatch):
     """Also where the steps of an epoch, four here, are not a multiple of it."""
-    runs = small.grid(rates=(0.003, 0.03))
-    usual = by_run(small.study(tmp_path / "a", runs, strategy="map").train())
+    runs, chunks, chunk_of = small.grid(rates=(0.003, 0.03)), set(), engine.chunk_of
+    monkeypatch.setattr(engine, "chunk_of", lambda inputs, of: chunks.add(of.strategy.chunk) or chunk_of(inputs, of))
+    usual = by_run(small.study(tmp_path / "a", runs, strategy="map", devices=1).train())
     monkeypatch.setitem(STRATEGIES, "map", STRATEGIES["map"]._replace(chunk=steps))
-    for key, history in by_run(small.study(tmp_path / "b", runs, strategy="map").train()).items():
+    chunks.clear()
+    for key, history in by_run(small.study(tmp_path / "b", runs, strategy="map", devices=1).train()).items():
         assert_close(history, usual[key])
+    assert chunks == {steps}  # a run with a device to itself would take one step at a time whatever is said
 
 
 @pytest.mark.parametrize(("slots", "chunk"), [(1, 1), (2, 8)])
