@@ -71,9 +71,7 @@ async function load(text) {
     const numbers = data.parameters.map((p, at) =>
       one.values[at] < 0 ? "" : `${p.title} ${p.name} ${p.texts[one.values[at]]}`,
     );
-    return [one.title, one.rule, ...numbers, data.seed(run), data.runs.status[run]]
-      .join(" ")
-      .toLowerCase();
+    return [one.title, one.rule, ...numbers, data.seed(run), data.runs.status[run]].join(" ").toLowerCase();
   });
   return data;
 }

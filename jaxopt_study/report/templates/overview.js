@@ -244,7 +244,11 @@ function drawParallel() {
   return [
     picture,
     make("p", { class: "note" }, `${counted(ones.length, "configuration")}; hover to see its curves, click to pin.`),
-    behind(`Configurations, the ${measure.more == null ? "lowest" : "best"} first`, ["configuration", measure.title, "remark"], rows),
+    behind(
+      `Configurations, the ${measure.more == null ? "lowest" : "best"} first`,
+      ["configuration", measure.title, "remark"],
+      rows,
+    ),
   ];
 }
 

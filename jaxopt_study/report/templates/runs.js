@@ -102,9 +102,10 @@ function openRun(run) {
   ];
   const numbers = given.map(([p, at]) => [p.name, study.values[at][one.values[at]]]);
   const rule = one.known ? `"${one.rule}"` : /^[\p{L}\p{N}_.]+$/u.test(one.rule) ? one.rule : "rule";
-  const repeat = study.again && one.known
-    ? `printf '%s\\n' '[[grid]]' 'optimizer = "${one.rule}"' 'points = [{ ${numbers.map(([name, value]) => `${name} = ${value}`).join(", ")} }]' > one.toml\n${study.again} --grid=one.toml --seeds=${all.seed[run] + 1} --workdir=workdir/again`
-    : `js.make_grid(${rule}, ${numbers.map(([name, value]) => `${name}=${value}`).join(", ")})  # the grid; seeds=${all.seed[run] + 1}${rule === "rule" ? `; rule is ${one.rule}` : ""}`;
+  const repeat =
+    study.again && one.known
+      ? `printf '%s\\n' '[[grid]]' 'optimizer = "${one.rule}"' 'points = [{ ${numbers.map(([name, value]) => `${name} = ${value}`).join(", ")} }]' > one.toml\n${study.again} --grid=one.toml --seeds=${all.seed[run] + 1} --workdir=workdir/again`
+      : `js.make_grid(${rule}, ${numbers.map(([name, value]) => `${name}=${value}`).join(", ")})  # the grid; seeds=${all.seed[run] + 1}${rule === "rule" ? `; rule is ${one.rule}` : ""}`;
   const small = study.measures.map((measure) => {
     const rows = band([run], measure.name);
     if (!rows.length) return null;
