@@ -264,7 +264,7 @@ def test_a_map_of_drawn_numbers_puts_neighbours_together(show):
     )
     assert float(re.search(r"learning rate ([\d.e-]+),", star)[1]) == pytest.approx(best, rel=0.01)
     page.click('#views [value="line"]')
-    assert page.get("document.querySelectorAll('#overview .legend .key, #overview .legend [class*=key]').length") <= 16
+    assert page.get("document.querySelectorAll('#overview .legend .swatch').length") <= 16
 
 
 @pytest.mark.parametrize("view", ["line", "parallel"])

@@ -37,9 +37,8 @@ function curvePicture(bands, width, height) {
       : [];
   const lines = bands.flatMap(({ one, rows }) => {
     const style = {
-      stroke: colour(one),
+      ...strokeOf(one),
       strokeWidth: one === hovered ? 3 : 2,
-      strokeDasharray: dash(one) ?? undefined,
       clip: true,
     };
     const runs = epochsOf(one);
@@ -112,9 +111,6 @@ function legend(bands) {
     },
   });
   const rows = bands.map(({ one }) => {
-    const key = make("i", { class: "swatch", "aria-hidden": "true" });
-    key.style.borderTopColor = colour(one);
-    key.style.borderTopStyle = dash(one) ? "dashed" : "solid";
     const seeds = one.runs.map((run) =>
       make(
         "button",
@@ -137,7 +133,7 @@ function legend(bands) {
     return make(
       "tr",
       {},
-      make("th", { scope: "row" }, key, named(one), make("small", {}, remark(one))),
+      make("th", { scope: "row" }, lineKey(strokeOf(one)), named(one), make("small", {}, remark(one))),
       make("td", { class: "number", "data-value-of": one.at }),
       make("td", { class: "seeds" }, ...seeds),
       make("td", {}, remove),

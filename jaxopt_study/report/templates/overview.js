@@ -86,7 +86,7 @@ function linePicture(x, points, names) {
     points.flatMap((point) => [point.low, point.high, point.mean]),
     `\u2191 ${measure.title}`,
   );
-  const shade = (point) => `var(--c${lines.indexOf(point.line) % COLOURS})`;
+  const shade = (point) => strokeAt(lines.indexOf(point.line)).stroke;
   const xs = study.values[x].filter((value) => points.some((point) => point.x === value)),
     log = xs[0] > 0 && xs.at(-1) / xs[0] > 20;
   const picture = plot({
@@ -113,9 +113,8 @@ function linePicture(x, points, names) {
           {
             x: "x",
             y: "mean",
-            stroke: shade,
+            ...strokeAt(at),
             strokeWidth: 2,
-            strokeDasharray: DASHES[Math.floor(at / COLOURS) + (at % COLOURS)],
             clip: true,
           },
         ),
@@ -133,7 +132,7 @@ function linePicture(x, points, names) {
   const legend = make(
     "p",
     { class: "legend" },
-    ...lines.map((line, at) => make("span", { class: `key k${at % COLOURS}` }, line)),
+    ...lines.map((line, at) => make("span", {}, lineKey(strokeAt(at)), line)),
     points.some((point) => point.diverged.length) ? make("span", {}, "\u2715 runs diverged") : null,
   );
   const rows = () =>
@@ -186,7 +185,14 @@ function drawParallel() {
     ),
     ...[0, 0.5, 1].map((y, at, all) => ({ at: measure.title, y, text: briefly(all.map(way.invert), measure)[at] })),
   ];
-  const marked = points.filter(({ one }) => pinned().includes(one));
+  const marked = [
+    ...d3
+      .group(
+        points.filter(({ one }) => pinned().includes(one)),
+        ({ one }) => one,
+      )
+      .values(),
+  ];
   const picture = plot({
     width: widthOf("overview"),
     height: 400,
@@ -208,14 +214,9 @@ function drawParallel() {
         strokeWidth: 1.4,
         curve: "bump-x",
       }),
-      Plot.line(marked, {
-        x: "at",
-        y: "y",
-        z: ({ one }) => one.at,
-        stroke: ({ one }) => colour(one),
-        strokeWidth: 3,
-        curve: "bump-x",
-      }),
+      ...marked.map((of) =>
+        Plot.line(of, { x: "at", y: "y", ...strokeOf(of[0].one), strokeWidth: 3, curve: "bump-x" }),
+      ),
       Plot.text(ticks, {
         x: "at",
         y: "y",

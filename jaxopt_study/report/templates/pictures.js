@@ -72,11 +72,25 @@ const cutNote = (hidden) =>
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const COLOURS = 8,
   DASHES = [null, "7,3", "2,3", "9,3,2,3", "4,2", "1,2", "12,3", "6,2,1,2"];
-const colour = (one) => {
+/** How the line at a place among others is drawn: the ninth has the first one's colour, but not its dashes. */
+const strokeAt = (at) => ({
+  stroke: `var(--c${at % COLOURS})`,
+  strokeDasharray: DASHES[(at + Math.floor(at / COLOURS)) % DASHES.length] ?? undefined,
+});
+/** That of a configuration by its place among the pinned ones. */
+const strokeOf = (one) => {
   const at = pinned().indexOf(one);
-  return at < 0 ? "var(--muted)" : `var(--c${at % COLOURS})`;
+  return at < 0 ? { stroke: "var(--muted)" } : strokeAt(at);
 };
-const dash = (one) => DASHES[Math.max(pinned().indexOf(one), 0) % DASHES.length];
+const colour = (one) => strokeOf(one).stroke;
+
+/** A piece of a line as it is drawn, for a key. */
+function lineKey({ stroke, strokeDasharray }, strokeWidth = 2) {
+  const svg = d3.create("svg:svg").attr("class", "swatch").attr("aria-hidden", "true").attr("viewBox", "0 0 36 8");
+  const line = svg.append("line").attr("x2", 36).attr("y1", 4).attr("y2", 4).attr("stroke", stroke);
+  line.attr("stroke-width", strokeWidth).attr("stroke-dasharray", strokeDasharray ?? null);
+  return svg.node();
+}
 
 /** Shades from the worst to the best of some numbers, or from the lowest up; no loss above guessing told apart. */
 function heat(values) {
