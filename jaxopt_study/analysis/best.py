@@ -32,6 +32,7 @@ from jaxopt_study.analysis.minima import (
     seed_minima,
 )
 from jaxopt_study.analysis.moderated import Prior, prior_of
+from jaxopt_study.analysis.numbers import loss
 from jaxopt_study.analysis.runs import Cell, Runs, configuration, describe
 from jaxopt_study.history import TEST_CURVES, History, several_orders
 
@@ -138,16 +139,17 @@ class Best(NamedTuple):
 
     def facts(self) -> dict[str, str]:
         """What a notebook shows of it: a text a heading; what was not measured is left out."""
-        own = {self.monitor.replace("_", " "): (self.value, ".4f")} if self.monitor else {}
-        numbers = {**own, "validation loss": (self.val_loss, ".4f"), "accuracy": (self.val_accuracy, ".1%"),
-                   "test loss": (self.test_loss, ".4f"), "test accuracy": (self.test_accuracy, ".1%"),
-                   "training loss": (self.train_loss, ".4f"), "epoch": (self.epoch, ".0f")}  # fmt: skip
-        told = {name: f"{value:{digits}}" for name, (value, digits) in numbers.items() if not math.isnan(value)}
+        own = {self.monitor.replace("_", " "): (self.value, loss)} if self.monitor else {}
+        share, whole = "{:.1%}".format, "{:.0f}".format
+        numbers = {**own, "validation loss": (self.val_loss, loss), "accuracy": (self.val_accuracy, share),
+                   "test loss": (self.test_loss, loss), "test accuracy": (self.test_accuracy, share),
+                   "training loss": (self.train_loss, loss), "epoch": (self.epoch, whole)}  # fmt: skip
+        told = {name: write(value) for name, (value, write) in numbers.items() if not math.isnan(value)}
         ends = dict.fromkeys(own, (self.low, self.high))
         ends |= {"validation loss": (self.val_low, self.val_high), "test loss": (self.test_low, self.test_high)}
         for name, (low, high) in ends.items():
             if not math.isnan(low) and name in told:
-                told[name] += f" (95% interval {low:.4f} to {high:.4f})"
+                told[name] += f" (95% interval {loss(low)} to {loss(high)})"
         if self.method:
             told["interval"] = self.method
         told["seeds"] = str(self.seeds) + (f" ({self.note})" if self.note else "")
@@ -186,6 +188,7 @@ def best_of(
     count, ended = len(told), Counter(status(run, chance) for run in told)
     unlike = [f"{ended[how]} of {count} seeds {how}" for how in ("diverged", "failed", WORSE) if ended[how]]
     mixed = "; ".join(unlike)  # of whose losses there is no interval: the spread of those that learn says nothing
+    halves = "each half of the seeds shows what the other half chose"
 
     def over_seeds(measure: Callable[[History], float], moderated: bool = True) -> Estimate:
         values = dict(
@@ -206,7 +209,7 @@ def best_of(
     notes = [
         val.note if minima.seeds or not unlike else "",
         alone,
-        f"{others} of {count} seeds show another configuration, which the other half of them chooses" if others else "",
+        f"{others} of {count} seeds show another configuration than this: {halves}" if others else "",
         f"interval over {val.seeds} orders of the data" if several_orders(run.replicate for run in told) else "",
         mixed if mixed not in val.note else "",
     ]

@@ -1,6 +1,7 @@
 """What the page's first screen says: what came out, whether the reference holds, on what, how long."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -13,6 +14,8 @@ from jaxopt_study.report.tables import Table
 
 VERDICTS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{MULTIPLICATION SIGN}", "undecided": "?"}
 """With their signs, so that colour is not all that tells them apart; in the order in which they are shown."""
+UNLEARNT = {"diverged", "failed", WORSE}
+"""How runs end that have learned nothing."""
 SILENT = "does not apply"
 """The verdict on a claim that the study cannot speak to."""
 NOT_RUN = "not run"
@@ -72,12 +75,12 @@ def verdict_line(reference: Reference | None) -> str:
     if reference is None or not reference.claims.rows:
         return ""
     counts = Counter(reference.claims.column("verdict"))
-    judged = len(reference.claims.rows) - counts[SILENT]
+    judged, all_of = len(reference.claims.rows) - counts[SILENT], labels.counted(len(reference.claims.rows), "claim")
     if not judged:
-        return f"None of the {reference.name}'s {len(reference.claims.rows)} claims applies to this study."
+        return f"None of the {reference.name}'s {all_of} applies to this study."
     parts = ", ".join(f"{counts[name]} {name}" for name in VERDICTS)
     silent = f"; {counts[SILENT]} do not apply to this study" if counts[SILENT] else ""
-    return f"Of the {reference.name}'s {len(reference.claims.rows)} claims: {parts}{silent}."
+    return f"Of the {reference.name}'s {all_of}: {parts}{silent}."
 
 
 def _monitored(best: Table) -> list[tuple[str, str]]:
@@ -89,30 +92,38 @@ def _monitored(best: Table) -> list[tuple[str, str]]:
         between = [wording.interval(row[f"{name}_low"], row[f"{name}_high"]) for row in rows]
         texts = [
             f"{wording.loss(row[name])}{f' (95% interval {ends})' if ends else ''}: "
-            f"{labels.optimizer(row['optimizer'])}, {row['hyperparameters']}"
+            f"{labels.optimizer(row['optimizer'])}, {wording.titled(row['hyperparameters'])}"
             for row, ends in zip(rows, between, strict=True)
         ]
         told.append((name.replace("_", " ").capitalize(), "; ".join(texts)))
     return told
 
 
-def answers(best: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def answers(
+    best: Sequence[Mapping[str, Any]], chance: float = math.inf, statuses: Sequence[str] = ()
+) -> list[dict[str, str]]:
     """What came out, the best optimizer first: its name and a sentence; ``best`` are rows of the best configurations.
 
-    A configuration with a run that diverged comes after all others: it is the best only where there is no other.
+    A configuration with a run that diverged comes after all others: it is the best only where there is no other. Where
+    none of the runs, which ended with ``statuses``, has learnt anything, that is the answer.
     """
-
-    texts = [{"rule": str(row["optimizer"]), "text": _answer(row)} for row in sorted(best, key=_place)]
+    guessing = f"guessing has a loss of {wording.loss(chance)}" if math.isfinite(chance) else ""
+    if statuses and set(statuses) <= UNLEARNT:
+        counts = ", ".join(f"{count} {status}" for status, count in Counter(statuses).most_common())
+        told = f"Of {labels.counted(len(statuses), 'run')}: {counts}"
+        return [{"rule": "No configuration learned anything.", "text": f"{'; '.join(filter(None, [told, guessing]))}."}]
+    texts = [{"rule": str(row["optimizer"]), "text": _answer(row, guessing)} for row in sorted(best, key=_place)]
     if texts:  # what the numbers are of is said once
         texts[0]["text"] = texts[0]["text"].replace("gets to ", "gets to a validation loss of ", 1)
     return texts
 
 
 def intervals(best: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For a picture, what has a loss of the same rows, in the same order: rule, value, low and high, perhaps None."""
+    """For a picture, what has learnt of the same rows, in the same order: rule, value, low and high, perhaps None."""
     rows = [
         (row["optimizer"], *(_finite(row[name]) for name in ("val_loss", "val_low", "val_high")))
         for row in sorted(best, key=_place)
+        if not _is_unlearnt(row)
     ]
     told = [dict(zip(("rule", "value", "low", "high"), row, strict=True)) for row in rows]
     return [one for one in told if one["value"] is not None]
@@ -131,11 +142,20 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
     )
 
 
-def _answer(row: Mapping[str, Any]) -> str:
+def _is_unlearnt(row: Mapping[str, Any]) -> bool:
+    """Whether each of the seeds that are told diverged, failed or is no better than guessing."""
+    found = set(re.findall(rf"(\d+) of \d+ seeds ({'|'.join(UNLEARNT)})", row["note"] or ""))
+    return 0 < row["seeds"] <= sum(int(count) for count, _ in found)
+
+
+def _answer(row: Mapping[str, Any], guessing: str) -> str:
     if wording.empty(row["val_loss"]):
-        return row["note"] or "has no loss that counts"
+        return f"has no loss that counts{': ' if row['note'] else ''}{row['note'] or ''}"
+    if _is_unlearnt(row):
+        told = [f"its lowest loss is {wording.loss(row['val_loss'])}", guessing, row["note"]]
+        return f"has learned nothing: {'; '.join(filter(None, told))}"
     between = wording.interval(row["val_low"], row["val_high"])
-    seeds = f"{row['seeds']} seed{'s' if row['seeds'] != 1 else ''}"
+    seeds = labels.counted(row["seeds"], "seed")
     spread = f"{between}, 95% interval, {seeds}" if between else f"{seeds}, no interval"
     accuracy = wording.cell(row["val_accuracy"], "val_accuracy")
     note = row["note"] or ""
@@ -149,9 +169,9 @@ def _answer(row: Mapping[str, Any]) -> str:
 
 def _run_counts(runs: Table) -> str:
     counts = Counter(map(str, runs.column("status")))
-    seeds = len(set(runs.column("seed")))
+    seeds = labels.counted(len(set(runs.column("seed"))), "seed")
     parts = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    return f"{len(runs.rows)} runs with {seeds} seed{'s' if seeds != 1 else ''} ({parts})" if runs.rows else "none"
+    return f"{labels.counted(len(runs.rows), 'run')} with {seeds} ({parts})" if runs.rows else "none"
 
 
 def directions(origins: Sequence[Origin]) -> dict[str, bool]:
@@ -217,7 +237,7 @@ def _speed(origin: Origin) -> str:
     if "examples_per_second" in stats:
         parts.append(f"{stats['examples_per_second']:,.0f} examples x configurations a second")
     if "goodput" in stats:
-        parts.append(f"goodput {stats['goodput']:.2f}")
+        parts.append(f"{stats['goodput']:.0%} of the epochs computed were of use")
     if stats.get("peak_memory_bytes"):
         parts.append(f"{wording.size(stats['peak_memory_bytes'])} at most")
     return ", ".join(parts)

@@ -106,6 +106,7 @@ def render(
     numbered = sorted(figures, key=lambda one: (one.number is None, one.number or 0))
     tried = [
         {**row, "optimizer": labels.optimizer(row["optimizer"])}
+        | {name: wording.titled(row[name]) for name in row if name.endswith("hyperparameters") and row[name]}
         for row in best_runs.records()
         if row["note"] != NOT_RUN
     ]
@@ -128,7 +129,7 @@ def render(
         data=to_json({**data, "best": intervals(tried)}),
         reference=reference,
         beside=reference is not None and f"{reference.name}_val_loss" in best_runs.columns,
-        answers=answers(tried),
+        answers=answers(tried, chance, [] if live else [str(status) for status in runs.column("status")]),
         verdict_line=verdict_line(reference),
         facts=facts(origins, runs, chance, best_runs),
         best=tried,

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from jaxopt_study.analysis import numbers
 from jaxopt_study.analysis.minima import Summary
-from jaxopt_study.analysis.numbers import numbers
 from jaxopt_study.plots import labels
 
 FIXED_COLUMNS = tuple(
@@ -24,6 +24,7 @@ COLUMNS: Mapping[str, str] = {
 }
 """Headings that are other than the name in words."""
 _LONGEST_LIST = 24
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def empty(value: object) -> bool:
@@ -37,16 +38,14 @@ def cell(value: object, name: str = "") -> str:
         return ""
     if "accuracy" in name and isinstance(value, float):
         return f"{value:.1%}"
-    if name.endswith("_loss") and isinstance(value, float) and 0.001 <= value < 1000:
+    if name.endswith("_loss") and isinstance(value, float):
         return loss(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def loss(value: float | None) -> str:
-    """A loss to four decimals, below 0.001 to four significant digits, an en dash where there is none."""
-    if value is None or math.isnan(value):
-        return "\N{EN DASH}"
-    return f"{value:.4g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
+    """A loss as ``analysis.numbers.loss`` and the page's script (``show``) write it, an en dash where there is none."""
+    return "\N{EN DASH}" if value is None or math.isnan(value) else numbers.loss(value)
 
 
 def interval(low: float | None, high: float | None, digits: str | None = None) -> str:
@@ -56,9 +55,15 @@ def interval(low: float | None, high: float | None, digits: str | None = None) -
     return " to ".join(loss(end) if digits is None else f"{end:{digits}}" for end in (low, high))
 
 
+def titled(told: str) -> str:
+    """``learning_rate 0.1, b1 0.9`` of a table as the page says it: ``learning rate 0.1, beta 1 0.9``."""
+    parts = (part.rpartition(" ") for part in told.split(", "))
+    return ", ".join(f"{labels.hyperparameter(name)}{space}{value}" for name, space, value in parts)
+
+
 def apart(values: Sequence[object]) -> list[str]:
     """The cells of a column of a hyperparameter, its numbers with as many digits as tell them apart."""
-    texts = iter(numbers([value for value in values if isinstance(value, float) and not empty(value)]))
+    texts = iter(numbers.numbers([value for value in values if isinstance(value, float) and not empty(value)]))
     return [next(texts) if isinstance(value, float) and not empty(value) else cell(value) for value in values]
 
 
@@ -85,8 +90,9 @@ def hardware(config: Mapping[str, Any], stats: Mapping[str, Any]) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as ``640 MB``."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """Bytes as ``640 MB``; of less than ten of a unit with a decimal."""
+    unit, name = next((each for each in _UNITS if count >= 0.9995 * each[0]), _UNITS[-1])
+    return f"{count / unit:.{1 if count < 9.95 * unit else 0}f} {name}"
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from jaxopt_study.analysis import numbers
 from jaxopt_study.engine.watcher import AtWork, OutOfTime, Watcher
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
@@ -135,7 +136,7 @@ class TrainingProgress:
         workers = [] if self.there is None else [f"{self.there} workers"]
         done = [f"{at_work.active} active", f"{self.finished}/{self.total_runs} runs done"]
         lost = [f"{self.ended[status]} {status}" for status in ("diverged", "failed") if self.ended[status]]
-        best = f"best val loss {self.best:.4f}" if self.best < math.inf else "no finite loss yet"
+        best = f"best val loss {numbers.loss(self.best)}" if self.best < math.inf else "no finite loss yet"
         runs = ", ".join([*workers, *done, *lost, best])
         self.bar.update(self.task, completed=self.epochs, total=max(self.expected, 1), runs=runs)
         if self.notebook:

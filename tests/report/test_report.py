@@ -57,7 +57,7 @@ def test_the_summary_says_what_was_run_on_what_and_how_long():
     assert "7 runs with 2 seeds (6 finished, 1 diverged)" in page
     assert "digits: 1438 training and 359 validation examples of 8 x 8 x 1" in page
     assert "2 min 5 s, 9.5 s of it compiling" in page
-    assert "12,346 examples x configurations a second, goodput 0.90" in page
+    assert "12,346 examples x configurations a second, 90% of the epochs computed were of use" in page
     assert "2 x cpu" in page
 
 
@@ -71,7 +71,7 @@ def test_the_first_screen_says_whether_the_article_holds():
 def test_the_lowest_loss_is_told_with_its_interval_and_its_configuration():
     page = text(render(**content(runs())))
     assert re.search(
-        r"SGD gets to a validation loss of 0\.2\d+ \([\d.]+ to [\d.]+, 95% interval, 2 seeds\) at learning_rate 0.001",
+        r"SGD gets to a validation loss of 0\.2\d+ \([\d.]+ to [\d.]+, 95% interval, 2 seeds\) at learning rate 0.001",
         page,
     )
     assert page.index("SGD gets to") < page.index("Adam ")

@@ -1,19 +1,32 @@
 // Numbers, words, and the elements that they stand in.
 
+/** A measured number; a loss as `loss` of jaxopt_study/analysis/numbers.py writes it. */
 function show(value, measure = study.measure(state.measure)) {
   if (value == null || Number.isNaN(value)) return "–";
   if (measure?.share) return `${(100 * value).toFixed(1)}%`;
   const size = Math.abs(value);
   if (!Number.isFinite(value)) return value > 0 ? "infinite" : "-infinite";
-  if (size !== 0 && (size >= 10000 || size < 0.001)) return value.toExponential(2).replace("e+", "e");
-  return measure?.loss && size < 10 ? value.toFixed(4) : value.toPrecision(4);
+  if (size && (size >= 10000 || size < 0.001)) return general(value, 4);
+  return measure?.loss ? (size < 10 ? value.toFixed(4) : general(value, 4)) : value.toPrecision(4);
+}
+
+/** Powers of ten as Python writes them: 3e+05. */
+const power = (text) => text.replace(/e([+-])(\d)$/, "e$10$2");
+
+/** A number in so many digits at most, as Python's `g` and so the texts of the page have it. */
+function general(value, digits) {
+  const text = value.toExponential(digits - 1),
+    exponent = Number(text.split("e")[1]);
+  return exponent < -4 || exponent >= digits
+    ? power(Number(text.split("e")[0]) + text.slice(text.indexOf("e")))
+    : String(Number(text));
 }
 
 /** For cells: three digits. */
 function short(value, measure) {
   if (measure.share) return show(value, measure);
   const size = Math.abs(value);
-  return size >= 1000 || (size && size < 0.001) ? value.toExponential(1).replace("e+", "e") : value.toPrecision(3);
+  return size >= 1000 || (size && size < 0.001) ? general(value, 2) : value.toPrecision(3);
 }
 
 /** A number on an axis. */
@@ -21,7 +34,7 @@ function brief(value, digits, measure) {
   if (measure?.share) return `${+(100 * value).toPrecision(digits)}%`;
   const size = Math.abs(value),
     rounded = Number(value.toPrecision(digits));
-  return size && (size < 0.001 || size >= 100000) ? rounded.toExponential().replace("e+", "e") : String(rounded);
+  return size && (size < 0.001 || size >= 100000) ? power(rounded.toExponential()) : String(rounded);
 }
 
 /** Texts of numbers on an axis: of as few digits as tell them apart. */
