@@ -49,7 +49,7 @@ def study_data(
         For JSON, of R runs, C configurations, M measures and E epochs:
 
         - ``measures``: name, title, unit, whether more is better (None where nothing says so), whether it is a share.
-        - ``parameters``: name, title, and the texts of its values, ascending.
+        - ``parameters``: name, title, short name, and the texts of its values, ascending.
         - ``runs``: columns of length R; ``of`` is the place of the configuration.
         - ``configurations``: rule, title, whether the rule is ``known`` by its name, places of its values (-1 without
           such a number), ``best`` in its rule, and ``usable``: whether it may be the best of some measure; see
@@ -86,7 +86,12 @@ def study_data(
             for name in names
         ],
         "parameters": [
-            {"name": name, "title": labels.hyperparameter(name), "texts": wording.apart(values[name])}
+            {
+                "name": name,
+                "title": labels.hyperparameter(name),
+                "short": labels.short(name),
+                "texts": wording.apart(values[name]),
+            }
             for name in parameters
         ],
         "values": [values[name] for name in parameters],

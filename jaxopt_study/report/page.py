@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from jaxopt_study.plots.picture import SavedFigure
 
 SCRIPTS = (
-    "data.js", "address.js", "words.js", "chosen.js", "pictures.js", "map.js", "overview.js", "curves.js", "compare.js",
-    "runs.js", "controls.js", "page.js",
+    "data.js", "address.js", "words.js", "filter.js", "chosen.js", "pictures.js", "map.js", "overview.js", "curves.js",
+    "compare.js", "runs.js", "controls.js", "page.js",
 )  # fmt: skip
 """In the page one after the other, as one module."""
 COLOURS = 128
