@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from jaxopt_study.analysis import guessing, minima
-from jaxopt_study.analysis.best import best_places, ranked
+from jaxopt_study.analysis.best import best_places, held_out, ranked
 from jaxopt_study.analysis.runs import as_trained, by_configuration, by_rule
 from jaxopt_study.history import CURVES, OPTIONAL_CURVES, History
 from jaxopt_study.plots import labels
@@ -33,7 +33,7 @@ _SEEDS = 40
 
 def study_data(
     histories: Sequence[History], chance: float, *, files: Sequence[str] = (), unit: str = "", again: str = "",
-    directions: Mapping[str, bool] = MappingProxyType({}),
+    directions: Mapping[str, bool] = MappingProxyType({}), costs: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:  # fmt: skip
     """What the page's script draws from.
 
@@ -43,17 +43,20 @@ def study_data(
         files: the name of each run's file; none if that is not known.
         unit: of the losses; nats if empty.
         again: the command that the study was trained with; empty if there was none.
+        costs: seconds of a step over SGD's, by the rule, where they were measured.
         directions: whether more is better, of metrics of one's own, as ``facts.directions`` knows it.
 
     Returns:
         For JSON, of R runs, C configurations, M measures and E epochs:
 
         - ``measures``: name, title, unit, whether more is better (None where nothing says so), whether it is a share.
-        - ``parameters``: name, title, short name, and the texts of its values, ascending.
+        - ``parameters``: name, title, short name, whether it only guards against division by zero, and the texts of
+          its values, ascending.
         - ``runs``: columns of length R; ``of`` is the place of the configuration.
         - ``configurations``: rule, title, whether the rule is ``known`` by its name, places of its values (-1 without
           such a number), ``best`` in its rule, and ``usable``: whether it may be the best of some measure; see
-          ``analysis.best``.
+          ``analysis.best``. The best has in ``told`` the mean loss that half of the seeds tell of the other's choice.
+        - ``costs``: seconds of a step over SGD's, by the rule.
         - ``epochs``: those that the curves have.
         - ``numbers``: packed, ``[2, M, R]`` and ``[M, R, E]``: each measure at the run's best epoch (a loss at its own
           lowest, the others where the validation loss is lowest) and in its last one, then the curves; NaN where there
@@ -74,6 +77,7 @@ def study_data(
     return {
         "chance": chance if math.isfinite(chance) else None,
         "again": again,
+        "costs": dict(costs),
         "measures": [
             {
                 "name": name,
@@ -90,6 +94,7 @@ def study_data(
                 "name": name,
                 "title": labels.hyperparameter(name),
                 "short": labels.short(name),
+                "guard": name in labels.GUARDS,
                 "texts": wording.apart(values[name]),
             }
             for name in parameters
@@ -144,11 +149,12 @@ def _configurations(
     groups: Sequence[Sequence[History]], parameters: Sequence[str], values: Mapping[str, list[float]], chance: float
 ) -> list[dict[str, Any]]:
     sums = [minima.seed_minima(group, chance=chance) for group in groups]
-    best, few = set[int](), dict[str, int]()
+    told, few = dict[int, float](), dict[str, int]()
     place = {id(group[0]): at for at, group in enumerate(groups)}
     for rule, of_rule in by_rule([run for group in groups for run in group]).items():
         places = [place[id(group[0])] for group in of_rule]
-        best |= {places[at] for at in best_places([sums[at] for at in places])[:1]}
+        for best in best_places([sums[at] for at in places])[:1]:
+            told[places[best]] = minima.seed_lowest(held_out(of_rule)).value
         few[rule] = sorted(len(group) for group in of_rule)[(len(of_rule) - 1) // 2]
     order = ranked(sums)
     rank = {at: place for place, at in enumerate(order)}
@@ -159,7 +165,8 @@ def _configurations(
             "title": labels.optimizer(group[0].optimizer),
             "known": group[0].optimizer in labels.OPTIMIZERS,
             "values": [index[n].get(as_trained(group[0].hyperparameters.get(n, math.nan)), -1) for n in parameters],
-            "best": at in best,
+            "best": at in told,
+            **({"told": told[at]} if math.isfinite(told.get(at, math.nan)) else {}),
             "usable": one.is_whole and one.learnt and one.runs >= few[group[0].optimizer],
             "rank": rank[at],
         }

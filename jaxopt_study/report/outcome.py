@@ -198,7 +198,7 @@ def write_report(
         figures=figures, notes=notes, sources=sources, question=question,
         data=study_data(
             histories, chance, files=files, unit=losses_unit(origins), again=again,
-            directions=directions(origins),
+            directions=directions(origins), costs=costs,
         ),
     )  # fmt: skip
     write_text(folder / "report.html", html)

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from jaxopt_study.plots.picture import SavedFigure
 
 SCRIPTS = (
-    "data.js", "address.js", "words.js", "filter.js", "chosen.js", "pictures.js", "map.js", "overview.js", "curves.js",
-    "compare.js", "runs.js", "controls.js", "page.js",
+    "data.js", "address.js", "words.js", "filter.js", "chosen.js", "pictures.js", "map.js", "overview.js",
+    "parallel.js", "curves.js", "compare.js", "runs.js", "controls.js", "best.js", "page.js",
 )  # fmt: skip
 """In the page one after the other, as one module."""
+STEP = "step time (SGD:\N{NO-BREAK SPACE}1)"
+"""The heading of what a step costs."""
 COLOURS = 128
 """Of a figure in the page, where it takes a third of the bytes that the file has."""
 
@@ -112,7 +114,7 @@ def render(
     ]
     has_accuracy = not all(map(wording.empty, best_runs.column("val_accuracy")))
     tested = ["test loss"] if "test_loss" in best_runs.columns else []
-    costs = ["step, of SGD's"] if "cost" in best_runs.columns else []
+    costs = [STEP] if "cost" in best_runs.columns else []
     script, style = "\n".join(map(source, SCRIPTS)), source("page.css")
     claims = reference.claims.records() if reference else []
     live = progress is not None
@@ -137,6 +139,7 @@ def render(
         measures=("val loss", *(["accuracy"] if has_accuracy else []), *tested, "train loss", "epoch", *costs),
         claims=_decided_first(claims),
         silent=_silent(claims),
+        step=STEP,
         verdicts=VERDICTS,
         shown={one.number: one.name for one in reversed(numbered) if one.number is not None},
         sections=_sections(numbered, reference.sections if reference else ()),

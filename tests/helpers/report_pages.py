@@ -1,7 +1,9 @@
 """A study for the tests that use the page in a browser, and what they look for there."""
 
+import re
 from pathlib import Path
 
+import numpy as np
 from plot_runs import momentum_grid, run
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
@@ -22,3 +24,13 @@ def cell(**numbers):
 def legend(page):
     """What is said to be shown: each configuration's line of the legend."""
     return page.get("[...document.querySelectorAll('.legend-table tbody tr')].map((row) => row.innerText)")
+
+
+def contrast(*colours):
+    """Of two CSS colours, as WCAG has it."""
+    lights = []
+    for colour in colours:
+        values = np.array([int(part) for part in re.findall(r"\d+", colour)[:3]]) / 255
+        linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+        lights.append(float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05)
+    return max(lights) / min(lights)

@@ -276,7 +276,7 @@ def test_other_pictures_show_every_configuration_and_have_a_table_behind_them(sh
     assert (
         page.get("document.querySelectorAll('#overview .behind tbody tr').length") == {"line": 7, "parallel": 6}[view]
     )
-    assert page.get("document.querySelectorAll('#overview svg').length") == 1
+    assert page.get("document.querySelectorAll('#overview svg[role=img]').length") == 1
     page.click("#unpin")
     page.until("document.querySelector('#overview .behind table')")  # it stays open
     page.click("#overview .behind tbody tr:nth-child(2) button")

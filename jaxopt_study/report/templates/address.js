@@ -11,6 +11,7 @@ const USUAL = {
   log: "1",
   cut: "1",
   seeds: "",
+  over: "",
   find: "",
   ranges: "",
   pins: "",

@@ -41,14 +41,25 @@ function difference(a, b, valueOf) {
     : told.map(({ value }) => value);
   const mean = d3.mean(finite) ?? NaN;
   const t = study.t[finite.length] ?? (finite.length > 1 ? 1.96 : null);
-  const half = t ? (t * d3.deviation(finite)) / Math.sqrt(finite.length) : NaN;
-  return { mean, low: mean - half, high: mean + half, pairs: finite.length, what: orders ? "order" : "seed" };
+  const size = d3.max(finite, Math.abs), // as analysis.intervals.no_spread: seeds that agree have no spread to judge by
+    alike = finite.length > 1 && d3.max(finite) - d3.min(finite) <= 1e-12 * size;
+  const half = t && !alike ? (t * d3.deviation(finite)) / Math.sqrt(finite.length) : NaN;
+  return { mean, low: mean - half, high: mean + half, alike, pairs: finite.length, what: orders ? "order" : "seed" };
+}
+
+/** A difference with its sign; of shares in points. */
+const gap = (value, measure) =>
+  `${value > 0 ? "+" : ""}${measure.share ? `${(100 * value).toFixed(2)} points` : power(value.toPrecision(3))}`;
+
+/** Its interval, or why there is none. */
+function around(told, measure) {
+  if (told.alike) return ` (the same in all ${told.what}s: no interval)`;
+  if (Number.isNaN(told.low)) return "";
+  return ` (${[told.low, told.high].map((end) => power((measure.share ? 100 * end : end).toPrecision(3))).join(" to ")})`;
 }
 
 const differs = (told, measure) =>
-  Number.isNaN(told.mean)
-    ? "no pair of values"
-    : `${told.mean > 0 ? "+" : ""}${measure.share ? `${(100 * told.mean).toFixed(2)} points` : told.mean.toPrecision(3)}${Number.isNaN(told.low) ? "" : ` (${(measure.share ? 100 * told.low : told.low).toPrecision(3)} to ${(measure.share ? 100 * told.high : told.high).toPrecision(3)})`}`;
+  Number.isNaN(told.mean) ? "no pair of values" : gap(told.mean, measure) + around(told, measure);
 
 function drawCompare() {
   const all = sides(),
@@ -71,6 +82,8 @@ function drawCompare() {
   const gaps = study.epochs
     .map((epoch, e) => ({ epoch, ...difference(a, b, (run) => study.curve(state.measure, run)[e]) }))
     .filter((row) => Number.isFinite(row.mean));
+  const domain = gaps.length ? gapDomain(gaps) : [],
+    cut = gaps.some((row) => row.low < domain[0] || row.high > domain[1]);
   const picture = gaps.length
     ? plot({
         width: innerWidth > 960 ? (widthOf("compare") - 32) / 2 : widthOf("compare"),
@@ -79,20 +92,19 @@ function drawCompare() {
         marginBottom: 40,
         marginTop: 26,
         ariaLabel: `Difference in ${measure.title} over the epochs`,
-        x: {
-          label: "epoch \u2192",
-          domain: [1, Math.max(study.epochs.at(-1), 2)],
-          ticks: Math.min(study.epochs.at(-1), 8),
-          tickFormat: "d",
-        },
-        y: { ...axis(...gapDomain(gaps), false, measure), label: `\u2191 ${measure.title}, second minus first` },
+        x: epochAxis(),
+        y: { ...axis(...domain, false, measure), label: `\u2191 ${measure.title}, second minus first` },
         marks: [
           Plot.ruleY([0], { stroke: "currentColor" }),
-          Plot.areaY(
-            gaps.filter((row) => Number.isFinite(row.low)),
-            { x: "epoch", y1: "low", y2: "high", fill: "var(--c0)", fillOpacity: 0.18, clip: true },
-          ),
-          Plot.lineY(gaps, { x: "epoch", y: "mean", stroke: "var(--c0)", strokeWidth: 2, clip: true }),
+          Plot.areaY(gaps, { x: "epoch", y1: "low", y2: "high", fill: "var(--c0)", fillOpacity: 0.18, clip: true }),
+          Plot.lineY(gaps.length > 1 ? gaps : [], {
+            x: "epoch",
+            y: "mean",
+            stroke: "var(--c0)",
+            strokeWidth: 2,
+            clip: true,
+          }),
+          ...(gaps.length < 3 ? asPoints(gaps, "var(--c0)") : []),
         ],
       })
     : make("p", { class: "none" }, "They share no seed.");
@@ -115,10 +127,19 @@ function drawCompare() {
   const told = difference(a, b, at(state.measure));
   const sentence = Number.isNaN(told.mean)
     ? "They have no seed in common whose runs both have a value."
-    : `${measure.title}, ${state.last ? "last epoch" : "at its best"}: second minus first ${differs(told, measure)}${Number.isNaN(told.low) ? "" : `, 95% interval, ${counted(told.pairs, told.what)} in pairs`}.`;
+    : `${measure.title}, ${state.last ? "last epoch" : "at its best"}: second minus first ${differs(told, measure)}${
+        told.pairs === 1
+          ? ", of one pair: no interval"
+          : told.alike
+            ? ""
+            : `, 95% interval, ${counted(told.pairs, told.what)} in pairs`
+      }.`;
+  const told95 = gaps.some((row) => Number.isFinite(row.low))
+    ? `${gaps.length < 3 ? "Bars" : "The band"}: 95% intervals over the ${told.what}s${cut ? "; where it ends at the edge of the picture they go on beyond it" : ""}.`
+    : "";
   place.replaceChildren(
     make("p", { class: "lead" }, sentence),
-    picture,
+    make("div", {}, picture, told95 ? make("p", { class: "note" }, told95) : null),
     table("The two beside each other", ["what", "first", "second", "second minus first"], rows),
   );
 }
@@ -127,5 +148,6 @@ function drawCompare() {
 function gapDomain(gaps) {
   const size = 1.6 * d3.max(gaps, (row) => Math.abs(row.mean)) || 1;
   const ends = gaps.flatMap((row) => [row.mean, Math.max(row.low || 0, -size), Math.min(row.high || 0, size), 0]);
-  return d3.extent(ends);
+  const [least, most] = d3.extent(ends);
+  return least === most ? [-1, 1] : [least, most];
 }

@@ -22,15 +22,26 @@ function drawControls() {
     ],
     state.last,
   );
+  byId("over").parentElement.hidden = !Object.keys(study.costs).length;
+  options(
+    "over",
+    [
+      ["", "epochs"],
+      ["time", "time (SGD's epochs)"],
+    ],
+    state.over,
+  );
   const [x, y] = axes(d3.greatest(rules, (rule) => rule.varied.length)),
     nameOf = (p) => study.parameters[p]?.name ?? "";
   options("x", titled, nameOf(x));
   options("y", [["-", "none"], ...titled], y == null ? "-" : nameOf(y));
-  byId("x").parentElement.hidden = byId("y").parentElement.hidden = state.view === "parallel";
-  byId("y").previousElementSibling.textContent = state.view === "line" ? "A line for each" : "Down";
+  byId("x").parentElement.hidden = byId("y").parentElement.hidden = viewed() === "parallel" || !varied.length;
+  byId("views").hidden = byId("ranges").parentElement.hidden = !varied.length;
+  byId("seeds").parentElement.hidden = study.configurations.every((one) => one.runs.length < 2);
+  byId("y").previousElementSibling.textContent = viewed() === "line" ? "A line for each" : "Down";
   for (const name of ["log", "cut", "seeds"]) byId(name).checked = Boolean(state[name]);
   if (byId("find").value !== state.find) byId("find").value = state.find;
-  for (const button of byId("views").children) button.setAttribute("aria-pressed", button.value === state.view);
+  for (const button of byId("views").children) button.setAttribute("aria-pressed", button.value === viewed());
   fill(
     byId("rules"),
     ...study.rules.map((rule) =>
@@ -55,7 +66,7 @@ function drawControls() {
   byId("rules-box").hidden = study.rules.length < 2;
   const slices = pairs(state.slices),
     rest =
-      state.view === "map" || state.view === "line"
+      viewed() !== "parallel"
         ? varied.filter((p) => rules.some((rule) => rule.varied.includes(p) && !axes(rule).includes(p)))
         : [];
   const pick = (p, value, empty, kept, label = study.parameters[p].title) =>

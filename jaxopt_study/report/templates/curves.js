@@ -13,6 +13,10 @@ function band(runs, name = state.measure) {
     .filter((row) => Number.isFinite(row.mean));
 }
 
+/** How long an epoch of a configuration is on the axis: 1, or over time what it takes in epochs of SGD; undefined if nobody measured it. */
+const pace = (one) => (isTimed() ? study.costs[one.rule] : 1);
+const isTimed = () => state.over !== "" && Object.keys(study.costs).length > 0;
+
 const shown = () => [...pinned(), ...(hovered && !pinned().includes(hovered) ? [hovered] : [])];
 
 function drawCurves() {
@@ -21,7 +25,16 @@ function drawCurves() {
   if (!ones.length)
     return fill(place, make("p", { class: "none" }, "Choose cells, a row or a column to see their curves."));
   const bands = ones.map((one) => ({ one, rows: band(epochsOf(one)) }));
-  fill(place, ...curvePicture(bands, widthOf("curves"), 340), legend(bands));
+  const paced = bands.filter(({ one }) => pace(one) !== undefined),
+    unpaced = bands.filter(({ one }) => pace(one) === undefined).map(({ one }) => one.title);
+  fill(
+    place,
+    ...(paced.length ? curvePicture(paced, widthOf("curves"), 340) : []),
+    unpaced.length
+      ? make("p", { class: "note" }, `The time of a step was not measured of ${[...new Set(unpaced)].join(", ")}.`)
+      : null,
+    legend(bands),
+  );
 }
 
 /** Lines with the range of their seeds; the pointer reads an epoch off, and so does the slider. */
@@ -35,46 +48,62 @@ function curvePicture(bands, width, height) {
     measure.loss && study.chance != null && study.chance > scale.domain[0] && study.chance < scale.domain[1]
       ? [study.chance]
       : [];
-  const lines = bands.flatMap(({ one, rows }) => {
-    const style = {
-      ...strokeOf(one),
-      strokeWidth: one === hovered ? 3 : 2,
-      clip: true,
-    };
-    const runs = epochsOf(one);
-    if (state.seeds)
-      return runs.map((run) => Plot.lineY(band([run]), { x: "epoch", y: "mean", ...style, strokeWidth: 1.4 }));
+  const alone = study.epochs.length === 1,
+    read = readEpoch();
+  const lines = bands.flatMap(({ one, rows }, at) => {
+    const style = { ...strokeOf(one), strokeWidth: state.seeds ? 1.4 : one === hovered ? 3 : 2, clip: true };
+    const placed = (of) => of.map((row) => ({ ...row, x: row.epoch * pace(one) })),
+      each = (state.seeds ? epochsOf(one).map((run) => band([run])) : [rows]).map(placed),
+      dx = alone ? 14 * (at - (bands.length - 1) / 2) : 0; // of one epoch they would lie on each other
     return [
-      Plot.areaY(rows, { x: "epoch", y1: "low", y2: "high", fill: colour(one), fillOpacity: 0.14, clip: true }),
-      Plot.lineY(rows, { x: "epoch", y: "mean", ...style }),
+      state.seeds
+        ? null
+        : Plot.areaY(each[0], { x: "x", y1: "low", y2: "high", fill: colour(one), fillOpacity: 0.14, clip: true }),
+      ...each.filter((of) => of.length > 1).map((of) => Plot.lineY(of, { x: "x", y: "mean", ...style })),
+      ...each.filter((of) => of.length < 3).flatMap((of) => asPoints(of, colour(one), { dx, x: "x" })),
+      // In time an epoch is elsewhere on every curve.
+      isTimed()
+        ? Plot.dot(each.flat(), {
+            x: "x",
+            y: "mean",
+            filter: ({ epoch }) => epoch === read,
+            fill: colour(one),
+            r: 4.5,
+            clip: true,
+          })
+        : null,
     ];
   });
-  const few = bands.flatMap(({ one, rows }) => (rows.length < 3 ? rows.map((row) => ({ ...row, one })) : []));
-  const last = study.epochs.at(-1),
-    read = readEpoch();
   const picture = plot({
     width,
     height,
     marginLeft: 60,
     marginBottom: 40,
     marginTop: 26,
-    ariaLabel: `${measure.title} over the epochs of ${bands.map(({ one }) => one.name).join("; ")}`,
-    x: { label: "epoch \u2192", domain: [1, Math.max(last, 2)], ticks: Math.min(last, 8), tickFormat: "d" },
+    ariaLabel: `${measure.title} over ${isTimed() ? "time" : "the epochs"} of ${bands.map(({ one }) => one.name).join("; ")}`,
+    x: isTimed() ? timeAxis(bands) : epochAxis(),
     y: scale,
     marks: [
       Plot.ruleY(guess, { stroke: "var(--muted)", strokeDasharray: "1,4" }),
       Plot.text(guess, { text: () => "guessing", frameAnchor: "right", y: (d) => d, dy: -7, fill: "var(--muted)" }),
       ...lines,
-      Plot.dot(few, { x: "epoch", y: "mean", fill: ({ one }) => colour(one) }),
-      read == null ? null : Plot.ruleX([read], { stroke: "currentColor", strokeOpacity: 0.5 }),
-      Plot.ruleX(study.epochs, Plot.pointerX({ x: (epoch) => epoch, stroke: "currentColor", strokeDasharray: "3,3" })),
+      ...(isTimed()
+        ? []
+        : [
+            read == null ? null : Plot.ruleX([read], { stroke: "currentColor", strokeOpacity: 0.5 }),
+            Plot.ruleX(
+              study.epochs,
+              Plot.pointerX({ x: (epoch) => epoch, stroke: "currentColor", strokeDasharray: "3,3" }),
+            ),
+          ]),
     ],
   });
   picture.addEventListener("input", () => readAt(picture.value ?? read));
-  picture.addEventListener("click", () => {
-    change({ epoch: String((read == null && picture.value) || "") });
-    drawCurves();
-  });
+  if (!isTimed())
+    picture.addEventListener("click", () => {
+      change({ epoch: String((read == null && picture.value) || "") });
+      drawCurves();
+    });
   const rows = () =>
     study.epochs.map((epoch) => [
       String(epoch),
@@ -107,7 +136,8 @@ function legend(bands) {
     value: read == null ? last : study.epochs.indexOf(read),
     oninput: (event) => {
       change({ epoch: String(study.epochs[event.target.value]) });
-      readAt(readEpoch());
+      if (isTimed()) drawCurves();
+      else readAt(readEpoch());
     },
   });
   const rows = bands.map(({ one }) => {
@@ -150,7 +180,13 @@ function legend(bands) {
   const told = make(
     "div",
     {},
-    make("label", { class: "epoch" }, "Read at epoch ", slider, make("output", { id: "epoch-read", for: "epoch" })),
+    make(
+      "label",
+      { class: "epoch", hidden: !last },
+      "Read at epoch ",
+      slider,
+      make("output", { id: "epoch-read", for: "epoch" }),
+    ),
     make(
       "table",
       { class: "dense legend-table" },

@@ -49,12 +49,16 @@ async function load(text) {
       const varied = data.parameters
         .map((_, at) => at)
         .filter((at) => new Set(of.map((one) => one.values[at])).size > 1);
-      return { name, title: of[0].title, of, varied };
+      // What its configurations are told apart by; of the only one what it was trained with.
+      const given = data.parameters
+        .map((_, at) => at)
+        .filter((at) => of[0].values[at] >= 0 && !data.parameters[at].guard);
+      return { name, title: of[0].title, of, varied, naming: varied.length ? varied : given };
     });
-  const varied = new Map(data.rules.map((rule) => [rule.name, rule.varied]));
+  const naming = new Map(data.rules.map((rule) => [rule.name, rule.naming]));
   data.configurations.forEach((one, at) => {
     Object.assign(one, { at, runs: [] });
-    const told = varied
+    const told = naming
       .get(one.rule)
       .map((p) => `${isolated(data.parameters[p].title)} ${data.parameters[p].texts[one.values[p]] ?? "–"}`);
     one.numbers = told.join(", ");

@@ -14,12 +14,27 @@ function drawMaps() {
   });
   const shade = heat(maps.flatMap(({ found }) => [...found.values()].map((one) => summary(one).mean)));
   if (!maps.some(({ kept }) => kept.length)) return [nothing()];
-  const chosen = state.measure === "val_loss" && !state.last && study.configurations.some((one) => one.runs.length > 1);
-  return [...maps.map((map) => drawMap(map, shade)), chosen ? make("p", { class: "note" }, LUCK) : null];
+  return [...maps.map((map) => drawMap(map, shade)), luck(maps.map(({ rule }) => rule))];
 }
 
-const LUCK =
-  "Means over the seeds as they are. The answer above judges each best configuration by seeds that did not choose it, so its numbers are a little higher.";
+/** Where the answer has another loss of a rule's best than its map: by how much, and why. */
+function luck(rules) {
+  if (state.measure !== "val_loss" || state.last) return null;
+  const told = rules.flatMap((rule) =>
+    rule.of
+      .filter((one) => one.told != null && show(one.told) !== show(summary(one).mean))
+      .map(
+        (one) => `${rules.length > 1 ? `${one.title} ` : ""}${show(one.told)} instead of ${show(summary(one).mean)}`,
+      ),
+  );
+  return told.length
+    ? make(
+        "p",
+        { class: "note" },
+        `Means over the seeds as they are. The answer above judges each best configuration by seeds that did not choose it: ${told.join(", ")}.`,
+      )
+    : null;
+}
 
 const nothing = () => make("p", { class: "none" }, "No run is left by the filter.");
 
@@ -95,8 +110,12 @@ function drawMap({ rule, x, y, kept, rows, columns, found }, shade) {
     ...[
       [y, "\u2193"],
       [x, "\u2192"],
-    ].map(([p, arrow]) => (p == null ? "" : make("span", {}, `${title(p)}\u00a0${arrow}`))),
+    ].map(([p, arrow]) => (p == null ? "" : make("span", {}, `${arrow}\u00a0${title(p)}`))),
   );
+  const words = [x, y].flatMap((p) =>
+    p == null ? [] : `${title(p)}`.split(" ").map((word, at) => word.length + (at ? 0 : 2)),
+  );
+  corner.style.width = `${Math.min(d3.max(words) ?? 0, 14) * 0.46 + 0.4}rem`; // that no word of a title is broken
   const kinds = [
     "map",
     columns.length > 7 && "many",

@@ -47,6 +47,29 @@ function logTicks(low, high, count) {
   return all.filter((_, at) => at % Math.ceil(all.length / (2 * count)) === 0);
 }
 
+/** The axis of epochs: whole numbers; of one epoch it is in the middle. */
+function epochAxis() {
+  const last = study.epochs.at(-1);
+  const ticks = last > 1 ? d3.ticks(1, last, 8).filter(Number.isInteger) : [1];
+  return { label: "epoch \u2192", domain: last > 1 ? [1, last] : [0.5, 1.5], ticks, tickFormat: "d" };
+}
+
+/** The axis of time, in epochs of SGD. */
+function timeAxis(bands) {
+  const last = d3.max(bands, ({ one, rows }) => (rows.at(-1)?.epoch ?? 1) * pace(one)),
+    first = d3.min(bands, ({ one }) => pace(one));
+  return { ...axis(first, first === last ? first + 1 : last, false), label: "time, in epochs of SGD \u2192" };
+}
+
+/** Where there are too few epochs for a line to be seen: points, and what is a band elsewhere as a bar. */
+const asPoints = (rows, fill, more = {}) => [
+  Plot.ruleX(
+    rows.filter((row) => row.low < row.high),
+    { x: "epoch", y1: "low", y2: "high", stroke: fill, strokeOpacity: 0.28, strokeWidth: 7, clip: true, ...more },
+  ),
+  Plot.dot(rows, { x: "epoch", y: "mean", fill, r: 4.5, ...more }),
+];
+
 function scaleOf(values, label) {
   const measure = study.measure(state.measure),
     finite = values.filter(Number.isFinite);
@@ -93,7 +116,7 @@ function lineKey({ stroke, strokeDasharray }, strokeWidth = 2) {
 }
 
 /** Shades from the worst to the best of some numbers, or from the lowest up; no loss above guessing told apart. */
-function heat(values) {
+function heat(values, colours = "--heat") {
   const measure = study.measure(state.measure);
   let [low, high] = d3.extent(values.filter(Number.isFinite));
   if (measure.loss && study.chance != null && low < study.chance) high = Math.min(high, study.chance);
@@ -101,7 +124,7 @@ function heat(values) {
   const scale = state.log && low > 0 ? d3.scaleSequentialLog : d3.scaleSequential;
   const shades = scale(
     measure.more === false ? [high, low] : [low, high],
-    d3.interpolateRgbBasis(css("--heat").split(" ")),
+    d3.interpolateRgbBasis(css(colours).split(" ")),
   ).clamp(true);
   return (value) => d3.color(shades(value));
 }

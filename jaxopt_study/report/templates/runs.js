@@ -4,13 +4,11 @@ const PAGE = 50;
 let rowsShown = PAGE;
 
 function columns() {
-  const varied = study.parameters
-    .map((_, at) => at)
-    .filter((at) => study.rules.some((rule) => rule.varied.includes(at)));
+  const told = study.parameters.map((_, at) => at).filter((at) => study.rules.some((rule) => rule.naming.includes(at)));
   const of = (run) => study.configurations[study.runs.of[run]];
   return [
     ["optimizer", (run) => of(run).title],
-    ...varied.map((p) => [
+    ...told.map((p) => [
       study.parameters[p].title,
       (run) => study.values[p][of(run).values[p]],
       (run) => study.parameters[p].texts[of(run).values[p]] ?? "",
