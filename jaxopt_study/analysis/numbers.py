@@ -33,7 +33,7 @@ def numbers(values: Sequence[float]) -> list[str]:
 def loss(value: float) -> str:
     """A loss to four decimals; below 0.001 and from 10 on, where these say nothing, to four significant digits.
 
-    >>> loss(0.3), loss(0.00012345), loss(123.456), loss(319292.765625)
+    >>> loss(0.3), loss(0.00012346), loss(123.456), loss(319292.765625)
     ('0.3000', '0.0001235', '123.5', '3.193e+05')
     """
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 10 else f"{value:.4g}"

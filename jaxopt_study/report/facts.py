@@ -145,7 +145,7 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, bool, float]:
 def _is_unlearnt(row: Mapping[str, Any]) -> bool:
     """Whether each of the seeds that are told diverged, failed or is no better than guessing."""
     found = set(re.findall(rf"(\d+) of \d+ seeds ({'|'.join(UNLEARNT)})", row["note"] or ""))
-    return 0 < row["seeds"] <= sum(int(count) for count, _ in found)
+    return bool(0 < row["seeds"] <= sum(int(count) for count, _ in found))
 
 
 def _answer(row: Mapping[str, Any], guessing: str) -> str:

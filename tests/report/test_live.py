@@ -184,7 +184,7 @@ def test_the_live_page_of_ones_own_study_ranks_by_what_is_monitored(tmp_path, mo
     monkeypatch.setattr(LivePage, "_read", lambda _: Results([origin], runs, 2, {}, ["a", "b"]))
     html = LivePage([tmp_path])().html
     assert '<h1 id="title">Net on mine</h1>' in html
-    assert "Best f1</dt><dd>0.9000: Adam, learning_rate 1.1<" in html
+    assert "Best f1</dt><dd>0.9000: Adam, learning rate 1.1<" in html
     assert "2 runs of other settings in the work directory are left out." in html
     data = json.loads(html.split('id="study">')[1].split("</script>")[0])
     assert {one["name"]: one["more"] for one in data["measures"]}["f1"] is True

@@ -188,7 +188,7 @@ def test_of_several_orders_of_the_data_two_are_compared_by_the_means_of_each(sho
     ]
     for one in made:
         gap = gaps[one.data_seed, one.seed] if one.hyperparameters["learning_rate"] == 0.1 else 0
-        one.curves["val_loss"][:] = np.linspace(0.9, 0.5, one.epochs) + gap
+        one.curves["val_loss"][:] = np.linspace(0.5, 0.1, one.epochs) + gap  # below guessing
     page = show(render(**content(made, data=study_data(made, math.log(2), files=[f"{at:064x}" for at in range(12)]))))
     page.click("#unpin")
     for rate in (0.01, 0.1):

@@ -98,6 +98,15 @@ def test_two_whose_seeds_agree_exactly_have_no_interval(show):
     assert not any(bands)
 
 
+def test_two_of_which_a_run_learned_nothing_have_no_interval(show):
+    runs = [run(rule, seed=seed, learning_rate=0.1) for rule in ("sgd", "adam") for seed in range(3)]
+    runs[2] = run("sgd", seed=2, learning_rate=0.1, diverged=3)
+    told = show(page_of(runs), view="#view?pins=sgd:0.1|adam:0.1").get(
+        "document.querySelector('#compare .lead').innerText"
+    )
+    assert told.endswith("(a run learned nothing: no interval).")
+
+
 def test_a_map_says_what_the_answer_has_otherwise_only_where_it_differs(show):
     note = "[...document.querySelectorAll('#overview .note')].map((one) => one.innerText).join()"
     assert show(page_of(momentum_grid())).get(note) == ""  # both halves choose the same

@@ -13,6 +13,8 @@ function sides() {
   ]);
 }
 
+const UNLEARNT = new Set(["diverged", "failed", "worse than guessing"]);
+
 /**
  * The mean difference of two, paired by seed, with Student's 95% interval; without one for a single pair. Pairs of one
  * order of the data have its luck in common: of several orders the values are the means of each.
@@ -24,7 +26,8 @@ function difference(a, b, valueOf) {
     pairs = [];
   for (const run of a.runs) {
     const other = alone ? b.runs[0] : b.runs.find((each) => seed(each) === seed(run));
-    if (other !== undefined) pairs.push({ order: order(run), value: valueOf(other) - valueOf(run) });
+    if (other !== undefined)
+      pairs.push({ order: order(run), runs: [run, other], value: valueOf(other) - valueOf(run) });
   }
   const told = pairs.filter(({ value }) => Number.isFinite(value)),
     orders = new Set(pairs.map((pair) => pair.order)).size > 1;
@@ -43,8 +46,17 @@ function difference(a, b, valueOf) {
   const t = study.t[finite.length] ?? (finite.length > 1 ? 1.96 : null);
   const size = d3.max(finite, Math.abs), // as analysis.intervals.no_spread: seeds that agree have no spread to judge by
     alike = finite.length > 1 && d3.max(finite) - d3.min(finite) <= 1e-12 * size;
-  const half = t && !alike ? (t * d3.deviation(finite)) / Math.sqrt(finite.length) : NaN;
-  return { mean, low: mean - half, high: mean + half, alike, pairs: finite.length, what: orders ? "order" : "seed" };
+  const stuck = pairs.some(({ runs }) => runs.some((run) => UNLEARNT.has(study.runs.status[run])));
+  const half = t && !alike && !stuck ? (t * d3.deviation(finite)) / Math.sqrt(finite.length) : NaN;
+  return {
+    mean,
+    low: mean - half,
+    high: mean + half,
+    alike,
+    stuck,
+    pairs: finite.length,
+    what: orders ? "order" : "seed",
+  };
 }
 
 /** A difference with its sign; of shares in points. */
@@ -53,6 +65,7 @@ const gap = (value, measure) =>
 
 /** Its interval, or why there is none. */
 function around(told, measure) {
+  if (told.stuck && told.pairs > 1) return " (a run learned nothing: no interval)";
   if (told.alike) return ` (the same in all ${told.what}s: no interval)`;
   if (Number.isNaN(told.low)) return "";
   return ` (${[told.low, told.high].map((end) => power((measure.share ? 100 * end : end).toPrecision(3))).join(" to ")})`;
@@ -130,7 +143,7 @@ function drawCompare() {
     : `${measure.title}, ${state.last ? "last epoch" : "at its best"}: second minus first ${differs(told, measure)}${
         told.pairs === 1
           ? ", of one pair: no interval"
-          : told.alike
+          : told.alike || told.stuck
             ? ""
             : `, 95% interval, ${counted(told.pairs, told.what)} in pairs`
       }.`;
