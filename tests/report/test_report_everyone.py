@@ -100,6 +100,18 @@ def test_everything_is_done_with_the_keyboard_alone(show):
     assert page.get("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
+def test_a_word_of_statistics_leads_to_what_it_means_with_the_keyboard_too(show):
+    page = show(render(**content(everything(3))), width=390)
+    text = page.get("document.querySelector('main').innerText")
+    assert "goodput" not in text
+    assert "one of nothing" not in text
+    page.get("document.querySelector('.cards a[href=\"#words\"]').focus()")
+    page.press("Enter")
+    page.until("document.querySelector('#words').open")
+    told = page.get("[...document.querySelectorAll('#words dt')].map((one) => one.innerText)")
+    assert {"moderated t", "Student's t", "halves of the seeds", "worse than guessing", "p and q"} <= set(told)
+
+
 def test_claims_open_to_why_and_lead_to_their_figures(show, figures):
     page = show(render(**content([*runs(), *everything(3)], figures=figures)))
     verdicts = page.get("[...document.querySelectorAll('.claim')].map((each) => each.dataset.verdict)")
