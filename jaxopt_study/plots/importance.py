@@ -1,6 +1,6 @@
 """How much each hyperparameter of a rule matters: a bar for its share of the losses' variance over the rule's grid."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
@@ -51,7 +51,7 @@ def _told(one: Importance) -> str:
     return f"{_source(one)} {one.share:.0%}"
 
 
-def bars(grids: dict[str, Sequence[Importance]]) -> Figure:
+def bars(grids: Mapping[str, Sequence[Importance]]) -> Figure:
     """The bars, by the text above each group."""
     rows, place, heads = [], 0.0, []
     for heading, members in grids.items():

@@ -118,8 +118,10 @@ def _strip(axes: Axes, first: Sequence[str], looks: dict[str, style.Look]) -> No
         look = looks[optimizer]
         axes.axvspan(left, right, 1.01, 1.01 + STRIP, color=look.color, clip_on=False, linewidth=0)
         middle = math.sqrt(left * right) if axes.get_xscale() == "log" else (left + right) / 2
-        above = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-        axes.plot(middle, 1.01 + STRIP / 2, marker=look.marker, color="white", markersize=3.2, **above)
+        axes.plot(
+            middle, 1.01 + STRIP / 2, marker=look.marker, color="white", markersize=3.2,
+            transform=axes.get_xaxis_transform(), clip_on=False,
+        )  # fmt: skip
         start = end
 
 

@@ -184,7 +184,8 @@ def write_report(
     sources = tables.variance_components(histories, chance, _orders(origins))
     if sources.rows:
         in_full["tables/variance_components"] = sources
-    if (importance := tables.importance(histories, chance)).rows:
+    importance = tables.importance(histories, chance)
+    if importance.rows:
         in_full["tables/importance"] = importance
     in_full |= {f"tables/{name}": table for name, table in (further or {}).items()}
     if curves := tuning_curves(by_rule(histories), chance):
@@ -195,7 +196,7 @@ def write_report(
         write_text(folder / "tables" / f"{name}.tex", tables.to_latex(table, caption=caption, label=f"tab:{name}"))
     html = page.render(
         title=title, chance=chance, where=where, origins=origins, best_runs=best, reference=reference, runs=runs,
-        figures=figures, notes=notes, sources=sources, question=question,
+        figures=figures, notes=notes, sources=sources, importance=importance, question=question,
         data=study_data(
             histories, chance, files=files, unit=losses_unit(origins), again=again,
             directions=directions(origins), costs=costs,

@@ -83,6 +83,7 @@ def render(
     figures: Sequence["SavedFigure"] = (),
     notes: Sequence[str] = (),
     sources: Table | None = None,
+    importance: Table | None = None,
     progress: Progress | None = None,
 ) -> str:
     """The page as HTML. Every text is escaped; nothing is loaded from outside it.
@@ -100,6 +101,7 @@ def render(
         figures: in any order; they are shown by their numbers, those without a number last.
         notes: sentences, such as why a figure is left out.
         sources: as ``tables.variance_components`` gives it; no section without rows.
+        importance: as ``tables.importance`` gives it, likewise.
         progress: of a study that trains: the page then asks its server for news. None of one that has ended.
 
     Raises:
@@ -145,9 +147,19 @@ def render(
         sections=_sections(numbered, reference.sections if reference else ()),
         notes=notes,
         sources=to_html(sources) if sources and sources.rows else "",
+        importance=to_html(_in_words(importance)) if importance and importance.rows else "",
         runs=len(runs.rows),
         origins=[_origin(origin) for origin in origins],
     )  # fmt: skip
+
+
+def _in_words(importance: Table) -> Table:
+    """The table with the names that the page has for rules and hyperparameters; without ``held`` where nothing is."""
+    rows = [
+        (labels.optimizer(str(rule)), " with ".join(map(labels.hyperparameter, str(source).split(" with "))), *rest)
+        for rule, source, *rest in importance.rows
+    ]
+    return Table(importance.columns, rows).without_empty(("held",))
 
 
 def policy(scripts: Sequence[str], styles: Sequence[str], *, live: bool) -> str:

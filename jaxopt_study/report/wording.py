@@ -40,6 +40,10 @@ def cell(value: object, name: str = "") -> str:
         return f"{value:.1%}"
     if name.endswith("_loss") and isinstance(value, float):
         return loss(value)
+    if name == "share" and isinstance(value, float):
+        return f"{value:.1%}"
+    if name in ("variance", "sd") and isinstance(value, float):  # whose estimates are good to a digit or two
+        return f"{value:.2g}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

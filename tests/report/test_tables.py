@@ -8,13 +8,14 @@ import math
 import numpy as np
 import pytest
 from made_runs import history, world
+from report_content import content
 
 from experiments.article import facts as article
 from experiments.article import tables as article_tables
 from experiments.article.claim import judge
 from experiments.article.find import ArticleRuns
 from experiments.command import experiment as catalogue
-from jaxopt_study.report import tables
+from jaxopt_study.report import page, tables
 from jaxopt_study.report.tables import Table
 
 NAN = math.nan
@@ -156,3 +157,15 @@ def test_the_articles_rates_are_the_same_floats_in_every_grid():
     assert set(article.SGD_RATES) < set(article.half_decades(-4, 0))
     assert [len(article.half_decades(*ends)) for ends in ((-3, -1), (-4, 0), (-3, 0))] == [5, 9, 7]
     assert pytest.approx(0.316, rel=1e-2) == article.LARGE_ADAGRAD_RATE
+
+
+def test_the_page_tells_how_much_each_hyperparameter_matters_in_its_own_names():
+    lows = {(0.1, 0.5): 0.2, (0.1, 0.9): 0.3, (0.2, 0.5): 0.4, (0.2, 0.9): 0.6}
+    runs = [history("adam", val=[low], learning_rate=rate, b1=b1) for (rate, b1), low in lows.items()]
+    table = tables.importance(runs, math.log(2))
+    assert [row["source"] for row in table.records()] == ["learning_rate", "b1", "learning_rate with b1"]
+    assert table.column("share") == pytest.approx([25 / 35, 9 / 35, 1 / 35], rel=1e-5)
+    html = page.render(**content(runs, importance=table))
+    section = html.partition('id="importance"')[2].partition("</section>")[0]
+    assert "<td>Adam</td><td>learning rate with beta 1</td><td>2.9%</td>" in section
+    assert 'id="importance"' not in page.render(**content(runs, importance=tables.importance(runs[:1], math.log(2))))
