@@ -14,7 +14,7 @@ from experiments.article.claim import Judgement, counted
 from jaxopt_study.analysis.best import best_places
 from jaxopt_study.analysis.guessing import WORSE, status
 from jaxopt_study.analysis.minima import seed_minima
-from jaxopt_study.analysis.numbers import listed
+from jaxopt_study.analysis.numbers import listed, loss
 from jaxopt_study.analysis.runs import by_configuration, describe
 from jaxopt_study.engine.plan import Part
 from jaxopt_study.grids.run import Run
@@ -73,18 +73,22 @@ def best_table(best_runs: tables.Table) -> Table:
     for row in best_runs.records():
         result.add_row(
             str(row["optimizer"]),
-            _number(row["val_loss"], ".4f") or str(row["note"]),
-            " - ".join(filter(None, (_number(row[end], ".4f") for end in ("val_low", "val_high")))),
+            _loss(row["val_loss"]) or str(row["note"]),
+            " - ".join(filter(None, (_loss(row[end]) for end in ("val_low", "val_high")))),
             _number(row["val_accuracy"], ".1%"),
             _number(row["epoch"], ".0f"),
             f"{row['hyperparameters']}{f' ({WORSE})' if WORSE in row['note'] else ''}",
-            *(_number(row["article_val_loss"], ".4f") for _ in beside),
+            *(_loss(row["article_val_loss"]) for _ in beside),
         )
     return result
 
 
 def _number(value: tables.Value, digits: str) -> str:
     return f"{value:{digits}}" if isinstance(value, int | float) and np.isfinite(value) else ""
+
+
+def _loss(value: tables.Value) -> str:
+    return loss(value) if isinstance(value, int | float) and np.isfinite(value) else ""
 
 
 CONFIGURATION = "configuration"
@@ -106,15 +110,15 @@ def table(grouped: Sequence[Sequence[History]], chance: float = math.inf) -> Tab
     best = best_places([seed_minima(group, chance=chance) for group in grouped])[:1]
     for place, group in enumerate(grouped):
         values = {name: of[place] for name, of in texts.items()} | {CONFIGURATION: in_words(group[0])}
-        loss, low, high, epoch, train, accuracy, *_ = seed_minima(group, chance=chance)
+        lowest, low, high, epoch, train, accuracy, *_ = seed_minima(group, chance=chance)
         mark = " *" if place in best else ""
         result.add_row(
             *(values.get(name, "") for name in names),
-            f"{loss:.4f}{mark}" if np.isfinite(loss) else "none",
-            f"{low:.4f} - {high:.4f}" if len(group) > 1 and np.isfinite(loss) else "",
+            f"{loss(lowest)}{mark}" if np.isfinite(lowest) else "none",
+            f"{loss(low)} - {loss(high)}" if len(group) > 1 and np.isfinite(lowest) else "",
             _number(accuracy, ".1%"),
-            f"{epoch:.0f}" if np.isfinite(loss) else "",
-            f"{train:.4f}" if np.isfinite(loss) else "",
+            _number(epoch, ".0f"),
+            _loss(train),
             "-".join(dict.fromkeys(str(f(h.epochs for h in group)) for f in (min, max))),
             endings(group, chance),
             style="bold" if mark else None,
