@@ -33,7 +33,7 @@ def network(shape: tuple[int, int, int], outputs: int, batch_size: int) -> Netwo
 
 
 MODEL = Model("small", network)
-QUICK = {"xla_backend_optimization_level": "1"}
+QUICK = {"xla_backend_optimization_level": "0"}
 """Compiler options for what runs once: compiled in a fraction of the time."""
 
 
