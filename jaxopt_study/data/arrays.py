@@ -53,6 +53,10 @@ def arrays(
         split_seed: of that split.
         name: what config and report call it.
 
+    What is given may be changed in place afterwards: the data set has copies, which are read-only. It has none of uint8
+    with a validation part that nobody can write to, as ``np.load("images.npy", mmap_mode="r")``, of which memory would
+    not hold two; such a file must stay as it is.
+
     Says in a line on stderr how it was split, and what labels were taken for that are neither numbers nor whole numbers
     ``[N]``. Warns where it may not be what was meant: of classes without an example, such as 0 where labels begin with
     1, and of floats that are all whole.
@@ -77,6 +81,7 @@ def arrays(
     else:
         _check_alike(examples, "inputs")
         _check_alike(targets, "labels")
+        examples = [mapped(_lasting, each) for each in examples]
         weighted = next((each for each in own if each is not None), None)
         if weighted is not None:  # where one part has none all its examples count alike
             own = [_ones(count, weighted) if w is None else w for w, count in zip(own, counts, strict=True)]
@@ -86,6 +91,8 @@ def arrays(
     if said or kind or (names and classes is None and (np.ndim(labels) > 1 or names[0] != "0")):
         understood = of_labels.told(train[1], names, kind)
         print("; ".join(filter(None, (f"{name}: {said}" if said else name, understood))), file=sys.stderr)
+    for array in (leaf for part in (*train, *val) if part is not None for leaf in leaves(part)):
+        array.flags.writeable = False  # the fingerprint is of what they hold now
     fingerprint = _digest(train, val, names, kind)
     return Dataset(name, train[0], train[1], val[0], val[1], names, fingerprint, (), kind, train[2], val[2])
 
@@ -126,6 +133,16 @@ def _array(values: Any, name: str) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
     return of_labels.whole(array, name) if array.dtype.kind in "iu" else array.astype(np.float32)
+
+
+def _lasting(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy where somebody else may write to it: what was converted is nobody else's."""
+    whole: Any = array
+    while isinstance(whole, np.ndarray):
+        if whole.flags.writeable and array.dtype == np.uint8:
+            return array.copy()
+        whole = whole.base
+    return array
 
 
 def _weights(values: Any, name: str, labels: Tree) -> np.ndarray | None:
