@@ -167,8 +167,8 @@ class Driver:
         # Those that may be ready in a minute get their share too.
         sharing = sum(other.hello is not None or now - other.started < 60 for other in self.members.values())
         runs = self.shares.give(name, member.hello.capacity, sharing)
-        seconds = seconds_between(len(self.members))
-        member.reply = member.actor.work.remote(runs, self.shares.more_to_come(name), seconds)
+        seconds, more = seconds_between(len(self.members)), self.shares.more_to_come(name)
+        member.reply = member.actor.work.remote(runs, more, seconds, self.trainer.rivals(runs))
 
     def _lose(self, name: int, error: Exception) -> None:
         """A worker is dead; another takes its place."""

@@ -123,6 +123,7 @@ class Worker:
         self.folder = tempfile.TemporaryDirectory(prefix="jaxopt_study-worker-")
         self.change = threading.Condition()
         self.queue: list[Run] = []
+        self.ended: dict[Run, History] = {}
         self.more_may_come = self.halted = False
         self.events: list[Epoch | Ended | Fault] = []
         self.account = Account()
@@ -140,14 +141,16 @@ class Worker:
         capacity = self.capacity.result()
         return Hello(ray.get_runtime_context().get_node_id(), os.getpid(), capacity)
 
-    def work(self, runs: list[Run], more: bool, seconds: float) -> Reply:
+    def work(self, runs: list[Run], more: bool, seconds: float, ended: Mapping[Run, History]) -> Reply:
         """Takes runs in, waits until there is something to tell, at most ``seconds``, and tells it.
 
-        The runs are of one group, of that under way if there is one; ``more``: others of it may come.
+        The runs are of one group, of that under way if there is one; ``more``: others of it may come. ``ended`` are
+        those that they are compared with.
         """
         with self.change:
             if not self.halted:
                 self.queue.extend(runs)
+                self.ended.update(ended)
                 self.more_may_come = more
                 self.change.notify_all()
                 self.change.wait_for(lambda: any(not isinstance(event, Epoch) for event in self.events), seconds)
@@ -231,6 +234,7 @@ class Worker:
             checkpoint_minutes=self.recipe.execution.checkpoint_minutes,
             keep=lambda run, history, best: self._tell(Ended(run, history, best)),
             watcher=watcher,
+            ended={run: history for run, history in self.ended.items() if group(run) == group(runs[0])},
         )
         scheduler.train()
         self.active = 0

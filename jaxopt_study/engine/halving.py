@@ -3,76 +3,84 @@
 Jamieson and Talwalkar 2016, arXiv 1502.07943.
 """
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from jaxopt_study.grids.run import Run, Signature, of_study, signature
+from jaxopt_study.history import History
 
-Number = TypeVar("Number", int, float)
+Costs = Mapping[Run, np.ndarray]
+"""What each run is judged by after each of its epochs, to be small: float32 ``[E]``."""
 
 
 class Halving:
     """Up to which epoch runs train: that of the next rung of their rule, of ``totals`` runs; without a ``factor`` the
-    last, ``max_epochs`` or what a run says of itself."""
+    last, ``max_epochs`` or what a run says of itself.
+
+    A run is compared with all of its rule that came to the rung, by what all were up to it: with those, too, that are
+    farther or have ended. So it goes on or not whenever it is trained, as when it is trained again alone.
+    """
 
     def __init__(self, max_epochs: int, factor: int | None, totals: Mapping[Signature, int]) -> None:
-        self.rungs = {rule: Rungs(max_epochs, factor, total) for rule, total in totals.items()}
+        self.factor, self.totals = factor or 1, totals
+        self.rungs = {rule: rungs(max_epochs, factor, total) for rule, total in totals.items()}
+        self.passed: dict[Run, int] = {}
 
     def until(self, run: Run) -> int:
         """The epoch up to which a run trains now."""
-        return of_study(run, "max_epochs") or self.rungs[signature(run)].next
+        return of_study(run, "max_epochs") or self.rungs[signature(run)][self.passed.get(run, 0)]
 
     def at_last(self, run: Run) -> bool:
         """Whether a run is compared with none any more."""
-        return self.rungs[signature(run)].at_last
+        return self.passed.get(run, 0) == len(self.rungs[signature(run)]) - 1
 
     def resume(self, epochs: Mapping[Run, int]) -> list[Run]:
-        """As of the :class:`Rungs` of each rule, of runs of any."""
-        rules = self.rungs.items()
-        return [run for rule, rungs in rules for run in rungs.resume(_of_rule(rule, epochs))]
+        """Finds, after a resume, the rungs of runs of so many epochs; those that wait at one already."""
+        for run, done in epochs.items():
+            self.passed[run] = sum(rung < done for rung in self.rungs[signature(run)][:-1])
+        return [run for run, done in epochs.items() if not self.at_last(run) and done == self.until(run)]
 
-    def climb(self, losses: Mapping[Run, float]) -> list[Run]:
-        """Likewise."""
-        found = [(rungs, _of_rule(rule, losses)) for rule, rungs in self.rungs.items()]
-        return [run for rungs, of_rule in found if of_rule for run in rungs.climb(of_rule)]
+    def climb(self, waiting: Sequence[Run], left: Iterable[Run], costs: Costs) -> tuple[list[Run], list[Run]]:
+        """Of the runs that wait those that end here and those that go on; none where others are to come to the rung.
+
+        Args:
+            waiting: at their rungs.
+            left: all that have not ended, these too.
+            costs: of all that are begun or :func:`came`, by which they are compared.
+        """
+        end: list[Run] = []
+        go_on: list[Run] = []
+        lowest: dict[Signature, int] = {}
+        for run in waiting:
+            lowest[signature(run)] = min(self.until(run), lowest.get(signature(run), self.until(run)))
+        missing = {signature(run) for run in left if len(costs.get(run, ())) < lowest.get(signature(run), 0)}
+        for rule, rung in lowest.items():
+            if rule in missing:
+                continue
+            kept = self._best(rule, rung, costs)
+            for run in (run for run in waiting if signature(run) == rule and self.until(run) == rung):
+                (go_on if run in kept else end).append(run)
+        for run in go_on:
+            self.passed[run] = self.passed.get(run, 0) + 1
+        return end, go_on
+
+    def _best(self, rule: Signature, rung: int, costs: Costs) -> set[Run]:
+        """Of the runs that came to a rung those that go on: of equals the first."""
+        lowest = {
+            run: float(np.fmin.reduce(cost[:rung], initial=np.inf))
+            for run, cost in costs.items()
+            if signature(run) == rule and len(cost) >= rung
+        }
+        share = self.factor ** (self.rungs[rule].index(rung) + 1)
+        return set(sorted(lowest, key=lambda run: (lowest[run], run))[: max(1, self.totals[rule] // share)])
 
 
-def _of_rule(rule: Signature, numbers: Mapping[Run, Number]) -> dict[Run, Number]:
-    return {run: number for run, number in numbers.items() if signature(run) == rule}
-
-
-class Rungs:
-    """The epochs at which the ``total`` runs are compared, the last of which ends all.
-
-    The best 1 / ``factor`` go on at every rung; None compares nothing, so that there is the last only.
-    """
-
-    def __init__(self, max_epochs: int, factor: int | None, total: int) -> None:
-        self.factor, self.total = factor or 1, total
-        self.left = rungs(max_epochs, factor, total)
-        self.count = len(self.left)
-
-    @property
-    def next(self) -> int:
-        """The epoch up to which runs train now."""
-        return self.left[0]
-
-    @property
-    def at_last(self) -> bool:
-        """Whether nothing is compared any more."""
-        return len(self.left) == 1
-
-    def resume(self, epochs: Mapping[Run, int]) -> list[Run]:
-        """Finds, after a resume, the rung that runs of so many epochs are at; those that wait there already."""
-        while not self.at_last and max(epochs.values(), default=0) > self.next:
-            self.left.pop(0)
-        return [] if self.at_last else [run for run, done in epochs.items() if done == self.next]
-
-    def climb(self, losses: Mapping[Run, float]) -> list[Run]:
-        """Goes on to the next rung, and gives the runs, of all that wait with these lowest losses, that end here."""
-        self.left.pop(0)
-        kept = max(1, self.total // self.factor ** (self.count - len(self.left)))
-        return sorted(losses, key=lambda run: (losses[run], run))[kept:]
+def came(history: History, curve: str) -> np.ndarray:
+    """The curve of a run that has ended, up to the last rung that it can have come to: one that ended by itself in the
+    epoch of a rung is not compared there."""
+    whole = history.curves.get(curve, np.zeros(0, np.float32))
+    return whole if history.status == "halved" else whole[:-1]
 
 
 def rungs(max_epochs: int, factor: int | None, total: int) -> list[int]:

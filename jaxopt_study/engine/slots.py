@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from jaxopt_study.engine import memory
-from jaxopt_study.engine.halving import Halving
+from jaxopt_study.engine.halving import Halving, came
 from jaxopt_study.engine.lengths import Lengths
 from jaxopt_study.engine.placement import closed_ranks, free_slot
 from jaxopt_study.engine.sweep import Sweep
@@ -57,9 +57,10 @@ class Scheduler:
     """Trains runs of one group in a number of slots.
 
     Those that the checkpoints hold go on from there, then come the others as ``lengths`` orders them, which learns of
-    those that end. ``totals`` count the runs of each rule in the whole grid, those not to be trained any more too. What
-    is under way is saved every ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best``
-    is its best variables or None. ``start`` gives what a run begins with that does not begin with its seed.
+    those that end. ``totals`` count the runs of each rule in the whole grid, those not to be trained any more too; those
+    of them that these are compared with at rungs are ``ended``. What is under way is saved every
+    ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best`` is its best variables or
+    None. ``start`` gives what a run begins with that does not begin with its seed.
     """
 
     def __init__(
@@ -76,14 +77,14 @@ class Scheduler:
         keep: Callable[[Run, History, PyTree], None],
         watcher: Watcher,
         start: Callable[[Run], Parked] | None = None,
+        ended: Mapping[Run, History] | None = None,
     ) -> None:
         self.sweep, self.totals, self.settings, self.keep, self.watcher = sweep, totals, settings, keep, watcher
         self.lengths, self.template, self.start = lengths, runs[0], start
         self.checkpoints, self.checkpoint_seconds = checkpoints, 60 * checkpoint_minutes
         self.in_turn = sweep.program.strategy.in_turn  # only running slots cost anything
-        self.closed, self.work = True, Work()
-        self.tick_seconds = 0.0
-        self.left = list(runs)
+        self.closed, self.work, self.tick_seconds = True, Work(), 0.0
+        self.left, self.ended = list(runs), dict(ended or {})
         self._resume(slots)
 
     def _resume(self, slots: int) -> None:
@@ -103,6 +104,7 @@ class Scheduler:
             at = self.sweep.curves.index("val_loss")
             for parked in self.parked.values():
                 self.watcher.known(parked.rows[:, at])
+            self._promote()
 
     def _empty(self, slots: int) -> None:
         self.most = slots
@@ -224,32 +226,34 @@ class Scheduler:
         if status == "finished" and not self.halving.at_last(run):
             # The epoch that ends at a rung is read before the next one is launched: this is the state after it.
             state = jax.tree.map(lambda x: np.asarray(x[slot]), self.states)
-            state = self.sweep.own_state(run, state._replace(status=np.int32(RUNNING)))
-            self.parked[run] = Parked(rows, state)
+            self.parked[run] = Parked(rows, self.sweep.own_state(run, state._replace(status=np.int32(RUNNING))))
             self.waiting.append(run)
         else:
             best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
             self._end(run, rows, status, best)
 
     def _end(self, run: Run, rows: np.ndarray, status: str, best: PyTree) -> None:
-        numbers = dict(run.hyperparameters)
-        history = History.from_rows(
-            run.optimizer, numbers, run.seed, status, rows, self.sweep.curves, data_seed=run.data_seed
-        )
+        of_run = run.optimizer, dict(run.hyperparameters), run.seed, status, rows, self.sweep.curves, run.data_seed
+        history = History.from_rows(*of_run)
         self.keep(run, history, best)
+        self.ended[run] = history
         self.lengths.add(run, history)
         self.left.remove(run)
         self.work.runs += 1
         self.watcher.end(run, history)
 
     def _promote(self) -> None:
-        """At a rung, when all runs have come to it: the best of each rule go on, the others end as ``halved``."""
-        losses = {run: float(self.parked[run].state.stopping.best_loss) for run in self.waiting}
-        for run in self.halving.climb(losses):
+        """At a rung, when all runs of a rule have come to it: the best go on, the others end as ``halved``."""
+        monitor, sign = self.sweep.program.monitor, -1 if self.sweep.program.maximize else 1
+        at = self.sweep.curves.index(monitor)
+        costs = {run: sign * came(history, monitor) for run, history in self.ended.items()}
+        costs |= {run: sign * parked.rows[:, at] for run, parked in self.parked.items()}
+        end, go_on = self.halving.climb(self.waiting, self.left, costs)
+        for run in end:
             parked = self.parked.pop(run)
             self._end(run, parked.rows, "halved", parked.state.best or None)
-        self.pending.extend(run for run in self.waiting if run in self.parked)
-        self.waiting = []
+        self.pending.extend(go_on)
+        self.waiting = [run for run in self.waiting if run in self.parked and run not in go_on]
         self._empty(self.most)
 
     def _fill_slots(self) -> None:

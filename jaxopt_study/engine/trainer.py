@@ -6,7 +6,7 @@ import functools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from jaxopt_study.engine.slots import Scheduler
 from jaxopt_study.engine.sweep import Sweep
 from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import Damaged, EnvironmentFault
-from jaxopt_study.grids.run import Group, Run, said
+from jaxopt_study.grids.run import Group, Run, group, said, signature
 from jaxopt_study.history import TEST_CURVES, History
 from jaxopt_study.storage import weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
@@ -85,6 +85,12 @@ class Trainer(Definition):
             lengths.add(run, history)
         return lengths
 
+    def rivals(self, runs: Sequence[Run]) -> dict[Run, History]:
+        """Of the finished runs those that successive halving compares with these, of the same rules."""
+        rules = {(group(run), signature(run)) for run in runs} if self.settings.halving else set()
+        others = [run for run in self.computations if (group(run), signature(run)) in rules]
+        return {run: self.trained[known] for run in others if (known := self.fingerprints[run]) in self.trained}
+
     @property
     def histories(self) -> list[History]:
         """The finished runs, in the order of the study's."""
@@ -112,12 +118,12 @@ class Trainer(Definition):
                 if process == 0:
                     self.write_config()
                 batches_of_size = functools.lru_cache(maxsize=1)(self.batches)
-                for number, (group, runs) in enumerate(self.by_group(pending).items()):
+                for number, (key, runs) in enumerate(self.by_group(pending).items()):
                     if number and (stop := watcher.stop()):  # before something is compiled for the group
                         raise stop
                     begin = time.perf_counter()
-                    sweep = self.sweep(group, batches_of_size(self.batch_size(group), data_seed=group.data_seed))
-                    totals = shared(self.totals[group], processes)
+                    sweep = self.sweep(key, batches_of_size(self.batch_size(key), data_seed=key.data_seed))
+                    totals = shared(self.totals[key], processes)
                     slots = memory.slots_for(sweep, sum(totals.values()), self.execution.slots)
                     sweep.compiled("epoch", sweep.padded(slots))  # loads what decomposes matrices, if anything does
                     scheduler = Scheduler(
@@ -132,8 +138,9 @@ class Trainer(Definition):
                         keep=self.keep,
                         watcher=watcher,
                         start=self.branch_of.starts(sweep, sweep.padded(slots), watcher) if self.branch_of else None,
+                        ended=self.rivals(runs),
                     )
-                    examples = self.dataset_of(group).examples
+                    examples = self.dataset_of(key).examples
                     try:
                         with devices.cores_apart(sweep.devices):
                             scheduler.train()
@@ -219,12 +226,12 @@ class Trainer(Definition):
             config["experiments"] = {**kept.get("experiments", {}), **self.experiments}
         workdir.write_json(self.folder / "config.json", config)
 
-    def sweep(self, group: Group, batches: Batches) -> Sweep:
+    def sweep(self, key: Group, batches: Batches) -> Sweep:
         """What trains one group's runs; ``batches`` are of its size."""
-        return self._sweep(group, self.strategy, batches)
+        return self._sweep(key, self.strategy, batches)
 
-    def _sweep(self, group: Group, strategy: str, batches: Batches) -> Sweep:
-        return Sweep(self.program(group, strategy), batches, devices.choose(self.execution.devices), self.span)
+    def _sweep(self, key: Group, strategy: str, batches: Batches) -> Sweep:
+        return Sweep(self.program(key, strategy), batches, devices.choose(self.execution.devices), self.span)
 
     @functools.cached_property
     def strategy(self) -> str:
@@ -238,18 +245,18 @@ class Trainer(Definition):
         if len(names) == 1 or strategy.is_short(size(self.dataset.train_images) * epochs):
             return names[0]
         slots = min(self.execution.slots or memory.most(platform), len(self.runs))
-        group = self.groups[0]
-        batch = self.batch_size(group)
+        first = self.groups[0]
+        batch = self.batch_size(first)
         batches = self.batches(batch, min(strategy.steps_for(slots), self.dataset.examples // batch))
 
         def timer_of(name: str) -> Callable[[], float]:
-            return strategy.epoch_timer(self._sweep(group, name, batches), self.runs[0], slots)
+            return strategy.epoch_timer(self._sweep(first, name, batches), self.runs[0], slots)
 
         shape = [self.example, self.outputs, batch, slots, len(chosen)]
         about = {"model": self.model.identity, "shape": shape, "diagnostics": self.settings.diagnostics}
         about |= {"sharpness": True} if self.settings.sharpness else {}
-        params = jax.eval_shape(lambda: self.network(batch, group.model).init(jax.random.key(0)).params)
-        costly = {known.optimizer for known in self.totals[group] if not rule_of(known, 1).is_light(params)}
+        params = jax.eval_shape(lambda: self.network(batch, first.model).init(jax.random.key(0)).params)
+        costly = {known.optimizer for known in self.totals[first] if not rule_of(known, 1).is_light(params)}
         about |= {"rules": sorted(costly)} if costly else {}
         return strategy.fastest(names, timer_of, about, files.cache_folder() / "choices")
 
