@@ -16,11 +16,12 @@ from jaxopt_study.analysis.looking import Question
 from jaxopt_study.analysis.ranking import ranking
 from jaxopt_study.analysis.runs import Runs
 from jaxopt_study.errors import Damaged, InputError
-from jaxopt_study.grids.run import Run, fingerprint, make_run, of_model
+from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
 from jaxopt_study.optimizers import registry
 from jaxopt_study.settings import MOST_SEEDS
 from jaxopt_study.storage import workdir
+from jaxopt_study.storage.belonging import Belonging, named
 from jaxopt_study.storage.store import read_run, run_files
 
 if TYPE_CHECKING:
@@ -142,20 +143,16 @@ def of_folder(
     Raises:
         EnvironmentFault: a file is damaged.
     """
-    identity = config.get("identity")
-    names = named(config) if identity else {}
-    data, models = data_of(config), models_of(config) if identity else {}
+    own = Belonging(config)
     histories, foreign = {}, 0
     for path in run_files(folder):
         history = known.get(path.stem) or read(path)
         if history is None:
             continue
-        seeds = history.seed, history.data_seed
-        run = _registered(history.optimizer, history.hyperparameters, *seeds) if identity else None
-        if identity and run and path.stem not in names and fingerprint(run, identity, data, models) != path.stem:
+        if not own.has(path.stem, history):
             foreign += 1
             continue
-        if name := names.get(path.stem):
+        if name := own.named.get(path.stem):
             numbers = dict(name.hyperparameters)
             rule, data_seed = name.optimizer, name.data_seed
             history = dataclasses.replace(history, optimizer=rule, hyperparameters=numbers, data_seed=data_seed)
@@ -197,7 +194,7 @@ def record(study: "Study", drawn: Drawn) -> None:
     path = study.folder / "config.json"
     config = workdir.usable(workdir.written_config, path)
     if config.get("identity") != study.identity:  # nothing had to be trained, and the file is of other settings
-        config = study.describe()
+        config = study.described(config)
     workdir.write_json(path, {**config, "experiments": {**config.get("experiments", {}), **drawn}})
 
 
@@ -212,50 +209,6 @@ def _has(config: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a config.json says this of data, network and settings."""
     known = {**config.get("dataset", {}), **config.get("identity", {})}
     return all(known.get(name) == value for name, value in wanted.items())
-
-
-def named(config: Mapping[str, Any]) -> dict[str, Run]:
-    """The name of each computation in the grid of a config.json: the canonical one where the grid has it, else the
-    first."""
-    names: dict[str, Run] = {}
-    data, models = data_of(config), models_of(config)
-    for run in runs_in(config):
-        key = fingerprint(run, config["identity"], data, models)
-        own = {name: value for name, value in run.hyperparameters if (name, value) not in of_model(run)}
-        if key not in names or registry.canonical(run.optimizer, own)[0] == run.optimizer:
-            names[key] = run
-    return names
-
-
-def runs_in(config: Mapping[str, Any]) -> list[Run]:
-    """The runs of the grid of a config.json, but those of a rule that was put into the registry elsewhere."""
-    runs = []
-    for entry in config.get("grid", ()):
-        numbers = {name: value for name, value in entry.items() if name not in ("optimizer", "seed", "data_seed")}
-        runs.append(_registered(entry["optimizer"], numbers, entry["seed"], entry.get("data_seed")))
-    return [run for run in runs if run]
-
-
-def data_of(config: Mapping[str, Any]) -> dict[int, str]:
-    """The fingerprints of the data of a config.json by the data seeds of runs that have one."""
-    return {int(seed): each for seed, each in config.get("data_seeds", {}).items()}
-
-
-def models_of(config: Mapping[str, Any]) -> dict[tuple[tuple[str, float], ...], str]:
-    """The identities of the networks of a config.json by the values of the axes of runs that have any."""
-    axes = dict.fromkeys(of_model(run) for run in runs_in(config))  # in the order of the networks
-    return dict(zip(axes, config.get("models", [config["identity"]["model"]]), strict=False))
-
-
-def _registered(optimizer: str, numbers: Mapping[str, float], seed: int, data_seed: int | None) -> Run | None:
-    """The run with these numbers, those of the network's own axes last; None of a rule that was put into the registry
-    elsewhere."""
-    if optimizer not in registry.OPTIMIZERS:
-        return None
-    known = registry.family(optimizer).known()
-    run = make_run(optimizer, {name: value for name, value in numbers.items() if name in known}, seed)
-    of_network = tuple((name, float(value)) for name, value in numbers.items() if name not in known)
-    return run._replace(hyperparameters=run.hyperparameters + of_network, data_seed=data_seed)
 
 
 def _place(history: History) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import functools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,7 +24,7 @@ from jaxopt_study.engine.watcher import Interrupted, Watcher
 from jaxopt_study.errors import Damaged, EnvironmentFault
 from jaxopt_study.grids.run import Group, Run, group, said, signature
 from jaxopt_study.history import TEST_CURVES, History
-from jaxopt_study.storage import weights, workdir
+from jaxopt_study.storage import belonging, weights, workdir
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.store import Store
 from jaxopt_study.training.metrics import TEST
@@ -221,10 +221,15 @@ class Trainer(Definition):
         """Writes config.json anew, and keeps what others put into it for the same data, network and settings."""
         old = workdir.usable(workdir.written_config, self.folder / "config.json")
         kept = old if old.get("identity") == json.loads(json.dumps(self.identity)) else {}
-        config = {**kept, **self.describe()}
+        config = {**kept, **self.described(old)}
         if self.experiments:
             config["experiments"] = {**kept.get("experiments", {}), **self.experiments}
         workdir.write_json(self.folder / "config.json", config)
+
+    def described(self, old: Mapping[str, Any]) -> dict[str, Any]:
+        """What is being run, for a config.json that takes the place of an ``old`` one."""
+        rules = belonging.own_rules(old, self.identity, self.fingerprints)
+        return {**self.describe(), **({belonging.OWN_RULES: rules} if rules else {})}
 
     def sweep(self, key: Group, batches: Batches) -> Sweep:
         """What trains one group's runs; ``batches`` are of its size."""

@@ -204,6 +204,13 @@ def _is_drawn(value: Any) -> bool:
     return all(isinstance(of, dict) and all(_fits(each, [_is_number]) for each in of.values()) for of in axes)
 
 
+def _of_tables(value: Any, depth: int, kind: Any) -> bool:
+    """Whether it is a table of tables, so deep, of what is of a kind."""
+    if not depth:
+        return _fits(value, kind)
+    return isinstance(value, dict) and all(_of_tables(each, depth - 1, kind) for each in value.values())
+
+
 _REBUILT = "the command of its study makes it anew"
 _CONFIG: Mapping[str, Any] = {
     "identity": {"data": str, "model": str, "outputs": int, "batch_size": int, "max_epochs": int},
@@ -222,6 +229,7 @@ _CONFIG: Mapping[str, Any] = {
     "loss": str,
     "guessing": _is_number,
     "experiments": _is_drawn,
+    "own_rules": lambda studies: _of_tables(studies, 3, [str]),
 }  # fmt: skip
 _PART = ("seconds", "compile_seconds", "training_seconds", "examples", "epochs_trained", "epochs_computed", "runs")
 _STATS: Mapping[str, Any] = {
