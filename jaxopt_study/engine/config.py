@@ -9,7 +9,7 @@ import jax
 from jaxopt_study.data.trees import described, length
 from jaxopt_study.engine import strategy
 from jaxopt_study.engine.groups import treatments
-from jaxopt_study.grids.run import Run
+from jaxopt_study.grids.run import Run, group
 from jaxopt_study.kernels import library
 from jaxopt_study.models.network import Inputs
 from jaxopt_study.storage import workdir
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 def describe(study: "Definition") -> dict[str, Any]:
     """Its identity, settings, data, network, runs, and what it is computed with."""
-    share, objective, models = study.settings.test_share, study.objective, study.variants.models
+    objective, models = study.objective, study.variants.models
     modes = {name: metric.mode for name, metric in objective.metrics.items() if metric.mode}
-    plain = not isinstance(study.example, Inputs)
     treated = treatments(study.runs, study.network(study.settings.batch_size))
     return {
         "identity": study.identity,
@@ -35,19 +34,7 @@ def describe(study: "Definition") -> dict[str, Any]:
         **({"branch": study.branch_of.describe()} if study.branch_of else {}),
         "settings": dataclasses.asdict(study.settings),
         "execution": dataclasses.asdict(study.execution),
-        "dataset": {
-            "name": study.dataset.name,
-            "classes": list(study.dataset.classes),
-            "train_examples": study.dataset.examples,
-            "val_examples": length(study.val_labels),
-            **({"test_examples": study.dataset.val_examples - length(study.val_labels)} if share else {}),
-            "image_shape": list(study.example) if plain else [],
-            **({} if plain else {"inputs": described(study.dataset.train_images)}),
-            **({"task": study.dataset.task} if study.dataset.task else {}),
-            "fingerprint": study.dataset.fingerprint,
-            "left_out": list(study.dataset.left_out),
-            **({"asked": dict(study.dataset.asked)} if study.dataset.asked else {}),
-        },
+        "dataset": _data(study),
         **({"data_seeds": study.data} if study.data else {}),
         **({"model_choices": study.choices} if study.choices else {}),
         **({"models": [each.identity for each in models.values()]} if len(models) > 1 else {}),
@@ -58,6 +45,36 @@ def describe(study: "Definition") -> dict[str, Any]:
         "native_kernels": jax.default_backend() == "cpu" and library.available(),
         "versions": workdir.versions(),
         "git_commit": workdir.git_commit(),
+    }
+
+
+def trained_with(study: "Definition", run: Run) -> dict[str, Any]:
+    """What a run's weights are of, to be kept with them: the directory may be another study's when they are read."""
+    key, data = group(run), _data(study)
+    model = study.variants.models.get(key.model, study.model)
+    return {
+        "model": model.identity,
+        "outputs": study.outputs,
+        "batch_size": study.batch_size(key),
+        "loss": study.loss,
+        "dataset": {name: data[name] for name in ("classes", "image_shape", "inputs") if name in data},
+    }
+
+
+def _data(study: "Definition") -> dict[str, Any]:
+    share, plain = study.settings.test_share, not isinstance(study.example, Inputs)
+    return {
+        "name": study.dataset.name,
+        "classes": list(study.dataset.classes),
+        "train_examples": study.dataset.examples,
+        "val_examples": length(study.val_labels),
+        **({"test_examples": study.dataset.val_examples - length(study.val_labels)} if share else {}),
+        "image_shape": list(study.example) if plain else [],
+        **({} if plain else {"inputs": described(study.dataset.train_images)}),
+        **({"task": study.dataset.task} if study.dataset.task else {}),
+        "fingerprint": study.dataset.fingerprint,
+        "left_out": list(study.dataset.left_out),
+        **({"asked": dict(study.dataset.asked)} if study.dataset.asked else {}),
     }
 
 

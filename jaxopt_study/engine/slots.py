@@ -28,7 +28,7 @@ from jaxopt_study.history import History
 from jaxopt_study.settings import Settings
 from jaxopt_study.storage.checkpoint import Checkpoints
 from jaxopt_study.storage.parked import Parked
-from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits
+from jaxopt_study.training.early_stopping import RUNNING, STATUS_NAMES, Limits, Stopping
 from jaxopt_study.training.epoch import EpochReport
 from jaxopt_study.training.rules import Hyperparameters
 
@@ -57,10 +57,10 @@ class Scheduler:
     """Trains runs of one group in a number of slots.
 
     Those that the checkpoints hold go on from there, then come the others as ``lengths`` orders them, which learns of
-    those that end. ``totals`` count the runs of each rule in the whole grid, those not to be trained any more too; those
-    of them that these are compared with at rungs are ``ended``. What is under way is saved every
-    ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best`` is its best variables or
-    None. ``start`` gives what a run begins with that does not begin with its seed.
+    those that end. ``totals`` count the runs of each rule in the whole grid, to be trained still or not;
+    ``ended`` are those of them that these are compared with at rungs. What is under way is saved every ``checkpoint_minutes``.
+    ``keep(run, history, best)`` puts a finished run away; ``best`` is its best variables or None. ``start`` gives what
+    a run begins with that does not begin with its seed.
     """
 
     def __init__(
@@ -229,13 +229,13 @@ class Scheduler:
             self.parked[run] = Parked(rows, self.sweep.own_state(run, state._replace(status=np.int32(RUNNING))))
             self.waiting.append(run)
         else:
-            best = jax.tree.map(lambda x: np.asarray(x[slot]), self.states.best) or None
-            self._end(run, rows, status, best)
+            stopping, best = jax.tree.map(lambda x: np.asarray(x[slot]), (self.states.stopping, self.states.best))
+            self._end(run, rows, status, stopping, best)
 
-    def _end(self, run: Run, rows: np.ndarray, status: str, best: PyTree) -> None:
+    def _end(self, run: Run, rows: np.ndarray, status: str, stopping: Stopping, best: PyTree) -> None:
         of_run = run.optimizer, dict(run.hyperparameters), run.seed, status, rows, self.sweep.curves, run.data_seed
         history = History.from_rows(*of_run)
-        self.keep(run, history, best)
+        self.keep(run, history, best if best and stopping.best_epoch else None)  # else they are the first weights
         self.ended[run] = history
         self.lengths.add(run, history)
         self.left.remove(run)
@@ -251,7 +251,7 @@ class Scheduler:
         end, go_on = self.halving.climb(self.waiting, self.left, costs)
         for run in end:
             parked = self.parked.pop(run)
-            self._end(run, parked.rows, "halved", parked.state.best or None)
+            self._end(run, parked.rows, "halved", parked.state.stopping, parked.state.best)
         self.pending.extend(go_on)
         self.waiting = [run for run in self.waiting if run in self.parked and run not in go_on]
         self._empty(self.most)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxopt_study import files
 from jaxopt_study.data.dataset import Batches
 from jaxopt_study.data.trees import size
 from jaxopt_study.engine import devices, memory, own_code, stats, strategy
+from jaxopt_study.engine.config import trained_with
 from jaxopt_study.engine.definition import Definition
 from jaxopt_study.engine.groups import part, rule_of, shared
 from jaxopt_study.engine.lengths import Lengths
@@ -165,10 +167,27 @@ class Trainer(Definition):
                 watcher.begin(len(mine), len(mine) - len(pending), {run: self.budget(run) for run in pending})
                 for history in self.trained.values():
                     watcher.known(history.curves["val_loss"])
+                if process == 0 and (count := self._without_weights()):
+                    watcher.tell(
+                        f"{count} of the stored runs have no best weights, and are not trained again for them: a new "
+                        "work directory would have those of all"
+                    )
                 yield pending
             if processes == 1:
                 with contextlib.suppress(EnvironmentFault), contextlib.closing(self._checkpoints("")) as left:
                     left.tidy()
+
+    def _without_weights(self) -> int:
+        """How many stored runs have no weights that are asked for. That they were not kept is no reason to spend what
+        all of them took once more, unasked: so it is said."""
+        folder, asked = self.folder / "weights", self.execution.save_best_weights
+        return sum(
+            asked and self.judged(history) and not (folder / known).is_dir() for known, history in self.trained.items()
+        )
+
+    def judged(self, history: History) -> bool:
+        """Whether what a run is judged by was ever a number; else no epoch is its best, and it has no best weights."""
+        return bool(np.isfinite(history.curves.get(self.objective.monitor, np.zeros(0))).any())
 
     def mend(self) -> None:
         """Reads the store anew, and mends it, for who holds the work directory; EnvironmentFault: it cannot."""
@@ -269,6 +288,6 @@ class Trainer(Definition):
         """Puts a finished run into the store, with its best variables if there are any."""
         fingerprint = self.fingerprints[run]
         if best is not None:
-            weights.write(self.folder / "weights" / fingerprint, best)
+            weights.write(self.folder / "weights" / fingerprint, best, trained_with(self, run))
         self.store.write(fingerprint, history)
         self.trained[fingerprint] = history

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxopt_study.errors import InputError
+
 PyTree = Any
 
 
@@ -56,6 +58,21 @@ def zeros(example: Example, count: int) -> PyTree:
         return jnp.zeros((count, *example), jnp.uint8)
     arrays = [jnp.zeros((count, *shape), dtype) for shape, dtype in example.leaves]
     return jax.tree.unflatten(example.structure, arrays)
+
+
+def check_inputs(example: Example, inputs: PyTree) -> None:
+    """Refuses, with an InputError, what are no arrays of such examples ``[N, ..]``."""
+    wanted = example if isinstance(example, Inputs) else Inputs(jax.tree.structure(0), ((example, "N"),))
+    leaves, structure = jax.tree.flatten(inputs)
+    shapes = [getattr(leaf, "shape", ()) for leaf in leaves]
+    if structure != wanted.structure or not all(
+        len(shape) and tuple(shape[1:]) == own for shape, (own, _) in zip(shapes, wanted.leaves, strict=True)
+    ):
+        arrays = all(hasattr(leaf, "shape") for leaf in leaves)
+        told = str(jax.tree.unflatten(structure, [list(shape) for shape in shapes])) if arrays else "no array"
+        allowed = jax.tree.unflatten(wanted.structure, [["N", *shape] for shape, _ in wanted.leaves])
+        text = str(allowed).replace("'N'", "N")
+        raise InputError("inputs", told, f"allowed are arrays {text}, of the type that was trained on")
 
 
 class Variables(NamedTuple):

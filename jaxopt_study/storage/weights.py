@@ -1,7 +1,6 @@
 """Best weights: written with Orbax, read back as a function that predicts."""
 
 import hashlib
-import itertools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,20 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxopt_study.analysis.best import best_run
-from jaxopt_study.analysis.minima import Monitor
-from jaxopt_study.analysis.runs import has
 from jaxopt_study.data.pictures import UnreadableImage, decode
 from jaxopt_study.errors import Damaged, EnvironmentFault, InputError, one_line
-from jaxopt_study.models.build import Model, article_model
-from jaxopt_study.models.network import Network, Variables, example_from
-from jaxopt_study.models.own import model_of
+from jaxopt_study.models.network import Example, Network, Variables, check_inputs, example_from
 from jaxopt_study.settings import own_switches
 from jaxopt_study.storage import workdir
+from jaxopt_study.storage.choice import NOTES, choose
 from jaxopt_study.storage.quiet import quieten_orbax, why
-from jaxopt_study.storage.store import numbers_of, read_runs
 
-_DIGEST = "digest.json"
 _FEW = 10
 """Classes that are told by their names."""
 
@@ -38,6 +31,7 @@ class Predictor(NamedTuple):
         loss: the name of what it was trained to lower.
         shape: of one picture ``[height, width, channels]``; empty for other inputs.
         run: its run's fingerprint.
+        example: what one is, in the network's terms; None where that is not checked.
     """
 
     network: Network
@@ -46,6 +40,7 @@ class Predictor(NamedTuple):
     loss: str
     shape: tuple[int, ...] = ()
     run: str = ""
+    example: Example | None = None
 
     def __repr__(self) -> str:
         few = len(self.classes) <= _FEW
@@ -59,7 +54,12 @@ class Predictor(NamedTuple):
         Returns:
             Where the loss is a cross-entropy probabilities float32 ``[N, len(classes)]``, of sequences
             ``[N, T, len(classes)]``; the network's outputs where it is another, or one's own.
+
+        Raises:
+            InputError: the examples are of another shape.
         """
+        if self.example is not None:
+            check_inputs(self.example, inputs)
         outputs = jax.jit(lambda x: self.network.evaluate(self.variables, self.network.prepare(x, False)))(inputs)
         if self.loss == "sigmoid":
             positive = np.asarray(jax.nn.sigmoid(outputs))
@@ -83,8 +83,11 @@ class Predictor(NamedTuple):
         return dict(zip(self.classes, self(pixels[None])[0].tolist(), strict=True))
 
 
-def write(folder: Path, variables: Variables) -> None:
-    """Writes a run's variables, replacing what a cut-off run left there; EnvironmentFault: they cannot be written."""
+def write(folder: Path, variables: Variables, trained_with: Mapping[str, Any]) -> None:
+    """Writes a run's variables, and what they are of, replacing what a cut-off run left there.
+
+    EnvironmentFault: they cannot be written.
+    """
     from orbax import checkpoint as ocp  # takes seconds to import
 
     try:
@@ -94,25 +97,44 @@ def write(folder: Path, variables: Variables) -> None:
             checkpointer.save(folder.absolute(), variables._asdict())
     except Exception as error:
         raise EnvironmentFault(f"cannot write {folder}: {why(error)}") from error
-    workdir.write_json(folder / _DIGEST, {"sha256": _digest(variables)})
+    workdir.write_json(folder / NOTES, {"sha256": _digest(variables), "of": trained_with})
 
 
 def _read(folder: Path, wanted: Any) -> Variables:
-    """Variables of the shapes ``wanted``; Damaged: they are not those that were written."""
+    """Variables of the shapes ``wanted``.
+
+    Raises:
+        InputError: they are of another network.
+        Damaged: they are not those that were written.
+    """
     from orbax import checkpoint as ocp  # takes seconds to import
 
     quieten_orbax()
     try:
         with ocp.StandardCheckpointer() as checkpointer:
+            written = checkpointer.metadata(folder).item_metadata.tree
+            if _shapes(written) != _shapes(wanted):
+                raise InputError("model", _told(wanted), f"allowed is the run's network, with {_told(written)}")
             variables = Variables(**checkpointer.restore(folder, wanted))
         # Those of earlier versions have no digest.
-        if (folder / _DIGEST).exists() and workdir.read_json(folder / _DIGEST)["sha256"] != _digest(variables):
+        if (folder / NOTES).exists() and workdir.read_json(folder / NOTES)["sha256"] != _digest(variables):
             raise ValueError("its content is not what was written")
+    except InputError:
+        raise
     except Exception as error:  # Orbax and its storage raise many kinds for a damaged file
         run = folder.parents[1] / "runs" / f"{folder.name}.parquet"
         advice = f"without {run} the command of its study trains the run again"
         raise Damaged(folder, one_line(error), advice) from error
     return variables
+
+
+def _shapes(tree: Any) -> list[tuple[str, tuple[int, ...]]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return sorted((jax.tree_util.keystr(path), tuple(leaf.shape)) for path, leaf in leaves)
+
+
+def _told(tree: Any) -> str:
+    return "weights " + ", ".join(f"{path} {list(shape)}" for path, shape in _shapes(tree) if path.startswith("['par"))
 
 
 def _digest(variables: Variables) -> str:
@@ -130,57 +152,31 @@ def load_model(
 
     Args:
         folder: a work directory trained with ``save_best_weights``.
-        run: a run's fingerprint (its file name in runs/), or what singles it out, such as
-            ``{"optimizer": "momentum", "learning_rate": 0.01, "momentum": 0.9, "seed": 0}``; None is the run with the
-            lowest validation loss, or the best value of what was monitored.
-        model: the network as it was given to the study, where it is not the article's.
+        run: a run's fingerprint (its file name in runs/), or what singles it out among the runs of the network and of
+            the study that was run there last, such as
+            ``{"optimizer": "momentum", "learning_rate": 0.01, "momentum": 0.9, "seed": 0}``; None is the one of these
+            with the lowest validation loss, or the best value of what was monitored.
+        model: the network as it was given to the study, where it is not the article's; of one with ``model_axes`` that
+            of the run.
 
     Raises:
         EnvironmentFault: the directory holds no weights of that run, or they are damaged.
         InputError: no run, or more than one, fits; or the network is another.
     """
-    folder = Path(folder)
-    config = workdir.read_config(folder / "config.json")
-    if not config.keys() >= {"dataset", "identity", "loss"}:
-        raise EnvironmentFault(f"{folder / 'config.json'} does not say what network was trained")
-    monitor = Monitor(config["monitor"], config["mode"]) if config.keys() >= {"monitor", "mode"} else None
-    fingerprint = run if isinstance(run, str) else _find(folder, run, monitor)
-    saved = (folder / "weights" / fingerprint).absolute()
-    if not saved.is_dir():
-        raise EnvironmentFault(f"{folder} holds no weights of run {fingerprint}; train with --save_best_weights")
-    data, identity = config["dataset"], config["identity"]
-    chosen = _of_article(identity["model"]) if model is None else model_of(model)
-    if chosen.identity not in config.get("models", [identity["model"]]):
-        allowed = f"allowed is the network that was trained, {identity['model']}"
-        raise InputError("model", chosen.identity, allowed)
-    example = example_from(data["inputs"]) if "inputs" in data else tuple(data["image_shape"])
-    network = chosen.build(example, identity["outputs"], identity["batch_size"])
+    chosen = choose(Path(folder), run, model)
+    data, example = chosen.data, example_from(chosen.data["inputs"]) if "inputs" in chosen.data else None
+    shape = tuple(data["image_shape"])
+    network = chosen.model.build(shape if example is None else example, chosen.outputs, chosen.batch_size)
     shapes: Any = jax.eval_shape(network.init, jax.random.key(0))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), shapes._asdict())
-    shape = tuple(data["image_shape"])
-    return Predictor(network, _read(saved, wanted), tuple(data["classes"]), config["loss"], shape, fingerprint)
-
-
-def _of_article(identity: str) -> Model:
-    """The variant of the article's network that is known by this name; the usual one if none is."""
-    kinds = itertools.product((False, True), ("float32", "bfloat16"))
-    known = [article_model(notebook=notebook, activations=activations) for notebook, activations in kinds]
-    return next((model for model in known if model.identity == identity), known[0])
-
-
-def _find(folder: Path, asked: Mapping[str, float | str] | None, monitor: Monitor | None) -> str:
-    runs = read_runs(folder)
-    if asked is None:
-        return list(runs)[best_run(list(runs.values()), monitor)]
-    rule = asked.get("optimizer")
-    numbers = {name: float(value) for name, value in asked.items() if name != "optimizer"}
-    fitting = [
-        name
-        for name, history in runs.items()
-        if rule in (None, history.optimizer) and has({**numbers_of(history), "seed": history.seed}, numbers)
-    ]
-    if len(fitting) != 1:
-        allowed = f"allowed is what singles one run out; {len(fitting)} of {len(runs)} fit"
-        raise InputError("run", dict(asked), allowed)
-    return fitting[0]
+    variables = _read((Path(folder) / "weights" / chosen.run).absolute(), wanted)
+    return Predictor(
+        network,
+        variables,
+        tuple(data["classes"]),
+        chosen.loss,
+        shape,
+        chosen.run,
+        shape if example is None else example,
+    )
