@@ -95,6 +95,8 @@ class Study(Trainer):
         with remote.kept(self.workdir), watched(heard, max_minutes=minutes, again=again) as watcher:
             for train in self._rounds():
                 train(watcher)
+            if unlike := self._never_judged(self.histories):
+                watcher.tell(unlike)
             for board in (each for each in heard if isinstance(each, TensorBoard)):
                 finished = self.finished
                 missing = {run: finished[run] for run in self.computations if run in finished}
@@ -215,7 +217,15 @@ class Study(Trainer):
             registry.check_name("optimizer", optimizer, rules)
         chosen = [history for history in histories if optimizer in (None, history.optimizer)]
         among, goal = by_configuration(histories), self.objective
-        return best_of(by_configuration(chosen), self.guessing, among=among, monitor=goal.watched)
+        best = best_of(by_configuration(chosen), self.guessing, among=among, monitor=goal.watched)
+        return best._replace(note="; ".join(filter(None, [best.note, self._never_judged(chosen)])))
+
+    def _never_judged(self, histories: Sequence[History]) -> str:
+        """What is said of runs that ended like others though nothing told which epoch was their best."""
+        ended = [history for history in histories if history.status not in ("diverged", "failed")]
+        count = sum(not self.judged(history) for history in ended)
+        why = "so that no epoch of theirs was the best, and they have no best weights"
+        return f"{self.objective.monitor} was never a number in {count} of {len(ended)} runs, {why}" if count else ""
 
     def __repr__(self) -> str:
         ended = Counter(status(history, self.guessing) for history in self.histories)
