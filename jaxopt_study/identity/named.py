@@ -5,8 +5,9 @@ import dis
 import importlib
 import importlib.util
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from types import CodeType, ModuleType
+from types import CodeType, MemberDescriptorType, ModuleType
 from typing import Any
 
 from jaxopt_study.identity.packages import version
@@ -63,3 +64,16 @@ def imports(code: CodeType, around: Mapping[str, Any]) -> Iterator[ModuleType]:
                         for member in members:
                             if not hasattr(sys.modules[name], member):
                                 yield importlib.import_module(f"{name}.{member}")
+
+
+def held(value: object) -> dict[str, object]:
+    """What a container or an array holds beside its items: attributes, what a user's own class has slots for, and how a
+    dictionary makes what it lacks."""
+    slots = [
+        name
+        for kind in type(value).__mro__
+        if kind is defaultdict or version(kind.__module__) is None
+        for name, member in vars(kind).items()
+        if isinstance(member, MemberDescriptorType) and hasattr(value, name)
+    ]
+    return {**{name: getattr(value, name) for name in slots}, **getattr(value, "__dict__", {})}

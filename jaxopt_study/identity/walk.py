@@ -27,6 +27,7 @@ MOST_VALUES = 200_000
 _PLAIN = frozenset({NoneType, bool, int, float, complex, str, bytes, EllipsisType})
 _ARRAYS = (np.ndarray, np.generic, jax.Array)
 _CONTAINERS = (Mapping, list, tuple, set, frozenset)
+_OF_ARRAYS = frozenset({*vars(np.ma.array([0])), *("_mmap", "filename", "offset", "mode")})  # NumPy's own attributes
 # What differs between processes and is no part of what is computed: these count by their kind.
 _BY_KIND = (
     type(threading.Lock()), type(threading.RLock()), threading.local,
@@ -125,7 +126,7 @@ class _Walk:
                 self.mapping(value)
             else:
                 self.items(sorted(value, key=self.order) if isinstance(value, set | frozenset) else value)
-            self.attributes(getattr(value, "__dict__", {}))
+            self.attributes(named.held(value))
         elif isinstance(value, MethodType):
             self.items((value.__func__, value.__self__))
         elif isinstance(value, functools.partial):
@@ -182,6 +183,8 @@ class _Walk:
             self.value(array.tolist())
         else:
             self.hash.update(hashlib.sha256(array.tobytes()).digest())
+        if version(type(value).__module__) is None and (more := named.held(value)):
+            self.attributes({name: part for name, part in more.items() if name not in _OF_ARRAYS})
         if isinstance(value, np.ma.MaskedArray):
             self.array(np.ma.getmaskarray(value))
 

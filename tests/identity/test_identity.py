@@ -1,5 +1,6 @@
 """The identity of code and data: another value is another one, another process is not."""
 
+import collections
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import identities
 import numpy as np
 import pytest
+from flax.core import FrozenDict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -177,3 +179,39 @@ def test_the_article_s_runs_are_known_in_the_stores_of_earlier_versions(notebook
     run = grid.make_run(rule, numbers, 0)
     trainer = Trainer(Settings(), load("digits"), [run], tmp_path, model=article_model(notebook=notebook))
     assert trainer.fingerprints[run] == fingerprint
+
+
+class Slotted(dict):
+    __slots__ = ("scale",)
+
+
+class Scaled(np.ndarray):
+    pass
+
+
+def with_scale(value, scale):
+    value.scale = scale
+    return value
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda scale: collections.defaultdict((lambda: 0.1) if scale == 1 else (lambda: 0.2)),
+        lambda scale: with_scale(Slotted(a=1), scale),
+        lambda scale: with_scale(np.zeros(2).view(Scaled), scale),
+    ],
+)
+def test_what_a_container_or_an_array_holds_beside_its_items_counts(make):
+    assert identity(make(1)) == identity(make(1)) != identity(make(2))
+
+
+def test_what_a_package_keeps_in_its_own_containers_and_arrays_does_not(tmp_path):
+    frozen = FrozenDict(a=1)
+    before = identity(frozen)
+    hash(frozen)  # which it remembers
+    assert identity(frozen) == before
+    np.save(tmp_path / "a.npy", np.ones(3))
+    np.save(tmp_path / "b.npy", np.ones(3))
+    first, second = (np.load(tmp_path / name, mmap_mode="r") for name in ("a.npy", "b.npy"))
+    assert identity(first) == identity(second)
