@@ -49,6 +49,15 @@ def treatments(runs: Sequence[Run], network: Network) -> dict[str, str]:
     return {family.name: family.treats(params) for family in telling if family.treats}
 
 
+def lacking(runs: Sequence[Run], networks: Sequence[Network]) -> list[str]:
+    """What is said of rules that are others on one of these networks, a sentence a rule."""
+    families = map(registry.family, dict.fromkeys(run.optimizer for run in runs))
+    asked = {family.name: family.lacks for family in families if family.lacks}
+    shapes = [jax.eval_shape(lambda n=n: n.init(jax.random.key(0)).params) for n in (networks if asked else ())]
+    told = {(name, sentence): None for name, lacks in asked.items() for each in shapes if (sentence := lacks(each))}
+    return [f"{name}: {sentence}" for name, sentence in told]
+
+
 @functools.cache
 def _rule(family: Family, names: tuple[str, ...], steps_per_epoch: int) -> Rule:
     def make(numbers: Numbers) -> optax.GradientTransformation:

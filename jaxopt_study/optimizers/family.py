@@ -136,6 +136,8 @@ class Family:
             trained; None where they are these, or a state of Optax's tells, see
             :mod:`jaxopt_study.optimizers.protocol`.
         treats: ``weights -> sentence``, of a rule that does not treat all arrays of weights alike: which it treats how.
+        lacks: ``weights -> sentence``, of a rule that is another one where no array of weights is of those that it is
+            for: what it is then; empty where some are.
         whole_run: whether ``make`` is given the most epochs of the run too, ``max_epochs``, for a schedule over them.
         code: gives the identity anew, of the code as it is now; None of this project's own.
     """
@@ -152,6 +154,7 @@ class Family:
     untried: bool = False
     eval_params: EvalParams | None = None
     treats: Callable[[PyTree], str] | None = None
+    lacks: Callable[[PyTree], str] | None = None
     whole_run: bool = False
     code: Callable[[], str] | None = field(default=None, compare=False)
 

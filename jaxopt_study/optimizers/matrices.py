@@ -47,6 +47,13 @@ def treats(params: PyTree) -> str:
     return f"{', '.join(names) or 'no array'} as matrices; all else by AdamW, the first and the last layer too"
 
 
+def lacks(params: PyTree) -> str:
+    """What becomes of weights of which :func:`hidden_matrices` takes none; empty where it takes any."""
+    if any(jax.tree.leaves(hidden_matrices(params))):
+        return ""
+    return "the network has no hidden matrix, so that all of it is trained by its AdamW at adam_share of the rate"
+
+
 def _name(part: Any) -> str:
     return str(next(getattr(part, name) for name in ("key", "name", "idx") if hasattr(part, name)))
 

@@ -9,7 +9,7 @@ import optax
 from jaxopt_study.optimizers.decoupled import adam_direction, decoupled
 from jaxopt_study.optimizers.family import Family, by_numbers, decay, not_negative
 from jaxopt_study.optimizers.family import learning_rate as rate
-from jaxopt_study.optimizers.matrices import Hidden, as_matrix, hidden_matrices, treats
+from jaxopt_study.optimizers.matrices import Hidden, as_matrix, hidden_matrices, lacks, treats
 from jaxopt_study.optimizers.momentum import average
 from jaxopt_study.optimizers.scalars import LearningRate, PyTree, Scalar, as_float32
 
@@ -98,4 +98,4 @@ def muon(
 
 
 NUMBERS = (rate(0.02), decay("momentum", 0.95), not_negative("weight_decay", 0.0), not_negative("adam_share", 0.05))
-FAMILIES = (Family("muon", by_numbers(muon), NUMBERS, "Muon", treats=treats),)
+FAMILIES = (Family("muon", by_numbers(muon), NUMBERS, "Muon", treats=treats, lacks=lacks),)

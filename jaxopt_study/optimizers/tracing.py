@@ -93,7 +93,9 @@ def traceable(
     traced = [number for number in numbers if number.name not in fixed]
     all_traced = tried(traced, deferred)
     if all_traced.fault:
-        raise InputError("optimizer", name, f"it cannot be used here: {all_traced.fault}")
+        plain = reason in _UNTRACEABLE.values()  # with no number traced: so it is the state, or the weights
+        told = reason.replace("it", "what it remembers", 1).replace("its", "the", 1) if plain else all_traced.fault
+        raise InputError("optimizer", name, f"it cannot be used here: {told}")
     for number in numbers:
         if number.default is Parameter.empty and number.name in fixed:
             reason = f"it cannot vary within a program ({fixed[number.name]})"
@@ -122,7 +124,7 @@ def trial(
         rule = protocol.adapted(make(values, steps))
         if built_only:
             return (), (), (), (), ()
-        state = rule.init(weights)
+        state = jax.tree.map(jnp.asarray, rule.init(weights))  # as training has it: a bool of Python's is none there
         if eval_params is None and (reason := protocol.unclear(state, weights)):
             raise _Unclear(reason)
         updates, after = rule.update(weights, state, weights, **_arguments(weights))
