@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -230,6 +231,8 @@ class Machines:
         for name in ("coordinator", "processes", "process_id"):
             if getattr(self, name) is not None and not self.distributed:
                 raise InputError(f"--{name}", getattr(self, name), "allowed with --distributed only")
+        if self.coordinator is not None and not re.fullmatch(r"\S+:\d{1,5}", str(self.coordinator)):
+            raise InputError("--coordinator", repr(self.coordinator), "allowed is HOST:PORT of the first process")
         if self.process_id is not None and self.process_id >= (self.processes or 0):
             allowed = "allowed is a whole number from 0 to --processes less 1"
             raise InputError("--process_id", self.process_id, allowed)

@@ -1,5 +1,6 @@
 """Two rules, one answer: tunes both on the same problem, adds seeds until it is decided, and says which is better."""
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from jaxopt_study.errors import InputError
 from jaxopt_study.grids.grid import Grid, Optimizer, make_grid, runs_of
 from jaxopt_study.history import History
 from jaxopt_study.models.build import article_model
-from jaxopt_study.settings import MOST_SEEDS
+from jaxopt_study.settings import MOST_SEEDS, check_whole
 
 RATES = "1e-4:1:half_decade"
 """Learning rates of a rule that is given without a grid."""
@@ -103,6 +104,11 @@ def compare(
     for name, own in (("questions", "first"), ("grid", "first"), ("data", "on"), ("max_minutes", "minutes")):
         if name in options:
             raise InputError(name, options[name], f"not allowed in compare; {own} is")
+    for name in options:
+        if name not in (known := inspect.signature(make_study).parameters):
+            raise InputError(name, repr(options[name]), f"allowed beside compare's own are {', '.join(known)}")
+    if until:
+        check_whole("max_seeds", max_seeds, 1)
     grids = [each if isinstance(each, Grid) else make_grid(each, learning_rate=RATES) for each in (first, second)]
     if grids[0] == grids[1]:
         raise InputError("second", grids[1].optimizer, "allowed is another rule, or another grid, than the first")

@@ -9,10 +9,11 @@ from typing import Any
 import jax
 
 from jaxopt_study.analysis.ranking import ranking
-from jaxopt_study.api.study import Study
+from jaxopt_study.api.study import Study, check_workdir
 from jaxopt_study.cluster import ready
 from jaxopt_study.data import Dataset, load
 from jaxopt_study.engine.allocation import Questions
+from jaxopt_study.engine.groups import lacking
 from jaxopt_study.engine.outputs import check_outputs
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids.grid import Grid, runs_of
@@ -35,6 +36,7 @@ from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.training.objective import objective
 from jaxopt_study.watch.callbacks import Callback, TensorBoard
+from jaxopt_study.watch.callbacks import check as check_callbacks
 
 
 @own_switches()
@@ -144,6 +146,11 @@ def make_study(
     said = Execution(slots, devices, strategy, checkpoint_minutes, save_best_weights, max_minutes, until, max_seeds)
     if execution is not None and said != Execution():
         raise InputError("execution", execution, "allowed is either it or slots, devices and so on beside it")
+    if execution is not None and not isinstance(execution, Execution):
+        raise InputError("execution", repr(execution), "allowed is a js.Execution(..)")
+    if questions is not None and not callable(questions):
+        raise InputError("questions", repr(questions), "allowed is a function of finished runs and the most seeds")
+    check_callbacks(callbacks)
     machines = Machines(cluster, cpus_per_worker, workers, distributed, coordinator, processes, process_id)
     runs = runs_of(grid, seeds, sizes, exact)
     for run in grid if isinstance(grid, list | tuple) else ():
@@ -176,6 +183,8 @@ def make_study(
         questions=questions or partial(ranking, monitor=goal.watched),
     )  # fmt: skip
     check_outputs(study)
+    for sentence in lacking(study.runs, [study.network(study.settings.batch_size, each) for each in networks.models]):
+        print(sentence, file=sys.stderr)
     for name, texts in study.choices.items():
         print(f"{name}: {', '.join(f'{place} is {text}' for place, text in enumerate(texts))}", file=sys.stderr)
     return study
@@ -218,7 +227,6 @@ def _dataset(data: object, seed: int, *, named: bool) -> Dataset:
     return data
 
 
-def _folder(workdir: object, machines: Machines) -> Path:
-    if not isinstance(workdir, str | Path) or not str(workdir):
-        raise InputError("workdir", repr(workdir), "allowed is the path of a folder, or a URL of object storage")
+def _folder(workdir: str | Path, machines: Machines) -> Path:
+    check_workdir(workdir)
     return folders.check(remote.place(workdir, shared=machines.distributed).expanduser())

@@ -35,7 +35,14 @@ from jaxopt_study.storage import remote
 from jaxopt_study.storage import workdir as folders
 from jaxopt_study.storage.store import tidy
 from jaxopt_study.watch.callbacks import Callback, TensorBoard
+from jaxopt_study.watch.callbacks import check as check_callbacks
 from jaxopt_study.watch.progress import watched
+
+
+def check_workdir(workdir: object) -> None:
+    """Refuses what names no folder, with an InputError."""
+    if not isinstance(workdir, str | Path) or not str(workdir):
+        raise InputError("workdir", repr(workdir), "allowed is the path of a folder, or a URL of object storage")
 
 
 class Study(Trainer):
@@ -91,7 +98,7 @@ class Study(Trainer):
             Interrupted: an interrupt came; what was begun is saved, and the next call goes on from there.
         """
         again = "run()" if self.own else "the same command"
-        heard, minutes = [*self.callbacks, *callbacks], self.execution.max_minutes
+        heard, minutes = [*self.callbacks, *check_callbacks(callbacks)], self.execution.max_minutes
         with remote.kept(self.workdir), watched(heard, max_minutes=minutes, again=again) as watcher:
             for train in self._rounds():
                 train(watcher)
@@ -164,6 +171,10 @@ class Study(Trainer):
             raise InputError(
                 "branch", self.workdir, "allowed is one of a study without model_axes: of that network alone"
             )
+        if not isinstance(reset, bool):
+            raise InputError("reset", repr(reset), "allowed are True and False")
+        if workdir is not None:
+            check_workdir(workdir)
         settings = dataclasses.replace(
             self.settings,
             halving=None,
@@ -265,6 +276,8 @@ class Study(Trainer):
         """
         with remote.kept(self.workdir):
             histories = self._some_histories()
+            if paper is not None and (isinstance(paper, str) or not isinstance(paper, Sequence)):
+                raise InputError("paper", repr(paper), "allowed are two widths in inches: of a column, and of the text")
             if paper is not None:
                 outcome.write_paper(histories, self.folder, self.describe(), paper)
             self.write_config()

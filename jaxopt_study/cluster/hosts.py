@@ -35,8 +35,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
         return
     try:
         jax.distributed.initialize(coordinator, processes, process)
-    except (RuntimeError, ValueError) as error:
-        raise EnvironmentFault(f"--distributed: {str(error).splitlines()[0][:200]}") from error
+    except (RuntimeError, ValueError, LookupError) as error:
+        raise EnvironmentFault(f"--distributed: {one_line(error)}") from error
 
 
 def train(trainer: Trainer, watcher: Watcher | None = None) -> list[History]:

@@ -58,9 +58,9 @@ class Scheduler:
 
     Those that the checkpoints hold go on from there, then come the others as ``lengths`` orders them, which learns of
     those that end. ``totals`` count the runs of each rule in the whole grid, to be trained still or not;
-    ``ended`` are those of them that these are compared with at rungs. What is under way is saved every ``checkpoint_minutes``.
-    ``keep(run, history, best)`` puts a finished run away; ``best`` is its best variables or None. ``start`` gives what
-    a run begins with that does not begin with its seed.
+    of those that are not, ``ended`` are compared with these at rungs. What is under way is saved every
+    ``checkpoint_minutes``. ``keep(run, history, best)`` puts a finished run away; ``best`` is its best variables or
+    None. ``start`` gives what a run begins with that does not begin with its seed.
     """
 
     def __init__(

@@ -223,7 +223,7 @@ def jitted(program: Program, mesh: Mesh) -> Calls:
     return Calls(
         fill=jax.jit(fill, donate_argnums=0, out_shardings=by_run),
         insert=jax.jit(insert, donate_argnums=0, out_shardings=by_run),
-        epoch=jax.jit(sharded, donate_argnums=0),
+        epoch=jax.jit(sharded, donate_argnums=0, out_shardings=by_run),
         move=jax.jit(move, out_shardings=by_run),
     )
 

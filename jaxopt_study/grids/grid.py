@@ -111,6 +111,9 @@ def runs_of(grid: object, seeds: int, sizes: Sequence[int], precisions: Sequence
             raise InputError("grid", part.optimizer, allowed)
         if isinstance(part, Run):
             check_whole("seed", part.seed, 0, 2**32 - 1)
+            pairs = part.hyperparameters
+            if not isinstance(pairs, tuple) or not all(isinstance(each, tuple) and len(each) == 2 for each in pairs):
+                raise InputError("hyperparameters", repr(pairs), "allowed are pairs of a name and a number")
     axes: dict[str, dict[Any, None]] = {"batch_size": dict.fromkeys(sizes), PRECISION: dict.fromkeys(precisions)}
     own = {name: list(values) for name, values in axes.items() if len(values) > 1}
     several: list[dict[str, Any]] = [dict(zip(own, each, strict=True)) for each in itertools.product(*own.values())]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import InputError, one_line
 from jaxopt_study.grids.conditions import Condition, Value, condition, unmet
 from jaxopt_study.grids.ranges import Range, Spec, parsed, values
 from jaxopt_study.optimizers.family import Hyperparameter
@@ -121,7 +121,11 @@ def _condition(
 
 def _own_condition(test: Callable[[Mapping[str, Value]], object], name: str) -> Condition:
     def holds(point: Mapping[str, Value]) -> bool | None:
-        found = test(point)
+        try:
+            found = test(point)
+        except Exception as error:  # a user's function raises what it likes
+            given = f"{getattr(test, '__name__', test)} of {dict(point)}"
+            raise InputError(name, given, f"it fails with {type(error).__name__}: {one_line(error)}") from error
         try:
             return None if found is None else bool(found)  # truth values of NumPy and JAX are not Python's
         except (TypeError, ValueError):

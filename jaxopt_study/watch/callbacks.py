@@ -11,14 +11,14 @@ by_run(read_runs("workdir/momentum_grid").values()))`` (``read_runs`` is of ``ja
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from jaxopt_study.analysis.minima import at_minimum, summary
-from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.errors import EnvironmentFault, InputError
 from jaxopt_study.files import reason
 from jaxopt_study.grids.run import Run
 from jaxopt_study.history import History
@@ -41,6 +41,18 @@ class Callback(Protocol):
 
     def on_run_end(self, run: Run, history: History) -> None:
         """A run has ended, one way or another, and is in the store."""
+
+
+def check(callbacks: object) -> Sequence[Callback]:
+    """Returns what are callbacks; refuses, with an InputError, what could not be told of a run when it has trained."""
+    if isinstance(callbacks, str | type) or not isinstance(callbacks, Sequence):
+        raise InputError("callbacks", repr(callbacks), "allowed is a list of callbacks")
+    for each in callbacks:
+        heard = (getattr(each, name, None) for name in ("on_epoch", "on_run_end"))
+        if isinstance(each, type) or not all(map(callable, heard)):
+            allowed = "allowed is an object with on_epoch(run, epoch, metrics) and on_run_end(run, history)"
+            raise InputError("callbacks", repr(each), allowed)
+    return callbacks
 
 
 def replay(callback: Callback, runs: Mapping[Run, History]) -> None:
