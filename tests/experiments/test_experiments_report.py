@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import errno
 import json
 import math
 import os
@@ -57,10 +58,10 @@ def test_the_store_alone_gives_the_same_files_without_a_device(made, tmp_path):
     for path in before:
         (workdir / path).unlink()
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.report", f"--workdir={workdir}"],
+        [sys.executable, "-m", "experiments.report", f"--workdir={workdir}", "--paper"],
         env={**os.environ, "JAX_PLATFORMS": "none such"}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert contents(workdir) == before
 
 
@@ -228,6 +229,95 @@ def test_a_study_under_way_goes_on_from_what_is_published(tmp_path, monkeypatch,
     assert commands.run(publish, f"--workdir={output}", f"--output={tmp_path / 'other'}", "--checkpoint") == 2
     assert "--checkpoint=given, with 0 of them: allowed is one work directory with runs" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def tree(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_of_somebody_else_are_neither_replaced_nor_removed(made, tmp_path, capsys):
+    workdir, mine = f"--workdir={made / 'momentum'}", tmp_path / "mine"
+    names = ("figures/photo.png", "figures/fig01_teaser.png", "checkpoints/model.ckpt", "paper/thesis.pdf")
+    for name in (*names, "README.md", "paper/figures.tex"):
+        (mine / name).parent.mkdir(parents=True, exist_ok=True)
+        (mine / name).write_text("mine")
+    before = tree(mine)
+    for module, more, blocked in ((publish, [], "README.md"), (report, ["--paper"], "paper/figures.tex")):
+        assert commands.run(module, workdir, f"--output={mine}", *more) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(f"error: {mine} holds {blocked}, which was not made by this command")
+        assert told.count("\n") == 1
+    assert before.items() <= tree(mine).items()
+    for name in ("README.md", "paper/figures.tex", "checkpoints/model.ckpt"):
+        (mine / name).unlink()
+    assert commands.run(report, workdir, f"--output={mine}", "--paper") == 0
+    assert commands.run(publish, workdir, f"--output={mine}") == 0
+    assert commands.run(publish, workdir, f"--output={mine}") == 0
+    assert [(mine / name).read_text() for name in names if "ckpt" not in name] == ["mine"] * 3
+    assert not list((mine / "figures").glob("*.svg"))
+
+
+def test_a_study_is_not_published_over(made, tmp_path, capsys):
+    workdir, study = f"--workdir={made / 'momentum'}", copied(made, tmp_path, "momentum") / "momentum"
+    before = tree(study)
+    assert commands.run(publish, workdir, f"--output={study}") == 2
+    assert "allowed is no study's own work directory; it holds runs/" in capsys.readouterr().err
+    assert tree(study) == before
+    for path in (study / "runs").iterdir():
+        path.unlink()
+    before = {name: content for name, content in before.items() if not name.startswith("runs/")}
+    (study / "checkpoints" / "7").mkdir(parents=True)
+    (study / "checkpoints" / "7" / "table").write_text("under way")
+    assert commands.run(publish, workdir, f"--output={study}") == 2
+    assert "it holds checkpoints/7/table" in capsys.readouterr().err
+    shutil.rmtree(study / "checkpoints")
+    assert commands.run(publish, workdir, f"--output={study}") == 1  # it has a grid of its own
+    assert f"{study} holds config.json, which was not made by" in capsys.readouterr().err
+    assert tree(study) == before
+
+
+def test_where_another_process_is_at_work_nothing_is_published(made, tmp_path, capsys):
+    output = tmp_path / "output"
+    with folders.locked(output):
+        assert commands.run(publish, f"--workdir={made / 'momentum'}", f"--output={output}") == 1
+    assert capsys.readouterr().err.startswith(f"error: --output={output}: another process (process ")
+    assert [path.name for path in output.iterdir()] == [".lock"]
+
+
+def test_a_folder_that_was_published_before_there_was_a_note_is_published_again(made, tmp_path):
+    workdir, output = f"--workdir={made / 'momentum'}", tmp_path / "published"
+    assert commands.run(publish, workdir, f"--output={output}") == 0
+    first = tree(output)
+    for hidden in ("made.json", ".lock"):
+        (output / hidden).unlink()
+    assert commands.run(publish, workdir, f"--output={output}") == 0
+    assert tree(output) == first
+
+
+@pytest.mark.parametrize("name", ["runs", "figures", ""])
+def test_a_file_where_a_folder_is_to_be_is_named(name, made, tmp_path, capsys):
+    output = tmp_path / "output"
+    output.mkdir()
+    path = output / name if name else tmp_path / "file"
+    path.write_text("mine")
+    at = output if name else path
+    for module in (publish,) if name == "runs" else (publish, report):
+        assert commands.run(module, f"--workdir={made / 'momentum'}", f"--output={at}") > 0
+        told = capsys.readouterr().err
+        assert told.startswith(f"error: {output} holds {name}, which was not made" if name else f"error: --output={at}")
+        assert told.count("\n") == 1
+    assert tree(output) == ({name: b"mine"} if name else {})
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(made, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("jaxopt_study.storage.made.shutil.copy", full)
+    output = tmp_path / "new" / "output"
+    assert commands.run(publish, f"--workdir={made / 'momentum'}", f"--output={output}") == 1
+    assert capsys.readouterr().err == f"error: cannot write {output}: the disk is full\n"
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_is_not_trained_yet_is_said(made, tmp_path, capsys):
