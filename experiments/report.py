@@ -31,7 +31,7 @@ from absl import flags
 from experiments.command import flags as command
 from experiments.command import place
 from jaxopt_study.errors import InputError
-from jaxopt_study.storage import remote
+from jaxopt_study.storage import made, remote
 
 if TYPE_CHECKING:
     from experiments.command.results import Results
@@ -69,13 +69,13 @@ def body() -> None:
     widths = paper_widths() if flags.FLAGS.paper else None
     with read() as (results, folder):
         from experiments.command import outputs  # takes its time to import
+        from jaxopt_study.report import paper
 
+        made.check(folder, [made.PAPER] * (widths is not None))
         outputs.write(results, folder)
         if widths is not None:
-            from jaxopt_study.report import paper
-
-            made = paper.write(outputs.pictures(results, []), folder, widths)
-            print(f"{folder / paper.FOLDER}: {len(made)} figures as PDF, figures.tex")
+            written = paper.write(outputs.pictures(results, []), folder, widths)
+            print(f"{folder / paper.FOLDER}: {len(written)} figures as PDF, figures.tex")
         if flags.FLAGS.tensorboard:
             from jaxopt_study.watch.callbacks import TensorBoard, by_run
 

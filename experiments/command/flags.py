@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 
 from experiments.command import grid_flags, machine, place, study_flags
 from experiments.command.experiment import Experiment
@@ -196,8 +195,8 @@ def exit_status() -> Iterator[None]:
     2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop. With --json a line
     on stdout says it too.
     """
-    for told in ("matplotlib", "fontTools"):  # at INFO, which absl lets through: what they do with fonts
-        logging.getLogger(told).setLevel(logging.WARNING)
+    if not FLAGS["verbosity"].present:  # absl lets INFO through: what others do with fonts and files
+        FLAGS.verbosity = logging.WARNING
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
     _asked.clear()
