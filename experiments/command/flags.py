@@ -196,7 +196,7 @@ def exit_status() -> Iterator[None]:
     on stdout says it too.
     """
     if not FLAGS["verbosity"].present:  # absl lets INFO through: what others do with fonts and files
-        FLAGS.verbosity = logging.WARNING
+        logging.set_verbosity(logging.WARNING)
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
     _asked.clear()

@@ -52,7 +52,7 @@ def test_a_pdf_is_as_wide_as_its_column_with_embedded_fonts_and_the_same_bytes(t
         assert set(fonts) == {b"/FontFile2"}
         assert b"/Type3" not in content
         assert b"CreationDate" not in content
-    assert widths == pytest.approx([6.9 * 72, 3.35 * 72])
+    assert widths == pytest.approx([3.35 * 72, 6.9 * 72, 3.35 * 72])  # one panel, three, one
 
 
 @pytest.mark.parametrize("chapter", ["compare", "nesterov_grid", "nesterov_gain", "lr_range_test"])

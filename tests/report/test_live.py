@@ -190,28 +190,6 @@ def test_the_live_page_of_ones_own_study_ranks_by_what_is_monitored(tmp_path, mo
     assert {one["name"]: one["more"] for one in data["measures"]}["f1"] is True
 
 
-def test_a_damaged_run_is_left_out_with_a_note(folder):
-    path = folder / "runs" / f"{3:064x}.parquet"
-    path.write_bytes(path.read_bytes()[:-60])
-    html = LivePage([folder])().html
-    assert "11 finished, none under way" in html
-    assert f"A run is left out: {path} is damaged (" in html
-    for other in (folder / "runs").iterdir():
-        other.write_bytes(b"")
-    assert "0 finished, none under way" in LivePage([folder])().html
-
-
-def test_a_page_that_cannot_be_made_says_why_in_a_line(capfd):
-    def page():
-        raise RuntimeError("one\ntwo")
-
-    with Server(page) as server, pytest.raises(HTTPError) as answer:
-        urllib.request.urlopen(server.address, timeout=10)
-    assert answer.value.code == 500
-    assert answer.value.read() == b"the page cannot be made now: one two"
-    assert capfd.readouterr().err == ""
-
-
 def test_making_the_page_takes_a_twentieth_of_the_time_at_most(folder, monkeypatch):
     page, now = LivePage([folder]), [100.0]
     monkeypatch.setattr(live_page.time, "monotonic", lambda: now[0])
