@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from experiments.command import flags as command
-from experiments.command import machine
+from experiments.command import machine, place
 from jaxopt_study import files
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.errors import InputError
 from jaxopt_study.history import History
 from jaxopt_study.report import tables
-from jaxopt_study.storage import workdir
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
@@ -40,7 +39,9 @@ AS_IT_WAS, FORGOTTEN = "as it was", "memory forgotten"
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     again: Any = {"allow_override": True}
-    flags.DEFINE_string("workdir", "workdir/branching", "Folder for results.", **again)
+    flags.DEFINE_string(
+        "workdir", None, "Folder for results, or s3://.. or gs://..; workdir/branching if not given.", **again
+    )
     flags.DEFINE_string("dataset", "digits", "digits, tfds:NAME or folder:PATH.", **again)
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; TFDS's own if not given.", **again)
     flags.DEFINE_integer("image_size", None, "Height and width in pixels; 32, and 8 for digits.", 2, **again)
@@ -55,9 +56,15 @@ def body() -> "Study":
     given: Any = flags.FLAGS
     if given.branch_epoch >= given.max_epochs:
         raise InputError("--branch_epoch", given.branch_epoch, f"allowed is less than --max_epochs={given.max_epochs}")
+    with place.kept("workdir/branching") as folder:
+        return train(folder)
+
+
+def train(folder: Path) -> "Study":
+    """Trains the runs and their branches, and writes what came of them."""
     import jaxopt_study as js  # takes its time to import: not before the flags are known to be good
 
-    folder = workdir.check(Path(given.workdir))
+    given: Any = flags.FLAGS
     side = given.image_size or (8 if given.dataset == "digits" else 32)
     study = js.make_study(
         model=js.article_model(),
@@ -79,7 +86,7 @@ def body() -> "Study":
         draw(groups, rule, given.branch_epoch, folder)
     print(tables.to_markdown(table))
     machine.tell(branches=table.records())
-    print(f"{folder}: branching.csv, figures/branching_momentum.png, figures/branching_adam.png")
+    print(f"{place.given(str(folder))}: branching.csv, figures/branching_momentum.png, figures/branching_adam.png")
     return study
 
 

@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from experiments.command import flags as command
+from experiments.command import place
 from jaxopt_study.errors import InputError
-from jaxopt_study.storage import remote, workdir
+from jaxopt_study.storage import made, remote
 
 if TYPE_CHECKING:
     from experiments.command.results import Results
@@ -68,13 +69,13 @@ def body() -> None:
     widths = paper_widths() if flags.FLAGS.paper else None
     with read() as (results, folder):
         from experiments.command import outputs  # takes its time to import
+        from jaxopt_study.report import paper
 
+        made.check(folder, [made.PAPER] * (widths is not None))
         outputs.write(results, folder)
         if widths is not None:
-            from jaxopt_study.report import paper
-
-            made = paper.write(outputs.pictures(results, []), folder / paper.FOLDER, widths)
-            print(f"{folder / paper.FOLDER}: {len(made)} figures as PDF, figures.tex")
+            written = paper.write(outputs.pictures(results, []), folder, widths)
+            print(f"{folder / paper.FOLDER}: {len(written)} figures as PDF, figures.tex")
         if flags.FLAGS.tensorboard:
             from jaxopt_study.watch.callbacks import TensorBoard, by_run
 
@@ -83,9 +84,9 @@ def body() -> None:
         if flags.FLAGS.to:
             from jaxopt_study.watch.callbacks import by_run, replay
 
-            runs, place = by_run(results.histories), folder / flags.FLAGS.to
-            replay(sink(flags.FLAGS.to, place, folder.name), runs)
-            print(f"{place}: {len(runs)} runs")
+            runs, to = by_run(results.histories), folder / flags.FLAGS.to
+            replay(sink(flags.FLAGS.to, to, folder.name), runs)
+            print(f"{to}: {len(runs)} runs")
 
 
 def sink(service: str, folder: Path, project: str) -> "Callback":
@@ -141,7 +142,7 @@ def read(inside: str = "") -> "Iterator[tuple[Results, Path]]":
         EnvironmentFault: a file is damaged, or a storage does not answer.
     """
     names = checked()
-    into = workdir.check(Path(flags.FLAGS.output) if flags.FLAGS.output else remote.place(names[0]) / inside)
+    into = place.output(remote.place(names[0]) / inside)
     from experiments.command import results  # takes its time to import: not before the flags are known to be good
 
     with contextlib.ExitStack() as kept:

@@ -23,7 +23,7 @@ from absl import flags
 
 from experiments.article import facts as article
 from experiments.command import flags as command
-from experiments.command import machine
+from experiments.command import machine, place
 from jaxopt_study import files
 from jaxopt_study.analysis.intervals import seed_estimate
 from jaxopt_study.analysis.minima import minimum
@@ -32,9 +32,10 @@ from jaxopt_study.history import History
 from jaxopt_study.models.build import Model
 from jaxopt_study.models.network import Network, Variables
 from jaxopt_study.report import tables
-from jaxopt_study.storage import workdir
 
 RULES = ("sgd", "rmsprop", "adam")
+WORKDIR = "workdir/differences"
+FOLDERS = "Folder for results, or s3://.. or gs://.., with one in it for each variant"
 
 
 class Variant(NamedTuple):
@@ -63,7 +64,7 @@ VARIANTS = {
 def main(argv: Sequence[str] | None = None) -> None:
     """The command."""
     again: Any = {"allow_override": True}
-    flags.DEFINE_string("workdir", "workdir/differences", "Folder for results, one in it for each variant.", **again)
+    flags.DEFINE_string("workdir", None, f"{FOLDERS}; {WORKDIR} if not given.", **again)
     flags.DEFINE_string("dataset", "tfds:cats_vs_dogs", "digits, tfds:NAME or folder:PATH.", **again)
     flags.DEFINE_string("data_dir", None, "Folder of prepared TFDS sets; TFDS's own if not given.", **again)
     flags.DEFINE_integer("image_size", None, "Height and width in pixels; 32, and 8 for digits.", 2, **again)
@@ -79,13 +80,14 @@ def body() -> None:
     for name in given.variants:
         if name not in VARIANTS:
             raise InputError("--variants", name, f"allowed are {', '.join(VARIANTS)}")
-    folder = workdir.check(Path(given.workdir))
-    by_variant = {name: train(name, folder) for name in VARIANTS if name == "base" or name in given.variants}
-    table = compare(by_variant)
-    files.write_text(folder / "differences.csv", tables.to_csv(table))
+    with place.kept(WORKDIR) as folder:
+        by_variant = {name: train(name, folder) for name in VARIANTS if name == "base" or name in given.variants}
+        table = compare(by_variant)
+        files.write_text(folder / "differences.csv", tables.to_csv(table))
     print(tables.to_markdown(table))
-    print(f"{folder}: differences.csv")
-    machine.tell(workdir=str(folder), differences=table.records(), files=[str(folder / "differences.csv")])
+    told = place.given(WORKDIR)
+    print(f"{told}: differences.csv")
+    machine.tell(workdir=told, differences=table.records(), files=[f"{told}/differences.csv"])
 
 
 def train(name: str, folder: Path) -> list[History]:

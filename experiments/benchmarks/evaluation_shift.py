@@ -25,6 +25,7 @@ from scipy.optimize import minimize_scalar
 
 from experiments.benchmarks import common
 from experiments.command import flags as command
+from experiments.command import place
 from jaxopt_study import load_model
 from jaxopt_study.analysis.runs import describe
 from jaxopt_study.data import Dataset, load
@@ -142,12 +143,11 @@ def define_flags() -> None:
 def run() -> None:
     """From the flags to the table."""
     options = flags.FLAGS
-    if options.workdir is None:
-        raise InputError("--workdir", None, "allowed is a work directory with weights: --save_best_weights")
-    found = rows(Path(options.workdir), options.data_dir, options.examples, options.batches)
-    texts = [
-        (name, *(f"{one.loss:.3f}, {one.logit:+.2f}, {one.upright:.3f}" for one in three)) for name, three in found
-    ]
+    with place.kept() as folder:
+        found = rows(folder, options.data_dir, options.examples, options.batches)
+        texts = [
+            (name, *(f"{one.loss:.3f}, {one.logit:+.2f}, {one.upright:.3f}" for one in three)) for name, three in found
+        ]
     columns = (
         "run",
         "evaluated: loss, mean logit, without lean",

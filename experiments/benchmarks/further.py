@@ -23,6 +23,7 @@ import jaxopt_study as js
 from experiments.benchmarks import common
 from experiments.benchmarks.evaluation_shift import data_of, in_words, with_weights
 from experiments.command import flags as command
+from experiments.command import place
 from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.data import Dataset
 from jaxopt_study.errors import InputError
@@ -116,16 +117,17 @@ def _study(dataset: Dataset, folder: Path, **shared: Any) -> js.Study:
 def run() -> None:
     """From the flags to the table."""
     options = flags.FLAGS
-    for flag in ("workdir", "output"):
-        if getattr(options, flag) is None:
-            raise InputError(f"--{flag}", None, "allowed is a folder")
-    folder, output = Path(options.workdir), Path(options.output)
-    runs = chosen(folder, options.only)
-    dataset, texts = data_of(folder, options.data_dir), []
-    for name, of in runs.items():
-        found = gone_on(folder, name, of, partial(_study, dataset, output / name))
-        told = [f"{one.loss:.4f}, {one.around:.4f} ({one.epoch})" for one in found] if found else ["", "under way"]
-        texts.append((in_words(of), *told))
+    place.given()
+    if not options.output:
+        raise InputError("--output", options.output, "allowed is a folder")
+    output = place.output("")
+    with place.kept() as folder:
+        runs = chosen(folder, options.only)
+        dataset, texts = data_of(folder, options.data_dir), []
+        for name, of in runs.items():
+            found = gone_on(folder, name, of, partial(_study, dataset, output / name))
+            told = [f"{one.loss:.4f}, {one.around:.4f} ({one.epoch})" for one in found] if found else ["", "under way"]
+            texts.append((in_words(of), *told))
     columns = ("run", "lowest, around it (epoch)", f"since, of {options.epochs} epochs more")
     Console(width=120).print(common.table("Further than the patience", columns, texts, left=("run",)))
 

@@ -22,9 +22,11 @@ from absl import flags
 from experiments.benchmarks import snapshot, stages
 from experiments.benchmarks.stages import Record, Step, Tell
 from experiments.command import flags as command
+from experiments.command import place
 from jaxopt_study.errors import EnvironmentFault
 
 THIS = "experiments.benchmarks.gpu_study:"
+WORKDIR = "workdir/gpu_study"
 AT_THE_END = 20.0
 """Seconds for the last epoch, its checkpoint and the snapshot."""
 EVERY = 20.0
@@ -35,7 +37,7 @@ def define_flags() -> None:
     """The command's flags; by the module that is run only."""
     flags.DEFINE_list("packs", [], "Folders with the parts of the photographs.")
     flags.DEFINE_string("output", "gpu_study", "Folder for study.jsonl and the snapshot.")
-    flags.DEFINE_string("workdir", "workdir/gpu_study", "Folder to train in; with --join the one to merge into.")
+    flags.DEFINE_string("workdir", WORKDIR, "Folder to train in; with --join the one to merge into.")
     flags.DEFINE_string("previous", None, "Folder with the snapshot to go on from.")
     flags.DEFINE_string("join", None, "Merge the snapshot in this folder into --workdir, and train nothing.")
     flags.DEFINE_float("minutes", 8.0, "After which it ends.", 0.5)
@@ -49,7 +51,13 @@ def define_flags() -> None:
 def run() -> None:
     """From the flags to the snapshot."""
     options = flags.FLAGS
-    workdir, output = Path(options.workdir), Path(options.output)
+    with place.kept(WORKDIR) as workdir:
+        follow(workdir, Path(options.output))
+
+
+def follow(workdir: Path, output: Path) -> None:
+    """Trains in a work directory, or adds what was trained elsewhere."""
+    options = flags.FLAGS
     for source in filter(None, (options.join, options.previous)):
         print("added: {} finished runs, {} checkpoints".format(*snapshot.joined(Path(source), workdir)))
     if options.join:

@@ -28,7 +28,7 @@ from jaxopt_study.cluster.shares import Capacity, room, seconds_between
 from jaxopt_study.errors import InputError
 from jaxopt_study.plots import picture, style
 from jaxopt_study.report import tables
-from jaxopt_study.storage import workdir
+from jaxopt_study.storage import remote, workdir
 from jaxopt_study.storage.store import read_runs
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 2000, 5000, 10_000)
@@ -158,11 +158,13 @@ def observed(config: Any) -> tuple[float, list[int]]:
     """
     seconds, epochs = config.epoch_seconds, common.whole_numbers("epochs", config.epochs) if config.epochs else []
     if config.from_workdir is not None:
-        folder = Path(config.from_workdir).expanduser()
-        if not (folder / "stats.json").exists():
-            raise InputError("--from_workdir", folder, "allowed is a work directory with finished runs and stats.json")
-        epochs = epochs or [history.epochs for history in read_runs(folder).values() if history.epochs]
-        seconds = seconds or epoch_seconds(workdir.read_stats(folder / "stats.json"))
+        with remote.kept(config.from_workdir) as at:
+            folder = at.expanduser()
+            if not (folder / "stats.json").exists():
+                allowed = "allowed is a work directory with finished runs and stats.json"
+                raise InputError("--from_workdir", folder, allowed)
+            epochs = epochs or [history.epochs for history in read_runs(folder).values() if history.epochs]
+            seconds = seconds or epoch_seconds(workdir.read_stats(folder / "stats.json"))
     if not seconds or not epochs:
         raise InputError("--from_workdir", config.from_workdir, "allowed is one, or --epoch_seconds and --epochs")
     return seconds, epochs
@@ -248,7 +250,7 @@ def run() -> None:
         kinds = workdir.read_json(Path(config.measured).expanduser())
         measured = {row["workers"]: row["seconds"] for row in kinds["weak" if config.runs_a_worker else "strong"]}
     rows = simulated(config, measured)
-    output = workdir.check(Path(config.output))
+    output = workdir.check(Path(config.output), "--output")
     write(rows, output)
     console = terminal.wide_console()
     console.print(table(rows))

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +10,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 
-from experiments.command import grid_flags, machine, study_flags
+from experiments.command import grid_flags, machine, place, study_flags
 from experiments.command.experiment import Experiment
 from jaxopt_study.engine.watcher import Interrupted
 from jaxopt_study.errors import EnvironmentFault, InputError
-from jaxopt_study.storage import remote
+from jaxopt_study.storage import made, remote
 from jaxopt_study.watch import terminal
 from jaxopt_study.watch.live import Live
 
@@ -68,32 +67,33 @@ def define_and_parse(experiment: Experiment, arguments: Sequence[str]) -> list[s
 def run(experiment: Experiment, _: Sequence[str] = ()) -> None:
     """Everything between the flags and the exit status: the study, then its tables, figures and report."""
     asked = grid_flags.asked(experiment, value("seeds", experiment))
-    place = FLAGS.workdir or str(Path("workdir") / experiment.name)
-    with remote.kept(place, shared=FLAGS.distributed):
-        study = study_of(experiment, asked, place)
+    usual = f"workdir/{experiment.name}"
+    given = place.given(usual)
+    with place.kept(usual, shared=FLAGS.distributed) as folder:
+        made.check(folder, (made.PAGE, "summary.csv", "claims.csv"))
+        study = study_of(experiment, asked, given)
         unless_interrupted()
         if FLAGS.dry_run:
             from experiments.command import terminal as shown  # Rich is slow to import
 
-            machine.tell(workdir=place, runs=len(study.runs), plan=[part._asdict() for part in shown.show_plan(study)])
+            machine.tell(workdir=given, runs=len(study.runs), plan=[part._asdict() for part in shown.show_plan(study)])
             return
         with training(study) as callbacks:
             study.run(*callbacks)
         if jax.process_index() > 0:  # the first process writes for all
             return
-        from experiments.command import (  # Matplotlib takes a second: the first epoch does not wait for it
-            outputs,
-            results,
-        )
+        # Matplotlib takes a second: the first epoch does not wait for it.
+        from experiments.command import outputs, results
+        from experiments.command import terminal as shown
 
         if FLAGS.costs:
-            study.costs()
+            shown.show_costs(study)
         results.record(study, asked.drawn)
-        machine.tell(workdir=place, runs=len(study.runs), finished=len(study.histories))
+        machine.tell(workdir=given, runs=len(study.runs), finished=len(study.histories))
         if study.histories:  # else the time was over before
             outputs.write(results.read([study.folder], study.trained), study.folder, study.histories)
-    if remote.is_url(place):
-        print(f"all of it is at {place}")
+    if remote.is_url(given):
+        print(f"all of it is at {given}")
 
 
 @contextlib.contextmanager
@@ -131,7 +131,7 @@ def watched(study: "Study") -> Iterator[Live]:
             yield live
 
 
-def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "Study":
+def study_of(experiment: Experiment, asked: grid_flags.Asked, folder: str) -> "Study":
     """The study that the flags describe.
 
     Raises:
@@ -147,7 +147,7 @@ def study_of(experiment: Experiment, asked: grid_flags.Asked, place: str) -> "St
     make = functools.partial(
         make_study,
         model=article_model(notebook=FLAGS.notebook_model, kernels=FLAGS.kernels, activations=FLAGS.activations),
-        workdir=place,
+        workdir=folder,
         own=False,
         **{name: value(name, experiment) for name in study_flags.OF_STUDY},
     )
@@ -195,7 +195,8 @@ def exit_status() -> Iterator[None]:
     2 for input that cannot be used; 1 for what the machine cannot do; 130 if it was asked to stop. With --json a line
     on stdout says it too.
     """
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells at INFO that it looks for fonts
+    if not FLAGS["verbosity"].present:  # absl lets INFO through: what others do with fonts and files
+        logging.set_verbosity(logging.WARNING)
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"warning: {' '.join(str(message).split())}\n"
     _asked.clear()

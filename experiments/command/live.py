@@ -13,7 +13,7 @@ from experiments.command import experiment, outputs
 from experiments.command.results import Results, read
 from jaxopt_study.analysis.minima import minimum
 from jaxopt_study.analysis.runs import configuration_of
-from jaxopt_study.errors import InputError
+from jaxopt_study.errors import Damaged, InputError
 from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import page, tables, wording
@@ -22,7 +22,7 @@ from jaxopt_study.report.facts import directions
 from jaxopt_study.report.outcome import losses_unit, monitor_of
 from jaxopt_study.report.server import Served
 from jaxopt_study.storage import workdir
-from jaxopt_study.storage.store import run_files
+from jaxopt_study.storage.store import read_run, run_files
 from jaxopt_study.watch.live import FILES, UnderWay, read_live
 
 REST = 20
@@ -39,6 +39,7 @@ class LivePage:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = list(folders)
         self._known: dict[str, History] = {}
+        self._damaged: list[str] = []
         self._served = Served("", "")
         self._judged: tuple[float, list[Judgement]] = (0.0, [])
         self._next = 0.0
@@ -79,20 +80,28 @@ class LivePage:
                 again=again, directions=directions(origins),
             ),
             chance=results.chance,
-            notes=outputs.left_out(results),
+            notes=[*outputs.left_out(results), *self._damaged],
             progress=progress(results, live),
             **of_article,
         )  # fmt: skip
 
     def _read(self) -> Results:
+        self._damaged = []
         try:
-            return read(self.folders, self._known)
+            return read(self.folders, self._known, self._read_if_whole)
         except InputError:  # nothing is finished yet
             configs: list[dict[str, Any]] = [
                 workdir.usable(workdir.read_config, folder / "config.json") for folder in self.folders
             ]
             drawn = {name: values for config in configs for name, values in config.get("experiments", {}).items()}
             return Results([(f, c, {}) for f, c in zip(self.folders, configs, strict=True)], [], 0, drawn)
+
+    def _read_if_whole(self, path: Path) -> History | None:
+        try:
+            return read_run(path)
+        except Damaged as error:
+            self._damaged.append(f"A run is left out: {error}.")
+            return None
 
     def _judgements(self, results: Results) -> list[Judgement]:
         next_time, judged = self._judged

@@ -13,18 +13,19 @@ from experiments.command.results import Results, configuration
 from jaxopt_study.history import History
 from jaxopt_study.plots import importance
 from jaxopt_study.plots.general import sharpness
-from jaxopt_study.plots.picture import Picture, SavedFigure, Source, save_pictures
+from jaxopt_study.plots.picture import Picture, Source, save_pictures
 from jaxopt_study.plots.selection import NotDrawable
 from jaxopt_study.report import outcome, tables
 from jaxopt_study.report.facts import SILENT, Origin
 from jaxopt_study.settings import Settings
+from jaxopt_study.storage import made
 
 
 def write(results: Results, output: Path, histories: Sequence[History] | None = None) -> None:
     """Writes all that is made of the runs of work directories, and prints a table of these histories, all if None.
 
     Raises:
-        EnvironmentFault: a file cannot be written.
+        EnvironmentFault: it cannot be written, or a file of somebody else is in the way; nothing is changed.
     """
     if not results.of_article:
         config, stats = results.origins[0][1:]
@@ -33,25 +34,26 @@ def write(results: Results, output: Path, histories: Sequence[History] | None = 
         machine.tell_of(results.histories, results.chance, best, None, output)
         return
     judgements = judge(experiment.claims(), results.runs)
-    best_runs = article.best_runs(results.runs)
-    saved, notes = draw(results, output / "figures")
-    notes += left_out(results)
-    outcome.write_report(
-        results.histories,
-        output,
-        origins(results),
-        saved,
-        title=title(results),
-        chance=results.chance,
-        where=results.where,
-        best_runs=best_runs,
-        reference=article.reference(judgements, experiment.sections()),
-        further=further_tables(results),
-        notes=notes,
-        question=experiment.question(results.drawn),
-        files=results.files,
-        again=command_again(results),
-    )
+    best_runs, notes = article.best_runs(results.runs), list[str]()
+    with made.into(output, whole=outcome.MADE_ANEW) as building:
+        saved = save_pictures(pictures(results, notes), building / "figures")
+        notes += left_out(results)
+        outcome.write_report(
+            results.histories,
+            building,
+            origins(results),
+            saved,
+            title=title(results),
+            chance=results.chance,
+            where=results.where,
+            best_runs=best_runs,
+            reference=article.reference(judgements, experiment.sections()),
+            further=further_tables(results),
+            notes=notes,
+            question=experiment.question(results.drawn),
+            files=results.files,
+            again=command_again(results),
+        )
     shown = results.histories if histories is None else histories
     told = judgements if results.runs.article_data else []
     terminal.show(shown, best_runs, told, notes, output, results.chance)
@@ -98,12 +100,12 @@ def _flag(name: str, value: object) -> str:
 
 def further_tables(results: Results) -> dict[str, tables.Table]:
     """The tables that some of the directories' chapters have of their own, by the names of their files."""
-    made = {}
+    found = {}
     for name in results.drawn:
         make_table = experiment.chapters()[name].table if name in experiment.NAMES else None
         if make_table:
-            made[name] = tables.Table(*make_table(Source(runs_of(name, results), results.chance)))
-    return made
+            found[name] = tables.Table(*make_table(Source(runs_of(name, results), results.chance)))
+    return found
 
 
 def pictures(results: Results, notes: list[str]) -> Iterator[Picture]:
@@ -126,20 +128,6 @@ def pictures(results: Results, notes: list[str]) -> Iterator[Picture]:
     yield from sharpness(results.histories, chance=results.chance)
     with contextlib.suppress(NotDrawable):
         yield importance.picture(Source(results.histories, results.chance))
-
-
-def draw(results: Results, folder: Path) -> tuple[list[SavedFigure], list[str]]:
-    """Writes the :func:`pictures`, and removes figures of earlier runs that are not drawn any more.
-
-    Returns what was written, and a sentence for each figure that was left out.
-    """
-    notes = list[str]()
-    saved = save_pictures(pictures(results, notes), folder)
-    kept = {path for figure in saved for path in (figure.png, figure.svg)}
-    for path in folder.glob("fig[0-9][0-9]_*.*"):
-        if path.suffix in (".png", ".svg") and path not in kept:
-            path.unlink(missing_ok=True)
-    return saved, notes
 
 
 def title(results: Results) -> str:

@@ -95,8 +95,14 @@ class Results(NamedTuple):
         )
 
 
-def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyType({})) -> Results:
+def read(
+    folders: Sequence[Path],
+    known: Mapping[str, History] = MappingProxyType({}),
+    read_one: Callable[[Path], History | None] = read_run,
+) -> Results:
     """Reads work directories of one set of data, network and settings; ``known`` runs, by fingerprint, are at hand.
+
+    What ``read_one`` gives nothing for is left out.
 
     Raises:
         InputError: a directory has no finished run, or they do not belong together.
@@ -107,7 +113,7 @@ def read(folders: Sequence[Path], known: Mapping[str, History] = MappingProxyTyp
     histories: dict[str, History] = {}
     foreign = 0
     for folder, config in zip(folders, configs, strict=True):
-        of_settings, others = of_folder(folder, config, known)
+        of_settings, others = of_folder(folder, config, known, read_one)
         if not of_settings:
             allowed = "allowed is a work directory with finished runs (runs/*.parquet)"
             raise InputError("--workdir", folder, f"{allowed}; {others} are of other settings" if others else allowed)

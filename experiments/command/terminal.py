@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -176,6 +177,16 @@ def show_plan(study: "Study") -> list[Part]:
         f"{left} runs to train, at most {wording.duration(sum(part.most_seconds for part in parts))}; nothing trained"
     )
     return parts
+
+
+def show_costs(study: "Study") -> None:
+    """Measures what a step of each rule costs, if that is not known yet, and prints it; says so while it takes."""
+    known = workdir.usable(workdir.read_stats, study.folder / "stats.json").get("costs", {})
+    if not known.keys() >= set(study.rules):
+        told = "measuring what a step of each rule costs over SGD's, each alone: about a compilation a rule .."
+        print(told, file=sys.stderr, flush=True)
+    times = [f"{rule} {cost.seconds_over_sgd:.2f}" for rule, cost in study.costs().items()]
+    print(f"seconds of a step over SGD's: {', '.join(times)}")
 
 
 SHOWN_VALUES = 12

@@ -13,9 +13,8 @@ with it, with --checkpoint what is under way, so that another machine goes on wi
 
 import contextlib
 import io
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,7 @@ from jaxopt_study.analysis.runs import describe
 from jaxopt_study.errors import InputError
 from jaxopt_study.plots import labels
 from jaxopt_study.report import tables, wording
-from jaxopt_study.storage import store, workdir
+from jaxopt_study.storage import made, store, workdir
 
 if TYPE_CHECKING:
     from experiments.command.results import Results
@@ -62,28 +61,51 @@ def body() -> None:
 
 
 def publish(results: "Results", into: Path, weights: bool = False, checkpoint: bool = False) -> None:
-    """Writes what is made of work directories into a folder, of which only figures and checkpoints are removed before.
+    """Makes a folder of what is made of work directories, all of it or nothing.
+
+    Of what an earlier call made there figures and checkpoints are made anew; files of anybody else are never touched.
 
     Raises:
-        InputError: the folder is one of the work directories, or holds runs of something else; no weights were kept, or
-            not one of the work directories has runs under way.
+        InputError: the folder is one of the work directories, or a study's own, or holds runs of something else; no
+            weights were kept, or not one of the work directories has runs under way.
+        EnvironmentFault: it cannot be written, another process is at work there, or a file is in the way.
     """
+    folders = [folder for folder, _, _ in results.origins]
+    if into.resolve() in [folder.resolve() for folder in folders]:
+        raise InputError("--output", into, "allowed is a folder that is none of --workdir")
+    begun = _newest_checkpoint(folders) if checkpoint else None
+    found = {name: next(at for at in folders if (at / "runs" / f"{name}.parquet").exists()) for name in results.files}
+    kept = [name for name, at in found.items() if weights and (at / WEIGHTS / name).is_dir()]
+    if weights and not kept:
+        raise InputError("--weights", "given", "allowed is a study trained with --save_best_weights")
+    made.check(into, [made.README])
+    anew = ("figures/*", f"{CHECKPOINTS}/*", *(f"{WEIGHTS}/{name}/*" for name in kept))
+
+    @contextlib.contextmanager
+    def held() -> Iterator[None]:
+        with workdir.locked(into, "--output"):
+            _check_own(into, found)
+            yield
+
+    _check_own(into, found)
+    with made.into(into, whole=anew, held=held) as building:
+        for name, at in found.items():
+            made.copy(at / "runs" / f"{name}.parquet", building / "runs" / f"{name}.parquet")
+        for name in kept:
+            made.copy(found[name] / WEIGHTS / name, building / WEIGHTS / name, without=NOTES)
+        if begun:
+            made.copy(begun, building / CHECKPOINTS / begun.name, without=NOTES)
+        _describe(results, building)
+        _draw(results, building)
+        files.write_text(building / made.README, _page(results, into, len(kept)))
+    finished, left = labels.counted(len(results.histories), "run"), len(results.pending)
+    print(f"{into}: README.md, tables, figures, {finished}; {left} not trained yet")
+    machine.tell(workdir=str(into), runs=len(results.histories) + left, files=machine.files_of(into))
+
+
+def _page(results: "Results", into: Path, kept: int) -> str:
     from experiments.command import experiment, outputs  # takes its time to import
 
-    begun = _newest_checkpoint([folder for folder, _, _ in results.origins]) if checkpoint else None
-    kept = _copy(results, into, weights)
-    shutil.rmtree(into / CHECKPOINTS, ignore_errors=True)
-    if begun:
-        shutil.copytree(begun, into / CHECKPOINTS / begun.name, ignore=_NOTES)
-    with tempfile.TemporaryDirectory() as made:
-        with contextlib.redirect_stdout(io.StringIO()):  # of a folder that will not be there
-            outputs.write(results, Path(made))
-        shutil.rmtree(into / "figures", ignore_errors=True)
-        (into / "figures").mkdir(parents=True)
-        for path in sorted(Path(made).glob("figures/*.png")):
-            shutil.copy(path, into / "figures")
-        for path in [*Path(made).glob("*.csv"), *Path(made).glob("tables/*.csv")]:
-            shutil.copy(path, into)
     judgements = judge(experiment.claims(), results.runs)
     best_runs = article.best_runs(results.runs)
     left = results.pending
@@ -105,10 +127,7 @@ def publish(results: "Results", into: Path, weights: bool = False, checkpoint: b
             else []
         ),
     ]
-    files.write_text(into / "README.md", "\n\n".join(parts) + "\n")
-    finished = labels.counted(len(results.histories), "run")
-    print(f"{into}: README.md, tables, figures, {finished}; {len(left)} not trained yet")
-    machine.tell(workdir=str(into), runs=len(results.histories) + len(left), files=machine.files_of(into))
+    return "\n\n".join(parts) + "\n"
 
 
 def unfinished(left: "Sequence[Run]") -> str:
@@ -121,8 +140,8 @@ def unfinished(left: "Sequence[Run]") -> str:
 NAMED = 8
 """Runs that are named at most."""
 
-CHECKPOINTS = "checkpoints"
-"""The folder of a work directory with them."""
+CHECKPOINTS, WEIGHTS = "checkpoints", "weights"
+"""The folders of a work directory with them."""
 
 
 LOAD = """{kept} runs' weights at their lowest validation loss. What the best run of all says of a photograph:
@@ -137,43 +156,50 @@ print(model.classify("photograph.jpg"))
 Another run: `js.load_model("{folder}", {{"optimizer": "{rule}"}})`, with its numbers where a rule has several."""
 
 
-def _copy(results: "Results", into: Path, weights: bool) -> int:
-    """Copies the runs, settings and, if asked, weights; the number of runs with weights."""
-    from jaxopt_study.engine.stats import totals  # takes its time to import
-
-    folders = [folder for folder, _, _ in results.origins]
-    if into.resolve() in [folder.resolve() for folder in folders]:
-        raise InputError("--output", into, "allowed is a folder that is none of --workdir")
-    others = sorted({path.stem for path in store.run_files(into)} - set(results.files))
+def _check_own(into: Path, found: Mapping[str, Path]) -> None:
+    """Refuses a folder with runs or checkpoints that no earlier call published there."""
+    others = sorted({path.stem for path in store.run_files(into)} - found.keys())
     if others:
         raise InputError("--output", into, f"allowed is a folder without runs of anything else; it holds {others[0]}")
-    found = {name: next(at for at in folders if (at / "runs" / f"{name}.parquet").exists()) for name in results.files}
-    with_weights = [name for name, at in found.items() if weights and (at / "weights" / name).is_dir()]
-    if weights and not with_weights:
-        raise InputError("--weights", "given", "allowed is a study trained with --save_best_weights")
-    (into / "runs").mkdir(parents=True, exist_ok=True)
-    for name, at in found.items():
-        shutil.copy(at / "runs" / f"{name}.parquet", into / "runs")
-    for name in with_weights:
-        shutil.rmtree(into / "weights" / name, ignore_errors=True)
-        shutil.copytree(found[name] / "weights" / name, into / "weights" / name, ignore=_NOTES)
+    known = made.note(into)
+    for path in (*store.run_files(into), *sorted((into / CHECKPOINTS).rglob("*"))):
+        if path.is_file() and (name := path.relative_to(into).as_posix()) not in known:
+            raise InputError("--output", into, f"allowed is no study's own work directory; it holds {name}")
+
+
+def _draw(results: "Results", building: Path) -> None:
+    """The tables as CSV, and the figures as PNG."""
+    from experiments.command import outputs  # takes its time to import
+
+    with tempfile.TemporaryDirectory() as again:
+        with contextlib.redirect_stdout(io.StringIO()):  # of a folder that will not be there
+            outputs.write(results, Path(again))
+        for path in sorted(Path(again).glob("figures/*.png")):
+            made.copy(path, building / "figures" / path.name)
+        for path in [*Path(again).glob("*.csv"), *Path(again).glob("tables/*.csv")]:
+            made.copy(path, building / path.name)
+
+
+def _describe(results: "Results", building: Path) -> None:
+    """config.json and stats.json, of all work directories together."""
+    from jaxopt_study.engine.stats import totals  # takes its time to import
+
     first = dict(results.origins[0][1])
     if "asked" in first.get("dataset", {}):  # where the data lay is that machine's own affair
         asked = {name: value for name, value in first["dataset"]["asked"].items() if name != "data_dir"}
         first["dataset"] = {**first["dataset"], "asked": asked}
     grid = [run for _, config, _ in results.origins for run in config.get("grid", ())]
     unlike = [run for at, run in enumerate(grid) if run not in grid[:at]]
-    workdir.write_json(into / "config.json", {**first, "grid": unlike, "experiments": results.drawn})
+    workdir.write_json(building / "config.json", {**first, "grid": unlike, "experiments": results.drawn})
     parts = [part for _, _, told in results.origins for part in told.get("parts", ())]
     costs = {rule: cost for _, _, told in results.origins for rule, cost in told.get("costs", {}).items()}
     if parts:
         total = {**totals(parts), **({"costs": costs} if costs else {}), "parts": parts}
-        workdir.write_json(into / "stats.json", total)
-    return len(with_weights)
+        workdir.write_json(building / "stats.json", total)
 
 
-_NOTES = shutil.ignore_patterns("commit_success.txt")
-"""Orbax's notes of success name a path of the machine that wrote; nobody reads them, what they are of has a digest."""
+NOTES = ("commit_success.txt",)
+"""Of Orbax: they name a path of the machine that wrote; nobody reads them, what they are of has a digest."""
 
 
 def _newest_checkpoint(folders: Sequence[Path]) -> Path:

@@ -5,19 +5,18 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 from absl import flags
 
 from experiments.command import flags as command
-from experiments.command import grid_flags, machine, study_flags
+from experiments.command import grid_flags, machine, place, study_flags
 from experiments.command.experiment import Axis
 from jaxopt_study.errors import InputError
 from jaxopt_study.grids import ranges
 from jaxopt_study.grids.run import Run, with_seeds
-from jaxopt_study.storage import remote, workdir
+from jaxopt_study.storage import made
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
@@ -69,21 +68,21 @@ def body(of: Comparison) -> None:
     """Everything between the flags and the exit status."""
     machine.tell(command=of.name)
     from experiments.suite import tell  # takes its time to import: not before the flags are known to be good
-    from experiments.suite.problems import SUITE
 
     if FLAGS.data_seeds is not None:
         allowed = "not allowed over problems, whose seeds are taken as independent; --data_seed is"
         raise InputError("--data_seeds", FLAGS.data_seeds, allowed)
-    runs, place = runs_of(of), FLAGS.workdir or f"workdir/{of.name}"
+    runs, problems, usual = runs_of(of), asked(), f"workdir/{of.name}"
+    given = place.given(usual)
     rules = dict.fromkeys(run.optimizer for run in runs)
     if FLAGS.reference not in rules:
         raise InputError("--reference", FLAGS.reference, f"allowed are the rules compared: {', '.join(rules)}")
-    into = workdir.check(Path(FLAGS.output)) if FLAGS.output else None
-    workdir.check(remote.place(place, shared=FLAGS.distributed))
-    with remote.kept(place, shared=FLAGS.distributed) as folder:
-        studies = {name: study_of(name, runs, place) for name in FLAGS.problems or SUITE}
+    with place.kept(usual, shared=FLAGS.distributed) as folder:
+        into = place.output(folder)
+        made.check(into, (made.README,) if FLAGS.output else (made.README, made.PAGE))
+        studies = {name: study_of(name, runs, given) for name in problems}
         command.unless_interrupted()
-        machine.tell(workdir=place, runs=sum(len(study.runs) for study in studies.values()))
+        machine.tell(workdir=given, runs=sum(len(study.runs) for study in studies.values()))
         if FLAGS.dry_run:
             plan(studies)
             return
@@ -94,9 +93,22 @@ def body(of: Comparison) -> None:
         finished = {name: study for name, study in studies.items() if study.histories}
         if finished:
             missing = [name for name in studies if name not in finished]
-            tell.write(of.title, finished, FLAGS.reference, into or folder, missing=missing, small=into is not None)
+            tell.write(of.title, finished, FLAGS.reference, into, missing=missing, small=bool(FLAGS.output))
         else:
-            print(f"{place}: the time was over before a run was finished; the same command goes on")
+            print(f"{given}: the time was over before a run was finished; the same command goes on")
+
+
+def asked() -> Sequence[str]:
+    """The names of the problems; InputError: there is no such problem, or none is named."""
+    from experiments.suite.problems import PROBLEMS, SUITE
+
+    if FLAGS.problems is None:
+        return SUITE
+    for name in FLAGS.problems or [""]:
+        if name not in PROBLEMS:
+            raise InputError("--problems", name, f"allowed are {', '.join(PROBLEMS)}")
+    named: list[str] = FLAGS.problems
+    return named
 
 
 def runs_of(of: Comparison) -> list[Run]:
@@ -107,6 +119,8 @@ def runs_of(of: Comparison) -> list[Run]:
     """
     seeds = study_flags.value("seeds", USUAL)
     rules = of.rules(FLAGS.optimizers or ())
+    if FLAGS.optimizers == []:
+        raise InputError("--optimizers", "", f"allowed are names of rules, such as {', '.join(rules)}")
     if FLAGS.grid is not None:
         return grid_flags.of_file(("optimizers", "learning_rates"), seeds)
     runs = []
@@ -119,24 +133,22 @@ def runs_of(of: Comparison) -> list[Run]:
     return grid_flags.where(runs)
 
 
-def study_of(name: str, runs: Sequence[Run], place: str) -> "Study":
+def study_of(name: str, runs: Sequence[Run], folder: str) -> "Study":
     """The study of a problem.
 
     Raises:
-        InputError: there is no such problem, or a flag cannot be used.
+        InputError: a flag cannot be used.
         EnvironmentFault: the machine cannot do it.
     """
     import jaxopt_study as js
     from experiments.suite.problems import PROBLEMS
 
-    if name not in PROBLEMS:
-        raise InputError("--problems", name, f"allowed are {', '.join(PROBLEMS)}")
     problem = PROBLEMS[name]
     data = problem.data(data_dir=FLAGS.data_dir, cache_dir=FLAGS.cache_dir, split_seed=FLAGS.data_seed)
     epochs = FLAGS.max_epochs or problem.max_epochs
     usual = {**USUAL, "max_epochs": epochs, "patience": epochs, "batch_size": problem.batch_size}
     of_study = {each: study_flags.value(each, usual) for each in study_flags.OF_STUDY}
-    return js.make_study(model=problem.model(data), data=data, grid=runs, workdir=f"{place}/{name}", **of_study)
+    return js.make_study(model=problem.model(data), data=data, grid=runs, workdir=f"{folder}/{name}", **of_study)
 
 
 def plan(studies: Mapping[str, "Study"]) -> None:
@@ -164,4 +176,6 @@ def train(studies: Mapping[str, "Study"]) -> None:
         with command.training(study) as callbacks:
             study.run(*callbacks)
         if FLAGS.costs and study.histories and time.monotonic() < end and jax.process_index() == 0:
-            study.costs()
+            from experiments.command import terminal  # Rich is slow to import
+
+            terminal.show_costs(study)

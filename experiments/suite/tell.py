@@ -19,7 +19,7 @@ from jaxopt_study.report.problems import OverProblems, over_problems
 from jaxopt_study.report.problems_page import READ
 from jaxopt_study.report.tables import Table
 from jaxopt_study.report.wording import hardware
-from jaxopt_study.storage import workdir
+from jaxopt_study.storage import made, workdir
 
 if TYPE_CHECKING:
     from jaxopt_study.api import Study
@@ -39,6 +39,22 @@ def write(
     for name, study in studies.items():
         if len(study.histories) < len(study.runs):
             notes.append(f"{name}: {len(study.histories)} of {len(study.runs)} runs are finished")
+    with made.into(into, whole=("figures/*", made.PAGE)) as building:
+        losses = _make(title, studies, found, building, notes=notes, small=small)
+    print(f"{found!r}\n{losses}")
+    of = f"{into}: {'' if small else 'report.html, '}README.md, *.csv, figures/"
+    print("\n".join([*notes, f"{of}; a study a problem: {', '.join(studies)}"]))
+    machine.tell(
+        finished=sum(len(study.histories) for study in studies.values()), verdict=found.verdict(),
+        among_the_best=found.best, rules=found.overall().records(), best=found.by_problem().records(), notes=notes,
+        files=machine.files_of(into),
+    )  # fmt: skip
+
+
+def _make(
+    title: str, studies: Mapping[str, "Study"], found: OverProblems, into: Path, *, notes: Sequence[str], small: bool
+) -> str:
+    """Makes all files; the losses as they are shown."""
     html = found.report(into, title=title, notes=notes)
     curves = {name: tuning_curves(by_rule(study.histories), study.guessing) for name, study in studies.items()}
     every = {name: tuning.table(of_problem) for name, of_problem in curves.items() if of_problem}
@@ -60,25 +76,18 @@ def write(
         for name in figures:
             (into / "figures" / f"{name}.svg").unlink()
     files.write_text(into / "README.md", "\n\n".join([*page[:2], *notes, *page[2:]]) + "\n")
-    print(f"{found!r}\n{losses}")
-    made = f"{into}: {'' if small else 'report.html, '}README.md, *.csv, figures/"
-    print("\n".join([*notes, f"{made}; a study a problem: {', '.join(studies)}"]))
-    machine.tell(
-        finished=sum(len(study.histories) for study in studies.values()), verdict=found.verdict(),
-        among_the_best=found.best, rules=found.overall().records(), best=found.by_problem().records(), notes=notes,
-        files=machine.files_of(into),
-    )  # fmt: skip
+    return losses
 
 
 def draw(name: str, study: "Study", into: Path) -> str:
     """Draws what tuning buys on a problem; the name of the figure, empty if there is nothing to draw."""
     try:
-        made = picture(Source(study.histories, study.guessing))
+        drawn = picture(Source(study.histories, study.guessing))
     except NotDrawable:
         return ""
-    made = made._replace(name=f"tuning_curves_{name}")
-    save_pictures([made], into / "figures")
-    return made.name
+    drawn = drawn._replace(name=f"tuning_curves_{name}")
+    save_pictures([drawn], into / "figures")
+    return drawn.name
 
 
 def at_equal_time(studies: Mapping[str, "Study"], reference: str, into: Path) -> OverProblems | None:

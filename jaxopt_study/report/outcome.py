@@ -18,6 +18,7 @@ from jaxopt_study.report import page, tables, tuning
 from jaxopt_study.report.data import study_data
 from jaxopt_study.report.facts import Origin, Reference, directions
 from jaxopt_study.report.tables import Table
+from jaxopt_study.storage import made
 
 if TYPE_CHECKING:
     from jaxopt_study.plots.picture import Picture, SavedFigure
@@ -34,6 +35,9 @@ _BEST_IN_PRINT = (
     "method",
 )
 _CLAIMS_IN_PRINT = ("id", "verdict", "effect", "low", "high", "meaning", "method", "q")
+FIGURES = ("figures/*",)
+MADE_ANEW = (*FIGURES, "tables/*")
+"""What a report makes anew altogether; see ``storage.made.into``."""
 CROSS_ENTROPIES = ("sigmoid", "softmax", "multi_label")
 COSTS = ("cost", "equal_time_val_loss")
 UNITS = {"squared_error": "mean squared error"}
@@ -64,16 +68,19 @@ def pictures(histories: Sequence[History], config: Mapping[str, Any]) -> Iterato
 
 
 def draw(histories: Sequence[History], folder: Path, config: Mapping[str, Any]) -> list["SavedFigure"]:
-    """Writes the :func:`pictures` of a study to ``folder/figures``; EnvironmentFault: a file cannot be written."""
+    """Makes ``folder/figures`` anew, with the :func:`pictures` of a study; EnvironmentFault: it cannot be written."""
     from jaxopt_study.plots.picture import save_pictures
 
-    return save_pictures(pictures(histories, config), folder / "figures")
+    with made.into(folder, whole=FIGURES) as building:
+        saved = save_pictures(pictures(histories, config), building / "figures")
+    at = folder / "figures"
+    return [one._replace(png=at / one.png.name, svg=at / one.svg.name) for one in saved]
 
 
 def write_paper(
     histories: Sequence[History], folder: Path, config: Mapping[str, Any], widths: Sequence[float]
 ) -> list[Path]:
-    """Writes the :func:`pictures` of a study to ``folder/paper``, see ``paper.write``.
+    """Writes the :func:`pictures` of a study to ``folder/paper``, see ``report.paper.write``.
 
     Raises:
         InputError: there are no such widths.
@@ -82,7 +89,7 @@ def write_paper(
     from jaxopt_study.plots.paper import paper_of
     from jaxopt_study.report import paper
 
-    return paper.write(pictures(histories, config), folder / paper.FOLDER, paper_of(widths))
+    return paper.write(pictures(histories, config), folder, paper_of(widths))
 
 
 def write(
@@ -100,12 +107,18 @@ def write(
     Raises:
         EnvironmentFault: a file cannot be written.
     """
+    from jaxopt_study.plots.picture import save_pictures
+
     title = title_of(config)
     origins = [Origin(folder.name, config, stats)]
-    figures, chance = draw(histories, folder, config), guessing_in(config)
-    monitor = monitor_of(config)
+    monitor, chance = monitor_of(config), guessing_in(config)
     best = tables.best_configurations(histories, chance, monitor) if monitor else None
-    return write_report(histories, folder, origins, figures, title=title, chance=chance, best_runs=best, files=files)
+    with made.into(folder, whole=MADE_ANEW) as building:
+        figures = save_pictures(pictures(histories, config), building / "figures")
+        written = write_report(
+            histories, building, origins, figures, title=title, chance=chance, best_runs=best, files=files
+        )
+    return folder / written.name
 
 
 def html_of(text: str, histories: Sequence[History], chance: float) -> str:

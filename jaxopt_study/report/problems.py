@@ -21,7 +21,7 @@ from jaxopt_study.history import History
 from jaxopt_study.plots import labels
 from jaxopt_study.report import problems_page, wording
 from jaxopt_study.report.tables import Table, numbers, to_csv, to_html
-from jaxopt_study.storage import workdir
+from jaxopt_study.storage import made, workdir
 from jaxopt_study.storage.store import histories_of, read_runs
 
 FEW = 4
@@ -232,7 +232,7 @@ class OverProblems:
             The page.
 
         Raises:
-            EnvironmentFault: a file cannot be written.
+            EnvironmentFault: it cannot be written, or a file of somebody else is in the way.
         """
         from jaxopt_study.plots.picture import save_pictures  # Matplotlib is slow to import
         from jaxopt_study.plots.problems import pictures
@@ -243,11 +243,12 @@ class OverProblems:
             "by_problem": self.by_problem(),
             "performance_profiles": self.profile_table(),
         }
-        for name, table in tables.items():
-            write_text(into / f"{name}.csv", to_csv(table))
         names = [problem.name for problem in self.problems]
-        saved = save_pictures(pictures(self.standings, self.profiles, self.reference, names), into / "figures")
-        write_text(into / "report.html", problems_page.render(self, saved, title, notes))
+        with made.into(into, whole=("figures/*",)) as building:
+            for name, table in tables.items():
+                write_text(building / f"{name}.csv", to_csv(table))
+            saved = save_pictures(pictures(self.standings, self.profiles, self.reference, names), building / "figures")
+            write_text(building / "report.html", problems_page.render(self, saved, title, notes))
         return into / "report.html"
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from jaxopt_study.errors import EnvironmentFault
+from jaxopt_study.errors import EnvironmentFault, one_line
 
 HOST = "127.0.0.1"
 
@@ -63,7 +63,8 @@ class Server:
         self._server.server_close()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """The page, or news of it as JSON; 403 without the token or under another name than this machine's."""
+        """The page, or news of it as JSON; 500 and a line where it cannot be made, 403 without the token or under
+        another name than this machine's."""
         asked = urlsplit(request.path)
         given = parse_qs(asked.query)
         token = given.get("token", [""])[0].encode()
@@ -73,8 +74,12 @@ class Server:
         elif asked.path not in ("/", "/update"):
             _send(request, 404, "text/plain", "there is only /")
         else:
-            with self._one:
-                served = self._page()
+            try:
+                with self._one:
+                    served = self._page()
+            except Exception as error:  # whatever it is, who asked hears of it, and the next request tries again
+                _send(request, 500, "text/plain", f"the page cannot be made now: {one_line(error)}")
+                return
             if asked.path == "/":
                 _send(request, 200, "text/html", served.html)
             elif given.get("have") == [served.version]:

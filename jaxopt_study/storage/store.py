@@ -43,7 +43,12 @@ class Store:
         if not (numbers_of(history).keys() <= set(self.numbers) and set(optional(history)) <= set(self.optional)):
             self.mend(numbers_of(history), optional(history))
         table = to_table(fingerprint, history, self.numbers, self.optional)
-        write_atomically(self.path(fingerprint), lambda path: pq.write_table(table, path, compression="zstd"))
+
+        def fill(path: Path) -> None:
+            with path.open("wb") as file:  # Arrow takes a relative path such as adam:v2/.. for a URL
+                pq.write_table(table, file, compression="zstd")
+
+        write_atomically(self.path(fingerprint), fill)
 
     def read(self, fingerprint: str) -> History:
         """The run with this fingerprint; Damaged: its file is not what was written."""

@@ -23,7 +23,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def locked(workdir: Path, flag: str = "--workdir") -> Iterator[None]:
     """Makes the directory and holds it; the lock goes with the process, however it ends.
 
     What killed processes left half-written there is removed.
@@ -38,11 +38,11 @@ def locked(workdir: Path) -> Iterator[None]:
     except Timeout as error:
         holder = " ".join(Path(error.lock_file).read_text(encoding="utf-8").split()[:2]) or "unknown"
         raise EnvironmentFault(
-            f"--workdir={workdir}: another process ({holder}) is at work there; wait for it or choose another"
+            f"{flag}={workdir}: another process ({holder}) is at work there; wait for it or choose another"
         ) from error
     except OSError as error:
         allowed = f"allowed is a folder that can be written and locked ({reason(error)})"
-        raise InputError("--workdir", workdir, allowed) from error
+        raise InputError(flag, workdir, allowed) from error
     try:
         for folder in (workdir, *(path for path in workdir.iterdir() if path.is_dir())):
             sweep(folder)
@@ -262,7 +262,7 @@ def git_commit() -> str | None:
     return done.stdout.strip()
 
 
-def check(workdir: Path) -> Path:
+def check(workdir: Path, flag: str = "--workdir") -> Path:
     """Refuses, before any work, a directory that cannot be written.
 
     Returns:
@@ -276,9 +276,9 @@ def check(workdir: Path) -> Path:
         str(found).encode()  # as Parquet and the report write it
         nearest = next(path for path in (found.absolute(), *found.absolute().parents) if path.exists())
     except (OSError, RuntimeError, UnicodeEncodeError) as error:  # too long a name, no such user, not UTF-8
-        raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({error})") from None
+        raise InputError(flag, workdir, f"allowed is a folder that can be written ({error})") from None
     if "\0" in str(found):
-        raise InputError("--workdir", repr(str(workdir)), "allowed is a folder that can be written")
+        raise InputError(flag, repr(str(workdir)), "allowed is a folder that can be written")
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError("--workdir", workdir, f"allowed is a folder that can be written ({nearest} cannot)")
+        raise InputError(flag, workdir, f"allowed is a folder that can be written ({nearest} cannot)")
     return found

@@ -20,6 +20,8 @@ class MLflow:
             raise missing_package("MLflow", "mlflow") from error
         if "://" not in str(place):  # it wants to be told that files are meant
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        if isinstance(place, Path):
+            place = place.absolute()  # it takes a relative one such as adam:v2/.. for a URL
         self._client, self._entities = MlflowClient(str(place)), entities
         found = self._client.get_experiment_by_name(experiment)
         self._experiment = found.experiment_id if found else self._client.create_experiment(experiment)

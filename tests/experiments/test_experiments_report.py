@@ -1,41 +1,13 @@
-import contextlib
 import csv
 import json
-import math
 import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
 
 import commands
-import numpy as np
-import pytest
-import small
 
-import jaxopt_study as js
 from experiments import adam_betas, momentum_grid, nesterov_grid, report
-from experiments.results import publish
-from jaxopt_study.engine.strategy import processor
-from jaxopt_study.storage import workdir as folders
-
-GRID = ("--learning_rates=0.01", "--momenta=0,0.9")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Two work directories of the same data, network and settings."""
-    folder = tmp_path_factory.mktemp("made")
-    assert commands.run(momentum_grid, *commands.TINY, *GRID, f"--workdir={folder / 'momentum'}") == 0
-    assert commands.run(nesterov_grid, *commands.TINY, *GRID, f"--workdir={folder / 'nesterov'}") == 0
-    return folder
-
-
-def copied(made, tmp_path, *names):
-    for name in names:
-        shutil.copytree(made / name, tmp_path / name)
-    return tmp_path
 
 
 def contents(folder):
@@ -52,20 +24,20 @@ def summary(folder):
 
 
 def test_the_store_alone_gives_the_same_files_without_a_device(made, tmp_path):
-    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    workdir = commands.copied(made, tmp_path, "momentum") / "momentum"
     before = contents(workdir)
     for path in before:
         (workdir / path).unlink()
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.report", f"--workdir={workdir}"],
+        [sys.executable, "-m", "experiments.report", f"--workdir={workdir}", "--paper"],
         env={**os.environ, "JAX_PLATFORMS": "none such"}, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     assert contents(workdir) == before
 
 
 def test_several_directories_are_reported_on_together(made, tmp_path):
-    folder = copied(made, tmp_path, "momentum", "nesterov")
+    folder = commands.copied(made, tmp_path, "momentum", "nesterov")
     untouched = contents(folder / "momentum")
     flags = (f"--workdir={folder / 'momentum'},{folder / 'nesterov'}", f"--output={folder / 'both'}")
     assert commands.run(report, *flags) == 0
@@ -88,7 +60,7 @@ def test_figures_for_a_paper_are_those_of_the_page_in_their_order(made, tmp_path
 
 
 def test_directories_of_different_settings_are_refused(made, tmp_path, capsys):
-    folder = copied(made, tmp_path, "momentum")
+    folder = commands.copied(made, tmp_path, "momentum")
     other = folder / "other"
     assert commands.run(adam_betas, *commands.TINY, "--b1s=0.5", "--b2s=0.9", "--patience=7", f"--workdir={other}") == 0
     capsys.readouterr()
@@ -98,16 +70,16 @@ def test_directories_of_different_settings_are_refused(made, tmp_path, capsys):
 
 
 def test_runs_of_other_settings_in_a_directory_are_left_out_and_said_so(made, tmp_path, capsys):
-    workdir = copied(made, tmp_path, "momentum") / "momentum"
-    assert commands.run(momentum_grid, *commands.TINY, *GRID, "--max_epochs=1", f"--workdir={workdir}") == 0
+    workdir = commands.copied(made, tmp_path, "momentum") / "momentum"
+    assert commands.run(momentum_grid, *commands.TINY, *commands.GRID, "--max_epochs=1", f"--workdir={workdir}") == 0
     assert {row["epochs"] for row in summary(workdir)} == {"1"}
     assert "2 runs of other settings" in capsys.readouterr().out
-    assert commands.run(momentum_grid, *commands.TINY, *GRID, f"--workdir={workdir}") == 0  # trains nothing
+    assert commands.run(momentum_grid, *commands.TINY, *commands.GRID, f"--workdir={workdir}") == 0  # trains nothing
     assert {row["epochs"] for row in summary(workdir)} == {"2"}
 
 
 def test_a_directory_whose_command_was_cut_off_is_reported_on(made, tmp_path):
-    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    workdir = commands.copied(made, tmp_path, "momentum") / "momentum"
     config = json.loads((workdir / "config.json").read_text())
     del config["experiments"]
     (workdir / "config.json").write_text(json.dumps(config))
@@ -119,138 +91,7 @@ def test_a_directory_whose_command_was_cut_off_is_reported_on(made, tmp_path):
 def test_a_cut_off_command_does_not_forget_what_others_drew(made, tmp_path, monkeypatch):
     from experiments.command import flags, results
 
-    workdir = copied(made, tmp_path, "momentum") / "momentum"
+    workdir = commands.copied(made, tmp_path, "momentum") / "momentum"
     monkeypatch.setattr(results, "record", lambda *_: flags.leave(130, "killed"))
-    assert commands.run(nesterov_grid, *commands.TINY, *GRID, f"--workdir={workdir}") == 130
+    assert commands.run(nesterov_grid, *commands.TINY, *commands.GRID, f"--workdir={workdir}") == 130
     assert list(json.loads((workdir / "config.json").read_text())["experiments"]) == ["momentum_grid", "nesterov_grid"]
-
-
-def test_published_results_are_tables_figures_and_a_page_that_says_on_what(made, tmp_path):
-    output = tmp_path / "published"
-    output.mkdir()
-    (output / "notes.md").write_text("kept")
-    assert commands.run(publish, f"--workdir={made / 'momentum'}", f"--output={output}") == 0
-    page = (output / "README.md").read_text()
-    assert page.count("digits at 8 x 8 pixels, at most 2 epochs") == 3
-    assert "2 runs" in page
-    assert len(list(csv.DictReader((output / "claims.csv").open()))) == 43
-    assert page.count("\n| ") == 2 * 2 + 7 + 43  # two tables
-    assert list((output / "figures").glob("fig17*.png"))
-    assert not list(output.rglob("*.svg"))
-    assert json.loads((output / "config.json").read_text())["versions"]["jax"]
-    assert (output / "notes.md").read_text() == "kept"
-    assert commands.run(report, f"--workdir={output}", f"--output={tmp_path / 'again'}") == 0
-    for table in ("summary.csv", "claims.csv"):
-        assert (tmp_path / "again" / table).read_bytes() == (output / table).read_bytes()
-    # A copy of it is trained further: what is in it already is not trained again.
-    grid = [flag.replace("--momenta=0", "--momenta=0.25,0") for flag in GRID]
-    assert commands.run(momentum_grid, *commands.TINY, *grid, f"--workdir={output}") == 0
-    assert json.loads((output / "stats.json").read_text())["runs"] == 3
-
-
-def test_several_directories_are_published_as_one_and_nothing_there_is_lost(made, tmp_path, capsys):
-    folders = [made / "momentum", made / "nesterov"]
-    together = f"--workdir={','.join(map(str, folders))}"
-    output = tmp_path / "published"
-    assert commands.run(publish, together, f"--output={output}") == 0
-    runs = {path.name for folder in folders for path in folder.glob("runs/*.parquet")}
-    assert {path.name for path in output.glob("runs/*.parquet")} == runs
-    config, stats = (json.loads((output / f"{name}.json").read_text()) for name in ("config", "stats"))
-    assert "Not all of it is trained yet" not in (output / "README.md").read_text()
-    assert len(config["grid"]) == len(runs) + 1  # a momentum of 0 is one run under two names
-    assert set(config["experiments"]) == {"momentum_grid", "nesterov_grid"}
-    told = [json.loads((folder / "stats.json").read_text()) for folder in folders]
-    assert stats["epochs_trained"] == sum(each["epochs_trained"] for each in told)
-    assert commands.run(publish, f"--workdir={made / 'momentum'}", f"--output={output}") == 2
-    assert "allowed is a folder without runs of anything else" in capsys.readouterr().err
-    assert commands.run(publish, f"--workdir={output}", f"--output={output}") == 2
-    assert "allowed is a folder that is none of --workdir" in capsys.readouterr().err
-    assert commands.run(publish, together, f"--output={tmp_path / 'other'}", "--weights") == 2
-    assert "allowed is a study trained with --save_best_weights" in capsys.readouterr().err
-    assert not (tmp_path / "other").exists()
-    assert {path.name for path in output.glob("runs/*.parquet")} == runs
-
-
-def test_published_weights_are_loaded_and_name_no_place(tmp_path):
-    workdir, output = tmp_path / "trained", tmp_path / "published"
-    grid = ("--learning_rates=0.01", "--momenta=0.9", "--save_best_weights")
-    assert commands.run(momentum_grid, *commands.TINY, *grid, f"--workdir={workdir}") == 0
-    config, stats = folders.read_config(workdir / "config.json"), folders.read_stats(workdir / "stats.json")
-    assert stats["parts"][0]["device_kind"] == processor()
-    config["dataset"] = {**config["dataset"], "asked": {"image_size": 8, "data_dir": str(workdir)}}
-    folders.write_json(workdir / "config.json", config)
-    elsewhere = {**stats["parts"][0], "devices": 1, "device_kind": "another"}  # another machine went on with it
-    folders.write_json(workdir / "stats.json", {**stats, "parts": [*stats["parts"], elsewhere]})
-    assert commands.run(publish, f"--workdir={workdir}", f"--output={output}", "--weights") == 0
-    images = np.zeros((1, 8, 8, 1), np.uint8)
-    np.testing.assert_array_equal(*(js.load_model(each, model=small.MODEL)(images) for each in (output, workdir)))
-    files = [path for path in output.rglob("*") if path.is_file()]
-    assert [path for path in files if str(workdir).encode() in path.read_bytes()] == []
-    assert folders.read_config(output / "config.json")["dataset"]["asked"] == {"image_size": 8}
-    assert f"x {processor()}, 1 x another (" in (output / "README.md").read_text()
-
-
-class StopsAfterARun:
-    """Interrupts two epochs after the first run has ended."""
-
-    def __init__(self):
-        self.left = math.inf
-
-    def on_epoch(self, run, epoch, metrics):
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGINT)
-
-    def on_run_end(self, run, history):
-        self.left = min(self.left, 2)
-
-
-def test_a_study_under_way_goes_on_from_what_is_published(tmp_path, monkeypatch, capsys):
-    from experiments.command import flags
-
-    def study(folder, *more):
-        grid = ("--learning_rates=0.01", "--momenta=0,0.5,0.9", "--max_epochs=6", "--slots=1", "--devices=1")
-        return commands.run(momentum_grid, *commands.TINY, *grid, f"--workdir={folder}", *more)
-
-    workdir, output = tmp_path / "begun", tmp_path / "published"
-    assert study(tmp_path / "whole") == 0
-    with monkeypatch.context() as patch:
-        patch.setattr(flags, "watched", lambda study: contextlib.nullcontext(StopsAfterARun()))
-        assert study(workdir, "--watch") == 130
-    assert commands.run(publish, f"--workdir={workdir}", f"--output={output}", "--checkpoint") == 0
-    assert len(list((output / "checkpoints").iterdir())) == 1
-    assert not [path for path in output.rglob("*") if path.is_file() and str(workdir).encode() in path.read_bytes()]
-    assert study(output) == 0
-    assert (output / "summary.csv").read_bytes() == (tmp_path / "whole" / "summary.csv").read_bytes()
-    begun, rest = (part["epochs_trained"] for part in folders.read_stats(output / "stats.json")["parts"])
-    assert begun % 6 > 0  # of the run that was under way
-    assert begun + rest == 3 * 6
-    assert commands.run(publish, f"--workdir={output}", f"--output={tmp_path / 'other'}", "--checkpoint") == 2
-    assert "--checkpoint=given, with 0 of them: allowed is one work directory with runs" in capsys.readouterr().err
-    assert not (tmp_path / "other").exists()
-
-
-def test_what_is_not_trained_yet_is_said(made, tmp_path, capsys):
-    workdir = copied(made, tmp_path, "momentum") / "momentum"
-    gone = next(workdir.glob("runs/*.parquet"))
-    gone.unlink()
-    output = tmp_path / "published"
-    assert commands.run(publish, f"--workdir={workdir}", f"--output={output}") == 0
-    told = capsys.readouterr().out
-    assert told == f"{output}: README.md, tables, figures, 1 run; 1 not trained yet\n"
-    assert "1 run to come: momentum (learning_rate 0.01" in (output / "README.md").read_text()
-
-
-def test_nothing_is_published_from_a_folder_without_runs(tmp_path, capsys):
-    assert commands.run(publish, f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}") == 2
-    assert capsys.readouterr().err.startswith("error: --workdir")
-    assert not (tmp_path / "out").exists()
-
-
-def test_the_study_of_a_users_own_is_not_published_as_the_articles(made, tmp_path, capsys):
-    workdir = copied(made, tmp_path, "momentum") / "momentum"
-    config = json.loads((workdir / "config.json").read_text())
-    (workdir / "config.json").write_text(json.dumps({**config, "own": True}))
-    assert commands.run(publish, f"--workdir={workdir}", f"--output={tmp_path / 'out'}") == 2
-    assert "allowed are the article's experiments" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()

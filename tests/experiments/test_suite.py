@@ -140,6 +140,9 @@ def test_the_flags_of_training_reach_every_study(tmp_path):
     [
         ("--data_seeds=2", "--data_seeds=2: not allowed over problems"),
         ("--where=learning_rate > 1", "--where=learning_rate > 1: none of the 8 runs is left"),
+        ("--problems=", "--problems=: allowed are digits_cnn, digits_mlp, table"),
+        ("--problems=table,", "--problems=: allowed are digits_cnn, digits_mlp, table"),
+        ("--optimizers=", "--optimizers=: allowed are names of rules, such as sgd"),
         ("--problems=tables", "--problems=tables: allowed are digits_cnn, digits_mlp, table"),
         ("--optimizers=sdg", "sdg"),
         ("--optimizers=cyclical", "--optimizers=cyclical: allowed are rules with a learning_rate"),

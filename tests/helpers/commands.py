@@ -1,6 +1,7 @@
 """Experiments' commands run within the test's process, on the small network."""
 
 import contextlib
+import shutil
 
 import pytest
 import small
@@ -10,6 +11,7 @@ from absl.testing import flagsaver
 from jaxopt_study.engine import devices
 from jaxopt_study.models import build
 
+GRID = ("--learning_rates=0.01", "--momenta=0,0.9")
 TINY = ("--train_examples=64", "--val_examples=32", "--max_epochs=2", "--seeds=1", "--slots=2")
 
 
@@ -29,3 +31,9 @@ def run(module, *arguments):
         with pytest.raises(SystemExit) as left:
             module.main([module.__name__, *arguments])
     return left.value.code or 0
+
+
+def copied(made, tmp_path, *names):
+    for name in names:
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path

@@ -7,10 +7,12 @@ from plot_runs import everything, momentum_grid
 
 from experiments.command import experiment
 from jaxopt_study.errors import InputError
+from jaxopt_study.files import write_text
 from jaxopt_study.plots import heatmaps, paper
 from jaxopt_study.plots.general import general
 from jaxopt_study.plots.paper import Paper, fit, paper_of
 from jaxopt_study.report.paper import write
+from jaxopt_study.storage import made
 
 MANY = [0.001 * 1.3**k for k in range(16)]
 
@@ -41,7 +43,7 @@ def test_a_pdf_is_as_wide_as_its_column_with_embedded_fonts_and_the_same_bytes(t
     widths = list[float]()
     for path in written:
         content = path.read_bytes()
-        assert content == (tmp_path / "one" / path.name).read_bytes()
+        assert content == (tmp_path / "one" / "paper" / path.name).read_bytes()
         left, bottom, right, _ = map(float, re.search(rb"/MediaBox \[ ([\d. ]+) \]", content)[1].split())
         assert (left, bottom) == (0, 0)
         widths.append(right)
@@ -50,7 +52,7 @@ def test_a_pdf_is_as_wide_as_its_column_with_embedded_fonts_and_the_same_bytes(t
         assert set(fonts) == {b"/FontFile2"}
         assert b"/Type3" not in content
         assert b"CreationDate" not in content
-    assert widths == pytest.approx([6.9 * 72, 3.35 * 72])
+    assert widths == pytest.approx([3.35 * 72, 6.9 * 72, 3.35 * 72])  # one panel, three, one
 
 
 @pytest.mark.parametrize("chapter", ["compare", "nesterov_grid", "nesterov_gain", "lr_range_test"])
@@ -102,12 +104,15 @@ def test_panels_of_a_wide_table_are_one_below_the_other():
 
 
 def test_figures_tex_has_all_figures_in_their_order_with_captions(tmp_path):
-    (tmp_path / "fig99_gone.pdf").write_bytes(b"of earlier runs")
+    with made.into(tmp_path) as building:
+        write_text(building / "paper" / "fig99_gone.pdf", "of earlier runs")
+    (tmp_path / "paper" / "thesis.pdf").write_text("mine")
     drawn = list(experiment.pictures("momentum_grid", everything(1)))[:3]
     pictures = [one._replace(caption="50% of a_b & more") for one in drawn]
     written = write(pictures, tmp_path, Paper(2.5, 5.5))
-    assert sorted(tmp_path.glob("*.pdf")) == sorted(written)
-    text = (tmp_path / "figures.tex").read_text()
+    thesis = tmp_path / "paper" / "thesis.pdf"
+    assert sorted(tmp_path.glob("paper/*.pdf")) == sorted([*written, thesis])
+    text = (tmp_path / "paper" / "figures.tex").read_text()
     assert re.findall(r"includegraphics\{(.+?)\.pdf\}", text) == [one.name for one in pictures]
     assert text.count(r"\caption{50\% of a\_b \& more}") == len(pictures)
     assert r"\begin{figure*}" in text

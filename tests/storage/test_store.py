@@ -187,3 +187,13 @@ def test_files_and_folders_have_the_rights_that_the_user_gives_them(mask: int, t
         os.umask(before)
     for path in (tmp_path / "w").rglob("*"):
         assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~mask
+
+
+@pytest.mark.parametrize("name", ["adam:v2", "file:x", "study:1/deep"])
+def test_a_relative_folder_that_looks_like_a_url_is_a_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store(Path(name) / "runs")
+    store.write("a", history())
+    store.mend(["b1"])
+    assert list(read_runs(name)) == ["a"]
+    assert (tmp_path / name / "runs" / "a.parquet").exists()

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,12 +41,13 @@ def test_metrics_of_ones_own_are_among_the_best_values_at_the_lowest_loss():
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # files are what MLflow would rather have in a database
-def test_mlflow_has_a_run_each_with_parameters_curves_and_the_best_values(finished, tmp_path):
+def test_mlflow_has_a_run_each_with_parameters_curves_and_the_best_values(finished, tmp_path, monkeypatch):
     from mlflow import MlflowClient
 
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):  # the second time all is there
-        replay(MLflow(tmp_path / "mlruns", "mine"), finished)
-    client = MlflowClient(str(tmp_path / "mlruns"))
+        replay(MLflow(Path("adam:v2") / "mlruns", "mine"), finished)
+    client = MlflowClient(str(tmp_path / "adam:v2" / "mlruns"))
     found = {
         each.info.run_name: each for each in client.search_runs([client.get_experiment_by_name("mine").experiment_id])
     }

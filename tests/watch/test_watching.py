@@ -141,6 +141,27 @@ def test_an_event_file_a_run_has_its_curves_and_hyperparameters(tmp_path):
 
 
 @needs_writer
+def test_tensorboard_itself_reads_scalars_and_hyperparameters(tmp_path):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.plugins.hparams import metadata
+
+    history = made_run("adam", learning_rate=0.01, b1=0.9)
+    watching.TensorBoard(tmp_path).fill(watching.by_run([history]))
+    (folder,) = (tmp_path / "adam").iterdir()
+    read = reader.EventAccumulator(str(folder))
+    read.Reload()
+    for name, curve in history.curves.items():
+        told = [(event.step, event.value) for event in read.Scalars(name)]
+        assert told == [(at, value) for at, value in enumerate(curve.tolist(), 1) if not np.isnan(value)]
+    begun = read.PluginTagToContent(metadata.PLUGIN_NAME)[metadata.SESSION_START_INFO_TAG]
+    numbers = metadata.parse_session_start_info_plugin_data(begun).hparams
+    assert numbers["optimizer"].string_value == "adam"
+    assert {name: numbers[name].number_value for name in ("learning_rate", "b1", "seed")} == {
+        "learning_rate": 0.01, "b1": 0.9, "seed": 0
+    }  # fmt: skip
+
+
+@needs_writer
 def test_what_is_missing_of_finished_runs_is_filled_in_and_nothing_else(tmp_path):
     rates, folder = (0.1, 0.2, 0.3), tmp_path / watching.run_name(RUN)
     runs = {RUN._replace(seed=s): made_run(seed=s, learning_rate=r, epochs=8) for s, r in enumerate(rates)}
