@@ -43,6 +43,7 @@ class States(NamedTuple):
 
     left: np.ndarray
     status: np.ndarray
+    stopping: tuple[()] = ()
     best: tuple[()] = ()
 
 

@@ -58,7 +58,8 @@ def test_an_experiment_leaves_runs_tables_figures_verdicts_and_a_report(
     assert all(f'id="fig{number:02d}_' in report for number in figures)
     config = json.loads((workdir / "config.json").read_text())
     assert list(config["experiments"]) == [name]
-    assert {path.name for path in (workdir / "tables").iterdir()} == {
+    several = {"importance.csv"} if name == "rmsprop_grid" else set()  # the others have one axis of more than one value
+    assert {path.name for path in (workdir / "tables").iterdir()} == several | {
         "best_runs.csv", "best_runs.tex", "claims.tex", "summary.tex", "tuning_curves.csv",
     }  # fmt: skip
     told = capsys.readouterr()

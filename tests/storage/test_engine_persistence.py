@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_where_best_weights_are_written_too(error, tmp_p
 
     monkeypatch.setattr(ocp.StandardCheckpointer, "save", full)
     with pytest.raises(EnvironmentFault, match=rf"^cannot write {tmp_path}/weights/a: the disk is full$"):
-        weights.write(tmp_path / "weights" / "a", Variables({"w": np.zeros(2, np.float32)}, {}))
+        weights.write(tmp_path / "weights" / "a", Variables({"w": np.zeros(2, np.float32)}, {}), {})
 
 
 def test_a_work_directory_that_is_a_file_is_refused(tmp_path):

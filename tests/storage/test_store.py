@@ -18,7 +18,7 @@ from compared import assert_identical
 
 from jaxopt_study.errors import Damaged, EnvironmentFault, InputError
 from jaxopt_study.history import CURVES, History
-from jaxopt_study.storage import weights, workdir
+from jaxopt_study.storage import choice, workdir
 from jaxopt_study.storage.store import Store, load_runs, read_run, read_runs, run_files, to_table
 
 
@@ -161,7 +161,7 @@ def test_a_metric_named_like_a_number_of_other_runs_is_refused_and_leaves_the_st
 def test_a_run_of_several_orders_of_the_data_is_found_by_its_data_seed(tmp_path: Path) -> None:
     for name, order in (("a", 0), ("b", 1)):
         store(tmp_path).write(name, dataclasses.replace(history(), data_seed=order))
-    assert weights._find(tmp_path, {"data_seed": 1}, None) == "b"
+    assert choice._found(read_runs(tmp_path), {"data_seed": 1}, {}, 2) == "b"
 
 
 def test_what_a_killed_process_left_half_written_is_no_run_and_goes_with_the_next_start(tmp_path: Path) -> None:
