@@ -46,8 +46,10 @@ def tuning_curves(runs: pa.Table | Finished | Sequence[History], *, chance: floa
     """
     if isinstance(runs, pa.Table):
         histories, known = histories_of(runs), math.inf
-    elif isinstance(runs, Sequence):
+    elif isinstance(runs, Sequence) and all(isinstance(run, History) for run in runs):
         histories, known = list(runs), math.inf
+    elif not hasattr(runs, "histories") or not hasattr(runs, "guessing"):
+        raise InputError("runs", repr(runs), "allowed are a study, a table of its runs, or histories")
     else:
         histories, known = runs.histories, runs.guessing
     curves = curves_of(by_rule(histories), known if chance is None else chance)

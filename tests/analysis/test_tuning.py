@@ -122,6 +122,13 @@ def test_a_table_of_runs_in_any_order_gives_the_curves_of_its_runs():
     assert lowest == winners(first)
 
 
+@pytest.mark.parametrize("runs", [3, "workdir", [1, 2], None])
+def test_what_are_no_runs_is_refused_in_a_line(runs):
+    with pytest.raises(InputError) as refused:
+        js.tuning_curves(runs)
+    assert str(refused.value) == f"runs={runs!r}: allowed are a study, a table of its runs, or histories"
+
+
 @pytest.mark.parametrize(("count", "bands"), [(8, 8), (9, 2)])
 def test_of_many_lines_those_have_a_band_that_are_the_lowest_somewhere(count, bands):
     """Each of two configurations alike but for the last, of which one is bad and one is good."""
