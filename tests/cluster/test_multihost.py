@@ -1,6 +1,6 @@
 """One study over two processes that JAX joins."""
 
-import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import small
 from begun import interrupt, resumed
+from children import ENVIRONMENT
 from compared import assert_identical, by_run
 
 from jaxopt_study.engine.groups import part
@@ -87,8 +88,7 @@ def start(folder: Path, port: int, process: int, does: str) -> subprocess.Popen:
     code = (JOIN + does).format(
         tests=str(Path(__file__).parents[1] / "helpers"), port=port, process=process, folder=str(folder)
     )
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
-    return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", code], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
 
 
 def together(folder: Path, does: str) -> list[str]:
@@ -104,8 +104,16 @@ def together(folder: Path, does: str) -> list[str]:
     return told
 
 
-def test_two_processes_of_two_devices_stop_go_on_and_give_the_results_of_one_bit_for_bit(tmp_path):
-    together(tmp_path / "two", STOP)
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A study that two processes have begun and left."""
+    folder = tmp_path_factory.mktemp("stopped")
+    together(folder, STOP)
+    return folder
+
+
+def test_two_processes_of_two_devices_stop_go_on_and_give_the_results_of_one_bit_for_bit(stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "two")
     assert list((tmp_path / "two" / "checkpoints" / "process_1").iterdir())
     together(tmp_path / "two", RESUME)
     assert not list((tmp_path / "two").glob("stats_*.json"))
@@ -118,8 +126,8 @@ def test_two_processes_of_two_devices_stop_go_on_and_give_the_results_of_one_bit
         assert_identical(history, found[key])
 
 
-def test_what_was_begun_goes_on_with_another_number_of_processes(tmp_path):
-    together(tmp_path / "two", STOP)
+def test_what_was_begun_goes_on_with_another_number_of_processes(stopped, tmp_path):
+    shutil.copytree(stopped, tmp_path / "two")
     study = small.study(tmp_path / "two", small.grid(), epochs=5)
     assert 1 not in resumed(study)
     assert len(study.finished) == 6

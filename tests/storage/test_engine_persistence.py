@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import small
 from begun import interrupt
+from children import ENVIRONMENT
 from compared import assert_identical, by_run
 from orbax import checkpoint as ocp
 
@@ -225,7 +226,7 @@ small.study(Path({folder!r}), small.grid(seeds=2), epochs=400, slots=4, checkpoi
 
 def start(folder: Path) -> subprocess.Popen:
     code = COMMAND.format(tests=str(Path(__file__).parents[1] / "helpers"), folder=str(folder))
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-c", code], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(3, marks=pytest.mark.slow)])
