@@ -74,22 +74,18 @@ def best_table(best_runs: tables.Table) -> Table:
     for row in best_runs.records():
         result.add_row(
             str(row["optimizer"]),
-            _loss(row["val_loss"]) or str(row["note"]),
-            " - ".join(filter(None, (_loss(row[end]) for end in ("val_low", "val_high")))),
+            wording.cell(row["val_loss"], "val_loss") or str(row["note"]),
+            " - ".join(filter(None, (wording.cell(row[end], "val_loss") for end in ("val_low", "val_high")))),
             _number(row["val_accuracy"], ".1%"),
             _number(row["epoch"], ".0f"),
             f"{row['hyperparameters']}{f' ({WORSE})' if WORSE in row['note'] else ''}",
-            *(_loss(row["article_val_loss"]) for _ in beside),
+            *(wording.cell(row["article_val_loss"], "val_loss") for _ in beside),
         )
     return result
 
 
 def _number(value: tables.Value, digits: str) -> str:
     return f"{value:{digits}}" if isinstance(value, int | float) and np.isfinite(value) else ""
-
-
-def _loss(value: tables.Value) -> str:
-    return loss(value) if isinstance(value, int | float) and np.isfinite(value) else ""
 
 
 CONFIGURATION = "configuration"
@@ -119,7 +115,7 @@ def table(grouped: Sequence[Sequence[History]], chance: float = math.inf) -> Tab
             f"{loss(low)} - {loss(high)}" if len(group) > 1 and np.isfinite(lowest) else "",
             _number(accuracy, ".1%"),
             _number(epoch, ".0f"),
-            _loss(train),
+            wording.cell(train, "train_loss"),
             "-".join(dict.fromkeys(str(f(h.epochs for h in group)) for f in (min, max))),
             endings(group, chance),
             style="bold" if mark else None,

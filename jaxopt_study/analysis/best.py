@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxopt_study.analysis.guessing import WORSE, fails, status
+from jaxopt_study.analysis.guessing import UNLEARNT, fails, status
 from jaxopt_study.analysis.halves import folds
 from jaxopt_study.analysis.intervals import Estimate, independent, seed_estimate
 from jaxopt_study.analysis.minima import (
@@ -186,7 +186,7 @@ def best_of(
     minima = seed_minima(told, chance=chance)
     several = len(configurations) > 1
     count, ended = len(told), Counter(status(run, chance) for run in told)
-    unlike = [f"{ended[how]} of {count} seeds {how}" for how in ("diverged", "failed", WORSE) if ended[how]]
+    unlike = [f"{ended[how]} of {count} seeds {how}" for how in UNLEARNT if ended[how]]
     mixed = "; ".join(unlike)  # of whose losses there is no interval: the spread of those that learn says nothing
     halves = "each half of the seeds shows what the other half chose"
 

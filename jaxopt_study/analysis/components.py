@@ -98,13 +98,22 @@ def crossed(values: np.ndarray) -> dict[tuple[int, ...], float]:
     return found
 
 
-def _mean_square(values: np.ndarray, factors: tuple[int, ...]) -> float:
-    effect = sum(
+def effect(values: np.ndarray, factors: tuple[int, ...]) -> np.ndarray:
+    """What these axes do together beyond each set of fewer, all others averaged: margins of alternating signs."""
+    margins = [
         (-1) ** (len(factors) - len(kept)) * values.mean(axis=_without(values.ndim, kept), keepdims=True)
         for kept in _subsets(factors)
-    )
+    ]
+    return np.asarray(sum(margins))
+
+
+def _mean_square(values: np.ndarray, factors: tuple[int, ...]) -> float:
     sizes = [values.shape[axis] for axis in factors]
-    return float(np.square(effect).sum() * (values.size / math.prod(sizes)) / math.prod(size - 1 for size in sizes))
+    return float(
+        np.square(effect(values, factors)).sum()
+        * (values.size / math.prod(sizes))
+        / math.prod(size - 1 for size in sizes)
+    )
 
 
 def _subsets(factors: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

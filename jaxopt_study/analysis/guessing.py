@@ -5,7 +5,7 @@ training part. A run whose lowest validation loss is not below that has learnt n
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from jaxopt_study.history import History, remembered
 
 WORSE = "worse than guessing"
 """What is said of such a run in the place of ``finished`` or ``stopped``; the store keeps those."""
+UNLEARNT = ("diverged", "failed", WORSE)
+"""How runs end that have learnt nothing."""
 
 
 def loss_of_guessing(
@@ -37,6 +39,14 @@ def loss_of_guessing(
 
 def _of_examples(weights: np.ndarray | None) -> np.ndarray | None:
     return None if weights is None else np.reshape(weights, (len(weights), -1)).sum(1, dtype=np.float64)
+
+
+def worst_counted(chance: float, losses: Iterable[float]) -> float:
+    """What a run counts as that diverged or failed, and any loss at most: that of guessing.
+
+    Where that is not known the highest finite one of these; NaN without any.
+    """
+    return chance if math.isfinite(chance) else max(filter(math.isfinite, losses), default=math.nan)
 
 
 def guessing_in(config: Mapping[str, Any]) -> float:

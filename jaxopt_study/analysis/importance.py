@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxopt_study.analysis.components import effect
+from jaxopt_study.analysis.guessing import worst_counted
 from jaxopt_study.analysis.minima import lowest_loss
 from jaxopt_study.analysis.runs import Cell, Runs, as_trained
 
@@ -43,7 +45,7 @@ class Importance(NamedTuple):
 def importance(runs: Runs) -> list[Importance]:
     """The sources of each rule that has a full grid, the largest share first; a run counts as guessing at most.
 
-    A run that diverged or failed counts as guessing, so that a value that cannot be trained with matters. Plain SGD is
+    A run that diverged or failed counts as guessing (as the worst of its grid where that is not known), so that a value that cannot be trained with matters. Plain SGD is
     momentum 0 of a rule's grid where it fits in. Where no full grid holds all of a rule's runs there are several, of as
     many hyperparameters as can be varied while the others are held at what most runs have. A grid of one hyperparameter
     needs several seeds, else there is nothing to share with.
@@ -96,7 +98,9 @@ def _of_grid(runs: Runs, held: Mapping[str, float], cells: Sequence[Cell]) -> li
         return []
     by_place = {_at(cell, names): cell for cell in cells}
     places = itertools.product(*(_values(cells, name) for name in names))
-    losses = [[_loss(runs, by_place[place], seed) for seed in seeds] for place in places]
+    lowest = np.array([[lowest_loss(by_place[place].by_seed[seed]) for seed in seeds] for place in places])
+    worst = worst_counted(runs.chance, lowest.ravel().tolist())
+    losses = np.minimum(np.where(np.isfinite(lowest), lowest, worst), worst)
     sizes = [len(_values(cells, name)) for name in names]
     found = effects(np.reshape(losses, (*sizes, len(seeds))))
     total = sum(found.values())
@@ -109,11 +113,6 @@ def _of_grid(runs: Runs, held: Mapping[str, float], cells: Sequence[Cell]) -> li
         levels = math.prod(sizes[axis] for axis in axes) if axes else len(seeds)
         told.append(Importance(rule, source, variance / total, math.sqrt(variance), levels, held))
     return sorted(told, key=lambda one: -one.share)
-
-
-def _loss(runs: Runs, cell: Cell, seed: int) -> float:
-    loss = lowest_loss(cell.by_seed[seed])
-    return runs.chance if math.isnan(loss) else min(loss, runs.chance)
 
 
 def effects(values: np.ndarray) -> dict[tuple[int, ...], float]:
@@ -129,16 +128,6 @@ def effects(values: np.ndarray) -> dict[tuple[int, ...], float]:
     for count in range(1, len(sizes) + 1):
         for axes in itertools.combinations(range(len(sizes)), count):
             free = math.prod(sizes[axis] - 1 for axis in axes)
-            squares = float(np.square(_effect(means, axes)).mean())
+            squares = float(np.square(effect(means, axes)).mean())
             found[axes] = max(0.0, squares - free / means.size * noise / seeds)
     return found | ({(): noise} if seeds > 1 else {})
-
-
-def _effect(means: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """What these axes do together beyond each set of fewer: their margins, with alternating signs."""
-    effect = np.zeros(())
-    for count in range(len(axes) + 1):
-        for kept in itertools.combinations(axes, count):
-            others = tuple(axis for axis in range(means.ndim) if axis not in kept)
-            effect = effect + (-1) ** (len(axes) - count) * means.mean(axis=others, keepdims=True)
-    return effect

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.best import best_first, held_out
-from jaxopt_study.analysis.guessing import fails
+from jaxopt_study.analysis.guessing import fails, worst_counted
 from jaxopt_study.analysis.intervals import LEVEL, Estimate, Mean, Sample, stratified_mean
 from jaxopt_study.analysis.minima import unchosen_loss
 from jaxopt_study.analysis.moderated import Prior, prior_of
@@ -119,7 +119,7 @@ def told(name: str, rules: Mapping[str, Sequence[Sequence[History]]], common: Se
     if np.nanmin(found) <= 0:
         allowed = "allowed are problems whose losses are above 0: ratios are told of them"
         raise InputError("problems", f"{name}, loss {np.nanmin(found):.4g}", allowed)
-    worst = chance if math.isfinite(chance) else float(np.nanmax(found))
+    worst = worst_counted(chance, found.ravel().tolist())
     learns = np.array([[not fails(run, chance) for run in runs] for runs in chosen]) & np.isfinite(found)
     capped = np.fmin(found, worst)
     lowest = float(capped.mean(1).min())

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxopt_study.analysis.best import ranked
+from jaxopt_study.analysis.guessing import worst_counted
 from jaxopt_study.analysis.halves import folds
 from jaxopt_study.analysis.intervals import Estimate, seed_estimate
 from jaxopt_study.analysis.minima import seed_lowest, unchosen_loss
@@ -65,7 +66,7 @@ def tuning_curves(rules: Mapping[str, Sequence[Sequence[History]]], chance: floa
     known = [losses[np.isfinite(losses)] for losses in told.values()]
     if not seeds or not sum(map(len, known)):
         return []
-    worst = chance if math.isfinite(chance) else float(np.concatenate(known).max())
+    worst = worst_counted(chance, np.concatenate(known).tolist())
     most = max(map(len, rules.values()))
     losses = {
         rule: _expected(configurations, seeds, np.fmin(told[rule], worst), most)

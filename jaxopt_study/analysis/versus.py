@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxopt_study.analysis.best import held_out
+from jaxopt_study.analysis.guessing import worst_counted
 from jaxopt_study.analysis.intervals import LEVEL, independent, paired_differences, seed_mean
 from jaxopt_study.analysis.looking import allowed
 from jaxopt_study.analysis.minima import COST, Monitor, lowest_loss
@@ -65,8 +66,8 @@ def versus(
     ]
     both = losses[0].keys() & losses[1].keys()
     lost = sum(not all(math.isfinite(side[seed]) for side in losses) for seed in both)
-    finite = [side[seed] for side in losses for seed in both if math.isfinite(side[seed])]
-    worst = chance if monitor is None and math.isfinite(chance) else max(finite, default=math.nan)
+    known_at_all = monitor is None and math.isfinite(chance)
+    worst = worst_counted(chance if known_at_all else math.inf, [side[seed] for side in losses for seed in both])
     losses = [
         {seed: min(side[seed], worst) if math.isfinite(side[seed]) else worst for seed in both} for side in losses
     ]
@@ -76,7 +77,7 @@ def versus(
     values = independent(paired)
     seeds = len(values)
     what, sign = ("loss", 1) if monitor is None else (monitor.name, monitor.sign)
-    counts = f"guessing, {worst:.4g}" if worst == chance else f"the worst {what} told, {sign * worst:.4g}"
+    counts = f"guessing, {worst:.4g}" if known_at_all else f"the worst {what} told, {sign * worst:.4g}"
     reason = f"in {lost} of {len(both)} seeds a run diverged or failed, which counts as {counts}" if lost else ""
     chosen = max(len(first), len(second)) > 1
     mean = seed_mean(paired, halves=chosen)

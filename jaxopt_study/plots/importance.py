@@ -43,12 +43,8 @@ def _heading(one: Importance) -> str:
     return f"{labels.optimizer(one.optimizer)}{held}"
 
 
-def _source(one: Importance) -> str:
-    return " with ".join(map(labels.hyperparameter, one.source.split(" with ")))
-
-
 def _told(one: Importance) -> str:
-    return f"{_source(one)} {one.share:.0%}"
+    return f"{labels.together(one.source)} {one.share:.0%}"
 
 
 def bars(grids: Mapping[str, Sequence[Importance]]) -> Figure:
@@ -69,7 +65,7 @@ def bars(grids: Mapping[str, Sequence[Importance]]) -> Figure:
             axes.text(one.share + 0.01, at, f"{one.share:.0%}", va="center", fontsize=8)
         for heading, at in heads:
             axes.text(0.0, at, heading, va="center", fontsize=8.5, fontweight="bold")
-        axes.set_yticks([at for at, _ in rows], [_source(one) for _, one in rows], fontsize=8.5)
+        axes.set_yticks([at for at, _ in rows], [labels.together(one.source) for _, one in rows], fontsize=8.5)
         axes.set_ylim(place - _GAP, -1.4 * _ROW)
         axes.set_xlim(0, 1)
         axes.tick_params(axis="y", length=0)

@@ -108,6 +108,11 @@ def shown(hyperparameters: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in hyperparameters.items() if name not in GUARDS}
 
 
+def together(names: str) -> str:
+    """``learning_rate with b1`` of a table of importance, in the words of figures and pages."""
+    return " with ".join(map(hyperparameter, names.split(" with ")))
+
+
 def configuration(hyperparameters: Mapping[str, float]) -> str:
     """``lr 0.01, momentum 0.5``, without the numbers that only guard against division by zero."""
     return ", ".join(f"{short(name)} {number(value)}" for name, value in shown(hyperparameters).items())

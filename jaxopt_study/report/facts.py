@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from jaxopt_study.analysis.guessing import WORSE
+from jaxopt_study.analysis.guessing import UNLEARNT
 from jaxopt_study.plots import labels
 from jaxopt_study.report import wording
 from jaxopt_study.report.tables import Table
 
 VERDICTS = {"supported": "\N{CHECK MARK}", "contradicted": "\N{MULTIPLICATION SIGN}", "undecided": "?"}
 """With their signs, so that colour is not all that tells them apart; in the order in which they are shown."""
-UNLEARNT = {"diverged", "failed", WORSE}
-"""How runs end that have learned nothing."""
 SILENT = "does not apply"
 """The verdict on a claim that the study cannot speak to."""
 NOT_RUN = "not run"
@@ -108,7 +106,7 @@ def answers(
     none of the runs, which ended with ``statuses``, has learnt anything, that is the answer.
     """
     guessing = f"guessing has a loss of {wording.loss(chance)}" if math.isfinite(chance) else ""
-    if statuses and set(statuses) <= UNLEARNT:
+    if statuses and set(statuses) <= set(UNLEARNT):
         counts = ", ".join(f"{count} {status}" for status, count in Counter(statuses).most_common())
         told = f"Of {labels.counted(len(statuses), 'run')}: {counts}"
         return [{"rule": "No configuration learned anything.", "text": f"{'; '.join(filter(None, [told, guessing]))}."}]
@@ -161,7 +159,7 @@ def _answer(row: Mapping[str, Any], guessing: str) -> str:
     note = row["note"] or ""
     told = [
         f"accuracy {accuracy}" if accuracy else "",
-        note if any(how in note for how in ("diverged", "failed", WORSE)) else "",
+        note if any(how in note for how in UNLEARNT) else "",
     ]
     at = f" at {row['hyperparameters']}" if row["hyperparameters"] else ""
     return "; ".join(filter(None, [f"gets to {wording.loss(row['val_loss'])} ({spread}){at}", *told]))

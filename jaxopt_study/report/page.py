@@ -156,8 +156,7 @@ def render(
 def _in_words(importance: Table) -> Table:
     """The table with the names that the page has for rules and hyperparameters; without ``held`` where nothing is."""
     rows = [
-        (labels.optimizer(str(rule)), " with ".join(map(labels.hyperparameter, str(source).split(" with "))), *rest)
-        for rule, source, *rest in importance.rows
+        (labels.optimizer(str(rule)), labels.together(str(source)), *rest) for rule, source, *rest in importance.rows
     ]
     return Table(importance.columns, rows).without_empty(("held",))
 

@@ -63,6 +63,17 @@ def test_a_value_that_cannot_be_trained_with_counts_as_guessing():
     ].sd == (pytest.approx(0.2))
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_guessing_is_not_known_the_worst_of_the_grid_stands_for_what_diverged():
+    losses = np.full((2, 2, 2), 0.3)
+    losses[0] += 0.2
+    losses[1, 0, 0] = np.nan
+    found = by_source(importance(Runs(grid(losses), chance=np.inf)))
+    filled = by_source(importance(Runs(grid(np.where(np.isnan(losses), 0.5, losses)), chance=np.inf)))
+    assert {name: one.sd for name, one in found.items()} == pytest.approx({n: one.sd for n, one in filled.items()})
+    assert importance(Runs(grid(np.full((2, 2, 2), np.nan)), chance=np.inf)) == []
+
+
 def test_plain_sgd_is_momentum_0_of_the_grids_of_both_rules():
     losses = 0.3 + 0.01 * np.arange(4).reshape(2, 2, 1)
     runs = grid(losses, "momentum", ("learning_rate", "momentum"))

@@ -15,17 +15,23 @@ from jaxopt_study.storage import remote
 ALL = (branching, differences, momentum_grid, optimizers_2026, suite_main, report, publish)
 
 
-@pytest.mark.parametrize("module", ALL, ids=lambda module: module.__name__)
-def test_a_url_goes_to_object_storage_from_any_command(module, tmp_path, monkeypatch, capsys):
-    asked = list[str]()
+@pytest.fixture
+def asked(monkeypatch):
+    """The work directories that commands ask for, none of which answers."""
+    found = list[str]()
 
     @contextlib.contextmanager
     def kept(workdir, *, shared=False):
-        asked.append(str(workdir))
+        found.append(str(workdir))
         raise EnvironmentFault("no answer")
         yield
 
     monkeypatch.setattr(remote, "kept", kept)
+    return found
+
+
+@pytest.mark.parametrize("module", ALL, ids=lambda module: module.__name__)
+def test_a_url_goes_to_object_storage_from_any_command(module, asked, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(remote, "place", lambda workdir, **_: tmp_path / "mirror")
     monkeypatch.chdir(tmp_path)
     more = [f"--output={tmp_path / 'out'}"] if module is publish else []
@@ -36,16 +42,7 @@ def test_a_url_goes_to_object_storage_from_any_command(module, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("module", ALL[:5], ids=lambda module: module.__name__)
-def test_an_empty_workdir_is_the_usual_one(module, tmp_path, monkeypatch):
-    asked = list[str]()
-
-    @contextlib.contextmanager
-    def kept(workdir, *, shared=False):
-        asked.append(str(workdir))
-        raise EnvironmentFault("no more")
-        yield
-
-    monkeypatch.setattr(remote, "kept", kept)
+def test_an_empty_workdir_is_the_usual_one(module, asked, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert commands.run(module, "--workdir=") == 1
     assert asked == [f"workdir/{'suite' if module is suite_main else module.__name__.split('.')[-1]}"]
