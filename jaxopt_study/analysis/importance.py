@@ -45,10 +45,10 @@ class Importance(NamedTuple):
 def importance(runs: Runs) -> list[Importance]:
     """The sources of each rule that has a full grid, the largest share first; a run counts as guessing at most.
 
-    A run that diverged or failed counts as guessing (as the worst of its grid where that is not known), so that a value that cannot be trained with matters. Plain SGD is
-    momentum 0 of a rule's grid where it fits in. Where no full grid holds all of a rule's runs there are several, of as
-    many hyperparameters as can be varied while the others are held at what most runs have. A grid of one hyperparameter
-    needs several seeds, else there is nothing to share with.
+    A run that diverged or failed counts as guessing (as the worst of its grid where that is not known), so that a value
+    that cannot be trained with matters. Plain SGD is momentum 0 of a rule's grid where it fits in. Where no full grid
+    holds all of a rule's runs there are several, of as many hyperparameters as can be varied while the others are held
+    at what most runs have. A grid of one hyperparameter needs several seeds, else there is nothing to share with.
     """
     found: list[Importance] = []
     for rule in runs.optimizers:
